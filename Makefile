@@ -1,0 +1,60 @@
+# Everyday commands. Each is a script or one cargo line; CI runs `make test`.
+
+PORT ?= 9000
+FUNCTION ?= get-user
+EVENT ?=
+ARCH ?= arm64
+PROFILE ?= release
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint unit build validate sdk dependencies invoke deploy-local deploy bench clean
+
+help: ## Says what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  Variables: PORT=$(PORT) FUNCTION=$(FUNCTION) EVENT=$(EVENT) ARCH=$(ARCH) PROFILE=$(PROFILE)"
+
+setup: ## Installs the pinned tools into .tools/ (once)
+	@scripts/setup
+
+run: ## Starts every function, the stores and the Lark simulator on 127.0.0.1:PORT
+	cargo run --locked --profile local -p lark-local-host -- --port $(PORT)
+
+test: ## Runs every check and every test, as CI does
+	@scripts/test
+
+lint: ## Checks format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+unit: ## Runs the workspace's tests beside Valkey and two DynamoDB APIs
+	scripts/with-services cargo test --locked --workspace
+
+build: ## Builds the functions for Lambda (ARCH, PROFILE)
+	@ARCH=$(ARCH) PROFILE=$(PROFILE) scripts/build-functions
+
+validate: ## Checks template.yaml, sample events and scripts
+	@scripts/validate
+
+sdk: ## Checks the simulator with the official Python SDK
+	@scripts/check-sdk
+
+dependencies: ## Checks licences and sources of the dependencies
+	@scripts/check-dependencies
+
+invoke: ## Runs FUNCTION under the Lambda runtime interface emulator with its sample events, or with EVENT
+	@scripts/invoke $(FUNCTION) $(EVENT)
+
+deploy-local: ## Deploys into an AWS emulator on this machine and tests the result
+	@scripts/deploy-local
+
+deploy: build ## Builds for ARCH and deploys into the AWS account of your credentials
+	.tools/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)
+
+bench: ## Measures speed; see docs/performance.md
+	scripts/with-services cargo bench --locked -p lark-service-tests
+
+clean: ## Removes what was built and what runs left; the tools stay
+	cargo clean
+	rm -rf .data

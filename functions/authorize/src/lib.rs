@@ -1,0 +1,102 @@
+//! The authorizer of the HTTP API: payload format 2.0, simple responses. API Gateway keeps the answer for a while, so a
+//! revoked key works until then.
+
+use std::collections::HashMap;
+
+use lambda_runtime::{Error, LambdaEvent};
+use lark_service::api_keys::ApiKeys;
+use lark_service::http::{Caller, Scope};
+use lark_service::invocation;
+use serde::{Deserialize, Serialize};
+
+/// What API Gateway asks, as far as it matters here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// The values of the identity sources: the header `Authorization`.
+    #[serde(default)]
+    identity_source: Vec<String>,
+    /// The request's headers, their names in lower case.
+    #[serde(default)]
+    headers: HashMap<String, String>,
+}
+
+/// What API Gateway is told.
+#[derive(Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    is_authorized: bool,
+    context: HashMap<&'static str, String>,
+}
+
+/// Answers one question.
+///
+/// # Errors
+/// When it cannot be told whether the key is valid; API Gateway then answers 500, and nobody gets in.
+pub async fn handle(api_keys: &ApiKeys, event: LambdaEvent<Question>) -> Result<Decision, Error> {
+    let LambdaEvent { payload, context } = event;
+    let caller = invocation::run("authorize", &context, async |deadline| {
+        match payload.api_key() {
+            Some(key) => api_keys.authenticate(key, deadline).await,
+            None => Ok(None),
+        }
+    });
+    Ok(Decision::of(caller.await?))
+}
+
+impl Question {
+    /// The API key in `Authorization: Bearer <key>`; the scheme's case does not matter (RFC 9110).
+    fn api_key(&self) -> Option<&str> {
+        let header = self
+            .identity_source
+            .first()
+            .or_else(|| self.headers.get("authorization"))?;
+        let (scheme, key) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    }
+}
+
+impl Decision {
+    fn of(caller: Option<Caller>) -> Self {
+        let Some(caller) = caller else {
+            return Self {
+                is_authorized: false,
+                context: HashMap::new(),
+            };
+        };
+        let scopes: Vec<_> = caller.scopes.iter().copied().map(Scope::as_str).collect();
+        let [key_id, scope_list, apps] = Caller::CONTEXT_KEYS;
+        let context = HashMap::from([
+            (key_id, caller.key_id),
+            (scope_list, scopes.join(" ")),
+            (apps, caller.apps.to_string()),
+        ]);
+        Self {
+            is_authorized: true,
+            context,
+        }
+    }
+
+    /// Whether the caller gets in.
+    #[must_use]
+    pub const fn is_authorized(&self) -> bool {
+        self.is_authorized
+    }
+
+    /// What the functions are told of the caller: the entries named in [`Caller::CONTEXT_KEYS`].
+    #[must_use]
+    pub const fn context(&self) -> &HashMap<&'static str, String> {
+        &self.context
+    }
+}
+
+impl Question {
+    /// The question about a request with this `Authorization` header.
+    #[must_use]
+    pub fn about(authorization: &str) -> Self {
+        Self {
+            identity_source: vec![authorization.to_owned()],
+            headers: HashMap::new(),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Wires `authorize` and starts the Lambda runtime.
+
+use lambda_runtime::{Error, run, service_fn};
+use lark_service::wiring::Services;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let services = Services::start().await?;
+    run(service_fn(|event| {
+        authorize::handle(&services.api_keys, event)
+    }))
+    .await
+}

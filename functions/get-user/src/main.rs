@@ -1,0 +1,14 @@
+//! Wires `get-user` and starts the Lambda runtime.
+
+use lambda_http::{Error, run, service_fn};
+use lark_service::wiring::Services;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let services = Services::start().await?;
+    let default_app = services.config.default_app_id.as_ref();
+    run(service_fn(|request| {
+        get_user::handle(&services.users, default_app, request)
+    }))
+    .await
+}

@@ -1,0 +1,13 @@
+//! Wires `health` and starts the Lambda runtime.
+
+use lambda_http::{Error, run, service_fn};
+use lark_service::wiring::Services;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let services = Services::start().await?;
+    run(service_fn(|request| {
+        health::handle(&services.storage, services.cache.as_ref(), request)
+    }))
+    .await
+}

@@ -1,0 +1,1 @@
+//! Every function of Lark Service behind one local port.

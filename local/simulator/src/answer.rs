@@ -1,0 +1,163 @@
+//! What endpoints say: an [`Answer`], or a [`Refusal`] that the gateway words.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::settings::Settings;
+
+/// A response before the gateway adds the headers all of them have.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// The `code` of the body, 0 for success.
+    pub(crate) code: i64,
+    pub(crate) content_type: &'static str,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+}
+
+/// The platform's type for JSON; the Go SDK reads nothing else as JSON.
+pub(crate) const JSON: &str = "application/json; charset=utf-8";
+
+impl Answer {
+    /// The envelope of newer APIs: `code`, `msg`, `data`.
+    pub(crate) fn data(data: &impl Serialize) -> Self {
+        #[derive(Serialize)]
+        struct Envelope<'a, T> {
+            code: i64,
+            msg: &'static str,
+            data: &'a T,
+        }
+        Self::json(
+            StatusCode::OK,
+            0,
+            &Envelope {
+                code: 0,
+                msg: "success",
+                data,
+            },
+        )
+    }
+
+    /// A body of any other shape.
+    pub(crate) fn json(status: StatusCode, code: i64, body: &impl Serialize) -> Self {
+        let body =
+            serde_json::to_vec(body).expect("our types have string keys and no failing parts");
+        Self {
+            status,
+            code,
+            content_type: JSON,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+}
+
+/// A failure: `code`, `msg`, and an `error` object as the platform's "Server-side error codes" guide describes it.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    code: i64,
+    msg: String,
+    status: RefusalStatus,
+    violations: Vec<Violation>,
+    headers: Vec<(String, String)>,
+}
+
+/// Who decides on the HTTP status.
+#[derive(Clone, Copy, Debug)]
+enum RefusalStatus {
+    Documented(StatusCode),
+    /// [`Settings::app_error_status`].
+    AppError,
+    /// [`Settings::token_error_status`].
+    TokenError,
+    /// [`Settings::rate_limit_status`].
+    RateLimit,
+}
+
+#[derive(Debug, Serialize)]
+struct Violation {
+    field: String,
+    value: String,
+    description: String,
+}
+
+impl Refusal {
+    /// With the status some page of the platform's documentation gives.
+    pub(crate) fn documented(status: StatusCode, code: i64, msg: impl Into<String>) -> Self {
+        Self::new(RefusalStatus::Documented(status), code, msg)
+    }
+
+    /// Of app id and secret, at a token endpoint.
+    pub(crate) fn app(code: i64, msg: impl Into<String>) -> Self {
+        Self::new(RefusalStatus::AppError, code, msg)
+    }
+
+    /// Of an access token.
+    pub(crate) fn token(code: i64, msg: impl Into<String>) -> Self {
+        Self::new(RefusalStatus::TokenError, code, msg)
+    }
+
+    /// 99991400 with its two headers ("Frequency control" in the platform's guide).
+    pub(crate) fn rate_limited(limit: u32, reset_seconds: u64) -> Self {
+        let msg = "request trigger frequency limit";
+        let mut refusal = Self::new(RefusalStatus::RateLimit, 99_991_400, msg);
+        refusal.headers = vec![
+            ("x-ogw-ratelimit-limit".to_owned(), limit.to_string()),
+            (
+                "x-ogw-ratelimit-reset".to_owned(),
+                reset_seconds.to_string(),
+            ),
+        ];
+        refusal
+    }
+
+    /// 99992402 about one field.
+    pub(crate) fn field(
+        field: impl Into<String>,
+        value: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        let mut refusal = Self::documented(status, 99_992_402, "field validation failed");
+        refusal.violations.push(Violation {
+            field: field.into(),
+            value: value.into(),
+            description: description.into(),
+        });
+        refusal
+    }
+
+    pub(crate) fn answer(self, settings: &Settings, log_id: &str) -> Answer {
+        let configured = match self.status {
+            RefusalStatus::Documented(status) => status.as_u16(),
+            RefusalStatus::AppError => settings.app_error_status,
+            RefusalStatus::TokenError => settings.token_error_status,
+            RefusalStatus::RateLimit => settings.rate_limit_status,
+        };
+        let status = StatusCode::from_u16(configured).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut body = json!({ "code": self.code, "msg": self.msg });
+        // Token endpoints say no more than code and msg.
+        if !matches!(self.status, RefusalStatus::AppError) {
+            body["error"] = json!({ "log_id": log_id });
+        }
+        if !self.violations.is_empty() {
+            body["error"]["field_violations"] = json!(self.violations);
+        }
+        Answer {
+            headers: self.headers,
+            ..Answer::json(status, self.code, &body)
+        }
+    }
+
+    fn new(status: RefusalStatus, code: i64, msg: impl Into<String>) -> Self {
+        Self {
+            code,
+            msg: msg.into(),
+            status,
+            violations: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+}

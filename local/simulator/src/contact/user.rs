@@ -1,0 +1,182 @@
+//! The user object of the contact API, in the caller's choice of ids.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::answer::Refusal;
+use crate::apps::App;
+use crate::directory::people::Profile;
+use crate::directory::{departments, ids};
+
+#[derive(Clone, Copy)]
+pub(crate) enum UserIdType {
+    Open,
+    Union,
+    User,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum DepartmentIdType {
+    Open,
+    Own,
+}
+
+impl UserIdType {
+    pub(crate) fn parse(given: Option<&str>) -> Result<Self, Refusal> {
+        match given {
+            None | Some("" | "open_id") => Ok(Self::Open),
+            Some("union_id") => Ok(Self::Union),
+            Some("user_id") => Ok(Self::User),
+            Some(other) => {
+                let options = "the optional value are: open_id,union_id,user_id";
+                Err(Refusal::field("user_id_type", other, options))
+            }
+        }
+    }
+}
+
+impl DepartmentIdType {
+    pub(crate) fn parse(given: Option<&str>) -> Result<Self, Refusal> {
+        match given {
+            None | Some("" | "open_department_id") => Ok(Self::Open),
+            Some("department_id") => Ok(Self::Own),
+            Some(other) => {
+                let options = "the optional value are: department_id,open_department_id";
+                Err(Refusal::field("department_id_type", other, options))
+            }
+        }
+    }
+}
+
+/// In which ids an answer speaks.
+pub(crate) struct Wording {
+    pub(crate) user_id_type: UserIdType,
+    pub(crate) department_id_type: DepartmentIdType,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Status {
+    is_frozen: bool,
+    is_resigned: bool,
+    is_activated: bool,
+    is_exited: bool,
+    is_unjoin: bool,
+}
+
+impl Status {
+    pub(crate) fn of(profile: &Profile) -> Self {
+        Self {
+            is_frozen: profile.is_frozen,
+            is_resigned: profile.is_resigned,
+            is_activated: profile.is_activated,
+            is_exited: false,
+            is_unjoin: false,
+        }
+    }
+}
+
+impl Wording {
+    pub(crate) fn user_id(&self, n: u32, app: &App) -> String {
+        match self.user_id_type {
+            UserIdType::Open => ids::open_id(&app.app_id, n),
+            UserIdType::Union => ids::union_id(n),
+            UserIdType::User => ids::user_id(n),
+        }
+    }
+
+    /// As `GET /users/:user_id` has it.
+    pub(crate) fn user(&self, profile: &Profile, app: &App) -> Value {
+        without_hidden(self.full(profile, app), app)
+    }
+
+    /// As lists have it, with two fields more.
+    pub(crate) fn listed_user(&self, profile: &Profile, app: &App) -> Value {
+        without_hidden(self.listed(profile, app), app)
+    }
+
+    fn listed(&self, profile: &Profile, app: &App) -> Value {
+        let mut user = self.full(profile, app);
+        user["avatar_key"] = json!(avatar_key(profile.n));
+        user["is_frozen"] = json!(profile.is_frozen);
+        user
+    }
+
+    /// A field without value is absent, never null.
+    fn full(&self, profile: &Profile, app: &App) -> Value {
+        let n = profile.n;
+        let department_id = match self.department_id_type {
+            DepartmentIdType::Open => ids::open_department_id(profile.department),
+            DepartmentIdType::Own => ids::department_id(profile.department),
+        };
+        let mut user = json!({
+            "union_id": ids::union_id(n),
+            "user_id": ids::user_id(n),
+            "open_id": ids::open_id(&app.app_id, n),
+            "name": profile.name,
+            "en_name": profile.en_name,
+            "nickname": "",
+            "email": profile.email,
+            "mobile": profile.mobile,
+            "mobile_visible": true,
+            "gender": profile.gender,
+            "avatar": avatar(n),
+            "status": Status::of(profile),
+            "department_ids": [department_id],
+            "city": profile.city,
+            "country": "CN",
+            "work_station": format!("F{}-{:04}", n % 20 + 1, n),
+            "join_time": profile.join_time_seconds,
+            "is_tenant_manager": n == 1,
+            "employee_no": profile.employee_no(),
+            "employee_type": 1,
+            "orders": [{
+                "department_id": department_id,
+                "user_order": 0,
+                "department_order": 0,
+                "is_primary_dept": true,
+            }],
+            "enterprise_email": "",
+            "job_title": profile.job_title,
+            "geo": "cn",
+            "job_level_id": "",
+            "job_family_id": "",
+        });
+        if let Some(leader) = profile.leader() {
+            user["leader_user_id"] = json!(self.user_id(leader, app));
+        }
+        user
+    }
+}
+
+/// Whether users have such a field.
+pub(crate) fn is_field(name: &str) -> bool {
+    let wording = Wording {
+        user_id_type: UserIdType::Open,
+        department_id_type: DepartmentIdType::Open,
+    };
+    // Somebody with a leader, so that no field is missing.
+    let somebody = Profile::seeded(departments::COUNT + 1);
+    let user = wording.listed(&somebody, &App::new("cli_any", "any"));
+    user.get(name).is_some()
+}
+
+fn without_hidden(mut user: Value, app: &App) -> Value {
+    if let Some(fields) = user.as_object_mut() {
+        fields.retain(|field, _| !app.hidden_user_fields.contains(field));
+    }
+    user
+}
+
+fn avatar(n: u32) -> Value {
+    let url = |size| format!("https://avatar.example.com/{}~{size}.webp", avatar_key(n));
+    json!({
+        "avatar_72": url("72x72"),
+        "avatar_240": url("240x240"),
+        "avatar_640": url("640x640"),
+        "avatar_origin": url("origin"),
+    })
+}
+
+fn avatar_key(n: u32) -> String {
+    format!("static-resource/v1/{}", ids::user_id(n))
+}

@@ -1,0 +1,277 @@
+//! [`Control`] over HTTP, under `/_sim`. Bad input is answered with 400, the field and the problem.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::answer::Answer;
+use crate::apps::{App, AppPatch};
+use crate::control::{Control, Invalid};
+use crate::directory::UserPatch;
+use crate::endpoint::match_path;
+use crate::faults::Fault;
+use crate::request::{BodyError, Request};
+use crate::settings::Settings;
+
+type Handler = fn(&Control, &ControlCall<'_>) -> Result<Answer, Invalid>;
+
+const ROUTES: &[(Method, &str, Handler)] = &[
+    (Method::GET, "/_sim/counters", counters),
+    (Method::POST, "/_sim/counters/reset", reset_counters),
+    (Method::GET, "/_sim/clock", clock),
+    (Method::POST, "/_sim/clock/advance", advance_clock),
+    (Method::POST, "/_sim/clock/set", set_clock),
+    (Method::GET, "/_sim/settings", settings),
+    (Method::PATCH, "/_sim/settings", change_settings),
+    (Method::POST, "/_sim/tokens/revoke", revoke_tokens),
+    (Method::POST, "/_sim/tokens/lifetime", set_token_lifetime),
+    (Method::GET, "/_sim/faults", faults),
+    (Method::POST, "/_sim/faults", add_faults),
+    (Method::DELETE, "/_sim/faults", clear_faults),
+    (Method::POST, "/_sim/apps", add_app),
+    (Method::PATCH, "/_sim/apps/{app_id}", change_app),
+    (Method::POST, "/_sim/users", create_user),
+    (Method::GET, "/_sim/users/{n}", read_user),
+    (Method::PATCH, "/_sim/users/{n}", change_user),
+    (Method::DELETE, "/_sim/users/{n}", delete_user),
+];
+
+struct ControlCall<'a> {
+    request: &'a Request,
+    parameters: Vec<(&'static str, String)>,
+}
+
+/// Whether a request is for the control API.
+pub(crate) fn owns(request: &Request) -> bool {
+    request
+        .segments
+        .first()
+        .is_some_and(|first| first == "_sim")
+}
+
+pub(crate) fn answer(control: &Control, request: &Request) -> Answer {
+    let mut status = StatusCode::NOT_FOUND;
+    for (method, path, handler) in ROUTES {
+        let Some(parameters) = match_path(path, &request.segments) else {
+            continue;
+        };
+        if *method == request.method {
+            let call = ControlCall {
+                request,
+                parameters,
+            };
+            return handler(control, &call).unwrap_or_else(|invalid| {
+                let body = json!({ "field": invalid.field, "problem": invalid.problem });
+                Answer::json(StatusCode::BAD_REQUEST, -1, &body)
+            });
+        }
+        status = StatusCode::METHOD_NOT_ALLOWED;
+    }
+    let (field, problem) = match status {
+        StatusCode::NOT_FOUND => ("path", "there is no such control"),
+        _ => ("method", "the control has another method"),
+    };
+    Answer::json(status, -1, &json!({ "field": field, "problem": problem }))
+}
+
+impl ControlCall<'_> {
+    fn body<T: serde::de::DeserializeOwned>(&self) -> Result<T, Invalid> {
+        self.request.json().map_err(|error| match error {
+            BodyError::Syntax(problem) => Invalid::new("body", problem),
+            BodyError::Field(field, problem) => Invalid::new(field, problem),
+        })
+    }
+
+    fn app_id(&self) -> &str {
+        self.parameters.first().map_or("", |(_, value)| value)
+    }
+
+    fn n(&self) -> Result<u32, Invalid> {
+        let given = self.parameters.first().map_or("", |(_, value)| value);
+        given
+            .parse()
+            .map_err(|_| Invalid::new("n", format!("{given:?} is not the number of a user")))
+    }
+}
+
+fn counters(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let mut counters = control.counters();
+    match call.request.query.first("apps") {
+        None | Some("false") => {}
+        Some("true") => counters.apps = Some(control.all_app_counters()),
+        Some(_) => return Err(Invalid::new("apps", "must be true or false")),
+    }
+    Ok(ok(&counters))
+}
+
+fn reset_counters(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    control.reset_counters();
+    Ok(ok(&json!({})))
+}
+
+fn clock(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    Ok(clock_answer(control))
+}
+
+fn advance_clock(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Advance {
+        seconds: f64,
+    }
+    let Advance { seconds } = call.body()?;
+    let by = Duration::try_from_secs_f64(seconds)
+        .map_err(|error| Invalid::new("seconds", error.to_string()))?;
+    control.advance(by);
+    Ok(clock_answer(control))
+}
+
+fn set_clock(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Set {
+        now_ms: Option<u64>,
+        frozen: Option<bool>,
+    }
+    let Set { now_ms, frozen } = call.body()?;
+    match frozen {
+        Some(true) => control.freeze(),
+        Some(false) => control.unfreeze(),
+        None if now_ms.is_none() => {
+            return Err(Invalid::new("now_ms", "give now_ms, frozen or both"));
+        }
+        None => {}
+    }
+    if let Some(now_ms) = now_ms {
+        control.set_now_ms(now_ms);
+    }
+    Ok(clock_answer(control))
+}
+
+fn clock_answer(control: &Control) -> Answer {
+    ok(&json!({ "now_ms": control.now_ms(), "frozen": control.is_frozen() }))
+}
+
+fn settings(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    Ok(ok(&control.settings()))
+}
+
+/// Lays the given fields over the settings in force, so that unknown and mistyped ones are refused by name.
+fn change_settings(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let given: Map<String, Value> = call.body()?;
+    let mut merged = json!(control.settings());
+    for (field, value) in given {
+        merged[field] = value;
+    }
+    let settings: Settings = serde_path_to_error::deserialize(merged)
+        .map_err(|error| Invalid::new(error.path().to_string(), error.inner().to_string()))?;
+    control.set_settings(settings)?;
+    Ok(ok(&settings))
+}
+
+fn revoke_tokens(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Revoke {
+        token: Option<String>,
+        app_id: Option<String>,
+    }
+    let revoked = match call.body()? {
+        Revoke {
+            token: Some(token),
+            app_id: None,
+        } => usize::from(control.revoke_token(&token)),
+        Revoke {
+            token: None,
+            app_id: Some(app_id),
+        } => control.revoke_app_tokens(&app_id),
+        Revoke { .. } => return Err(Invalid::new("token", "give either token or app_id")),
+    };
+    Ok(ok(&json!({ "revoked": revoked })))
+}
+
+fn set_token_lifetime(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Lifetime {
+        seconds: u64,
+    }
+    let Lifetime { seconds } = call.body()?;
+    control
+        .set_token_lifetime(Duration::from_secs(seconds))
+        .map_err(|invalid| Invalid::new("seconds", invalid.problem))?;
+    Ok(ok(&control.settings()))
+}
+
+fn faults(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    Ok(ok(&json!({ "faults": control.faults() })))
+}
+
+/// All rules or none.
+fn add_faults(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Add {
+        faults: Vec<Fault>,
+    }
+    let Add { faults: rules } = call.body()?;
+    control.platform().faults.add(rules)?;
+    faults(control, call)
+}
+
+fn clear_faults(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    control.clear_faults();
+    faults(control, call)
+}
+
+fn add_app(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let app: App = call.body()?;
+    let body = json!({ "app_id": app.app_id });
+    control.add_app(app)?;
+    Ok(ok(&body))
+}
+
+fn change_app(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let patch: AppPatch = call.body()?;
+    control.update_app(call.app_id(), patch)?;
+    Ok(ok(&json!({ "app_id": call.app_id() })))
+}
+
+fn create_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let user: UserPatch = match call.request.body.is_empty() {
+        true => UserPatch::default(),
+        false => call.body()?,
+    };
+    let n = control.create_user(user)?;
+    user_answer(control, call, n)
+}
+
+fn read_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    user_answer(control, call, call.n()?)
+}
+
+fn change_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let n = call.n()?;
+    control.update_user(n, call.body()?)?;
+    user_answer(control, call, n)
+}
+
+fn delete_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let n = call.n()?;
+    control.delete_user(n)?;
+    Ok(ok(&json!({ "n": n })))
+}
+
+fn user_answer(control: &Control, call: &ControlCall<'_>, n: u32) -> Result<Answer, Invalid> {
+    let app_id = call.request.query.first("app_id");
+    let ids = control
+        .user_ids(n, app_id)
+        .ok_or_else(|| Invalid::new("n", format!("there is no user {n}")))?;
+    Ok(ok(&ids))
+}
+
+fn ok(body: &impl Serialize) -> Answer {
+    Answer::json(StatusCode::OK, 0, body)
+}

@@ -1,0 +1,224 @@
+//! What reached the simulator, so that a test can say "one call, not ten".
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::access;
+use crate::directory::ids::app_tag as hash;
+use crate::endpoint;
+
+/// All counts since the start or the last reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Over all endpoints.
+    pub total: EndpointCounters,
+    /// Tokens issued, not counting those given again.
+    pub tokens_issued: u64,
+    /// By the endpoint's name; calls of unknown paths are under `unknown`.
+    pub endpoints: BTreeMap<String, EndpointCounters>,
+    /// By app id, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apps: Option<BTreeMap<String, AppCounters>>,
+}
+
+/// Counts of one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EndpointCounters {
+    /// Calls that arrived.
+    pub requests: u64,
+    /// Answers with code 0.
+    pub ok: u64,
+    /// The other answers by code, injected ones included.
+    pub errors: BTreeMap<i64, u64>,
+    /// Calls that a fault hit.
+    pub faults: u64,
+    /// Calls refused because of their access token (99991663, 99991668, 99991671).
+    pub rejected_tokens: u64,
+    /// How many different tokens those were: fewer than `rejected_tokens` means that somebody replays a dead token.
+    pub distinct_rejected_tokens: u64,
+    /// Calls being served.
+    pub in_flight: u64,
+    /// The most calls that were served at the same time.
+    pub peak_in_flight: u64,
+}
+
+/// Counts of one app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AppCounters {
+    /// Calls that proved to come from the app.
+    pub requests: u64,
+    /// Tokens issued, not counting those given again.
+    pub tokens_issued: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct CounterBook {
+    book: Mutex<Book>,
+    arrivals: Notify,
+}
+
+#[derive(Default)]
+struct Book {
+    total: Entry,
+    endpoints: BTreeMap<&'static str, Entry>,
+    apps: HashMap<String, AppCounters>,
+    tokens_issued: u64,
+}
+
+#[derive(Default)]
+struct Entry {
+    counts: EndpointCounters,
+    rejected: HashSet<u64>,
+}
+
+/// A call being served; dropped when it is over, however it ends.
+pub(crate) struct InFlight<'a> {
+    counters: &'a CounterBook,
+    endpoint: &'static str,
+}
+
+impl CounterBook {
+    pub(crate) fn arrive(&self, endpoint: &'static str) -> InFlight<'_> {
+        self.both(endpoint, |entry| {
+            entry.counts.requests += 1;
+            entry.counts.in_flight += 1;
+            entry.counts.peak_in_flight = entry.counts.peak_in_flight.max(entry.counts.in_flight);
+        });
+        self.arrivals.notify_waiters();
+        InFlight {
+            counters: self,
+            endpoint,
+        }
+    }
+
+    pub(crate) fn by_app(&self, app_id: &str) {
+        self.lock().app(app_id).requests += 1;
+    }
+
+    pub(crate) fn token_issued(&self, app_id: &str) {
+        let mut book = self.lock();
+        book.tokens_issued += 1;
+        book.app(app_id).tokens_issued += 1;
+    }
+
+    pub(crate) fn read(&self) -> Counters {
+        let book = self.lock();
+        let endpoints = endpoint::names().map(|name| {
+            let counts = book.endpoints.get(name).map(Entry::read);
+            (name.to_owned(), counts.unwrap_or_default())
+        });
+        Counters {
+            total: book.total.read(),
+            tokens_issued: book.tokens_issued,
+            endpoints: endpoints.collect(),
+            apps: None,
+        }
+    }
+
+    pub(crate) fn apps(&self) -> BTreeMap<String, AppCounters> {
+        let book = self.lock();
+        book.apps
+            .iter()
+            .map(|(app_id, counts)| (app_id.clone(), *counts))
+            .collect()
+    }
+
+    pub(crate) fn app(&self, app_id: &str) -> AppCounters {
+        self.lock().apps.get(app_id).copied().unwrap_or_default()
+    }
+
+    /// Calls in flight stay counted as such.
+    pub(crate) fn reset(&self) {
+        let mut book = self.lock();
+        book.apps.clear();
+        book.tokens_issued = 0;
+        book.total.reset();
+        for entry in book.endpoints.values_mut() {
+            entry.reset();
+        }
+    }
+
+    /// Returns once so many calls have arrived since the start or the last reset.
+    pub(crate) async fn arrived(&self, endpoint: &str, requests: u64) {
+        loop {
+            let arrival = self.arrivals.notified();
+            let so_far = match endpoint {
+                "*" => self.lock().total.counts.requests,
+                name => self
+                    .lock()
+                    .endpoints
+                    .get(name)
+                    .map_or(0, |entry| entry.counts.requests),
+            };
+            if so_far >= requests {
+                return;
+            }
+            arrival.await;
+        }
+    }
+
+    fn both(&self, endpoint: &'static str, change: impl Fn(&mut Entry)) {
+        let mut book = self.lock();
+        change(&mut book.total);
+        change(book.endpoints.entry(endpoint).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InFlight<'_> {
+    pub(crate) fn hit_by_fault(&self) {
+        self.counters
+            .both(self.endpoint, |entry| entry.counts.faults += 1);
+    }
+
+    /// The code that goes back, and the token that came.
+    pub(crate) fn answered(&self, code: i64, token: Option<&str>) {
+        self.counters.both(self.endpoint, |entry| {
+            match code {
+                0 => entry.counts.ok += 1,
+                code => *entry.counts.errors.entry(code).or_default() += 1,
+            }
+            if let Some(token) = token
+                && access::rejects_token(code)
+            {
+                entry.counts.rejected_tokens += 1;
+                entry.rejected.insert(hash(token));
+            }
+        });
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.counters
+            .both(self.endpoint, |entry| entry.counts.in_flight -= 1);
+    }
+}
+
+impl Book {
+    fn app(&mut self, app_id: &str) -> &mut AppCounters {
+        self.apps.entry(app_id.to_owned()).or_default()
+    }
+}
+
+impl Entry {
+    fn read(&self) -> EndpointCounters {
+        EndpointCounters {
+            distinct_rejected_tokens: self.rejected.len() as u64,
+            ..self.counts.clone()
+        }
+    }
+
+    fn reset(&mut self) {
+        let in_flight = self.counts.in_flight;
+        *self = Self::default();
+        self.counts.in_flight = in_flight;
+        self.counts.peak_in_flight = in_flight;
+    }
+}

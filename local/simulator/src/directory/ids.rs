@@ -1,0 +1,170 @@
+//! Reversible ids: a number and whom it is for, through a keyed permutation. No table, however many apps there are.
+
+/// How an id that is well formed can still be of no use to the app that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// The number, with no promise that somebody has it.
+    Number(u64),
+    /// Made for another owner: this is its tag, see [`app_tag`].
+    Foreign(u64),
+}
+
+const ROUND_KEYS: [u64; 4] = [
+    0x243f_6a88_85a3_08d3,
+    0x1319_8a2e_0370_7344,
+    0xa409_3822_299f_31d0,
+    0x082e_fa98_ec4e_6c89,
+];
+
+/// The id by which one app knows user `n`: `ou_` and 32 hexadecimal digits, different in every app.
+pub fn open_id(app_id: &str, n: u32) -> String {
+    format!("ou_{:032x}", permute(app_tag(app_id), n.into()))
+}
+
+/// The id of user `n` over all apps of one developer: `on_` and 32 hexadecimal digits.
+pub fn union_id(n: u32) -> String {
+    format!("on_{:032x}", permute(UNION_TAG, n.into()))
+}
+
+/// The id of user `n` in the tenant: 8 hexadecimal digits, the same for every app.
+pub fn user_id(n: u32) -> String {
+    let (mut left, mut right) = (n >> 16, n & 0xffff);
+    for key in ROUND_KEYS {
+        (left, right) = (right, left ^ (mix(u64::from(right) ^ key) as u32 & 0xffff));
+    }
+    format!("{:08x}", left << 16 | right)
+}
+
+/// The platform's id of department `n`: `od-` and 32 hexadecimal digits; `0` is the root.
+pub fn open_department_id(n: u32) -> String {
+    match n {
+        0 => "0".to_owned(),
+        _ => format!("od-{:032x}", permute(DEPARTMENT_TAG, n.into())),
+    }
+}
+
+/// The tenant's own id of department `n`; `0` is the root.
+pub fn department_id(n: u32) -> String {
+    match n {
+        0 => "0".to_owned(),
+        _ => format!("dept{n:04}"),
+    }
+}
+
+const UNION_TAG: u64 = 0x756e_696f_6e5f_6964;
+const DEPARTMENT_TAG: u64 = 0x6465_7061_7274_6d74;
+
+/// What tells the open_ids of one app from those of another.
+pub(crate) fn app_tag(app_id: &str) -> u64 {
+    // FNV-1a, then a finaliser: stable over releases, unlike the standard library's hasher.
+    mix(app_id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    }))
+}
+
+/// `None` for what cannot be an open_id.
+pub(crate) fn decode_open_id(app_id: &str, open_id: &str) -> Option<Decoded> {
+    let (tag, n) = restore(hex128(open_id.strip_prefix("ou_")?)?);
+    Some(if tag == app_tag(app_id) {
+        Decoded::Number(n)
+    } else {
+        Decoded::Foreign(tag)
+    })
+}
+
+pub(crate) fn decode_union_id(union_id: &str) -> Option<u64> {
+    let (tag, n) = restore(hex128(union_id.strip_prefix("on_")?)?);
+    (tag == UNION_TAG).then_some(n)
+}
+
+pub(crate) fn decode_user_id(user_id: &str) -> Option<u64> {
+    let id = u32::try_from(hex(user_id, 8)?).ok()?;
+    let (mut left, mut right) = (id >> 16, id & 0xffff);
+    for key in ROUND_KEYS.into_iter().rev() {
+        (left, right) = (right ^ (mix(u64::from(left) ^ key) as u32 & 0xffff), left);
+    }
+    Some(u64::from(left << 16 | right))
+}
+
+/// A Feistel network over two 64-bit halves.
+fn permute(mut left: u64, mut right: u64) -> u128 {
+    for key in ROUND_KEYS {
+        (left, right) = (right, left ^ mix(right ^ key));
+    }
+    u128::from(left) << 64 | u128::from(right)
+}
+
+fn restore(id: u128) -> (u64, u64) {
+    let (mut left, mut right) = ((id >> 64) as u64, id as u64);
+    for key in ROUND_KEYS.into_iter().rev() {
+        (left, right) = (right ^ mix(left ^ key), left);
+    }
+    (left, right)
+}
+
+/// The finaliser of SplitMix64.
+pub(crate) fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+fn hex128(digits: &str) -> Option<u128> {
+    hex(digits, 32)
+}
+
+/// Exactly `length` lower-case digits, so that every id has one spelling.
+fn hex(digits: &str, length: usize) -> Option<u128> {
+    let well_formed = digits.len() == length
+        && digits
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    well_formed
+        .then(|| u128::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_leads_back_to_its_number() {
+        for n in (1..=10_000).chain([u32::MAX]) {
+            let number = u64::from(n);
+            assert_eq!(
+                decode_open_id("cli_a", &open_id("cli_a", n)),
+                Some(Decoded::Number(number))
+            );
+            assert_eq!(decode_union_id(&union_id(n)), Some(number));
+            assert_eq!(decode_user_id(&user_id(n)), Some(number));
+        }
+    }
+
+    #[test]
+    fn an_open_id_of_another_app_names_that_app() {
+        assert_eq!(
+            decode_open_id("cli_a", &open_id("cli_b", 7)),
+            Some(Decoded::Foreign(app_tag("cli_b")))
+        );
+    }
+
+    #[test]
+    fn malformed_ids_have_no_number() {
+        let upper = open_id("cli_a", 1).to_uppercase().replace("OU_", "ou_");
+        for id in ["", "ou_", "ou_12", "on_0", &union_id(1), &upper] {
+            assert_eq!(decode_open_id("cli_a", id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_never_change_between_releases() {
+        assert_eq!(
+            open_id("cli_sim000001", 1),
+            "ou_c27ec031898d9cf93948813c2dea6917"
+        );
+        assert_eq!(union_id(1), "on_706bf5946601624a0edf248b1a3b5c5f");
+        assert_eq!(user_id(1), "9a782ccb");
+        assert_eq!(open_department_id(1), "od-7b85093e80b1f00d503e82aa4d3506d5");
+    }
+}

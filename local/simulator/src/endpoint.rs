@@ -1,0 +1,106 @@
+//! The table of endpoints: each API family brings its rows, the gateway does the rest.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::answer::{Answer, Refusal};
+use crate::apps::App;
+use crate::platform::Platform;
+use crate::rate_limit::Tier;
+use crate::request::Request;
+use crate::{auth, contact};
+
+/// One row. Rows with fixed segments come before rows with `{parameters}` in the same place.
+pub(crate) struct Endpoint {
+    /// How counters and faults call it.
+    pub(crate) name: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    pub(crate) tier: Tier,
+    pub(crate) handler: fn(&Platform, &Call<'_>) -> Result<Answer, Refusal>,
+}
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// `app_id` and `app_secret` in the body, no token.
+    AppSecret,
+    /// A tenant_access_token in the header.
+    TenantToken,
+}
+
+/// A request that has passed the gateway.
+pub(crate) struct Call<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) parameters: &'a [(&'static str, String)],
+    pub(crate) app: Arc<App>,
+    pub(crate) now_ms: u64,
+}
+
+impl Call<'_> {
+    /// A path parameter of the endpoint's own row.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value)
+    }
+}
+
+/// What a method and a path lead to.
+pub(crate) enum Route {
+    Found(&'static Endpoint, Vec<(&'static str, String)>),
+    /// The path exists with another method.
+    WrongMethod,
+    Unknown,
+}
+
+/// The name under which calls of unknown paths are counted.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// Every name that counters and faults know.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|endpoint| endpoint.name).chain([UNKNOWN])
+}
+
+/// Every endpoint.
+pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
+    [auth::ENDPOINTS, contact::ENDPOINTS].into_iter().flatten()
+}
+
+pub(crate) fn find(method: &Method, segments: &[String]) -> Route {
+    let mut route = Route::Unknown;
+    for endpoint in all() {
+        if let Some(parameters) = match_path(endpoint.path, segments) {
+            if endpoint.method == *method {
+                return Route::Found(endpoint, parameters);
+            }
+            route = Route::WrongMethod;
+        }
+    }
+    route
+}
+
+/// The parameters, when the path has the pattern's shape.
+pub(crate) fn match_path(
+    pattern: &'static str,
+    segments: &[String],
+) -> Option<Vec<(&'static str, String)>> {
+    let mut parameters = Vec::new();
+    let mut given = segments.iter();
+    for wanted in pattern.trim_start_matches('/').split('/') {
+        let segment = given.next()?;
+        let name = wanted
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        match name {
+            Some(_) if segment.is_empty() => return None,
+            Some(name) => parameters.push((name, segment.clone())),
+            None if wanted != segment => return None,
+            None => {}
+        }
+    }
+    given.next().is_none().then_some(parameters)
+}

@@ -1,0 +1,303 @@
+//! Faults on order: which calls go wrong, how often, and how.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::Invalid;
+use crate::directory::ids::mix;
+use crate::endpoint;
+
+/// A rule. The first one that matches and fires decides. The field names are those of `POST /_sim/faults`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The name of an endpoint, or a path that begins with `/`; `*` stands for any characters. Default `*`.
+    #[serde(default = "everything")]
+    pub endpoint: String,
+    /// Only calls that come from this app, by their token or their credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_id: Option<String>,
+    /// From 0 to 1. Default 1.
+    #[serde(default = "always")]
+    pub probability: f64,
+    /// How often it still fires; without one, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Real milliseconds to wait before the action. Default 0.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// Default [`FaultStage::Before`].
+    #[serde(default)]
+    pub stage: FaultStage,
+    /// What happens then.
+    pub action: FaultAction,
+}
+
+/// Whether the call has its effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultStage {
+    /// The call never reaches the endpoint.
+    #[default]
+    Before,
+    /// The endpoint has done its work, a token is issued, say; only the answer is lost.
+    After,
+}
+
+/// What a fault does to a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultAction {
+    /// Nothing: for a rule that only delays.
+    Continue,
+    /// No answer until the client gives up or the simulator stops.
+    Hang,
+    /// The connection is reset (TCP RST) instead of answered.
+    Reset,
+    /// Another answer.
+    Answer {
+        /// HTTP status, 200 to 599. Default 500.
+        #[serde(default = "server_error")]
+        status: u16,
+        /// `code` of the body. Default 5000, a number of ours for "it broke".
+        #[serde(default = "broken")]
+        code: i64,
+        /// `msg` of the body.
+        #[serde(default = "broken_msg")]
+        msg: String,
+        /// Sent as it is, in place of `code` and `msg`, for bodies that are not the platform's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<String>,
+        /// Added to the usual headers, or in their place: `{"Content-Type": "text/html"}`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
+    },
+}
+
+/// A rule and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FaultReport {
+    /// The rule; its count is what is left.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// How often it has fired.
+    pub fired: u64,
+}
+
+impl Fault {
+    /// Always, before the call has an effect, without delay.
+    pub fn new(endpoint: impl Into<String>, action: FaultAction) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            app_id: None,
+            probability: 1.0,
+            count: None,
+            delay_ms: 0,
+            stage: FaultStage::Before,
+            action,
+        }
+    }
+
+    fn matches(&self, call: &Candidate<'_>) -> bool {
+        let place = match self.endpoint.starts_with('/') {
+            true => call.path,
+            false => call.endpoint,
+        };
+        self.stage == call.stage
+            && self.count != Some(0)
+            && glob(&self.endpoint, place)
+            && self
+                .app_id
+                .as_deref()
+                .is_none_or(|app_id| (call.app_id)().as_deref() == Some(app_id))
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        if !(0.0..=1.0).contains(&self.probability) {
+            return Err(Invalid::new("probability", "must be from 0 to 1"));
+        }
+        let known = self.endpoint.starts_with('/')
+            || glob(&self.endpoint, endpoint::UNKNOWN)
+            || endpoint::all().any(|known| glob(&self.endpoint, known.name));
+        if !known {
+            let problem = format!("no endpoint is called {}", self.endpoint);
+            return Err(Invalid::new("endpoint", problem));
+        }
+        self.action.check()
+    }
+}
+
+impl FaultAction {
+    /// An answer with a status and a code, and a message that says that it was ordered.
+    pub fn answer(status: u16, code: i64) -> Self {
+        Self::Answer {
+            status,
+            code,
+            msg: broken_msg(),
+            body: None,
+            headers: BTreeMap::new(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        let Self::Answer {
+            status, headers, ..
+        } = self
+        else {
+            return Ok(());
+        };
+        if !(200..=599).contains(status) {
+            let problem = "must be an HTTP status from 200 to 599";
+            return Err(Invalid::new("action.answer.status", problem));
+        }
+        let bad = headers.iter().find(|(name, value)| {
+            http::HeaderName::try_from(name.as_str()).is_err()
+                || http::HeaderValue::try_from(value.as_str()).is_err()
+        });
+        match bad {
+            Some((name, _)) => Err(Invalid::new(
+                "action.answer.headers",
+                format!("{name:?} is not a header"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A call that a fault may hit.
+pub(crate) struct Candidate<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) stage: FaultStage,
+    /// Only asked for by rules that name an app.
+    pub(crate) app_id: &'a dyn Fn() -> Option<Arc<str>>,
+}
+
+pub(crate) struct Faults(Mutex<Rules>);
+
+struct Rules {
+    rules: Vec<FaultReport>,
+    dice: u64,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Mutex::new(Rules {
+            rules: Vec::new(),
+            dice: seed,
+        }))
+    }
+
+    /// All or none.
+    pub(crate) fn add(&self, faults: Vec<Fault>) -> Result<(), Invalid> {
+        for (index, fault) in faults.iter().enumerate() {
+            fault.check().map_err(|invalid| {
+                let field = format!("faults[{index}].{}", invalid.field);
+                Invalid::new(field, invalid.problem)
+            })?;
+        }
+        let reports = faults
+            .into_iter()
+            .map(|fault| FaultReport { fault, fired: 0 });
+        self.lock().rules.extend(reports);
+        Ok(())
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().rules.clear();
+    }
+
+    pub(crate) fn report(&self) -> Vec<FaultReport> {
+        self.lock().rules.clone()
+    }
+
+    /// The first rule that fires, which then has one time less to do so.
+    pub(crate) fn draw(&self, call: &Candidate<'_>) -> Option<Fault> {
+        let mut guard = self.lock();
+        let Rules { rules, dice } = &mut *guard;
+        let rule = rules
+            .iter_mut()
+            .find(|rule| rule.fault.matches(call) && roll(dice, rule.fault.probability))?;
+        rule.fired += 1;
+        rule.fault.count = rule.fault.count.map(|left| left.saturating_sub(1));
+        Some(rule.fault.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rules> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn roll(dice: &mut u64, probability: f64) -> bool {
+    *dice = dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    // 53 bits fill the mantissa: from 0 up to, never at, 1.
+    let rolled = (mix(*dice) >> 11) as f64 / (1_u64 << 53) as f64;
+    rolled < probability
+}
+
+/// Whether a text fits a pattern in which `*` stands for any characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|tail| {
+            tail.char_indices()
+                .map(|(at, _)| at)
+                .chain([tail.len()])
+                .any(|at| glob(rest, &tail[at..]))
+        }),
+    }
+}
+
+fn everything() -> String {
+    "*".to_owned()
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+fn server_error() -> u16 {
+    500
+}
+
+fn broken() -> i64 {
+    5000
+}
+
+fn broken_msg() -> String {
+    "simulated failure".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, text: &str, expected: bool) {
+        assert_eq!(glob(pattern, text), expected, "{pattern} against {text}");
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        check("*", "", true);
+        check("contact.*", "contact.user.get", true);
+        check("*.get", "contact.user.get", true);
+        check("contact.*.get", "contact.user.batch", false);
+        check("contact.user.get", "contact.user.get_more", false);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_dice_near_the_probability() {
+        let run = |seed| {
+            let mut dice = seed;
+            (0..10_000)
+                .map(|_| roll(&mut dice, 0.3))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(run(7), run(7));
+        let fired = run(7).into_iter().filter(|fired| *fired).count();
+        assert!((2_800..3_200).contains(&fired), "{fired}");
+    }
+}

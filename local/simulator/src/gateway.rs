@@ -1,0 +1,139 @@
+//! What happens to every call: route, faults, caller, limit, endpoint, counters.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::json;
+
+use crate::access;
+use crate::answer::{Answer, Refusal};
+use crate::endpoint::{self, Call, Route};
+use crate::faults::{Candidate, Fault, FaultAction, FaultStage};
+use crate::platform::Platform;
+use crate::request::Request;
+use crate::server::Stop;
+
+/// How a call ends.
+pub(crate) enum Outcome {
+    Answer(Answer),
+    /// With a TCP reset.
+    Reset,
+    /// Not at all.
+    Hang,
+}
+
+pub(crate) async fn serve(
+    platform: &Platform,
+    request: &Request,
+    log_id: &str,
+    stop: &mut Stop,
+) -> Outcome {
+    let route = endpoint::find(&request.method, &request.segments);
+    let name = match &route {
+        Route::Found(endpoint, _) => endpoint.name,
+        Route::WrongMethod | Route::Unknown => endpoint::UNKNOWN,
+    };
+    let in_flight = platform.counters.arrive(name);
+    let settings = platform.settings();
+    stop.sleep(Duration::from_millis(settings.delay_ms)).await;
+    let draw = |stage| draw_fault(platform, request, name, stage);
+
+    let mut outcome = None;
+    if let Some(fault) = draw(FaultStage::Before) {
+        in_flight.hit_by_fault();
+        outcome = apply(fault, stop).await;
+    }
+    if outcome.is_none() {
+        let answer = handle(platform, request, &route)
+            .unwrap_or_else(|refusal| refusal.answer(&settings, log_id));
+        outcome = Some(Outcome::Answer(answer));
+        if let Some(fault) = draw(FaultStage::After) {
+            in_flight.hit_by_fault();
+            outcome = apply(fault, stop).await.or(outcome);
+        }
+    }
+    let outcome = outcome.unwrap_or(Outcome::Hang);
+    match &outcome {
+        Outcome::Answer(answer) => in_flight.answered(answer.code, request.bearer()),
+        Outcome::Reset => {}
+        // Still in flight until the client gives up.
+        Outcome::Hang => stop.stopped().await,
+    }
+    outcome
+}
+
+fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answer, Refusal> {
+    let (endpoint, parameters) = match route {
+        Route::Found(endpoint, parameters) => (*endpoint, parameters),
+        Route::WrongMethod => {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            let msg = "the HTTP method does not match the API";
+            return Err(Refusal::documented(status, 99_991_301, msg));
+        }
+        Route::Unknown => {
+            let status = StatusCode::NOT_FOUND;
+            return Err(Refusal::documented(
+                status,
+                99_991_201,
+                "404 page not found",
+            ));
+        }
+    };
+    let now_ms = platform.clock.now_ms();
+    let app = access::caller(platform, endpoint.access, request, now_ms)?;
+    platform.counters.by_app(&app.app_id);
+    if platform.settings().rate_limits {
+        platform
+            .limits
+            .take(&app.app_id, endpoint.name, endpoint.tier, now_ms)
+            .map_err(|exceeded| Refusal::rate_limited(exceeded.limit, exceeded.reset_seconds))?;
+    }
+    let call = Call {
+        request,
+        parameters,
+        app,
+        now_ms,
+    };
+    (endpoint.handler)(platform, &call)
+}
+
+fn draw_fault(
+    platform: &Platform,
+    request: &Request,
+    endpoint: &str,
+    stage: FaultStage,
+) -> Option<Fault> {
+    let now_ms = platform.clock.now_ms();
+    platform.faults.draw(&Candidate {
+        endpoint,
+        path: &request.path,
+        stage,
+        app_id: &|| access::claimed_app_id(platform, request, now_ms),
+    })
+}
+
+/// `None` when the call goes on as usual.
+async fn apply(fault: Fault, stop: &mut Stop) -> Option<Outcome> {
+    stop.sleep(Duration::from_millis(fault.delay_ms)).await;
+    match fault.action {
+        FaultAction::Continue => None,
+        FaultAction::Hang => Some(Outcome::Hang),
+        FaultAction::Reset => Some(Outcome::Reset),
+        FaultAction::Answer {
+            status,
+            code,
+            msg,
+            body,
+            headers,
+        } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut answer = Answer::json(status, code, &json!({ "code": code, "msg": msg }));
+            answer.headers = headers.into_iter().collect();
+            if let Some(body) = body {
+                answer.body = Bytes::from(body);
+            }
+            Some(Outcome::Answer(answer))
+        }
+    }
+}

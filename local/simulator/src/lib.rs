@@ -1,0 +1,53 @@
+//! The Lark Open Platform, simulated over HTTP: the official SDKs and Lark Service talk to it unchanged.
+//!
+//! [`Simulator`] serves on loopback, [`Control`] steers it: the clock, faults, apps, users, counters. The same controls
+//! exist over HTTP under `/_sim`. The crate shares no type with Lark Service on purpose: with shared types a wrong field
+//! name would agree with itself.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+//! use lark_simulator::{Options, Simulator, open_id};
+//! use std::time::Duration;
+//!
+//! let simulator = Simulator::start(Options::default()).await?;
+//! let somebody = open_id("cli_sim000001", 42);
+//! println!("GET {}/open-apis/contact/v3/users/{somebody}", simulator.base_url());
+//! simulator.control().advance(Duration::from_secs(5400));
+//! simulator.shutdown().await;
+//! # Ok(()) }
+//! ```
+
+mod access;
+mod answer;
+mod apps;
+mod auth;
+mod calendar;
+mod clock;
+mod contact;
+mod control;
+mod control_api;
+mod counters;
+mod directory;
+mod endpoint;
+mod faults;
+mod gateway;
+mod options;
+mod platform;
+mod rate_limit;
+mod request;
+mod server;
+mod settings;
+mod simulator;
+mod tokens;
+
+pub use apps::{App, AppPatch, seeded_app_id, seeded_app_secret};
+pub use clock::ClockMode;
+pub use control::{Control, Invalid};
+pub use counters::{AppCounters, Counters, EndpointCounters};
+pub use directory::ids::{department_id, open_department_id, open_id, union_id, user_id};
+pub use directory::people::{email, mobile};
+pub use directory::{UserIds, UserPatch};
+pub use faults::{Fault, FaultAction, FaultReport, FaultStage};
+pub use options::Options;
+pub use settings::Settings;
+pub use simulator::Simulator;

@@ -1,0 +1,44 @@
+//! What a simulator starts with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::apps::App;
+use crate::clock::ClockMode;
+use crate::settings::Settings;
+
+/// What a simulator starts with. The default suits tests: a free port, one app, 10,000 users, no limits.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A loopback address; port 0, the default, takes a free port.
+    pub listen: SocketAddr,
+    /// How many users the directory holds, numbered from 1. Default 10,000.
+    pub users: u32,
+    /// How many apps named by [`seeded_app_id`](crate::seeded_app_id) exist, numbered from 1. Default 1.
+    pub seeded_apps: u32,
+    /// Further apps.
+    pub apps: Vec<App>,
+    /// How time passes.
+    pub clock: ClockMode,
+    /// The knobs that can be changed later.
+    pub settings: Settings,
+    /// Larger bodies are refused with 413. Default 32 MiB: the platform takes files of up to 30 MB.
+    pub max_body_bytes: usize,
+    /// Starts the dice of faults with a probability below 1; the same seed and the same order of calls give the same
+    /// faults.
+    pub fault_seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            users: 10_000,
+            seeded_apps: 1,
+            apps: Vec::new(),
+            clock: ClockMode::default(),
+            settings: Settings::default(),
+            max_body_bytes: 32 * 1024 * 1024,
+            fault_seed: 0x1a5c,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A request as the endpoints see it: read to the end, decoded once.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use serde::de::DeserializeOwned;
+
+/// A whole request. The body is there whatever the method and the `Content-Type`: SDKs send `{}` with GET, and JSON
+/// without a type.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    /// As received, without a trailing slash.
+    pub(crate) path: String,
+    /// Split at `/`, then percent-decoded, so that `%2F` stays inside its segment; a trailing slash leaves no segment.
+    pub(crate) segments: Vec<String>,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    pub(crate) fn new(parts: &http::request::Parts, body: Bytes) -> Self {
+        Self {
+            method: parts.method.clone(),
+            path: parts.uri.path().trim_end_matches('/').to_owned(),
+            segments: segments(parts.uri.path()),
+            query: Query::parse(parts.uri.query().unwrap_or_default()),
+            headers: parts.headers.clone(),
+            body,
+        }
+    }
+
+    /// What follows `Bearer ` in `Authorization`; `None` without such a header.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+        value
+            .strip_prefix("Bearer ")
+            .filter(|token| !token.is_empty())
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`BodyError`] tells bad syntax from a bad field.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, BodyError> {
+        let mut deserializer = serde_json::Deserializer::from_slice(&self.body);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let error = error.into_inner();
+            match error.is_data() {
+                true => BodyError::Field(field_name(&path, &error.to_string()), error.to_string()),
+                false => BodyError::Syntax(error.to_string()),
+            }
+        })?;
+        deserializer
+            .end()
+            .map_err(|error| BodyError::Syntax(error.to_string()))?;
+        Ok(value)
+    }
+}
+
+/// Why a body was not understood.
+pub(crate) enum BodyError {
+    /// Not JSON, and where it stops being so.
+    Syntax(String),
+    /// JSON, but this field, named first, is not right.
+    Field(String, String),
+}
+
+/// Decoded pairs in their order.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(query: &str) -> Self {
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a repeated parameter, written `name=a&name=b` or, by raw Node calls, `name[]=a&name[]=b`.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter(|(key, _)| key.strip_suffix("[]").unwrap_or(key) == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+}
+
+fn segments(path: &str) -> Vec<String> {
+    path.trim_matches('/')
+        .split('/')
+        .map(percent_decode)
+        .collect()
+}
+
+fn percent_decode(segment: &str) -> String {
+    let bytes = segment.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| segment.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(escaped.unwrap_or(bytes[at]));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// Serde puts the name of a missing or unknown field only into the message, in backquotes.
+fn field_name(path: &str, message: &str) -> String {
+    if path != "." && !message.starts_with("missing field") {
+        return path.to_owned();
+    }
+    let quoted = message.split('`').nth(1).unwrap_or("body");
+    match path {
+        "." => quoted.to_owned(),
+        path => format!("{path}.{quoted}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: &[&str]) {
+        assert_eq!(segments(path), expected);
+    }
+
+    #[test]
+    fn paths_are_split_before_they_are_decoded() {
+        check("/a/b/", &["a", "b"]);
+        check("/a%2Fb/c%20d", &["a/b", "c d"]);
+        check("/%zz/%", &["%zz", "%"]);
+        check("/%E4%BD%A0", &["你"]);
+        check("/", &[""]);
+    }
+
+    #[test]
+    fn repeated_parameters_have_two_spellings() {
+        let query = Query::parse("id=a&id%5B%5D=b&other=c&id=");
+        assert_eq!(query.all("id"), ["a", "b", ""]);
+    }
+}

@@ -1,0 +1,167 @@
+//! HTTP/1.1 on a socket. Header names go out in title case: the Python SDK looks for `X-Tt-Logid` and `Content-Type` in
+//! exactly this spelling.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::answer::{Answer, Refusal};
+use crate::calendar;
+use crate::control::Control;
+use crate::control_api;
+use crate::gateway::{self, Outcome};
+use crate::platform::Platform;
+use crate::request::Request;
+
+/// How long answers under way may take once the simulator stops.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Tells every connection when to end.
+#[derive(Clone)]
+pub(crate) struct Stop(pub(crate) watch::Receiver<bool>);
+
+impl Stop {
+    pub(crate) async fn stopped(&mut self) {
+        // An error means that the simulator is gone, which is a stop as well.
+        let _gone = self.0.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Cut short by a stop.
+    pub(crate) async fn sleep(&mut self, time: Duration) {
+        if !time.is_zero() {
+            let _cut_short = tokio::time::timeout(time, self.stopped()).await;
+        }
+    }
+}
+
+/// Serves until stopped, then lets answers under way leave.
+pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: Stop) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.stopped() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connection(stream, control.clone(), stop.clone());
+                    connections.spawn(connection);
+                }
+                // Out of file descriptors: wait for some connection to end.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _late_ones_are_aborted = tokio::time::timeout(GRACE, drained).await;
+}
+
+async fn connection(stream: TcpStream, control: Control, mut stop: Stop) {
+    // Without it, small answers wait for the client's delayed acknowledgement.
+    let _only_slower = stream.set_nodelay(true);
+    let reset = Arc::new(Notify::new());
+    let service = {
+        let (reset, stop) = (Arc::clone(&reset), stop.clone());
+        service_fn(move |request| {
+            let (control, reset, mut stop) = (control.clone(), Arc::clone(&reset), stop.clone());
+            async move { answer(request, &control, &reset, &mut stop).await }
+        })
+    };
+    let mut connection = http1::Builder::new()
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // A connection that breaks is the client's business.
+        _ = &mut connection => return,
+        () = reset.notified() => {
+            let stream = connection.into_parts().io.into_inner();
+            let _plain_close_instead = stream.set_zero_linger();
+            return;
+        }
+        () = stop.stopped() => std::pin::Pin::new(&mut connection).graceful_shutdown(),
+    }
+    let _broken = connection.await;
+}
+
+/// Hyper drops the connection on an error, and this future when the client goes away.
+async fn answer(
+    request: http::Request<Incoming>,
+    control: &Control,
+    reset: &Notify,
+    stop: &mut Stop,
+) -> Result<http::Response<Full<Bytes>>, Unanswered> {
+    let platform = control.platform();
+    let log_id = platform.next_log_id(platform.clock.now_ms());
+    let (parts, body) = request.into_parts();
+    let answer = match Limited::new(body, platform.max_body_bytes).collect().await {
+        Err(_) => too_large(platform, &log_id),
+        Ok(body) => {
+            let request = Request::new(&parts, body.to_bytes());
+            if control_api::owns(&request) {
+                control_api::answer(control, &request)
+            } else {
+                match gateway::serve(platform, &request, &log_id, stop).await {
+                    Outcome::Answer(answer) => answer,
+                    Outcome::Hang => return Err(Unanswered),
+                    Outcome::Reset => {
+                        reset.notify_one();
+                        std::future::pending().await
+                    }
+                }
+            }
+        }
+    };
+    Ok(response(platform, answer, &log_id))
+}
+
+/// A call that gets no answer.
+#[derive(Debug)]
+struct Unanswered;
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a fault left the call unanswered")
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+fn too_large(platform: &Platform, log_id: &str) -> Answer {
+    let msg = format!("the body is larger than {} bytes", platform.max_body_bytes);
+    // 9499 is the gateway's "bad request"; what the platform answers here is not documented.
+    Refusal::documented(StatusCode::PAYLOAD_TOO_LARGE, 9499, msg)
+        .answer(&platform.settings(), log_id)
+}
+
+fn response(platform: &Platform, answer: Answer, log_id: &str) -> http::Response<Full<Bytes>> {
+    let mut response = http::Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    let date = calendar::http_date(platform.clock.now_ms());
+    let headers = response.headers_mut();
+    let usual = [
+        (header::DATE, date.as_str()),
+        (header::CONTENT_TYPE, answer.content_type),
+        (HeaderName::from_static("x-tt-logid"), log_id),
+    ];
+    for (name, value) in usual {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    for (name, value) in &answer.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

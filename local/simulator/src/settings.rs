@@ -1,0 +1,54 @@
+//! What can be changed while the simulator runs, apart from apps, users, faults and time.
+
+use serde::{Deserialize, Serialize};
+
+/// The knobs that hold for all apps. The field names are those of `PATCH /_sim/settings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Life of a token issued from now on, in seconds. The platform's maximum and the default are 7,200.
+    pub token_lifetime_seconds: u64,
+    /// Added to every call, in real milliseconds. Default 0.
+    pub delay_ms: u64,
+    /// Whether the documented limits per app and API apply. Default off.
+    pub rate_limits: bool,
+    /// HTTP status of a token endpoint's refusal (10003, 10014). The platform was seen to answer 200, the default; its
+    /// general rule says 4xx.
+    pub app_error_status: u16,
+    /// HTTP status of a refused access token (99991661 to 99991671). Default 400, seen for 99991661; clients must also
+    /// survive 200 with the code in the body.
+    pub token_error_status: u16,
+    /// HTTP status of 99991400. Default 429; older APIs answer 400 ("Frequency control" in the platform's guide).
+    pub rate_limit_status: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            token_lifetime_seconds: 7200,
+            delay_ms: 0,
+            rate_limits: false,
+            app_error_status: 200,
+            token_error_status: 400,
+            rate_limit_status: 429,
+        }
+    }
+}
+
+impl Settings {
+    /// The first field out of its range.
+    pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let statuses = [
+            ("app_error_status", self.app_error_status),
+            ("token_error_status", self.token_error_status),
+            ("rate_limit_status", self.rate_limit_status),
+        ];
+        if self.token_lifetime_seconds == 0 {
+            return Some(("token_lifetime_seconds", "must be at least 1"));
+        }
+        statuses
+            .into_iter()
+            .find(|(_, status)| !(200..=599).contains(status))
+            .map(|(field, _)| (field, "must be an HTTP status from 200 to 599"))
+    }
+}

@@ -1,0 +1,206 @@
+//! Issued tokens and the 30-minute rule.
+//!
+//! "Get tenant_access_token" in the platform's guide: with 30 minutes or more left the endpoint gives the same token
+//! again; with less it issues a new one, and both are valid until their own ends.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::directory::ids::mix;
+
+/// With at least this much life left, a token is given again instead of a new one.
+const REISSUE_MS: u64 = 30 * 60 * 1000;
+
+/// Expired tokens are swept out whenever this many more are stored than after the last sweep.
+const SWEEP_STEP: usize = 4096;
+
+/// What a token endpoint hands out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) token: Arc<str>,
+    /// Remaining life in seconds, rounded down.
+    pub(crate) expire: u64,
+    pub(crate) is_new: bool,
+}
+
+pub(crate) struct Tokens(Mutex<Issued>);
+
+struct Issued {
+    by_value: HashMap<Arc<str>, Token>,
+    /// The newest token of each app.
+    newest: HashMap<Arc<str>, Arc<str>>,
+    sweep_at: usize,
+    /// Random per process: a token from an earlier run must not be valid again.
+    seed: u64,
+    serial: u64,
+}
+
+struct Token {
+    app_id: Arc<str>,
+    expires_at_ms: u64,
+}
+
+impl Tokens {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Issued {
+            by_value: HashMap::new(),
+            newest: HashMap::new(),
+            sweep_at: SWEEP_STEP,
+            seed: RandomState::new().hash_one("seed"),
+            serial: 0,
+        }))
+    }
+
+    /// The app's token under the 30-minute rule. Tenant and app tokens of a self-built app are the same one.
+    pub(crate) fn issue(&self, app_id: &str, now_ms: u64, lifetime_ms: u64) -> Grant {
+        let mut issued = self.lock();
+        if let Some(grant) = issued.reusable(app_id, now_ms) {
+            return grant;
+        }
+        issued.sweep(now_ms);
+        let token: Arc<str> = issued.next_value().into();
+        let app_id: Arc<str> = app_id.into();
+        let record = Token {
+            app_id: Arc::clone(&app_id),
+            expires_at_ms: now_ms.saturating_add(lifetime_ms),
+        };
+        issued.by_value.insert(Arc::clone(&token), record);
+        issued.newest.insert(app_id, Arc::clone(&token));
+        Grant {
+            token,
+            expire: lifetime_ms / 1000,
+            is_new: true,
+        }
+    }
+
+    /// The app a token speaks for, while it is valid.
+    pub(crate) fn owner(&self, token: &str, now_ms: u64) -> Option<Arc<str>> {
+        let issued = self.lock();
+        let token = issued.by_value.get(token)?;
+        (now_ms < token.expires_at_ms).then(|| Arc::clone(&token.app_id))
+    }
+
+    /// Whether the token was known.
+    pub(crate) fn revoke(&self, token: &str) -> bool {
+        let mut issued = self.lock();
+        let Some(record) = issued.by_value.remove(token) else {
+            return false;
+        };
+        let is_newest = issued
+            .newest
+            .get(&record.app_id)
+            .is_some_and(|newest| &**newest == token);
+        if is_newest {
+            issued.newest.remove(&record.app_id);
+        }
+        true
+    }
+
+    /// How many tokens the app had.
+    pub(crate) fn revoke_all(&self, app_id: &str) -> usize {
+        let mut issued = self.lock();
+        let before = issued.by_value.len();
+        issued
+            .by_value
+            .retain(|_, record| &*record.app_id != app_id);
+        issued.newest.remove(app_id);
+        before - issued.by_value.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Issued> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Issued {
+    fn reusable(&self, app_id: &str, now_ms: u64) -> Option<Grant> {
+        let token = self.newest.get(app_id)?;
+        let left_ms = self
+            .by_value
+            .get(token)?
+            .expires_at_ms
+            .saturating_sub(now_ms);
+        (left_ms >= REISSUE_MS).then(|| Grant {
+            token: Arc::clone(token),
+            expire: left_ms / 1000,
+            is_new: false,
+        })
+    }
+
+    fn sweep(&mut self, now_ms: u64) {
+        if self.by_value.len() < self.sweep_at {
+            return;
+        }
+        self.by_value
+            .retain(|_, record| now_ms < record.expires_at_ms);
+        self.sweep_at = self.by_value.len() * 2 + SWEEP_STEP;
+    }
+
+    /// `t-g1` and 38 characters, as long as the platform's.
+    fn next_value(&mut self) -> String {
+        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        self.serial += 1;
+        let serial = mix(self.serial).to_be_bytes();
+        let mut state = self.seed ^ self.serial;
+        let rest = (0..30).map(|_| {
+            state = mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15));
+            state as u8
+        });
+        let characters = serial.into_iter().chain(rest);
+        let value: String = characters
+            .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
+            .collect();
+        format!("t-g1{value}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIME_MS: u64 = 7_200_000;
+
+    #[test]
+    fn exactly_thirty_minutes_left_still_gives_the_same_token() {
+        let tokens = Tokens::new();
+        let first = tokens.issue("cli_a", 0, LIFETIME_MS);
+        let again = tokens.issue("cli_a", LIFETIME_MS - REISSUE_MS, LIFETIME_MS);
+        assert_eq!((again.token, again.expire), (first.token, 1800));
+    }
+
+    #[test]
+    fn less_than_thirty_minutes_left_gives_a_second_token_and_keeps_the_first() {
+        let tokens = Tokens::new();
+        let first = tokens.issue("cli_a", 0, LIFETIME_MS);
+        let now_ms = LIFETIME_MS - REISSUE_MS + 1;
+        let second = tokens.issue("cli_a", now_ms, LIFETIME_MS);
+        assert!(second.is_new && second.token != first.token);
+        assert!(tokens.owner(&first.token, LIFETIME_MS - 1).is_some());
+        assert_eq!(tokens.owner(&first.token, LIFETIME_MS), None);
+        assert!(
+            tokens
+                .owner(&second.token, now_ms + LIFETIME_MS - 1)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn expired_tokens_do_not_pile_up() {
+        let tokens = Tokens::new();
+        for now_ms in 0..100_000 {
+            tokens.issue("cli_a", now_ms, 10);
+        }
+        assert!(tokens.lock().by_value.len() <= 2 * SWEEP_STEP);
+    }
+
+    #[test]
+    fn tokens_of_many_apps_are_distinct() {
+        let tokens = Tokens::new();
+        let values: std::collections::HashSet<_> = (0..20_000)
+            .map(|n| tokens.issue(&format!("cli_{n}"), 0, LIFETIME_MS).token)
+            .collect();
+        assert_eq!(values.len(), 20_000);
+    }
+}

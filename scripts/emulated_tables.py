@@ -1,0 +1,21 @@
+"""Creates template.yaml's tables and a KMS key in the AWS emulator at AWS_ENDPOINT_URL, and prints NAME=value lines for
+the functions' environment. For running one function without deploying the stack."""
+
+import boto3
+
+import template
+
+
+def main():
+    dynamodb = boto3.client("dynamodb")
+    for logical_id, resource in template.resources(template.read(), "AWS::DynamoDB::Table").items():
+        properties = resource["Properties"]
+        dynamodb.create_table(TableName=logical_id, **{
+            name: properties[name]
+            for name in ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode") if name in properties})
+        print(f"{template.table_variable(logical_id)}={logical_id}")
+    print(f"LARK_SERVICE_KMS_KEY_ID={boto3.client('kms').create_key()['KeyMetadata']['Arn']}")
+
+
+if __name__ == "__main__":
+    main()

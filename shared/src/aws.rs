@@ -1,0 +1,190 @@
+//! What every AWS client is built on: one HTTP client, one TLS configuration, one SDK configuration.
+//!
+//! The SDKs' own HTTPS client is left out. It would bring a second TLS stack and a second pool, and its scan of the
+//! trust store is most of an SDK's start-up time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret, SecretString};
+
+mod http_client;
+
+pub use http_client::ReqwestClient;
+
+/// How long an unused connection stays in the pool by default.
+///
+/// AWS and Lark do not publish when they close idle connections; the AWS SDK for Java gives up on one after 60 s, and so do
+/// the usual load balancers (ALB 60 s, nginx 75 s). A connection of ours must go first, for one that the peer closes just
+/// as we write to it costs a retry. 20 s leaves room for clocks that stop while Lambda freezes the process.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Idle connections kept per host.
+const IDLE_PER_HOST: usize = 20;
+/// How long a TCP and TLS handshake may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// When TCP starts to ask whether a silent peer is still there.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+/// How often a call is sent at most.
+const ATTEMPTS: u32 = 3;
+/// How long one attempt may take. The caller's own time-out bounds all of them.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What to tell the SDKs. Whatever is absent is left to the SDK's default chain: environment, profile files, container
+/// and instance metadata.
+#[derive(Clone, Debug, Default)]
+pub struct AwsSettings {
+    /// The region, such as `eu-central-1`.
+    pub region: Option<String>,
+    /// Where every service is found instead of its public endpoint: an emulator's address.
+    pub endpoint_url: Option<String>,
+    /// Credentials that are valid as long as the process lives, as Lambda puts them into the environment.
+    pub credentials: Option<AwsCredentials>,
+}
+
+/// Credentials that are not renewed.
+#[derive(Clone, Debug)]
+pub struct AwsCredentials {
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: SecretString,
+    /// `AWS_SESSION_TOKEN`; Lambda always has one.
+    pub session_token: Option<SecretString>,
+}
+
+/// Why the HTTP client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    /// The TLS library refuses the protocol versions asked for.
+    #[error("the TLS configuration is refused")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library refuses the configuration.
+    #[error("the HTTP client cannot be built")]
+    Http(#[from] reqwest::Error),
+}
+
+/// The TLS configuration of every connection that this process opens: TLS 1.2 and 1.3 by `ring`, Mozilla's roots.
+///
+/// # Errors
+/// [`rustls::Error`] when `ring` offers no cipher suite for these versions, which a build either has or has not.
+pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Makes `ring` the process's default for TLS, for libraries that cannot be handed a configuration (`redis`). Repeating
+/// it does nothing.
+pub fn install_crypto_provider() {
+    // An error says that there is a default already, which is just as well.
+    let _ = ring::default_provider().install_default();
+}
+
+/// The HTTP client for Lark and for AWS: HTTP/1.1, at most 20 idle connections per host for at most `idle_timeout`
+/// ([`DEFAULT_IDLE_TIMEOUT`]), no proxy, no redirect. Clones share the pool.
+///
+/// Callers set their own time-outs; only connecting is bounded here, by 3 s.
+///
+/// # Errors
+/// [`HttpClientError`] when a library refuses this configuration.
+pub fn http(idle_timeout: Duration) -> Result<reqwest::Client, HttpClientError> {
+    install_crypto_provider();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls_config()?)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .pool_idle_timeout(idle_timeout)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()?)
+}
+
+/// What the SDK clients are built from.
+///
+/// With a region and credentials given, as on Lambda, nothing is read and nothing is fetched; otherwise the SDK's default
+/// chain looks for what is missing. A call is tried three times with the SDK's standard backoff; the time-out over all
+/// attempts is the caller's.
+pub async fn sdk_config(http: &reqwest::Client, settings: &AwsSettings) -> SdkConfig {
+    match (&settings.region, &settings.credentials) {
+        (Some(region), Some(credentials)) => fixed(http, settings, region, credentials),
+        _ => from_default_chain(http, settings).await,
+    }
+}
+
+fn fixed(
+    http: &reqwest::Client,
+    settings: &AwsSettings,
+    region: &str,
+    credentials: &AwsCredentials,
+) -> SdkConfig {
+    let mut builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(ReqwestClient::new(http.clone()))
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(SharedCredentialsProvider::new(static_credentials(
+            credentials,
+        )))
+        .sleep_impl(TokioSleep::new())
+        .retry_config(retry_config())
+        .timeout_config(timeout_config());
+    builder.set_endpoint_url(settings.endpoint_url.clone());
+    builder.build()
+}
+
+async fn from_default_chain(http: &reqwest::Client, settings: &AwsSettings) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(ReqwestClient::new(http.clone()))
+        .retry_config(retry_config())
+        .timeout_config(timeout_config());
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(credentials) = &settings.credentials {
+        loader = loader.credentials_provider(static_credentials(credentials));
+    }
+    loader.load().await
+}
+
+fn static_credentials(credentials: &AwsCredentials) -> Credentials {
+    let session_token = credentials
+        .session_token
+        .as_ref()
+        .map(|token| token.expose_secret().to_owned());
+    Credentials::new(
+        credentials.access_key_id.clone(),
+        credentials.secret_access_key.expose_secret(),
+        session_token,
+        None,
+        "settings",
+    )
+}
+
+fn retry_config() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
+}
+
+fn timeout_config() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build()
+}

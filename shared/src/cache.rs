@@ -1,0 +1,101 @@
+//! The shared cache, as a port: bytes that expire, with the few atomic operations that tokens and leases need.
+//!
+//! A cache may lose anything at any time and may be down; nothing is true because a cache says so. Adapters map and
+//! nothing else. Time-outs, the breaker and metrics sit once above them, in [`CacheClient`].
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+mod client;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod discovery;
+pub mod iam;
+pub mod memory;
+pub mod valkey;
+
+pub use client::CacheClient;
+
+/// Why a cache operation did not succeed. The caller goes on without the cache.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CacheError {
+    /// No answer in time.
+    #[error("the cache did not answer in time")]
+    Timeout,
+    /// The cache failed a moment ago and is left alone for now.
+    #[error("the cache is skipped after recent failures")]
+    Skipped,
+    /// The cache refused, failed or is out of reach.
+    #[error("the cache is unavailable")]
+    Unavailable(#[source] Arc<dyn StdError + Send + Sync>),
+}
+
+impl CacheError {
+    /// The cache failed because of `source`.
+    pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable(Arc::from(source.into()))
+    }
+}
+
+/// How many bytes [`versioned`] puts in front of a value.
+const VERSION_BYTES: usize = 20;
+
+/// The stored form of a value written by [`Cache::put_newer`]: its version as 20 decimal digits, then the value. Equal
+/// lengths make the order of the texts the order of the numbers, for scripts inside the cache server too.
+#[must_use]
+pub fn versioned(version: u64, value: &[u8]) -> Vec<u8> {
+    let mut stored = format!("{version:020}").into_bytes();
+    stored.extend_from_slice(value);
+    stored
+}
+
+/// The version and value of what [`versioned`] made; `None` for anything else.
+#[must_use]
+pub fn split_version(stored: &Bytes) -> Option<(u64, Bytes)> {
+    let version = std::str::from_utf8(stored.get(..VERSION_BYTES)?)
+        .ok()?
+        .parse()
+        .ok()?;
+    Some((version, stored.slice(VERSION_BYTES..)))
+}
+
+/// A shared cache. See [`contract`] for its promises, which every adapter is tested for. Time-to-live values are at least
+/// one millisecond; zero is treated as one.
+#[async_trait]
+pub trait Cache: fmt::Debug + Send + Sync {
+    /// The value at `key`, if there is one that has not expired.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError>;
+
+    /// The values at `keys`, in their order, in one round trip.
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError>;
+
+    /// Puts `value` at `key`.
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError>;
+
+    /// Puts [`versioned`]`(version, value)` at `key` unless a value with the same or a higher version is there. Says
+    /// whether it did.
+    async fn put_newer(
+        &self,
+        key: &str,
+        version: u64,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError>;
+
+    /// Puts `value` at `key` if nothing is there. Says whether it did.
+    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError>;
+
+    /// Deletes what is at `key`.
+    async fn delete(&self, key: &str) -> Result<(), CacheError>;
+
+    /// Deletes what is at `key` if it equals `value`. Says whether it did.
+    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError>;
+
+    /// Whether the cache answers.
+    async fn ping(&self) -> Result<(), CacheError>;
+}

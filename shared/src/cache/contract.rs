@@ -1,0 +1,132 @@
+//! What every [`Cache`] promises, as tests that run on each adapter.
+#![expect(missing_docs, reason = "the name of a case is its promise")]
+#![expect(clippy::unwrap_used, reason = "a case is a test")]
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, join_all};
+
+use crate::cache::{Cache, split_version, versioned};
+
+pub mod atomics;
+pub mod values;
+
+/// Turns every case into a test of one adapter. The argument is a future of an [`Aged`] cache.
+#[macro_export]
+macro_rules! test_cache_adapter {
+    ($factory:expr) => {
+        $crate::test_cache_adapter! { @modules $factory;
+            values: a_key_nobody_put_has_no_value, what_is_put_is_got, a_put_replaces_value_and_expiry,
+                any_bytes_come_back, a_large_value_comes_back, many_values_come_in_the_order_of_their_keys,
+                getting_no_values_is_fine, a_value_expires, a_time_to_live_of_zero_is_the_shortest,
+                a_deleted_value_is_gone, the_cache_answers;
+            atomics: a_newer_version_replaces_an_older, the_same_and_older_versions_are_refused,
+                versions_compare_as_numbers, a_version_replaces_what_has_none, a_newer_version_renews_the_expiry,
+                a_refused_version_leaves_the_expiry, a_version_expires, the_newest_of_many_versions_stays,
+                only_the_first_of_many_finds_it_absent, what_expired_is_absent, absent_does_not_renew_the_expiry,
+                only_the_equal_value_is_deleted, deleting_an_equal_value_needs_one;
+        }
+    };
+    (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    $crate::cache::contract::$module::$case(&$factory.await).await;
+                }
+            )+
+        })+
+    };
+}
+pub use test_cache_adapter;
+
+/// A cache and how time passes for it.
+pub struct Aged {
+    cache: Box<dyn Cache>,
+    let_time_pass: Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+    prefix: String,
+}
+
+impl Aged {
+    /// `cache`, for which at least some time passes in `let_time_pass(length)`: a clock is moved by `length`, a real server
+    /// waited for. Other tests may use the same cache: each case has keys of its own.
+    pub fn new(
+        cache: impl Cache + 'static,
+        let_time_pass: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        static CASES: AtomicU64 = AtomicU64::new(0);
+        let case = CASES.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!(
+            "contract {} {case} {:016x}",
+            std::process::id(),
+            fastrand::u64(..)
+        );
+        Self {
+            cache: Box::new(cache),
+            let_time_pass: Box::new(let_time_pass),
+            prefix,
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+
+    async fn get(&self, key: &str) -> Option<Bytes> {
+        self.cache.get(key).await.unwrap()
+    }
+
+    async fn put(&self, key: &str, value: &[u8]) {
+        self.cache.put(key, value, LONG).await.unwrap();
+    }
+
+    async fn put_newer(&self, key: &str, version: u64, value: &str) -> bool {
+        self.cache
+            .put_newer(key, version, value.as_bytes(), LONG)
+            .await
+            .unwrap()
+    }
+
+    async fn version(&self, key: &str) -> Option<(u64, Bytes)> {
+        self.get(key).await.as_ref().and_then(split_version)
+    }
+
+    /// Waits until whatever was put for [`SHORT`] before now has expired: until something put now has.
+    async fn let_short_pass(&self) {
+        let last = self.key("put last");
+        self.cache.put(&last, b"", SHORT).await.unwrap();
+        self.let_expire(&last).await;
+    }
+
+    /// Waits until `key` is gone.
+    async fn let_expire(&self, key: &str) {
+        for _ in 0..LOOKS {
+            if self.get(key).await.is_none() {
+                return;
+            }
+            (self.let_time_pass)(BETWEEN_LOOKS).await;
+        }
+        panic!("{key} does not expire");
+    }
+}
+
+impl fmt::Debug for Aged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aged")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Longer than any case takes.
+const LONG: Duration = Duration::from_secs(600);
+/// Short enough to wait for on a real server, long enough for a few commands in between on a busy machine.
+const SHORT: Duration = Duration::from_millis(800);
+/// How often to look whether something has expired.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// How many looks until it should have.
+const LOOKS: u32 = 500;

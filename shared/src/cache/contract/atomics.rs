@@ -1,0 +1,163 @@
+//! Operations that look and write in one.
+
+use super::*;
+
+/// How many callers race.
+const CALLERS: u64 = 32;
+
+pub async fn a_newer_version_replaces_an_older(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(cache.put_newer(&key, 1, "first").await);
+    assert!(cache.put_newer(&key, 2, "second").await);
+    assert_eq!(cache.version(&key).await, Some((2, Bytes::from("second"))));
+}
+
+pub async fn the_same_and_older_versions_are_refused(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(cache.put_newer(&key, 5, "fifth").await);
+    assert!(!cache.put_newer(&key, 5, "another").await);
+    assert!(!cache.put_newer(&key, 4, "fourth").await);
+    assert_eq!(cache.version(&key).await, Some((5, Bytes::from("fifth"))));
+}
+
+pub async fn versions_compare_as_numbers(cache: &Aged) {
+    let key = cache.key("a");
+    for version in [0, 9, 10, 1 << 53, (1 << 53) + 1, u64::MAX - 1, u64::MAX] {
+        assert!(cache.put_newer(&key, version, "value").await, "{version}");
+        assert!(
+            !cache.put_newer(&key, version, "value").await,
+            "{version} again"
+        );
+    }
+    assert!(!cache.put_newer(&key, 99, "value").await);
+}
+
+pub async fn a_version_replaces_what_has_none(cache: &Aged) {
+    let key = cache.key("a");
+    for unversioned in ["", "a lease", "no number, though it is longer than one"] {
+        cache.put(&key, unversioned.as_bytes()).await;
+        assert!(cache.put_newer(&key, 0, "value").await, "{unversioned}");
+        assert_eq!(cache.version(&key).await, Some((0, Bytes::from("value"))));
+    }
+}
+
+pub async fn a_newer_version_renews_the_expiry(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(
+        cache
+            .cache
+            .put_newer(&key, 1, b"first", SHORT)
+            .await
+            .unwrap()
+    );
+    assert!(cache.put_newer(&key, 2, "second").await);
+    cache.let_short_pass().await;
+    assert_eq!(cache.version(&key).await, Some((2, Bytes::from("second"))));
+}
+
+pub async fn a_refused_version_leaves_the_expiry(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(
+        cache
+            .cache
+            .put_newer(&key, 2, b"second", SHORT)
+            .await
+            .unwrap()
+    );
+    assert!(!cache.put_newer(&key, 1, "first").await);
+    cache.let_short_pass().await;
+    assert_eq!(cache.version(&key).await, None);
+}
+
+pub async fn a_version_expires(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(
+        cache
+            .cache
+            .put_newer(&key, 9, b"ninth", SHORT)
+            .await
+            .unwrap()
+    );
+    cache.let_short_pass().await;
+    assert!(cache.put_newer(&key, 1, "first").await);
+    assert_eq!(cache.version(&key).await, Some((1, Bytes::from("first"))));
+}
+
+pub async fn the_newest_of_many_versions_stays(cache: &Aged) {
+    let key = &cache.key("a");
+    join_all((0..CALLERS).map(|caller| async move {
+        // Not in their order.
+        let version = (caller * 7) % CALLERS;
+        cache.put_newer(key, version, &version.to_string()).await
+    }))
+    .await;
+    assert_eq!(
+        cache.version(key).await,
+        Some((CALLERS - 1, Bytes::from((CALLERS - 1).to_string())))
+    );
+}
+
+pub async fn only_the_first_of_many_finds_it_absent(cache: &Aged) {
+    let key = &cache.key("a");
+    let outcomes = join_all((0..CALLERS).map(|caller| async move {
+        let value = caller.to_string();
+        cache
+            .cache
+            .put_absent(key, value.as_bytes(), LONG)
+            .await
+            .unwrap()
+            .then_some(value)
+    }));
+    let first: Vec<String> = outcomes.await.into_iter().flatten().collect();
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!(cache.get(key).await, Some(Bytes::from(first[0].clone())));
+}
+
+pub async fn what_expired_is_absent(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(cache.cache.put_absent(&key, b"first", SHORT).await.unwrap());
+    cache.let_short_pass().await;
+    assert!(cache.cache.put_absent(&key, b"second", LONG).await.unwrap());
+    assert_eq!(cache.get(&key).await.as_deref(), Some(b"second".as_slice()));
+}
+
+pub async fn absent_does_not_renew_the_expiry(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(cache.cache.put_absent(&key, b"first", SHORT).await.unwrap());
+    assert!(!cache.cache.put_absent(&key, b"second", LONG).await.unwrap());
+    cache.let_short_pass().await;
+    assert_eq!(cache.get(&key).await, None);
+}
+
+pub async fn only_the_equal_value_is_deleted(cache: &Aged) {
+    let key = cache.key("a");
+    cache.put(&key, b"\x00mine\xff").await;
+    for other in [
+        b"\x00mine".as_slice(),
+        b"\x00mine\xff\x00",
+        b"",
+        b"\x00Mine\xff",
+    ] {
+        assert!(
+            !cache.cache.delete_equal(&key, other).await.unwrap(),
+            "{other:?}"
+        );
+    }
+    assert!(cache.get(&key).await.is_some());
+    assert!(
+        cache
+            .cache
+            .delete_equal(&key, b"\x00mine\xff")
+            .await
+            .unwrap()
+    );
+    assert_eq!(cache.get(&key).await, None);
+}
+
+pub async fn deleting_an_equal_value_needs_one(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(!cache.cache.delete_equal(&key, b"").await.unwrap());
+    assert!(cache.cache.put_absent(&key, b"mine", SHORT).await.unwrap());
+    cache.let_short_pass().await;
+    assert!(!cache.cache.delete_equal(&key, b"mine").await.unwrap());
+}

@@ -1,0 +1,210 @@
+//! The cache in this process, for running on one machine.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache as Entries;
+
+use super::{Cache, CacheError, split_version, versioned};
+use crate::clock::{Clock, Timestamp};
+
+/// What an entry takes beside its key and value: hash table slot, list links, allocation headers. An estimate.
+const ENTRY_BYTES: u64 = 128;
+/// How many bytes an entry is taken to have when the table is laid out. It grows if this is wrong.
+const TYPICAL_ENTRY_BYTES: u64 = 1_024;
+
+/// A [`Cache`] in memory that drops what is used least when it is full.
+///
+/// One lock guards it. It is held for a look-up and never across an await, so that the compound operations are atomic
+/// without more machinery.
+pub struct MemoryCache {
+    entries: Mutex<Entries<String, Entry, Weight>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    value: Bytes,
+    expires_at: Timestamp,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, Entry> for Weight {
+    fn weight(&self, key: &String, entry: &Entry) -> u64 {
+        let bytes = u64::try_from(key.len() + entry.value.len()).unwrap_or(u64::MAX);
+        bytes.saturating_add(ENTRY_BYTES)
+    }
+}
+
+impl MemoryCache {
+    /// A cache of at most `capacity_bytes` of keys, values and their management. A value that alone is larger is not kept.
+    #[must_use]
+    pub fn new(capacity_bytes: u64, clock: Arc<dyn Clock>) -> Self {
+        let entries = usize::try_from(capacity_bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
+        Self {
+            entries: Mutex::new(Entries::with_weighter(entries, capacity_bytes, Weight)),
+            clock,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries<String, Entry, Weight>> {
+        self.entries
+            .lock()
+            .expect("no panic while holding the cache")
+    }
+
+    fn entry(&self, value: Bytes, ttl: Duration) -> Entry {
+        Entry {
+            value,
+            expires_at: self.clock.now() + ttl.max(Duration::from_millis(1)),
+        }
+    }
+
+    /// The live value at `key`; one that has expired is removed.
+    fn live(&self, entries: &mut Entries<String, Entry, Weight>, key: &str) -> Option<Bytes> {
+        let entry = entries.get(key)?;
+        if entry.expires_at > self.clock.now() {
+            return Some(entry.value.clone());
+        }
+        entries.remove(key);
+        None
+    }
+}
+
+#[async_trait]
+impl Cache for MemoryCache {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
+        Ok(self.live(&mut self.lock(), key))
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError> {
+        let mut entries = self.lock();
+        Ok(keys
+            .iter()
+            .map(|key| self.live(&mut entries, key))
+            .collect())
+    }
+
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError> {
+        let entry = self.entry(Bytes::copy_from_slice(value), ttl);
+        self.lock().insert(key.to_owned(), entry);
+        Ok(())
+    }
+
+    async fn put_newer(
+        &self,
+        key: &str,
+        version: u64,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let entry = self.entry(versioned(version, value).into(), ttl);
+        let mut entries = self.lock();
+        let stored = self
+            .live(&mut entries, key)
+            .as_ref()
+            .and_then(split_version);
+        let is_newer = stored.is_none_or(|(stored, _)| stored < version);
+        if is_newer {
+            entries.insert(key.to_owned(), entry);
+        }
+        Ok(is_newer)
+    }
+
+    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        let entry = self.entry(Bytes::copy_from_slice(value), ttl);
+        let mut entries = self.lock();
+        let is_absent = self.live(&mut entries, key).is_none();
+        if is_absent {
+            entries.insert(key.to_owned(), entry);
+        }
+        Ok(is_absent)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        self.lock().remove(key);
+        Ok(())
+    }
+
+    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+        let mut entries = self.lock();
+        let is_equal = self
+            .live(&mut entries, key)
+            .is_some_and(|stored| stored == value);
+        if is_equal {
+            entries.remove(key);
+        }
+        Ok(is_equal)
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryCache").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::contract::{Aged, test_cache_adapter};
+    use crate::clock::ManualClock;
+
+    const CAPACITY_BYTES: u64 = 4 * 1_024 * 1_024;
+
+    fn cache(capacity_bytes: u64) -> (MemoryCache, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_seconds(1_700_000_000)));
+        (
+            MemoryCache::new(capacity_bytes, Arc::clone(&clock) as Arc<dyn Clock>),
+            clock,
+        )
+    }
+
+    test_cache_adapter!(async {
+        let (cache, clock) = cache(CAPACITY_BYTES);
+        Aged::new(cache, move |length| {
+            clock.advance(length);
+            Box::pin(std::future::ready(()))
+        })
+    });
+
+    #[tokio::test]
+    async fn a_full_cache_drops_values_instead_of_growing() {
+        let (cache, _) = cache(64 * 1_024);
+        for number in 0..1_000 {
+            cache
+                .put(
+                    &format!("key {number}"),
+                    &[0; 1_024],
+                    Duration::from_secs(60),
+                )
+                .await
+                .unwrap();
+        }
+        assert!(cache.lock().weight() <= 64 * 1_024);
+        assert_eq!(
+            cache.get("key 999").await.unwrap().map(|value| value.len()),
+            Some(1_024)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_value_larger_than_the_cache_is_not_kept() {
+        let (cache, _) = cache(64 * 1_024);
+        cache
+            .put("large", &[0; 65 * 1_024], Duration::from_secs(60))
+            .await
+            .unwrap();
+        assert_eq!(cache.get("large").await.unwrap(), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! The cache in Valkey: one connection for the whole process, a node or a cluster.
+//!
+//! [`link`] keeps the connection, [`scripts`] runs inside the server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redis::{Cmd, FromRedisValue, RedisError, cmd};
+use secrecy::SecretString;
+use url::Url;
+
+use super::iam::IamAuth;
+use super::{Cache, CacheError, versioned};
+
+mod link;
+mod scripts;
+mod target;
+
+use link::{Link, Repeat};
+use scripts::Script;
+use target::Target;
+
+/// How to reach Valkey, or Redis from version 6.2.
+#[derive(Clone)]
+pub struct ValkeySettings {
+    /// `redis://host:port/db`, or `rediss://` for TLS. Credentials in it are not looked at: they belong into `auth`.
+    pub url: Url,
+    /// Whether the server is a cluster, of which `url` names any node or the configuration endpoint.
+    pub cluster: bool,
+    /// Who we are.
+    pub auth: ValkeyAuth,
+    /// How long a connection may take from the look-up of the name to the login.
+    pub connect_timeout: Duration,
+    /// How long an answer may take. Also how long sent data may go unacknowledged until the connection counts as dead.
+    pub response_timeout: Duration,
+    /// Certificates in PEM to trust instead of Mozilla's: a private authority.
+    pub root_certificates: Option<Vec<u8>>,
+}
+
+/// How to log in.
+#[derive(Clone, Debug, Default)]
+pub enum ValkeyAuth {
+    /// Not at all.
+    #[default]
+    None,
+    /// By password.
+    Password {
+        /// The user; `None` for `default`.
+        user: Option<String>,
+        /// The password.
+        password: SecretString,
+    },
+    /// With an IAM role, made afresh for every connection.
+    Iam(IamAuth),
+}
+
+/// The settings cannot be used: a wrong scheme, an unreadable certificate.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings of the cache cannot be used")]
+pub struct SettingsError(#[from] RedisError);
+
+/// A [`Cache`] in Valkey.
+///
+/// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
+/// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
+/// dead, the command is repeated once on a new one, except [`Cache::put_absent`], of which a lost answer leaves open who
+/// holds the key. A repeated [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and say `false`. In a
+/// cluster the client library repeats all commands alike.
+#[derive(Debug)]
+pub struct ValkeyCache {
+    link: Link,
+}
+
+impl ValkeyCache {
+    /// The cache at `settings.url`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when they cannot be used.
+    pub fn connect(settings: &ValkeySettings) -> Result<Self, SettingsError> {
+        Ok(Self {
+            link: Link::new(Target::new(settings)?),
+        })
+    }
+
+    /// Connects and logs in, if there is no connection yet. For the start of a process, while nobody waits.
+    ///
+    /// # Errors
+    /// [`CacheError`] when there is no connection; the next call tries again.
+    pub async fn warm(&self) -> Result<(), CacheError> {
+        self.link.connection().await.map(drop).map_err(cache_error)
+    }
+
+    async fn run<T: FromRedisValue>(&self, repeat: Repeat, command: &Cmd) -> Result<T, CacheError> {
+        self.link.run(repeat, command).await.map_err(cache_error)
+    }
+
+    async fn run_script(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: &[&[u8]],
+    ) -> Result<bool, CacheError> {
+        match self
+            .link
+            .run(Repeat::Safe, &script.by_hash(key, arguments))
+            .await
+        {
+            Err(error) if scripts::is_unknown(&error) => {
+                self.run(Repeat::Safe, &script.by_text(key, arguments))
+                    .await
+            }
+            outcome => outcome.map_err(cache_error),
+        }
+    }
+}
+
+#[async_trait]
+impl Cache for ValkeyCache {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
+        self.run(Repeat::Safe, cmd("GET").arg(key)).await
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.run(Repeat::Safe, cmd("MGET").arg(keys)).await
+    }
+
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError> {
+        self.run(
+            Repeat::Safe,
+            cmd("SET").arg(key).arg(value).arg("PX").arg(millis(ttl)),
+        )
+        .await
+    }
+
+    async fn put_newer(
+        &self,
+        key: &str,
+        version: u64,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let ttl_ms = millis(ttl).to_string();
+        self.run_script(
+            &scripts::PUT_NEWER,
+            key,
+            &[&versioned(version, value), ttl_ms.as_bytes()],
+        )
+        .await
+    }
+
+    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        let mut set = cmd("SET");
+        set.arg(key).arg(value).arg("NX").arg("PX").arg(millis(ttl));
+        // Whoever sets the key is told `OK`, everybody else nothing.
+        let done: Option<String> = self.run(Repeat::Never, &set).await?;
+        Ok(done.is_some())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        self.run(Repeat::Safe, cmd("UNLINK").arg(key)).await
+    }
+
+    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+        self.run_script(&scripts::DELETE_EQUAL, key, &[value]).await
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        self.run(Repeat::Safe, &cmd("PING")).await
+    }
+}
+
+/// Without what may be secret in an address.
+impl fmt::Debug for ValkeySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValkeySettings")
+            .field("scheme", &self.url.scheme())
+            .field("host", &self.url.host_str())
+            .field("port", &self.url.port())
+            .field("cluster", &self.cluster)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn cache_error(error: RedisError) -> CacheError {
+    if error.is_timeout() {
+        CacheError::Timeout
+    } else {
+        CacheError::Unavailable(Arc::new(error))
+    }
+}

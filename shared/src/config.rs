@@ -1,0 +1,453 @@
+//! Configuration: read from the environment once, at start-up. A bad value stops the start and names its variable, never its
+//! value. An empty value counts as not set.
+
+use std::fmt::Display;
+use std::num::{NonZeroU16, NonZeroU64};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tracing::level_filters::LevelFilter;
+use url::Url;
+
+use crate::aws::{AwsCredentials, AwsSettings};
+use crate::ids::AppId;
+use crate::lark::LarkSettings;
+use crate::store::dynamodb::TableNames;
+
+/// Every variable that the code reads, in the order of [`Config`]'s fields. `docs/configuration.md` describes each.
+pub const VARIABLES: [&str; 30] = [
+    STORE,
+    "LARK_SERVICE_DATA_DIR",
+    "LARK_SERVICE_TOKENS_TABLE",
+    "LARK_SERVICE_USERS_TABLE",
+    "LARK_SERVICE_APPS_TABLE",
+    "LARK_SERVICE_API_KEYS_TABLE",
+    "LARK_SERVICE_DATA_KEYS_TABLE",
+    "LARK_SERVICE_KMS_KEY_ID",
+    "LARK_SERVICE_KEY_FILE",
+    "LARK_SERVICE_CACHE_URL",
+    "LARK_SERVICE_CACHE_NAME",
+    "LARK_SERVICE_CACHE_SERVERLESS",
+    "LARK_SERVICE_CACHE_CLUSTER",
+    "LARK_SERVICE_CACHE_IAM_USER",
+    "LARK_SERVICE_FEISHU_URL",
+    "LARK_SERVICE_LARK_URL",
+    "LARK_SERVICE_DEFAULT_APP_ID",
+    "LARK_SERVICE_LARK_TIMEOUT_MS",
+    "LARK_SERVICE_STORE_TIMEOUT_MS",
+    "LARK_SERVICE_CACHE_TIMEOUT_MS",
+    "LARK_SERVICE_USER_TTL_SECONDS",
+    "LARK_SERVICE_USER_ABSENT_TTL_SECONDS",
+    "LARK_SERVICE_LOCAL_CACHE_BYTES",
+    "LARK_SERVICE_REFRESH_CONCURRENCY",
+    "LARK_SERVICE_LOG",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+/// Chooses the store.
+const STORE: &str = "LARK_SERVICE_STORE";
+
+/// A variable is missing or wrong.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{variable} {problem}")]
+pub struct ConfigError {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong and what is right; never the value.
+    pub problem: String,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where records are kept and with which keys they are sealed.
+    pub store: StoreConfig,
+    /// The shared cache, if there is one.
+    pub cache: Option<CacheConfig>,
+    /// Where Lark is. `LARK_SERVICE_FEISHU_URL`, default `https://open.feishu.cn`; `LARK_SERVICE_LARK_URL`, default
+    /// `https://open.larksuite.com`; `LARK_SERVICE_LARK_TIMEOUT_MS`, milliseconds, default 30,000.
+    pub lark: LarkSettings,
+    /// `LARK_SERVICE_DEFAULT_APP_ID`: the app of requests that name none. Default: none.
+    pub default_app_id: Option<AppId>,
+    /// `LARK_SERVICE_STORE_TIMEOUT_MS`: the time for one store operation. Milliseconds, default 10,000.
+    pub store_timeout: Duration,
+    /// `LARK_SERVICE_CACHE_TIMEOUT_MS`: the time to connect to the cache. Milliseconds, default 5,000.
+    pub cache_timeout: Duration,
+    /// `LARK_SERVICE_USER_TTL_SECONDS`: how long a profile is fresh. Seconds, default 3,600.
+    pub user_ttl: Duration,
+    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is believed. Seconds, default 60.
+    pub user_absent_ttl: Duration,
+    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the bound of the process's own cache of users. Bytes, default 32 MiB.
+    pub local_cache_bytes: u64,
+    /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time. Default 64.
+    pub refresh_concurrency: usize,
+    /// `LARK_SERVICE_LOG`: `error`, `warn`, `info`, `debug`, `trace` or `off`. Default `info`.
+    pub log_level: LevelFilter,
+    /// What AWS clients need: `AWS_REGION`, `AWS_ENDPOINT_URL` (an emulator in place of AWS), `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them. What is missing is left to the SDK's own search.
+    pub aws: AwsSettings,
+}
+
+/// Where records are kept and with which keys they are sealed.
+#[derive(Clone, Debug)]
+pub enum StoreConfig {
+    /// `LARK_SERVICE_STORE=dynamodb`, the default.
+    DynamoDb {
+        /// `LARK_SERVICE_TOKENS_TABLE`, `LARK_SERVICE_USERS_TABLE`, `LARK_SERVICE_APPS_TABLE`,
+        /// `LARK_SERVICE_API_KEYS_TABLE`, `LARK_SERVICE_DATA_KEYS_TABLE`: all required.
+        tables: TableNames,
+        /// Where the data keys come from.
+        keys: KeysConfig,
+    },
+    /// `LARK_SERVICE_STORE=embedded`: files under `LARK_SERVICE_DATA_DIR`, default `.data`.
+    Embedded {
+        /// The folder of the database and the data keys.
+        data_dir: PathBuf,
+    },
+}
+
+/// Where the data keys come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum KeysConfig {
+    /// `LARK_SERVICE_KMS_KEY_ID`: id, ARN or alias of a KMS key.
+    Kms(String),
+    /// `LARK_SERVICE_KEY_FILE`: a file of mode 0600.
+    File(PathBuf),
+    /// Neither: fine for functions that never seal or open anything.
+    Absent,
+}
+
+/// The shared cache.
+#[derive(Clone, Debug)]
+pub struct CacheConfig {
+    /// Where it is.
+    pub endpoint: CacheEndpoint,
+    /// `LARK_SERVICE_CACHE_CLUSTER`: whether it speaks the cluster protocol. `true` or `false`, default `false`.
+    pub cluster: bool,
+    /// `LARK_SERVICE_CACHE_IAM_USER`: log in as this user with IAM. Default: no log-in but that of the URL.
+    pub iam_user: Option<String>,
+    /// `LARK_SERVICE_CACHE_NAME`, which IAM log-in needs beside a URL too.
+    pub name: Option<String>,
+    /// `LARK_SERVICE_CACHE_SERVERLESS`: whether the name is of a serverless cache. `true` or `false`, default `false`.
+    pub serverless: bool,
+}
+
+/// Where the shared cache is.
+#[derive(Clone, Debug)]
+pub enum CacheEndpoint {
+    /// `LARK_SERVICE_CACHE_URL`: `redis://host:port` or `rediss://host:port`. May hold a password.
+    Url(SecretString),
+    /// `LARK_SERVICE_CACHE_NAME` alone: looked up through the ElastiCache API.
+    ByName(String),
+}
+
+impl Config {
+    /// The configuration in the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first variable that is missing or wrong.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// The configuration that `lookup` answers for the variables' names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first variable that is missing or wrong.
+    pub fn from_lookup(
+        lookup: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let read = Reader(|name| {
+            lookup(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        });
+        Ok(Self {
+            store: read.store()?,
+            cache: read.cache()?,
+            lark: LarkSettings {
+                feishu_url: read.origin("LARK_SERVICE_FEISHU_URL", "https://open.feishu.cn")?,
+                lark_url: read.origin("LARK_SERVICE_LARK_URL", "https://open.larksuite.com")?,
+                timeout: read.millis("LARK_SERVICE_LARK_TIMEOUT_MS", 30_000)?,
+            },
+            default_app_id: read.app_id("LARK_SERVICE_DEFAULT_APP_ID")?,
+            store_timeout: read.millis("LARK_SERVICE_STORE_TIMEOUT_MS", 10_000)?,
+            cache_timeout: read.millis("LARK_SERVICE_CACHE_TIMEOUT_MS", 5_000)?,
+            user_ttl: read.seconds("LARK_SERVICE_USER_TTL_SECONDS", 3_600)?,
+            user_absent_ttl: read.seconds("LARK_SERVICE_USER_ABSENT_TTL_SECONDS", 60)?,
+            local_cache_bytes: read
+                .parsed::<NonZeroU64>(
+                    "LARK_SERVICE_LOCAL_CACHE_BYTES",
+                    "must be a number of bytes above 0",
+                )?
+                .map_or(32 * 1024 * 1024, NonZeroU64::get),
+            refresh_concurrency: read
+                .parsed::<NonZeroU16>(
+                    "LARK_SERVICE_REFRESH_CONCURRENCY",
+                    "must be from 1 to 65535",
+                )?
+                .map_or(64, |number| usize::from(number.get())),
+            log_level: read
+                .parsed(
+                    "LARK_SERVICE_LOG",
+                    "must be error, warn, info, debug, trace or off",
+                )?
+                .unwrap_or(LevelFilter::INFO),
+            aws: read.aws(),
+        })
+    }
+}
+
+struct Reader<L>(L);
+
+impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
+    fn text(&self, name: &'static str) -> Option<String> {
+        (self.0)(name)
+    }
+
+    fn parsed<T: FromStr>(
+        &self,
+        name: &'static str,
+        right: impl Display,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| ConfigError {
+            variable: name,
+            problem: right.to_string(),
+        })
+    }
+
+    fn flag(&self, name: &'static str) -> Result<bool, ConfigError> {
+        Ok(self.parsed(name, "must be true or false")?.unwrap_or(false))
+    }
+
+    fn millis(&self, name: &'static str, default: u64) -> Result<Duration, ConfigError> {
+        let millis = self.parsed::<NonZeroU64>(name, "must be a number of milliseconds above 0")?;
+        Ok(Duration::from_millis(
+            millis.map_or(default, NonZeroU64::get),
+        ))
+    }
+
+    fn seconds(&self, name: &'static str, default: u64) -> Result<Duration, ConfigError> {
+        let seconds = self.parsed::<NonZeroU64>(name, "must be a number of seconds above 0")?;
+        Ok(Duration::from_secs(
+            seconds.map_or(default, NonZeroU64::get),
+        ))
+    }
+
+    fn origin(&self, name: &'static str, default: &str) -> Result<Url, ConfigError> {
+        let wrong = || ConfigError {
+            variable: name,
+            problem:
+                "must be an http or https origin without a path, such as https://open.feishu.cn"
+                    .to_owned(),
+        };
+        let url: Url = self
+            .text(name)
+            .as_deref()
+            .unwrap_or(default)
+            .parse()
+            .map_err(|_| wrong())?;
+        let is_origin = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && matches!(url.path(), "" | "/");
+        if is_origin { Ok(url) } else { Err(wrong()) }
+    }
+
+    fn app_id(&self, name: &'static str) -> Result<Option<AppId>, ConfigError> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let problem = || "must be an app id: 1 to 64 letters, digits, `_` or `-`".to_owned();
+        AppId::parse(&text).map(Some).ok_or_else(|| ConfigError {
+            variable: name,
+            problem: problem(),
+        })
+    }
+
+    fn store(&self) -> Result<StoreConfig, ConfigError> {
+        match self.text(STORE).as_deref() {
+            None | Some("dynamodb") => Ok(StoreConfig::DynamoDb {
+                tables: self.tables()?,
+                keys: self.keys(),
+            }),
+            Some("embedded") => {
+                let data_dir = self
+                    .text("LARK_SERVICE_DATA_DIR")
+                    .unwrap_or_else(|| ".data".to_owned());
+                Ok(StoreConfig::Embedded {
+                    data_dir: data_dir.into(),
+                })
+            }
+            Some(_) => Err(ConfigError {
+                variable: STORE,
+                problem: "must be dynamodb or embedded".to_owned(),
+            }),
+        }
+    }
+
+    fn tables(&self) -> Result<TableNames, ConfigError> {
+        let table = |name: &'static str| {
+            let problem = || "must be the name of a DynamoDB table".to_owned();
+            self.text(name).ok_or_else(|| ConfigError {
+                variable: name,
+                problem: problem(),
+            })
+        };
+        Ok(TableNames {
+            tokens: table("LARK_SERVICE_TOKENS_TABLE")?,
+            users: table("LARK_SERVICE_USERS_TABLE")?,
+            apps: table("LARK_SERVICE_APPS_TABLE")?,
+            api_keys: table("LARK_SERVICE_API_KEYS_TABLE")?,
+            data_keys: table("LARK_SERVICE_DATA_KEYS_TABLE")?,
+        })
+    }
+
+    fn keys(&self) -> KeysConfig {
+        match (
+            self.text("LARK_SERVICE_KMS_KEY_ID"),
+            self.text("LARK_SERVICE_KEY_FILE"),
+        ) {
+            (Some(key_id), _) => KeysConfig::Kms(key_id),
+            (None, Some(path)) => KeysConfig::File(path.into()),
+            (None, None) => KeysConfig::Absent,
+        }
+    }
+
+    fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
+        let name = self.text("LARK_SERVICE_CACHE_NAME");
+        let endpoint = match (self.cache_url()?, &name) {
+            (Some(url), _) => CacheEndpoint::Url(url),
+            (None, Some(name)) => CacheEndpoint::ByName(name.clone()),
+            (None, None) => return Ok(None),
+        };
+        let iam_user = self.text("LARK_SERVICE_CACHE_IAM_USER");
+        if iam_user.is_some() && name.is_none() {
+            let problem = "is needed for LARK_SERVICE_CACHE_IAM_USER: the log-in is made for the cache's name".to_owned();
+            return Err(ConfigError {
+                variable: "LARK_SERVICE_CACHE_NAME",
+                problem,
+            });
+        }
+        let cluster = self.flag("LARK_SERVICE_CACHE_CLUSTER")?;
+        let serverless = self.flag("LARK_SERVICE_CACHE_SERVERLESS")?;
+        Ok(Some(CacheConfig {
+            endpoint,
+            cluster,
+            iam_user,
+            name,
+            serverless,
+        }))
+    }
+
+    fn cache_url(&self) -> Result<Option<SecretString>, ConfigError> {
+        let name = "LARK_SERVICE_CACHE_URL";
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let is_right = Url::parse(&text)
+            .is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
+        let problem = || "must be redis://host:port or rediss://host:port".to_owned();
+        if is_right {
+            Ok(Some(text.into()))
+        } else {
+            Err(ConfigError {
+                variable: name,
+                problem: problem(),
+            })
+        }
+    }
+
+    fn aws(&self) -> AwsSettings {
+        let credentials = self
+            .text("AWS_ACCESS_KEY_ID")
+            .zip(self.text("AWS_SECRET_ACCESS_KEY"));
+        AwsSettings {
+            region: self.text("AWS_REGION"),
+            endpoint_url: self.text("AWS_ENDPOINT_URL"),
+            credentials: credentials.map(|(access_key_id, secret)| AwsCredentials {
+                access_key_id,
+                secret_access_key: secret.into(),
+                session_token: self.text("AWS_SESSION_TOKEN").map(Into::into),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            let table = name.ends_with("_TABLE").then(|| name.to_lowercase());
+            found.map(|(_, value)| (*value).to_owned()).or(table)
+        })
+    }
+
+    #[track_caller]
+    fn refused(name: &'static str, value: &str) {
+        let error = config(&[(name, value)]).unwrap_err();
+        assert_eq!(error.variable, name);
+        assert!(!error.problem.contains(value), "{error}");
+    }
+
+    #[test]
+    fn nothing_set_gives_the_defaults() {
+        let config = config(&[("LARK_SERVICE_CACHE_URL", " ")]).unwrap();
+        assert!(config.cache.is_none());
+        assert_eq!(config.lark.feishu_url.as_str(), "https://open.feishu.cn/");
+        assert_eq!(
+            (config.lark.timeout, config.store_timeout),
+            (Duration::from_secs(30), Duration::from_secs(10))
+        );
+        assert_eq!(
+            (config.cache_timeout, config.user_ttl),
+            (Duration::from_secs(5), Duration::from_secs(3_600))
+        );
+    }
+
+    #[test]
+    fn a_bad_value_names_its_variable_and_not_itself() {
+        refused("LARK_SERVICE_STORE", "sqlite-with-hunter2");
+        refused("LARK_SERVICE_TOKENS_TABLE", " ");
+        refused("LARK_SERVICE_CACHE_URL", "http://hunter2");
+        refused("LARK_SERVICE_FEISHU_URL", "https://hunter2.example/path");
+        refused("LARK_SERVICE_LARK_TIMEOUT_MS", "-77");
+        refused("LARK_SERVICE_STORE_TIMEOUT_MS", "00");
+        refused("LARK_SERVICE_REFRESH_CONCURRENCY", "70000");
+    }
+
+    #[test]
+    fn iam_needs_the_caches_name() {
+        let url = ("LARK_SERVICE_CACHE_URL", "rediss://cache:6379");
+        let user = ("LARK_SERVICE_CACHE_IAM_USER", "lark");
+        assert_eq!(
+            config(&[url, user]).unwrap_err().variable,
+            "LARK_SERVICE_CACHE_NAME"
+        );
+        assert!(config(&[url, user, ("LARK_SERVICE_CACHE_NAME", "c")]).is_ok());
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            ("LARK_SERVICE_CACHE_URL", "redis://:hunter2@h"),
+        ];
+        assert!(!format!("{:?}", config(&variables).unwrap()).contains("hunter2"));
+    }
+}

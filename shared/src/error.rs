@@ -1,0 +1,330 @@
+//! What can go wrong, by what the caller can do about it, and the one table of stable error codes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::CacheError;
+use crate::deadline::Elapsed;
+use crate::ids::AppId;
+use crate::lark::LarkFailure;
+use crate::seal::SealError;
+use crate::store::StoreError;
+
+/// The result of a service.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A field of a request that is wrong.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct FieldError {
+    /// Where it stands: `id_type`, `header X-Lark-App-Id`, `ids[3]`.
+    pub field: String,
+    /// What is wrong and what is right.
+    pub message: String,
+}
+
+/// Why a request was not answered as asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The request itself is wrong; the same request never succeeds.
+    #[error("{}", .0.first().map_or("invalid argument", |e| e.message.as_str()))]
+    InvalidArgument(Vec<FieldError>),
+    /// No API key, or not a usable one.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The API key does not allow this.
+    #[error("{0}")]
+    PermissionDenied(String),
+    /// No such route.
+    #[error("there is nothing at this path")]
+    RouteNotFound,
+    /// The app is not registered.
+    #[error("the app {0} is not registered")]
+    AppNotFound(AppId),
+    /// The app is registered and switched off.
+    #[error("the app {0} is disabled")]
+    AppDisabled(AppId),
+    /// Lark refuses the app's own credentials: an operator must act.
+    #[error("Lark refuses the credentials of the app {app_id}: {failure}")]
+    AppRefused {
+        /// Whose credentials.
+        app_id: AppId,
+        /// Lark's words.
+        failure: LarkFailure,
+        /// When the next attempt is allowed.
+        retry_after: Duration,
+    },
+    /// Lark knows no such user, or does not show it to this app.
+    #[error("Lark knows no such user for this app")]
+    UserNotFound,
+    /// The body is too large.
+    #[error("the body is larger than {0} bytes")]
+    PayloadTooLarge(usize),
+    /// Too many requests, of ours or by Lark's count.
+    #[error("rate limited, retry in {} ms", .retry_after.as_millis())]
+    RateLimited {
+        /// How long to wait.
+        retry_after: Duration,
+        /// Lark's words, if the limit is Lark's.
+        failure: Option<LarkFailure>,
+    },
+    /// Lark understood the call and refuses it.
+    #[error("Lark refuses the call: {0}")]
+    LarkRejected(LarkFailure),
+    /// Lark is out of reach or failing.
+    #[error("Lark is unavailable: {failure}")]
+    LarkUnavailable {
+        /// What happened.
+        failure: LarkFailure,
+        /// When it makes sense to try again.
+        retry_after: Duration,
+    },
+    /// The time for the request ran out.
+    #[error("the deadline passed before the work was done")]
+    DeadlineExceeded,
+    /// The durable store failed and nothing else could answer.
+    #[error("the store is unavailable")]
+    Store(#[from] StoreError),
+    /// Something sealed could not be opened, or nothing can be sealed.
+    #[error("sealed data is unavailable")]
+    Seal(#[from] SealError),
+    /// A bug or an unforeseen failure.
+    #[error("internal error: {0}")]
+    Internal(Arc<str>),
+}
+
+impl Error {
+    /// One field is wrong.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::InvalidArgument(vec![FieldError {
+            field: field.into(),
+            message: message.into(),
+        }])
+    }
+
+    /// A bug or an unforeseen failure, told to the log and not to the caller.
+    pub fn internal(detail: impl Into<Arc<str>>) -> Self {
+        Self::Internal(detail.into())
+    }
+
+    /// The error's stable code.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::InvalidArgument(_) => ErrorCode::InvalidArgument,
+            Self::Unauthenticated(_) => ErrorCode::Unauthenticated,
+            Self::PermissionDenied(_) => ErrorCode::PermissionDenied,
+            Self::RouteNotFound => ErrorCode::RouteNotFound,
+            Self::AppNotFound(_) => ErrorCode::AppNotFound,
+            Self::AppDisabled(_) => ErrorCode::AppDisabled,
+            Self::AppRefused { .. } => ErrorCode::AppRefused,
+            Self::UserNotFound => ErrorCode::UserNotFound,
+            Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
+            Self::LarkRejected(_) => ErrorCode::LarkRejected,
+            Self::LarkUnavailable { .. } => ErrorCode::LarkUnavailable,
+            Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
+            Self::Store(_) => ErrorCode::StoreUnavailable,
+            Self::Seal(_) | Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// Lark's own words, where they are the reason.
+    #[must_use]
+    pub const fn lark(&self) -> Option<&LarkFailure> {
+        match self {
+            Self::AppRefused { failure, .. }
+            | Self::LarkRejected(failure)
+            | Self::LarkUnavailable { failure, .. }
+            | Self::RateLimited {
+                failure: Some(failure),
+                ..
+            } => Some(failure),
+            Self::InvalidArgument(_)
+            | Self::Unauthenticated(_)
+            | Self::PermissionDenied(_)
+            | Self::RouteNotFound
+            | Self::AppNotFound(_)
+            | Self::AppDisabled(_)
+            | Self::UserNotFound
+            | Self::PayloadTooLarge(_)
+            | Self::RateLimited { failure: None, .. }
+            | Self::DeadlineExceeded
+            | Self::Store(_)
+            | Self::Seal(_)
+            | Self::Internal(_) => None,
+        }
+    }
+
+    /// How long to wait before the next attempt, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::AppRefused { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::LarkUnavailable { retry_after, .. } => Some(*retry_after),
+            Self::InvalidArgument(_)
+            | Self::Unauthenticated(_)
+            | Self::PermissionDenied(_)
+            | Self::RouteNotFound
+            | Self::AppNotFound(_)
+            | Self::AppDisabled(_)
+            | Self::UserNotFound
+            | Self::PayloadTooLarge(_)
+            | Self::LarkRejected(_)
+            | Self::DeadlineExceeded
+            | Self::Store(_)
+            | Self::Seal(_)
+            | Self::Internal(_) => None,
+        }
+    }
+
+    /// Whether something that is merely old may be served in place of this error.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        matches!(
+            self.code(),
+            ErrorCode::LarkUnavailable | ErrorCode::RateLimited | ErrorCode::DeadlineExceeded
+        )
+    }
+}
+
+impl From<Elapsed> for Error {
+    fn from(_: Elapsed) -> Self {
+        Self::DeadlineExceeded
+    }
+}
+
+impl From<CacheError> for Error {
+    fn from(error: CacheError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+/// Stable: clients and alarms match on it. Never rename one, never reuse one. Documented in `docs/errors.md`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ErrorCode {
+    /// The request is wrong.
+    InvalidArgument,
+    /// No usable API key.
+    Unauthenticated,
+    /// The API key does not allow it.
+    PermissionDenied,
+    /// No such route.
+    RouteNotFound,
+    /// The app is not registered.
+    AppNotFound,
+    /// The app is switched off.
+    AppDisabled,
+    /// Lark refuses the app's credentials.
+    AppRefused,
+    /// No such user.
+    UserNotFound,
+    /// The body is too large.
+    PayloadTooLarge,
+    /// Too many requests.
+    RateLimited,
+    /// Lark refuses the call.
+    LarkRejected,
+    /// Lark is out of reach or failing.
+    LarkUnavailable,
+    /// The time ran out.
+    DeadlineExceeded,
+    /// The durable store is out of reach or failing.
+    StoreUnavailable,
+    /// A bug or an unforeseen failure.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 15] = [
+        Self::InvalidArgument,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::RouteNotFound,
+        Self::AppNotFound,
+        Self::AppDisabled,
+        Self::AppRefused,
+        Self::UserNotFound,
+        Self::PayloadTooLarge,
+        Self::RateLimited,
+        Self::LarkRejected,
+        Self::LarkUnavailable,
+        Self::DeadlineExceeded,
+        Self::StoreUnavailable,
+        Self::Internal,
+    ];
+
+    /// Code, HTTP status, title, whether the same request may succeed later: the one table.
+    const fn row(self) -> (&'static str, u16, &'static str, bool) {
+        match self {
+            Self::InvalidArgument => ("invalid_argument", 400, "The request is not valid", false),
+            Self::Unauthenticated => ("unauthenticated", 401, "An API key is required", false),
+            Self::PermissionDenied => (
+                "permission_denied",
+                403,
+                "The API key does not allow this",
+                false,
+            ),
+            Self::RouteNotFound => ("route_not_found", 404, "No such route", false),
+            Self::AppNotFound => ("app_not_found", 404, "The app is not registered", false),
+            Self::AppDisabled => ("app_disabled", 403, "The app is disabled", false),
+            Self::AppRefused => (
+                "app_refused",
+                502,
+                "Lark refuses the app's credentials",
+                false,
+            ),
+            Self::UserNotFound => ("user_not_found", 404, "No such user", false),
+            Self::PayloadTooLarge => ("payload_too_large", 413, "The body is too large", false),
+            Self::RateLimited => ("rate_limited", 429, "Too many requests", true),
+            Self::LarkRejected => ("lark_rejected", 502, "Lark refuses the call", false),
+            Self::LarkUnavailable => ("lark_unavailable", 503, "Lark is unavailable", true),
+            Self::DeadlineExceeded => ("deadline_exceeded", 504, "The time ran out", true),
+            Self::StoreUnavailable => ("store_unavailable", 503, "The store is unavailable", true),
+            Self::Internal => ("internal", 500, "Internal error", false),
+        }
+    }
+
+    /// The code as it stands in an answer.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status that goes with it.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.row().1
+    }
+
+    /// A title for people, the same for each occurrence.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        self.row().3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_statuses_are_errors() {
+        let codes: HashSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), ErrorCode::ALL.len());
+        assert!(
+            ErrorCode::ALL
+                .iter()
+                .all(|code| (400..600).contains(&code.status()))
+        );
+    }
+}

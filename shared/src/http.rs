@@ -1,0 +1,102 @@
+//! The HTTP edge: the one place where a request is checked for who asks and what for, and where an error becomes an answer
+//! and a log line.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use lambda_http::{Body, Request, Response};
+use tracing::{Instrument, Span, error, info, info_span, warn};
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::telemetry::{self, metrics};
+
+mod call;
+mod caller;
+mod problem;
+mod reply;
+
+pub use call::{Call, MAX_BODY_BYTES, REQUEST_ID};
+pub use caller::{AllowedApps, Caller, Scope};
+pub use problem::Problem;
+pub use reply::Reply;
+
+/// Answers `request` with what `act` makes of it: a reply, or the problem that its error stands for. A panic becomes an
+/// `internal` problem. Every answer carries `X-Request-Id`; one line is logged and metrics leave before it is returned.
+pub async fn serve(
+    function: &'static str,
+    request: &Request,
+    act: impl AsyncFnOnce(&Call<'_>) -> Result<Reply>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let call = Call::new(request);
+    let span = info_span!(
+        "invocation",
+        service = "lark-service",
+        function,
+        request_id = call.request_id(),
+        xray_trace_id = call.xray_trace_id(),
+        caller = call.caller_id(),
+        lark.app_id = tracing::field::Empty,
+    );
+    let outcome = async {
+        let work = async { act(&call).await };
+        AssertUnwindSafe(work)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+    };
+    let outcome = outcome.instrument(span.clone()).await;
+    let took = started.elapsed();
+    let response = match &outcome {
+        Ok(reply) => reply.to_response(call.request_id()),
+        Err(error) => Problem::of(error, call.request_id()).to_response(),
+    };
+    metrics::http_request(function, response.status().as_u16(), took);
+    log(&span, &outcome, response.status().as_u16(), took);
+    telemetry::flush();
+    response
+}
+
+/// One line per invocation; a failure of ours says why.
+fn log(span: &Span, outcome: &Result<Reply>, status: u16, took: std::time::Duration) {
+    let _entered = span.enter();
+    let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    match outcome {
+        Ok(_) => info!(http.status = status, duration_us, "answered"),
+        Err(failure) => {
+            let code = failure.code().as_str();
+            let cause = causes(failure);
+            let log_id = failure.lark().and_then(|lark| lark.log_id.as_deref());
+            if status < 500 {
+                info!(http.status = status, duration_us, error.code = code, error = %failure, lark.log_id = log_id, "refused");
+            } else if matches!(failure.code(), ErrorCode::Internal) {
+                error!(http.status = status, duration_us, error.code = code, error = %failure, cause, "failed");
+            } else {
+                warn!(http.status = status, duration_us, error.code = code, error = %failure, cause, lark.log_id = log_id, "failed");
+            }
+        }
+    }
+}
+
+/// The chain of causes, for the log only.
+fn causes(error: &Error) -> String {
+    let mut chain = String::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        if !chain.is_empty() {
+            chain.push_str(": ");
+        }
+        chain.push_str(&next.to_string());
+        cause = next.source();
+    }
+    chain
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let said = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::internal(format!("panic: {}", said.unwrap_or("without a message")))
+}

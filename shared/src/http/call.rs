@@ -1,0 +1,253 @@
+//! One request, with what every handler asks of it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use lambda_http::{Request, RequestExt};
+use serde::de::DeserializeOwned;
+
+use super::caller::{Caller, Scope};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::deadline::Deadline;
+use crate::error::{Error, FieldError, Result};
+use crate::ids::{AppId, is_identifier};
+
+/// Carries the request id, in and out.
+pub const REQUEST_ID: &str = "x-request-id";
+/// The largest body that is read: API Gateway and Lambda allow 6 MB.
+pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+/// API Gateway gives up after 30 s; an answer of ours should come before.
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(29);
+/// Kept from the invocation's time for the answer itself.
+const RESERVE: Duration = Duration::from_millis(300);
+
+/// A request and its circumstances.
+#[derive(Debug)]
+pub struct Call<'r> {
+    request: &'r Request,
+    request_id: Cow<'r, str>,
+    caller: Option<Caller>,
+    deadline: Deadline,
+}
+
+impl<'r> Call<'r> {
+    pub(super) fn new(request: &'r Request) -> Self {
+        Self {
+            request,
+            request_id: request_id(request),
+            caller: request.request_context_ref().and_then(Caller::from_context),
+            deadline: deadline(request),
+        }
+    }
+
+    /// The caller's `X-Request-Id` if it is well-formed, else the invocation's id, else a random one.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// When an answer is worth nothing any more.
+    #[must_use]
+    pub const fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// The request itself.
+    #[must_use]
+    pub const fn request(&self) -> &Request {
+        self.request
+    }
+
+    pub(super) fn xray_trace_id(&self) -> Option<&str> {
+        self.request.lambda_context_ref()?.xray_trace_id.as_deref()
+    }
+
+    pub(super) fn caller_id(&self) -> Option<&str> {
+        self.caller.as_ref().map(|caller| caller.key_id.as_str())
+    }
+
+    /// The caller, who must have `scope`.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] without one, [`Error::PermissionDenied`] without the scope.
+    pub fn authorized(&self, scope: Scope) -> Result<&Caller> {
+        let caller = self
+            .caller
+            .as_ref()
+            .ok_or(Error::Unauthenticated("no API key was presented"))?;
+        caller.require(scope)?;
+        Ok(caller)
+    }
+
+    /// The app to act for, by [`Caller::choose_app`], for a caller who must have `scope`.
+    ///
+    /// # Errors
+    /// As [`Call::authorized`] and [`Caller::choose_app`].
+    pub fn app_id(&self, scope: Scope, default: Option<&AppId>) -> Result<AppId> {
+        let app_id = self
+            .authorized(scope)?
+            .choose_app(self.header("x-lark-app-id")?, default)?;
+        tracing::Span::current().record("lark.app_id", app_id.as_str());
+        Ok(app_id)
+    }
+
+    /// The header `name`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it is not visible ASCII.
+    pub fn header(&self, name: &'static str) -> Result<Option<&str>> {
+        let Some(value) = self.request.headers().get(name) else {
+            return Ok(None);
+        };
+        value
+            .to_str()
+            .map(Some)
+            .map_err(|_| Error::invalid(format!("header {name}"), "must be visible ASCII"))
+    }
+
+    /// The path parameter `name`; empty when the route has none of that name.
+    #[must_use]
+    pub fn path_parameter(&self, name: &str) -> &str {
+        self.request
+            .path_parameters_ref()
+            .and_then(|all| all.first(name))
+            .unwrap_or_default()
+    }
+
+    /// The query parameter `name`, once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it is given more than once.
+    pub fn query(&self, name: &'static str) -> Result<Option<&str>> {
+        let Some(values) = self
+            .request
+            .query_string_parameters_ref()
+            .and_then(|all| all.all(name))
+        else {
+            return Ok(None);
+        };
+        match values[..] {
+            [] => Ok(None),
+            [value] => Ok(Some(value)),
+            [_, _, ..] => Err(Error::invalid(name, "must be given once")),
+        }
+    }
+
+    /// Passes if every query parameter is one of `known`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming each that is not.
+    pub fn only_query(&self, known: &[&str]) -> Result<()> {
+        let Some(parameters) = self.request.query_string_parameters_ref() else {
+            return Ok(());
+        };
+        let right = if known.is_empty() {
+            "no query parameter is".to_owned()
+        } else {
+            format!("known: {}", known.join(", "))
+        };
+        let mut unknown: Vec<_> = parameters
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| !known.contains(name))
+            .map(|name| FieldError {
+                field: name.to_owned(),
+                message: format!("is not known here; {right}"),
+            })
+            .collect();
+        unknown.dedup();
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::InvalidArgument(unknown))
+        }
+    }
+
+    /// The body, read as JSON.
+    ///
+    /// # Errors
+    /// [`Error::PayloadTooLarge`], or [`Error::InvalidArgument`] naming the place in the body.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        let body = self.request.body();
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
+        }
+        serde_json::from_slice(body)
+            .map_err(|error| Error::invalid("body", format!("is not the expected JSON: {error}")))
+    }
+}
+
+fn request_id(request: &Request) -> Cow<'_, str> {
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
+    if let Some(given) = given.filter(|id| is_identifier(id, 128)) {
+        return Cow::Borrowed(given);
+    }
+    match request.lambda_context_ref() {
+        Some(context) if !context.request_id.is_empty() => Cow::Borrowed(&context.request_id),
+        Some(_) | None => Cow::Owned(format!(
+            "{:016x}{:016x}",
+            fastrand::u64(..),
+            fastrand::u64(..)
+        )),
+    }
+}
+
+fn deadline(request: &Request) -> Deadline {
+    let invocation = request
+        .lambda_context_ref()
+        .map_or(0, |context| context.deadline);
+    if invocation == 0 {
+        return Deadline::after(GATEWAY_PATIENCE);
+    }
+    let ends = Timestamp::from_millis(i64::try_from(invocation).unwrap_or(i64::MAX));
+    Deadline::after(
+        ends.since(SystemClock.now())
+            .saturating_sub(RESERVE)
+            .min(GATEWAY_PATIENCE),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Body;
+    use lambda_http::http::Request as HttpRequest;
+
+    use super::*;
+
+    fn request(id: &str) -> Request {
+        HttpRequest::builder()
+            .header(REQUEST_ID, id)
+            .body(Body::Empty)
+            .unwrap()
+    }
+
+    #[test]
+    fn a_well_formed_request_id_is_kept_and_a_bad_one_replaced() {
+        assert_eq!(Call::new(&request("build-42")).request_id(), "build-42");
+        for bad in ["", "a b", "x\"y", &"x".repeat(129)] {
+            assert_eq!(Call::new(&request(bad)).request_id().len(), 32, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_or_repeated_query_parameter_is_named() {
+        let query = [
+            ("id_type".to_owned(), vec!["a".to_owned(), "b".to_owned()]),
+            ("x".to_owned(), vec!["1".to_owned()]),
+        ];
+        let request =
+            request("r").with_query_string_parameters(std::collections::HashMap::from(query));
+        let call = Call::new(&request);
+        assert_eq!(
+            call.query("id_type").unwrap_err().to_string(),
+            "must be given once"
+        );
+        let Err(Error::InvalidArgument(errors)) = call.only_query(&["id_type"]) else {
+            panic!("must be refused")
+        };
+        assert_eq!(errors[0].field, "x");
+    }
+}

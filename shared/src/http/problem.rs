@@ -1,0 +1,180 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use lambda_http::http::{HeaderValue, StatusCode};
+use lambda_http::{Body, Response};
+use serde::Serialize;
+
+use super::REQUEST_ID;
+use crate::error::{Error, FieldError};
+use crate::lark::LarkFailure;
+
+/// The body of every error answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem<'e> {
+    /// The code as a URN; `docs/errors.md` describes each.
+    #[serde(rename = "type")]
+    kind: String,
+    /// For people, the same for each occurrence.
+    title: &'static str,
+    /// The HTTP status again.
+    status: u16,
+    /// Stable: what programs match on.
+    code: &'static str,
+    /// For people, about this occurrence.
+    detail: String,
+    /// Finds the log line.
+    request_id: &'e str,
+    /// Whether the same request may succeed later.
+    retryable: bool,
+    /// Seconds until the next attempt makes sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    /// Which fields are wrong.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'e [FieldError],
+    /// What Lark said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lark: Option<LarkWords<'e>>,
+}
+
+/// Lark's answer, as far as it helps the caller or Lark's support.
+#[derive(Clone, Debug, Serialize)]
+struct LarkWords<'e> {
+    code: Option<i64>,
+    msg: &'e str,
+    log_id: Option<&'e str>,
+}
+
+impl<'e> Problem<'e> {
+    /// The answer that `error` stands for.
+    #[must_use]
+    pub fn of(error: &'e Error, request_id: &'e str) -> Self {
+        let code = error.code();
+        Self {
+            kind: format!("urn:lark-service:problem:{}", code.as_str()),
+            title: code.title(),
+            status: code.status(),
+            code: code.as_str(),
+            detail: detail(error),
+            request_id,
+            retryable: code.is_retryable(),
+            retry_after: error.retry_after().map(|wait| {
+                wait.as_millis()
+                    .div_ceil(1_000)
+                    .try_into()
+                    .unwrap_or(u64::MAX)
+            }),
+            errors: if let Error::InvalidArgument(errors) = error {
+                errors
+            } else {
+                &[]
+            },
+            lark: error.lark().map(LarkWords::of),
+        }
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn to_response(&self) -> Response<Body> {
+        let body = serde_json::to_string(self).expect("a problem is plain data");
+        let mut response = Response::new(Body::Text(body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(
+            "content-type",
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert("cache-control", HeaderValue::from_static("no-store"));
+        if let Ok(request_id) = HeaderValue::from_str(self.request_id) {
+            headers.insert(REQUEST_ID, request_id);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert("retry-after", HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl<'e> LarkWords<'e> {
+    fn of(failure: &'e LarkFailure) -> Self {
+        Self {
+            code: failure.code,
+            msg: &failure.msg,
+            log_id: failure.log_id.as_deref(),
+        }
+    }
+}
+
+/// What the caller is told. The insides of our own failures go to the log alone.
+fn detail(error: &Error) -> String {
+    match error {
+        Error::InvalidArgument(errors) => match errors.first() {
+            Some(first) => format!("{} {}", first.field, first.message),
+            None => error.to_string(),
+        },
+        Error::Internal(_) | Error::Seal(_) => {
+            "An unexpected error; the log has the details under this request id.".to_owned()
+        }
+        Error::Unauthenticated(_)
+        | Error::PermissionDenied(_)
+        | Error::RouteNotFound
+        | Error::AppNotFound(_)
+        | Error::AppDisabled(_)
+        | Error::AppRefused { .. }
+        | Error::UserNotFound
+        | Error::PayloadTooLarge(_)
+        | Error::RateLimited { .. }
+        | Error::LarkRejected(_)
+        | Error::LarkUnavailable { .. }
+        | Error::DeadlineExceeded
+        | Error::Store(_) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn body(error: &Error) -> serde_json::Value {
+        serde_json::to_value(Problem::of(error, "r1")).unwrap()
+    }
+
+    #[test]
+    fn a_problem_names_the_field() {
+        let problem = body(&Error::invalid(
+            "id_type",
+            "must be open_id, user_id or union_id",
+        ));
+        assert_eq!(problem["errors"][0]["field"], "id_type");
+        assert_eq!(
+            problem["detail"],
+            "id_type must be open_id, user_id or union_id"
+        );
+        assert_eq!(
+            (problem["status"].as_u64(), problem["code"].as_str()),
+            (Some(400), Some("invalid_argument"))
+        );
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_rounded_up() {
+        let error = Error::RateLimited {
+            retry_after: Duration::from_millis(1_200),
+            failure: None,
+        };
+        assert_eq!(body(&error)["retry_after"], 2);
+        assert_eq!(
+            Problem::of(&error, "r1").to_response().headers()["retry-after"],
+            "2"
+        );
+    }
+
+    #[test]
+    fn the_insides_of_a_failure_stay_inside() {
+        let problem = body(&Error::internal("password=hunter2")).to_string();
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
+}

@@ -1,0 +1,58 @@
+//! An invocation that is not an HTTP request: the span, the log line and the metrics around it.
+
+use std::time::{Duration, Instant};
+
+use lambda_runtime::Context;
+use tracing::{Instrument, Span, info_span, warn};
+
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::telemetry;
+
+/// Kept from the invocation's time for its end.
+const RESERVE: Duration = Duration::from_millis(500);
+/// The time of an invocation that names no deadline.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Runs `work` as an invocation of `function` within the deadline that `context` sets.
+///
+/// # Errors
+/// What `work` says; a line in the log has it too.
+pub async fn run<T>(
+    function: &'static str,
+    context: &Context,
+    work: impl AsyncFnOnce(Deadline) -> Result<T>,
+) -> Result<T> {
+    let started = Instant::now();
+    let span = info_span!(
+        "invocation",
+        service = "lark-service",
+        function,
+        request_id = context.request_id,
+        xray_trace_id = context.xray_trace_id.as_deref(),
+    );
+    let outcome = work(deadline(context)).instrument(span.clone()).await;
+    if let Err(error) = &outcome {
+        log_failure(&span, error, started.elapsed());
+    }
+    telemetry::flush();
+    outcome
+}
+
+fn log_failure(span: &Span, error: &crate::error::Error, took: Duration) {
+    let _entered = span.enter();
+    let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let cause = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    warn!(duration_us, error.code = error.code().as_str(), %error, cause, "failed");
+}
+
+fn deadline(context: &Context) -> Deadline {
+    if context.deadline == 0 {
+        return Deadline::after(DEFAULT_TIMEOUT);
+    }
+    let ends = Timestamp::from_millis(i64::try_from(context.deadline).unwrap_or(i64::MAX));
+    Deadline::after(ends.since(SystemClock.now()).saturating_sub(RESERVE))
+}

@@ -1,0 +1,67 @@
+//! Lark's codes, by what can be done about them: the one table.
+//!
+//! Sources: the platform's pages "Generic error codes", "Get tenant_access_token", "Frequency control" and the error tables
+//! of the contact API. `code` decides; `msg` is not stable and the HTTP status differs between API families.
+
+use super::FailureKind;
+
+/// What `code` means for us; unknown codes go by the HTTP `status`.
+pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
+    match code {
+        // Gateway: tenant token, app token, user token, malformed token, expired user token.
+        99_991_663 | 99_991_664 | 99_991_665 | 99_991_668 | 99_991_671 | 99_991_677 => {
+            FailureKind::TokenInvalid
+        }
+        // Token endpoints: unknown app, no app token, no tenant token, wrong secret (in practice 10014, by the docs 10015).
+        // Gateway: app not in use, wrong app id or secret, app not installed.
+        10_003 | 10_012 | 10_013 | 10_014 | 10_015 | 99_991_543 | 99_991_662 | 99_991_673 => {
+            FailureKind::AppRefused
+        }
+        // Gateway: frequency limit. Business: per chat or user.
+        99_991_400 | 230_020 => FailureKind::RateLimited,
+        // Gateway: open_id, message, chat, department, user_id and union_id that do not exist or belong elsewhere.
+        99_992_351..=99_992_360 | 99_992_363 | 99_992_364 | 99_992_381 | 41_012 => {
+            FailureKind::NotFound
+        }
+        // Gateway: scope missing, no permission, not authorised by the user, IP not allowed. Contact: out of scope.
+        99_991_401 | 99_991_672 | 99_991_676 | 99_991_679 | 40_004 | 40_014 | 41_050 => {
+            FailureKind::Forbidden
+        }
+        // Gateway: field validation, malformed body. Contact: parameter, paging.
+        99_992_402 | 9_499 | 40_001 | 40_011 | 40_012 | 99_992_361 => FailureKind::Invalid,
+        // Contact: internal error. OAuth: server error, unavailable.
+        40_003 | 20_050 | 20_072 => FailureKind::Unavailable,
+        _ => kind_of_status(status),
+    }
+}
+
+/// What an answer without a known code means.
+pub(super) const fn kind_of_status(status: u16) -> FailureKind {
+    match status {
+        429 => FailureKind::RateLimited,
+        500.. => FailureKind::Unavailable,
+        _ => FailureKind::Rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_decides_whatever_the_status() {
+        assert_eq!(kind_of(99_991_663, 200), FailureKind::TokenInvalid);
+        assert_eq!(kind_of(99_991_663, 400), FailureKind::TokenInvalid);
+        assert_eq!(kind_of(99_991_400, 400), FailureKind::RateLimited);
+        assert_eq!(kind_of(10_014, 200), FailureKind::AppRefused);
+        assert_eq!(kind_of(99_992_351, 400), FailureKind::NotFound);
+        assert_eq!(kind_of(41_050, 403), FailureKind::Forbidden);
+    }
+
+    #[test]
+    fn an_unknown_code_goes_by_the_status() {
+        assert_eq!(kind_of(1, 502), FailureKind::Unavailable);
+        assert_eq!(kind_of(1, 429), FailureKind::RateLimited);
+        assert_eq!(kind_of(1, 200), FailureKind::Rejected);
+    }
+}

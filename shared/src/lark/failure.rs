@@ -1,0 +1,92 @@
+//! What Lark said when it did not do as asked.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a call to Lark did not succeed, by what can be done about it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The access token is invalid, expired or revoked: drop exactly this one, get another, try once more.
+    TokenInvalid,
+    /// App id or secret is wrong, or the app is disabled: an operator must act.
+    AppRefused,
+    /// What was asked for does not exist for this app.
+    NotFound,
+    /// The app may not see or do this.
+    Forbidden,
+    /// The platform's frequency limit.
+    RateLimited,
+    /// The platform finds the request wrong.
+    Invalid,
+    /// The platform fails or is out of reach; the call may have happened.
+    Unavailable,
+    /// No answer in time; the call may have happened.
+    Timeout,
+    /// Any other refusal.
+    Rejected,
+}
+
+impl FailureKind {
+    /// The kind as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenInvalid => "token_invalid",
+            Self::AppRefused => "app_refused",
+            Self::NotFound => "not_found",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
+            Self::Invalid => "invalid",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Whether the platform, not the request, is at fault.
+    #[must_use]
+    pub const fn is_outage(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unavailable | Self::Timeout)
+    }
+}
+
+/// A call to Lark that did not succeed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LarkFailure {
+    /// What can be done about it.
+    pub kind: FailureKind,
+    /// The `code` of the body, if there was one. It decides, whatever the HTTP status.
+    pub code: Option<i64>,
+    /// The `msg` of the body, or our words where no body came. Never stable.
+    pub msg: String,
+    /// The platform's id of the call, which its support asks for.
+    pub log_id: Option<String>,
+    /// The HTTP status, if an answer came.
+    pub http_status: Option<u16>,
+    /// How long the platform asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl LarkFailure {
+    /// No usable answer came.
+    pub fn without_answer(kind: FailureKind, msg: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: None,
+            msg: msg.into(),
+            log_id: None,
+            http_status: None,
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Display for LarkFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "{code} {}", self.msg),
+            None => f.write_str(&self.msg),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether the service's own dependencies answer. Lark is not one of them: a probe each minute would eat the monthly quota
+//! of calls.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::cache::CacheClient;
+use crate::deadline::Deadline;
+use crate::store::Storage;
+
+/// A probe that takes longer counts as a failure.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How the service as a whole stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Everything answers.
+    Ready,
+    /// Something is missing that the service works without, more slowly.
+    Degraded,
+    /// Requests fail.
+    Unavailable,
+}
+
+/// One dependency.
+#[derive(Clone, Debug, Serialize)]
+pub struct Dependency {
+    /// `store` or `cache`.
+    pub name: &'static str,
+    /// Whether it answered.
+    pub ok: bool,
+    /// How long that took, in milliseconds.
+    pub latency_ms: f64,
+}
+
+/// Every dependency, probed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Readiness {
+    /// The service as a whole.
+    pub status: Standing,
+    /// Each dependency.
+    pub dependencies: Vec<Dependency>,
+}
+
+impl Readiness {
+    /// Probes the dependencies side by side.
+    pub async fn probe(storage: &Storage, cache: Option<&CacheClient>, deadline: Deadline) -> Self {
+        let deadline = deadline.at_most(PATIENCE);
+        let store = timed("store", async { storage.ping(deadline).await.is_ok() });
+        let cache = async {
+            match cache {
+                Some(cache) => Some(
+                    timed("cache", async {
+                        matches!(deadline.run(cache.ping()).await, Ok(Ok(())))
+                    })
+                    .await,
+                ),
+                None => None,
+            }
+        };
+        let (store, cache) = tokio::join!(store, cache);
+        let status = match (store.ok, cache.as_ref().is_none_or(|cache| cache.ok)) {
+            (true, true) => Standing::Ready,
+            (true, false) => Standing::Degraded,
+            (false, _) => Standing::Unavailable,
+        };
+        Self {
+            status,
+            dependencies: std::iter::once(store).chain(cache).collect(),
+        }
+    }
+}
+
+async fn timed(name: &'static str, probe: impl Future<Output = bool>) -> Dependency {
+    let started = Instant::now();
+    let ok = probe.await;
+    Dependency {
+        name,
+        ok,
+        latency_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+    }
+}

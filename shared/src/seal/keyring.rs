@@ -1,0 +1,243 @@
+//! The data keys in use, and the text form in which they are kept in a key file or wrapped by KMS.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::SealError;
+
+/// First byte of everything sealed; another layout gets another number.
+const LAYOUT: u8 = 1;
+/// AES-256.
+const KEY_BYTES: usize = 32;
+
+/// The data keys: the last one seals, all open.
+#[derive(Clone)]
+pub struct KeyRing {
+    keys: Vec<DataKey>,
+    fingerprint_key: hmac::Key,
+    fingerprint_bytes: [u8; KEY_BYTES],
+}
+
+#[derive(Clone)]
+struct DataKey {
+    id: String,
+    bytes: [u8; KEY_BYTES],
+    cipher: Arc<LessSafeKey>,
+}
+
+impl DataKey {
+    fn new(id: &str, bytes: [u8; KEY_BYTES]) -> Self {
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).expect("32 bytes are an AES-256 key");
+        Self {
+            id: id.to_owned(),
+            bytes,
+            cipher: Arc::new(LessSafeKey::new(key)),
+        }
+    }
+}
+
+/// Shows the keys' ids and nothing else.
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.keys.iter().map(|key| &key.id))
+            .finish()
+    }
+}
+
+impl KeyRing {
+    /// A ring with one new key.
+    ///
+    /// # Errors
+    /// [`SealError::Keys`] when the system has no randomness.
+    pub fn generate() -> Result<Self, SealError> {
+        let id = format!("k{:08x}", u32::from_be_bytes(random()?));
+        Ok(Self::assemble(
+            vec![DataKey::new(&id, random()?)],
+            random()?,
+        ))
+    }
+
+    fn assemble(keys: Vec<DataKey>, fingerprint_bytes: [u8; KEY_BYTES]) -> Self {
+        Self {
+            keys,
+            fingerprint_key: hmac::Key::new(hmac::HMAC_SHA256, &fingerprint_bytes),
+            fingerprint_bytes,
+        }
+    }
+
+    pub(super) const fn fingerprint_key(&self) -> &hmac::Key {
+        &self.fingerprint_key
+    }
+
+    /// The text form: a line `fingerprint <base64>`, then a line `key <id> <base64>` for each key.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = format!("fingerprint {}\n", STANDARD.encode(self.fingerprint_bytes));
+        for key in &self.keys {
+            text.push_str(&format!("key {} {}\n", key.id, STANDARD.encode(key.bytes)));
+        }
+        text
+    }
+
+    /// Reads the text form; lines that start with `#` are comments.
+    pub(super) fn from_text(text: &str) -> Result<Self, SealError> {
+        let mut fingerprint = None;
+        let mut keys = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let wrong = || {
+                SealError::keys(format_args!(
+                    "line {} is not `fingerprint <base64>` or `key <id> <base64>`",
+                    number + 1
+                ))
+            };
+            match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+                [] => {}
+                [first, ..] if first.starts_with('#') => {}
+                ["fingerprint", bytes] => fingerprint = Some(key_bytes(bytes).ok_or_else(wrong)?),
+                ["key", id, bytes] if id.len() <= 64 => {
+                    keys.push(DataKey::new(id, key_bytes(bytes).ok_or_else(wrong)?))
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        match fingerprint {
+            Some(fingerprint) if !keys.is_empty() => Ok(Self::assemble(keys, fingerprint)),
+            Some(_) | None => Err(SealError::keys(
+                "a `fingerprint` line and at least one `key` line are needed",
+            )),
+        }
+    }
+
+    /// Layout: one byte [`LAYOUT`], one byte length of the key id, the key id, 12 bytes nonce, ciphertext and tag.
+    pub(super) fn seal(&self, context: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
+        let key = self
+            .keys
+            .last()
+            .ok_or_else(|| SealError::keys("the key ring is empty"))?;
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let id_bytes = u8::try_from(key.id.len()).map_err(|_| SealError::Broken)?;
+        let mut sealed = vec![LAYOUT, id_bytes];
+        sealed.extend_from_slice(key.id.as_bytes());
+        sealed.extend_from_slice(&nonce);
+        let mut secret = plaintext.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        key.cipher
+            .seal_in_place_append_tag(nonce, Aad::from(context.as_bytes()), &mut secret)
+            .map_err(|_| SealError::Broken)?;
+        sealed.extend_from_slice(&secret);
+        Ok(sealed)
+    }
+
+    pub(super) fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (id, rest) = split_key_id(sealed).ok_or(SealError::Broken)?;
+        let (nonce, secret) = rest
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(SealError::Broken)?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.id == id)
+            .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+        let mut secret = secret.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let plaintext = key
+            .cipher
+            .open_in_place(nonce, Aad::from(context.as_bytes()), &mut secret)
+            .map_err(|_| SealError::Broken)?;
+        Ok(plaintext.to_vec())
+    }
+}
+
+fn split_key_id(sealed: &[u8]) -> Option<(&str, &[u8])> {
+    let [LAYOUT, id_bytes, rest @ ..] = sealed else {
+        return None;
+    };
+    let (id, rest) = rest.split_at_checked(usize::from(*id_bytes))?;
+    Some((std::str::from_utf8(id).ok()?, rest))
+}
+
+fn key_bytes(base64: &str) -> Option<[u8; KEY_BYTES]> {
+    STANDARD.decode(base64).ok()?.try_into().ok()
+}
+
+fn random<const N: usize>() -> Result<[u8; N], SealError> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| SealError::keys("the system has no randomness"))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_opens_in_its_place_alone() {
+        let ring = KeyRing::generate().unwrap();
+        let sealed = ring.seal("tokens/cli_a", b"t-secret").unwrap();
+        assert_eq!(ring.open("tokens/cli_a", &sealed).unwrap(), b"t-secret");
+        assert!(matches!(
+            ring.open("tokens/cli_b", &sealed),
+            Err(SealError::Broken)
+        ));
+    }
+
+    #[test]
+    fn no_changed_or_cut_byte_goes_unnoticed() {
+        let ring = KeyRing::generate().unwrap();
+        let sealed = ring.seal("c", b"secret").unwrap();
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert!(ring.open("c", &changed).is_err(), "byte {index}");
+            assert!(ring.open("c", &sealed[..index]).is_err(), "cut at {index}");
+        }
+    }
+
+    #[test]
+    fn an_older_key_still_opens_and_the_newest_seals() {
+        let old = KeyRing::generate().unwrap();
+        let new = KeyRing::generate().unwrap();
+        let both = format!("{}{}", old.to_text(), new.to_text().lines().nth(1).unwrap());
+        let both = KeyRing::from_text(&both).unwrap();
+        assert_eq!(both.open("c", &old.seal("c", b"x").unwrap()).unwrap(), b"x");
+        let sealed = both.seal("c", b"y").unwrap();
+        assert_eq!(new.open("c", &sealed).unwrap(), b"y");
+        assert!(matches!(
+            old.open("c", &sealed),
+            Err(SealError::UnknownKey(_))
+        ));
+    }
+
+    #[test]
+    fn a_ring_reads_back_from_its_text_and_shows_no_key() {
+        let ring = KeyRing::generate().unwrap();
+        let sealed = ring.seal("c", b"x").unwrap();
+        assert_eq!(
+            KeyRing::from_text(&ring.to_text())
+                .unwrap()
+                .open("c", &sealed)
+                .unwrap(),
+            b"x"
+        );
+        let bytes = ring
+            .to_text()
+            .lines()
+            .nth(1)
+            .unwrap()
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        assert!(!format!("{ring:?}").contains(&bytes));
+        assert!(KeyRing::from_text("key a b").is_err());
+        assert!(KeyRing::from_text("").is_err());
+    }
+}

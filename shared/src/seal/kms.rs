@@ -1,0 +1,150 @@
+//! Data keys in the store, wrapped by a key of AWS KMS.
+//!
+//! The key ring's text form is sealed with a wrapping key that KMS made and alone can open again. A process asks KMS once,
+//! when it first seals or opens something.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use aws_sdk_kms::Client;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::DataKeySpec;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
+use super::{KeyRing, SealError};
+use crate::deadline::Deadline;
+use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
+
+/// What KMS has to do is done within milliseconds; longer means it is out of reach.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// KMS logs and checks it: a wrapped key of another service does not open here.
+const ENCRYPTION_CONTEXT: (&str, &str) = ("service", "lark-service");
+/// The wrapping key is used for one message only, so the nonce may be constant.
+const NONCE: [u8; 12] = [0; 12];
+
+/// The key ring in [`Table::DataKeys`], under a KMS key.
+#[derive(Clone, Debug)]
+pub struct KmsKeys {
+    client: Client,
+    key_id: String,
+    storage: Storage,
+}
+
+impl KmsKeys {
+    /// The key ring in `storage`, wrapped by the KMS key `key_id` (an id, ARN or alias).
+    #[must_use]
+    pub const fn new(client: Client, key_id: String, storage: Storage) -> Self {
+        Self {
+            client,
+            key_id,
+            storage,
+        }
+    }
+
+    /// Reads the key ring, making one if there is none. Of processes that make one together, one wins.
+    pub(super) async fn load(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
+        let key = Key::new("keyring", "current");
+        if let Some(record) = self
+            .storage
+            .get(Table::DataKeys, &key, deadline)
+            .await
+            .map_err(SealError::keys)?
+        {
+            return self.unwrap(&record, deadline).await;
+        }
+        let ring = KeyRing::generate()?;
+        let record = self.wrap(&ring, &key, deadline).await?;
+        match self
+            .storage
+            .put(Table::DataKeys, &record, Expect::Absent, deadline)
+            .await
+        {
+            Ok(()) => Ok(ring),
+            Err(StoreError::Conflict) => {
+                let record = self
+                    .storage
+                    .get(Table::DataKeys, &key, deadline)
+                    .await
+                    .map_err(SealError::keys)?;
+                self.unwrap(
+                    &record.ok_or_else(|| SealError::keys("the key ring vanished"))?,
+                    deadline,
+                )
+                .await
+            }
+            Err(error) => Err(SealError::keys(error)),
+        }
+    }
+
+    async fn wrap(
+        &self,
+        ring: &KeyRing,
+        key: &Key,
+        deadline: Deadline,
+    ) -> Result<Record, SealError> {
+        let request = self
+            .client
+            .generate_data_key()
+            .key_id(&self.key_id)
+            .key_spec(DataKeySpec::Aes256)
+            .encryption_context(ENCRYPTION_CONTEXT.0, ENCRYPTION_CONTEXT.1)
+            .send();
+        let made = within(deadline, request).await?;
+        let (Some(plaintext), Some(wrapped)) = (made.plaintext, made.ciphertext_blob) else {
+            return Err(SealError::keys("KMS answered without a key"));
+        };
+        let mut text = ring.to_text().into_bytes();
+        cipher(plaintext.as_ref())?
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(NONCE), Aad::empty(), &mut text)
+            .map_err(|_| SealError::Broken)?;
+        let record = Record::new(key.clone(), 1);
+        Ok(record
+            .with("wrapped_key", Value::Bytes(wrapped.into_inner()))
+            .with("keyring", Value::Bytes(text)))
+    }
+
+    async fn unwrap(&self, record: &Record, deadline: Deadline) -> Result<KeyRing, SealError> {
+        let (Some(wrapped), Some(text)) = (record.bytes("wrapped_key"), record.bytes("keyring"))
+        else {
+            return Err(SealError::keys("the stored key ring is not one of ours"));
+        };
+        let request = self
+            .client
+            .decrypt()
+            .key_id(&self.key_id)
+            .ciphertext_blob(Blob::new(wrapped))
+            .encryption_context(ENCRYPTION_CONTEXT.0, ENCRYPTION_CONTEXT.1)
+            .send();
+        let opened = within(deadline, request).await?;
+        let plaintext = opened
+            .plaintext
+            .ok_or_else(|| SealError::keys("KMS answered without a key"))?;
+        let mut text = text.to_vec();
+        let text = cipher(plaintext.as_ref())?
+            .open_in_place(Nonce::assume_unique_for_key(NONCE), Aad::empty(), &mut text)
+            .map_err(|_| SealError::Broken)?;
+        KeyRing::from_text(std::str::from_utf8(text).map_err(|_| SealError::Broken)?)
+    }
+}
+
+fn cipher(key: &[u8]) -> Result<LessSafeKey, SealError> {
+    let key = UnboundKey::new(&AES_256_GCM, key)
+        .map_err(|_| SealError::keys("KMS answered with a key of another size"))?;
+    Ok(LessSafeKey::new(key))
+}
+
+async fn within<T, E: Display + std::error::Error>(
+    deadline: Deadline,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, SealError> {
+    match deadline.at_most(TIMEOUT).run(request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            Err(SealError::keys(format_args!("KMS: {error}: {cause}")))
+        }
+        Err(_) => Err(SealError::keys("KMS did not answer in time")),
+    }
+}

@@ -1,0 +1,221 @@
+//! The first apps and API keys, from a document: what a new installation needs before it can be asked anything. Repeating
+//! a seed changes nothing but what differs.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::api_keys::{ApiKey, ApiKeys, NewApiKey};
+use crate::apps::{Apps, NewApp};
+use crate::deadline::Deadline;
+use crate::error::{Error, FieldError, Result};
+use crate::http::{AllowedApps, Scope};
+use crate::ids::AppId;
+use crate::lark::Domain;
+use crate::store::StoreError;
+use crate::tokens::{TokenKey, TokenKind, TokenService};
+
+/// How many apps are written at a time.
+const CONCURRENCY: usize = 32;
+
+/// Apps and API keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seed {
+    /// The apps.
+    #[serde(default)]
+    apps: Vec<SeedApp>,
+    /// The API keys.
+    #[serde(default)]
+    api_keys: Vec<SeedApiKey>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedApp {
+    app_id: String,
+    secret: SecretString,
+    #[serde(default)]
+    domain: Domain,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedApiKey {
+    token: SecretString,
+    scopes: Vec<String>,
+    apps: Vec<String>,
+}
+
+/// What a seed changed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Seeded {
+    /// Apps that were not registered or had another secret.
+    pub apps: usize,
+    /// API keys that were not there.
+    pub api_keys: usize,
+}
+
+impl Seed {
+    /// Reads a seed document: `{"apps": [{"app_id", "secret", "domain": "feishu" | "lark"}], "api_keys": [{"token",
+    /// "scopes": […], "apps": ["*"] or app ids}]}`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the place; never with the value, which may be a secret.
+    pub fn parse(json: &str) -> Result<Self> {
+        serde_json::from_str(json).map_err(|error| {
+            let place = format!("line {} column {}", error.line(), error.column());
+            Error::invalid(place, "is not as expected: apps need app_id and secret; api_keys need token, scopes and apps")
+        })
+    }
+
+    /// Writes what is missing or differs. The tokens of new apps become due, so that the next scheduled run fetches them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the field, before anything is written; [`Error::Store`], [`Error::Seal`].
+    pub async fn apply(
+        &self,
+        apps: &Apps,
+        api_keys: &ApiKeys,
+        tokens: &TokenService,
+        deadline: Deadline,
+    ) -> Result<Seeded> {
+        let new_apps = collected(
+            self.apps
+                .iter()
+                .enumerate()
+                .map(|(index, app)| app.read(index)),
+        )?;
+        let new_keys = collected(
+            self.api_keys
+                .iter()
+                .enumerate()
+                .map(|(index, key)| key.read(index)),
+        )?;
+        let mut seeded = Seeded::default();
+        let mut written = stream::iter(&new_apps)
+            .map(|app| seed_app(app, apps, tokens, deadline))
+            .buffer_unordered(CONCURRENCY);
+        while let Some(changed) = written.next().await {
+            seeded.apps += usize::from(changed?);
+        }
+        for key in &new_keys {
+            match api_keys.add(key, deadline).await {
+                Ok(()) => seeded.api_keys += 1,
+                Err(Error::Store(StoreError::Conflict)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(seeded)
+    }
+}
+
+async fn seed_app(
+    new: &NewApp,
+    apps: &Apps,
+    tokens: &TokenService,
+    deadline: Deadline,
+) -> Result<bool> {
+    match apps.register(new, deadline).await {
+        Ok(()) => {}
+        Err(Error::Store(StoreError::Conflict)) => {
+            let known = apps.read(&new.app_id, deadline).await?;
+            if known.secret.expose_secret() == new.secret.expose_secret() {
+                return Ok(false);
+            }
+            apps.change_secret(&new.app_id, &new.secret, deadline)
+                .await?;
+        }
+        Err(error) => return Err(error),
+    }
+    tokens
+        .make_due(
+            &TokenKey::internal(new.app_id.clone(), TokenKind::Tenant),
+            deadline,
+        )
+        .await?;
+    Ok(true)
+}
+
+/// All of them, or everything that is wrong with any.
+fn collected<T>(read: impl Iterator<Item = std::result::Result<T, FieldError>>) -> Result<Vec<T>> {
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for outcome in read {
+        match outcome {
+            Ok(value) => right.push(value),
+            Err(error) => wrong.push(error),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(right)
+    } else {
+        Err(Error::InvalidArgument(wrong))
+    }
+}
+
+impl SeedApp {
+    fn read(&self, index: usize) -> std::result::Result<NewApp, FieldError> {
+        let app_id = AppId::parse(&self.app_id).ok_or_else(|| FieldError {
+            field: format!("apps[{index}].app_id"),
+            message: "must be 1 to 64 letters, digits, `_` or `-`".to_owned(),
+        })?;
+        if self.secret.expose_secret().is_empty() {
+            return Err(FieldError {
+                field: format!("apps[{index}].secret"),
+                message: "must not be empty".to_owned(),
+            });
+        }
+        Ok(NewApp {
+            app_id,
+            domain: self.domain,
+            secret: self.secret.clone(),
+        })
+    }
+}
+
+impl SeedApiKey {
+    fn read(&self, index: usize) -> std::result::Result<NewApiKey, FieldError> {
+        let wrong = |field: &str, message: String| FieldError {
+            field: format!("api_keys[{index}].{field}"),
+            message,
+        };
+        let key = ApiKey::parse(self.token.expose_secret()).ok_or_else(|| {
+            wrong(
+                "token",
+                "must be `lsk_`, 12 letters or digits, `_` and 43 base64url characters".to_owned(),
+            )
+        })?;
+        let scopes = self.scopes.iter().map(|scope| scope.parse::<Scope>());
+        let scopes = scopes.collect::<std::result::Result<BTreeSet<_>, _>>();
+        let scopes = scopes.map_err(|error| wrong("scopes", error.to_string()))?;
+        let apps = AllowedApps::parse(&self.apps.join(" "));
+        Ok(NewApiKey {
+            key,
+            scopes,
+            apps,
+            expires_at: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_seed_is_refused_without_showing_a_secret() {
+        let error = Seed::parse(r#"{"apps":[{"app_id":"cli_a","secret":"hunter2","colour":1}]}"#)
+            .unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"));
+        let seed = Seed::parse(r#"{"apps":[{"app_id":"a b","secret":"hunter2"}]}"#).unwrap();
+        assert_eq!(seed.apps[0].read(0).unwrap_err().field, "apps[0].app_id");
+        let seed =
+            Seed::parse(r#"{"api_keys":[{"token":"lsk_1","scopes":[],"apps":["*"]}]}"#).unwrap();
+        assert_eq!(
+            seed.api_keys[0].read(0).unwrap_err().field,
+            "api_keys[0].token"
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! The durable store, as a port: versioned records, written by comparing versions, and an index of what is due.
+//!
+//! Adapters map and nothing else. Time-outs, metrics and the slow-operation log sit once above them, in [`Storage`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+pub mod dynamodb;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod error;
+mod storage;
+
+pub use error::StoreError;
+pub use storage::Storage;
+
+/// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Table {
+    /// Tokens and their refresh state: `app_id` / `kind#subject`.
+    Tokens,
+    /// User profiles: `app_id#id` / `id_type`.
+    Users,
+    /// Registered apps: `app_id` / `app`.
+    Apps,
+    /// API keys: `key_id` / `key`.
+    ApiKeys,
+    /// Wrapped data keys: `keyring` / `current`.
+    DataKeys,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 5] = [
+        Self::Tokens,
+        Self::Users,
+        Self::Apps,
+        Self::ApiKeys,
+        Self::DataKeys,
+    ];
+
+    /// The table's name in metrics, logs and the embedded store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Users => "users",
+            Self::Apps => "apps",
+            Self::ApiKeys => "api_keys",
+            Self::DataKeys => "data_keys",
+        }
+    }
+}
+
+/// Where a record is found. Neither part is empty.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key {
+    /// Spreads the load: records of one partition are stored together.
+    pub partition: String,
+    /// Tells the records of a partition apart.
+    pub sort: String,
+}
+
+impl Key {
+    /// The key of `partition` and `sort`.
+    #[must_use]
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self {
+            partition: partition.into(),
+            sort: sort.into(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.partition, self.sort)
+    }
+}
+
+/// One attribute of a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Value {
+    /// Text; may be empty.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+    /// Bytes, such as something sealed; may be empty.
+    Bytes(Vec<u8>),
+}
+
+/// When a record wants attention, and in which shard of the index it is found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Due {
+    /// Which of the index's partitions.
+    pub shard: u8,
+    /// From this moment on the record is due.
+    pub at: Timestamp,
+}
+
+/// A versioned record. Whole records are written; there are no partial updates.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// Where it is found.
+    pub key: Key,
+    /// Grows with each write; chosen by the writer. Compared by [`Expect::Version`].
+    pub version: u64,
+    /// The content. Names are snake case and never one of `pk`, `sk`, `version`, `due_shard`, `due_at`, `ttl`.
+    pub attributes: BTreeMap<String, Value>,
+    /// Its place in the index of what is due, if it has one.
+    pub due: Option<Due>,
+    /// When it ceases to exist, rounded up to a whole second by adapters. `None`: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Record {
+    /// A record without attributes, due time or expiry.
+    #[must_use]
+    pub fn new(key: Key, version: u64) -> Self {
+        Self {
+            key,
+            version,
+            attributes: BTreeMap::new(),
+            due: None,
+            expires_at: None,
+        }
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.attributes.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The text attribute `name`.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.attributes.get(name)? {
+            Value::Text(text) => Some(text),
+            Value::Number(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    /// The number attribute `name`.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<i64> {
+        match self.attributes.get(name)? {
+            Value::Number(number) => Some(*number),
+            Value::Text(_) | Value::Bytes(_) => None,
+        }
+    }
+
+    /// The bytes attribute `name`.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
+        match self.attributes.get(name)? {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Text(_) | Value::Number(_) => None,
+        }
+    }
+}
+
+/// What must hold of the stored record for a write to happen. An expired record counts as absent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expect {
+    /// Whatever is there.
+    Anything,
+    /// Nothing is there.
+    Absent,
+    /// A record of exactly this version is there.
+    Version(u64),
+}
+
+/// A durable store of versioned records. See [`contract`] for its promises, which every adapter is tested for.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The record at `key`, read consistently; `None` when there is none or it has expired.
+    async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError>;
+
+    /// The records at `keys` that exist, in no particular order, read consistently. Any number of keys; repeated keys are
+    /// answered once.
+    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError>;
+
+    /// Writes the whole record if `expect` holds.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not hold; nothing is then written.
+    async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError>;
+
+    /// Deletes the record at `key` if `expect` holds. Deleting what is absent succeeds with [`Expect::Anything`].
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it does not hold.
+    async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError>;
+
+    /// At most `limit` records of [`Table::Tokens`] in `shard` of the index that are due at `until` or before, the
+    /// longest due first. The index may lag behind the table by moments: write with [`Expect::Version`].
+    async fn due(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

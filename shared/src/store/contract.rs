@@ -1,0 +1,88 @@
+//! What every [`Store`](super::Store) promises, as tests that run on each adapter.
+//!
+//! One line per adapter: `test_store_adapter!(|clock| async { EmbeddedStore::in_memory(clock).unwrap() })`.
+#![expect(missing_docs, reason = "the name of a case is its promise")]
+#![expect(clippy::unwrap_used, reason = "a case is a test")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::store::{Due, Expect, Key, Record, Store, Table, Value};
+
+pub mod conditions;
+pub mod due;
+pub mod expiry;
+pub mod records;
+
+/// Turns every case into a test of one adapter. The argument is called with the clock (`Arc<dyn Clock>`) that a store shall
+/// go by, and returns a future of a store without records that no other test uses.
+#[macro_export]
+macro_rules! test_store_adapter {
+    ($factory:expr) => {
+        $crate::test_store_adapter! { @modules $factory;
+            records: a_key_nobody_wrote_has_no_record, what_is_put_is_got, every_kind_of_value_comes_back,
+                a_record_of_keys_and_version_only_comes_back, keys_are_told_apart_to_the_last_character,
+                tables_do_not_share_records, a_put_replaces_the_whole_record, a_large_record_comes_back,
+                many_records_are_got_at_once, getting_no_records_is_fine, a_deleted_record_is_gone,
+                the_store_answers;
+            conditions: anything_goes_over_nothing_and_something, absent_holds_only_where_nothing_is,
+                a_version_holds_only_for_itself, versions_cover_the_whole_range, a_refused_put_writes_nothing,
+                a_refused_delete_deletes_nothing, deleting_nothing_is_fine_unless_something_is_expected,
+                one_of_many_writers_of_a_version_wins, one_of_many_first_writers_wins;
+            expiry: a_record_is_there_until_it_expires, an_expiry_is_rounded_up_to_the_second,
+                an_expired_record_is_not_among_many, an_expired_record_is_not_due,
+                an_expired_record_is_absent_to_conditions, a_record_without_expiry_stays,
+                a_later_put_may_end_the_expiry;
+            due: what_is_due_comes_longest_due_first, what_is_due_now_is_due, what_is_not_due_yet_is_left_out,
+                no_more_than_the_limit_come, shards_do_not_mix, a_record_moves_with_its_due_time,
+                a_record_without_due_time_leaves_the_index, a_deleted_record_leaves_the_index,
+                due_records_come_whole, only_tokens_are_indexed;
+        }
+    };
+    (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    let clock = $crate::store::contract::clock();
+                    let store = ($factory)(std::sync::Arc::clone(&clock) as std::sync::Arc<dyn $crate::clock::Clock>);
+                    $crate::store::contract::$module::$case(&store.await, &clock).await;
+                }
+            )+
+        })+
+    };
+}
+pub use test_store_adapter;
+
+/// A clock in the middle of a second.
+#[must_use]
+pub fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_400)))
+}
+
+/// The next whole second from now on, then as many as it takes: an expiry that no adapter rounds.
+fn whole_seconds_ahead(clock: &ManualClock, seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(clock.now().as_seconds_rounded_up() + seconds)
+}
+
+fn key() -> Key {
+    Key::new("cli_a", "tenant#t1")
+}
+
+fn record(version: u64) -> Record {
+    Record::new(key(), version).with("value", Value::Text(format!("v{version}")))
+}
+
+async fn put(store: &dyn Store, record: &Record) {
+    store
+        .put(Table::Tokens, record, Expect::Anything)
+        .await
+        .unwrap();
+}
+
+async fn stored(store: &dyn Store) -> Option<Record> {
+    store.get(Table::Tokens, &key()).await.unwrap()
+}

@@ -1,0 +1,132 @@
+//! The index of what is due.
+
+use super::*;
+
+const SHARD: u8 = 3;
+
+fn due_at(name: &str, at: Timestamp) -> Record {
+    due_in(SHARD, name, at)
+}
+
+fn due_in(shard: u8, name: &str, at: Timestamp) -> Record {
+    let mut record = Record::new(Key::new(format!("cli_{name}"), "tenant#t1"), 1);
+    record.due = Some(Due { shard, at });
+    record
+}
+
+async fn names(store: &dyn Store, shard: u8, until: Timestamp, limit: usize) -> Vec<String> {
+    let due = store.due(shard, until, limit).await.unwrap();
+    due.into_iter()
+        .map(|record| record.key.partition.trim_start_matches("cli_").to_owned())
+        .collect()
+}
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+pub async fn what_is_due_comes_longest_due_first(store: &dyn Store, clock: &ManualClock) {
+    let now = clock.now();
+    for (name, ago) in [("b", 2), ("d", 0), ("a", 3), ("c", 1)] {
+        put(store, &due_at(name, now - minutes(ago))).await;
+    }
+    assert_eq!(names(store, SHARD, now, 10).await, ["a", "b", "c", "d"]);
+}
+
+pub async fn what_is_due_now_is_due(store: &dyn Store, clock: &ManualClock) {
+    put(store, &due_at("a", clock.now())).await;
+    assert_eq!(names(store, SHARD, clock.now(), 10).await, ["a"]);
+    assert_eq!(
+        names(store, SHARD, clock.now() - Duration::from_millis(1), 10).await,
+        [""; 0]
+    );
+}
+
+pub async fn what_is_not_due_yet_is_left_out(store: &dyn Store, clock: &ManualClock) {
+    put(store, &due_at("a", clock.now() + minutes(1))).await;
+    put(store, &due_at("b", clock.now() + Duration::from_millis(1))).await;
+    assert_eq!(names(store, SHARD, clock.now(), 10).await, [""; 0]);
+    assert_eq!(
+        names(store, SHARD, clock.now() + minutes(1), 10).await,
+        ["b", "a"]
+    );
+}
+
+pub async fn no_more_than_the_limit_come(store: &dyn Store, clock: &ManualClock) {
+    for ago in 0..12 {
+        put(
+            store,
+            &due_at(&format!("{ago:02}"), clock.now() - minutes(ago)),
+        )
+        .await;
+    }
+    assert_eq!(
+        names(store, SHARD, clock.now(), 3).await,
+        ["11", "10", "09"]
+    );
+    assert_eq!(names(store, SHARD, clock.now(), 0).await, [""; 0]);
+    assert_eq!(names(store, SHARD, clock.now(), 100).await.len(), 12);
+}
+
+pub async fn shards_do_not_mix(store: &dyn Store, clock: &ManualClock) {
+    for (shard, name) in [(0, "first"), (1, "second"), (u8::MAX, "last")] {
+        put(store, &due_in(shard, name, clock.now())).await;
+    }
+    assert_eq!(names(store, 0, clock.now(), 10).await, ["first"]);
+    assert_eq!(names(store, 1, clock.now(), 10).await, ["second"]);
+    assert_eq!(names(store, 2, clock.now(), 10).await, [""; 0]);
+    assert_eq!(names(store, u8::MAX, clock.now(), 10).await, ["last"]);
+}
+
+pub async fn a_record_moves_with_its_due_time(store: &dyn Store, clock: &ManualClock) {
+    let now = clock.now();
+    put(store, &due_at("a", now)).await;
+    put(store, &due_at("a", now + minutes(5))).await;
+    assert_eq!(names(store, SHARD, now, 10).await, [""; 0]);
+    assert_eq!(names(store, SHARD, now + minutes(5), 10).await, ["a"]);
+    put(store, &due_in(SHARD + 1, "a", now)).await;
+    assert_eq!(names(store, SHARD, now + minutes(5), 10).await, [""; 0]);
+    assert_eq!(names(store, SHARD + 1, now, 10).await, ["a"]);
+}
+
+pub async fn a_record_without_due_time_leaves_the_index(store: &dyn Store, clock: &ManualClock) {
+    let mut record = due_at("a", clock.now());
+    put(store, &record).await;
+    record.due = None;
+    put(store, &record).await;
+    assert_eq!(names(store, SHARD, clock.now(), 10).await, [""; 0]);
+    assert_eq!(
+        store.get(Table::Tokens, &record.key).await.unwrap(),
+        Some(record)
+    );
+}
+
+pub async fn a_deleted_record_leaves_the_index(store: &dyn Store, clock: &ManualClock) {
+    let record = due_at("a", clock.now());
+    put(store, &record).await;
+    store
+        .delete(Table::Tokens, &record.key, Expect::Version(1))
+        .await
+        .unwrap();
+    assert_eq!(names(store, SHARD, clock.now(), 10).await, [""; 0]);
+}
+
+pub async fn due_records_come_whole(store: &dyn Store, clock: &ManualClock) {
+    let mut record = due_at("a", clock.now()).with("sealed", Value::Bytes(vec![1, 2, 3]));
+    record.expires_at = Some(whole_seconds_ahead(clock, 60));
+    put(store, &record).await;
+    assert_eq!(store.due(SHARD, clock.now(), 10).await.unwrap(), [record]);
+}
+
+pub async fn only_tokens_are_indexed(store: &dyn Store, clock: &ManualClock) {
+    let record = due_at("a", clock.now());
+    store
+        .put(Table::Users, &record, Expect::Anything)
+        .await
+        .unwrap();
+    assert_eq!(names(store, SHARD, clock.now(), 10).await, [""; 0]);
+    assert_eq!(
+        store.get(Table::Users, &record.key).await.unwrap(),
+        Some(record)
+    );
+}

@@ -1,0 +1,149 @@
+//! Putting, getting and deleting.
+
+use super::*;
+
+pub async fn a_key_nobody_wrote_has_no_record(store: &dyn Store, _: &ManualClock) {
+    for table in Table::ALL {
+        assert_eq!(store.get(table, &key()).await.unwrap(), None);
+    }
+}
+
+pub async fn what_is_put_is_got(store: &dyn Store, clock: &ManualClock) {
+    let mut record = record(1);
+    record.due = Some(Due {
+        shard: 7,
+        at: clock.now(),
+    });
+    record.expires_at = Some(whole_seconds_ahead(clock, 60));
+    put(store, &record).await;
+    assert_eq!(stored(store).await, Some(record));
+}
+
+pub async fn every_kind_of_value_comes_back(store: &dyn Store, _: &ManualClock) {
+    let record = record(1)
+        .with(
+            "text",
+            Value::Text("名前 \u{1f426} \"quoted\" \\ \n\t\u{0}".to_owned()),
+        )
+        .with("empty_text", Value::Text(String::new()))
+        .with("number", Value::Number(-42))
+        .with("zero", Value::Number(0))
+        .with("smallest", Value::Number(i64::MIN))
+        .with("largest", Value::Number(i64::MAX))
+        .with("bytes", Value::Bytes((0..=255).collect()))
+        .with("empty_bytes", Value::Bytes(Vec::new()))
+        // Words that DynamoDB reserves.
+        .with("name", Value::Text("n".to_owned()))
+        .with("status", Value::Text("s".to_owned()));
+    put(store, &record).await;
+    assert_eq!(stored(store).await, Some(record));
+}
+
+pub async fn a_record_of_keys_and_version_only_comes_back(store: &dyn Store, _: &ManualClock) {
+    let record = Record::new(key(), 0);
+    put(store, &record).await;
+    assert_eq!(stored(store).await, Some(record));
+}
+
+pub async fn keys_are_told_apart_to_the_last_character(store: &dyn Store, _: &ManualClock) {
+    let keys = [
+        ("a", "b#c"),
+        ("a#b", "c"),
+        ("a/b", "c"),
+        ("a", "b/c"),
+        ("a", "b"),
+        ("A", "b"),
+        ("a", "B"),
+        ("a ", "b"),
+        ("ab", "#"),
+        ("a", "b#"),
+        ("应用", "用户#ünïcode/\u{1f426}"),
+        ("应用", "用户#ünïcode"),
+    ];
+    for (version, (partition, sort)) in (1..).zip(keys) {
+        let record = Record::new(Key::new(partition, sort), version);
+        store
+            .put(Table::Tokens, &record, Expect::Absent)
+            .await
+            .unwrap();
+    }
+    for (version, (partition, sort)) in (1..).zip(keys) {
+        let got = store
+            .get(Table::Tokens, &Key::new(partition, sort))
+            .await
+            .unwrap();
+        assert_eq!(got, Some(Record::new(Key::new(partition, sort), version)));
+    }
+}
+
+pub async fn tables_do_not_share_records(store: &dyn Store, _: &ManualClock) {
+    for (version, table) in (1..).zip(Table::ALL) {
+        store
+            .put(table, &record(version), Expect::Absent)
+            .await
+            .unwrap();
+    }
+    for (version, table) in (1..).zip(Table::ALL) {
+        assert_eq!(
+            store.get(table, &key()).await.unwrap(),
+            Some(record(version))
+        );
+    }
+}
+
+pub async fn a_put_replaces_the_whole_record(store: &dyn Store, _: &ManualClock) {
+    put(store, &record(1).with("old", Value::Number(1))).await;
+    put(store, &record(2).with("new", Value::Number(2))).await;
+    assert_eq!(
+        stored(store).await,
+        Some(record(2).with("new", Value::Number(2)))
+    );
+}
+
+pub async fn a_large_record_comes_back(store: &dyn Store, _: &ManualClock) {
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(300 * 1_024).collect();
+    let record = record(1).with("sealed", Value::Bytes(bytes));
+    put(store, &record).await;
+    assert_eq!(stored(store).await, Some(record));
+}
+
+pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
+    let key = |number: u64| Key::new(format!("cli_{}", number % 7), format!("user#{number}"));
+    let written = 200;
+    for number in 0..written {
+        store
+            .put(
+                Table::Users,
+                &Record::new(key(number), number),
+                Expect::Absent,
+            )
+            .await
+            .unwrap();
+    }
+    // 250 keys: fifty that nobody wrote, and every tenth once more.
+    let mut keys: Vec<Key> = (0..250).map(key).collect();
+    keys.extend((0..250).step_by(10).map(key));
+    let got = store.get_many(Table::Users, &keys).await.unwrap();
+    let versions: BTreeSet<u64> = got.iter().map(|record| record.version).collect();
+    assert_eq!(versions, (0..written).collect());
+    assert_eq!(got.len(), versions.len(), "a repeated key is answered once");
+    assert!(got.iter().all(|record| record.key == key(record.version)));
+}
+
+pub async fn getting_no_records_is_fine(store: &dyn Store, _: &ManualClock) {
+    assert_eq!(store.get_many(Table::Users, &[]).await.unwrap(), []);
+}
+
+pub async fn a_deleted_record_is_gone(store: &dyn Store, _: &ManualClock) {
+    put(store, &record(1)).await;
+    store
+        .delete(Table::Tokens, &key(), Expect::Anything)
+        .await
+        .unwrap();
+    assert_eq!(stored(store).await, None);
+    assert_eq!(store.get_many(Table::Tokens, &[key()]).await.unwrap(), []);
+}
+
+pub async fn the_store_answers(store: &dyn Store, _: &ManualClock) {
+    store.ping().await.unwrap();
+}

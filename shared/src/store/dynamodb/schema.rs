@@ -1,0 +1,230 @@
+//! What the tables look like; `template.yaml` says the same to CloudFormation.
+//!
+//! Every table: partition key `pk` and sort key `sk`, both text; time to live by `ttl`; paid on demand. The tokens have the
+//! index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
+
+use crate::store::Table;
+
+/// Text: [`crate::store::Key::partition`].
+pub(super) const PARTITION: &str = "pk";
+/// Text: [`crate::store::Key::sort`].
+pub(super) const SORT: &str = "sk";
+/// Number: [`crate::store::Record::version`].
+pub(super) const VERSION: &str = "version";
+/// Number: [`crate::store::Due::shard`].
+pub(super) const DUE_SHARD: &str = "due_shard";
+/// Number: [`crate::store::Due::at`], in milliseconds since the Unix epoch.
+pub(super) const DUE_AT: &str = "due_at";
+/// Number: [`crate::store::Record::expires_at`], in seconds since the Unix epoch, as DynamoDB's time to live demands.
+pub(super) const TTL: &str = "ttl";
+/// The index of the tokens over [`DUE_SHARD`] and [`DUE_AT`].
+pub(super) const DUE_INDEX: &str = "due";
+
+/// What each [`Table`] is called in the account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TableNames {
+    /// [`Table::Tokens`].
+    pub tokens: String,
+    /// [`Table::Users`].
+    pub users: String,
+    /// [`Table::Apps`].
+    pub apps: String,
+    /// [`Table::ApiKeys`].
+    pub api_keys: String,
+    /// [`Table::DataKeys`].
+    pub data_keys: String,
+}
+
+impl TableNames {
+    /// `prefix` followed by the table's own name: `lark_` makes `lark_tokens`.
+    #[must_use]
+    pub fn prefixed(prefix: &str) -> Self {
+        let name = |table: Table| format!("{prefix}{}", table.name());
+        Self {
+            tokens: name(Table::Tokens),
+            users: name(Table::Users),
+            apps: name(Table::Apps),
+            api_keys: name(Table::ApiKeys),
+            data_keys: name(Table::DataKeys),
+        }
+    }
+
+    /// The name of `table`.
+    #[must_use]
+    pub fn get(&self, table: Table) -> &str {
+        match table {
+            Table::Tokens => &self.tokens,
+            Table::Users => &self.users,
+            Table::Apps => &self.apps,
+            Table::ApiKeys => &self.api_keys,
+            Table::DataKeys => &self.data_keys,
+        }
+    }
+}
+
+#[cfg(any(test, feature = "contract"))]
+pub use create::{CreateTableError, create_tables};
+
+/// Tables in an emulator; in AWS the template makes them.
+#[cfg(any(test, feature = "contract"))]
+mod create {
+    use std::time::Duration;
+
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::error::DisplayErrorContext;
+    use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, IndexStatus, KeySchemaElement,
+        KeyType, Projection, ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
+        TimeToLiveSpecification,
+    };
+
+    use super::{DUE_AT, DUE_INDEX, DUE_SHARD, PARTITION, SORT, TTL, TableNames};
+    use crate::store::Table;
+
+    /// How often a new table is looked at.
+    const POLL: Duration = Duration::from_millis(50);
+    /// How many looks a table has to become usable.
+    const POLLS: u32 = 400;
+
+    /// Why the tables could not be created.
+    #[derive(Debug, thiserror::Error)]
+    pub enum CreateTableError {
+        /// DynamoDB refused or is out of reach.
+        #[error("{step} {table}: {detail}")]
+        Refused {
+            /// What was tried.
+            step: &'static str,
+            /// The table's name.
+            table: String,
+            /// What DynamoDB said.
+            detail: String,
+        },
+        /// The table was created and is not usable 20 s later.
+        #[error("{table} does not become active")]
+        NotActive {
+            /// The table's name.
+            table: String,
+        },
+    }
+
+    /// Creates every table with its index and waits until all are usable. Time to live is asked for; an emulator without
+    /// it (dynalite) is good enough, since expired records are filtered by whoever reads.
+    ///
+    /// # Errors
+    /// [`CreateTableError`] when a table is refused, is there already, or does not become active within 20 s.
+    pub async fn create_tables(
+        client: &Client,
+        names: &TableNames,
+    ) -> Result<(), CreateTableError> {
+        for table in Table::ALL {
+            let name = names.get(table);
+            definition(client, table, name)
+                .send()
+                .await
+                .map_err(|error| refused("creating", name, &error))?;
+            wait_until_usable(client, name).await?;
+            // Dynalite does not know the operation, and nothing depends on it.
+            let _ = client
+                .update_time_to_live()
+                .table_name(name)
+                .time_to_live_specification(time_to_live())
+                .send()
+                .await;
+        }
+        Ok(())
+    }
+
+    fn definition(client: &Client, table: Table, name: &str) -> CreateTableFluentBuilder {
+        let definition = client
+            .create_table()
+            .table_name(name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute(PARTITION, ScalarAttributeType::S))
+            .attribute_definitions(attribute(SORT, ScalarAttributeType::S))
+            .key_schema(key(PARTITION, KeyType::Hash))
+            .key_schema(key(SORT, KeyType::Range));
+        if table != Table::Tokens {
+            return definition;
+        }
+        definition
+            .attribute_definitions(attribute(DUE_SHARD, ScalarAttributeType::N))
+            .attribute_definitions(attribute(DUE_AT, ScalarAttributeType::N))
+            .global_secondary_indexes(
+                GlobalSecondaryIndex::builder()
+                    .index_name(DUE_INDEX)
+                    .key_schema(key(DUE_SHARD, KeyType::Hash))
+                    .key_schema(key(DUE_AT, KeyType::Range))
+                    .projection(
+                        Projection::builder()
+                            .projection_type(ProjectionType::All)
+                            .build(),
+                    )
+                    .build()
+                    .expect("name and keys are given"),
+            )
+    }
+
+    fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(kind)
+            .build()
+            .expect("both are given")
+    }
+
+    fn key(name: &str, kind: KeyType) -> KeySchemaElement {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+            .expect("both are given")
+    }
+
+    fn time_to_live() -> TimeToLiveSpecification {
+        TimeToLiveSpecification::builder()
+            .attribute_name(TTL)
+            .enabled(true)
+            .build()
+            .expect("both are given")
+    }
+
+    async fn wait_until_usable(client: &Client, name: &str) -> Result<(), CreateTableError> {
+        for _ in 0..POLLS {
+            let described = client.describe_table().table_name(name).send().await;
+            let described = described.map_err(|error| refused("describing", name, &error))?;
+            if described.table.as_ref().is_some_and(is_usable) {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Err(CreateTableError::NotActive {
+            table: name.to_owned(),
+        })
+    }
+
+    /// Some emulators leave out the state of an index; such an index is ready.
+    fn is_usable(table: &TableDescription) -> bool {
+        let is_active = |status: Option<&IndexStatus>| {
+            status.is_none_or(|status| *status == IndexStatus::Active)
+        };
+        table.table_status() == Some(&TableStatus::Active)
+            && table
+                .global_secondary_indexes()
+                .iter()
+                .all(|index| is_active(index.index_status()))
+    }
+
+    fn refused(
+        step: &'static str,
+        table: &str,
+        error: &(impl std::error::Error + 'static),
+    ) -> CreateTableError {
+        let detail = DisplayErrorContext(error).to_string();
+        CreateTableError::Refused {
+            step,
+            table: table.to_owned(),
+            detail,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The thread that writes: it takes what has gathered, judges each change in order, commits once, then answers.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use redb::{Database, Durability};
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::tables::{Failure, Open};
+use crate::clock::{Clock, Timestamp};
+use crate::store::{Expect, Key, Record, StoreError, Table};
+
+/// The most changes that are committed together.
+const GROUP: usize = 256;
+
+/// A change, or none.
+#[derive(Debug)]
+pub(super) enum Change {
+    Put(Record, Expect),
+    Delete(Key, Expect),
+    /// Changes nothing; answered when the database could have written.
+    Nothing,
+}
+
+/// A change with whom to tell.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) operation: &'static str,
+    pub(super) table: Table,
+    pub(super) change: Change,
+    pub(super) reply: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The way to the thread. Dropping it waits until every change that was sent is committed.
+#[derive(Debug)]
+pub(super) struct Writer {
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, with room for `queue` changes that wait for it.
+    pub(super) fn start(
+        database: Arc<Database>,
+        clock: Arc<dyn Clock>,
+        queue: usize,
+    ) -> io::Result<Self> {
+        let (requests, received) = mpsc::channel(queue);
+        let run = move || run(&database, clock.as_ref(), received);
+        let thread = Builder::new().name("store-writer".to_owned()).spawn(run)?;
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+        })
+    }
+
+    /// Queues `request`; gives it back when the thread has ended.
+    pub(super) async fn send(&self, request: Request) -> Result<(), Box<Request>> {
+        match &self.requests {
+            Some(requests) => requests
+                .send(request)
+                .await
+                .map_err(|refused| Box::new(refused.0)),
+            None => Err(Box::new(request)),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the writer of the embedded store panicked");
+        }
+    }
+}
+
+fn run(database: &Database, clock: &dyn Clock, mut received: mpsc::Receiver<Request>) {
+    let mut group = Vec::with_capacity(GROUP);
+    while received.blocking_recv_many(&mut group, GROUP) > 0 {
+        let outcome = commit(database, clock.now(), &group);
+        answer(&mut group, outcome);
+    }
+}
+
+/// The verdict on each change of `group`, after those that hold were committed.
+fn commit(
+    database: &Database,
+    now: Timestamp,
+    group: &[Request],
+) -> Result<Vec<Result<(), StoreError>>, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    let mut verdicts = Vec::with_capacity(group.len());
+    {
+        let mut tables = Open::all(&transaction)?;
+        for request in group {
+            match apply(&mut tables, request, now) {
+                Ok(()) => verdicts.push(Ok(())),
+                Err(Failure::Refused(refused)) => verdicts.push(Err(refused)),
+                Err(Failure::Storage(error)) => return Err(error.into()),
+            }
+        }
+        if changes_anything(group, &verdicts) {
+            tables.sweep(now)?;
+        }
+    }
+    // Without a change there is nothing to wait for the disk for.
+    if changes_anything(group, &verdicts) {
+        transaction.commit()?
+    } else {
+        transaction.abort()?
+    }
+    Ok(verdicts)
+}
+
+fn changes_anything(group: &[Request], verdicts: &[Result<(), StoreError>]) -> bool {
+    let is_change = |request: &Request| !matches!(request.change, Change::Nothing);
+    group
+        .iter()
+        .zip(verdicts)
+        .any(|(request, verdict)| is_change(request) && verdict.is_ok())
+}
+
+fn apply(tables: &mut Open<'_>, request: &Request, now: Timestamp) -> Result<(), Failure> {
+    match &request.change {
+        Change::Put(record, expect) => tables.put(request.table, record, *expect, now),
+        Change::Delete(key, expect) => tables.delete(request.table, key, *expect, now),
+        Change::Nothing => Ok(()),
+    }
+}
+
+/// Whoever has stopped waiting is not told.
+fn answer(group: &mut Vec<Request>, outcome: Result<Vec<Result<(), StoreError>>, redb::Error>) {
+    match outcome {
+        Ok(verdicts) => {
+            for (request, verdict) in group.drain(..).zip(verdicts) {
+                let _ = request.reply.send(verdict);
+            }
+        }
+        Err(failure) => {
+            let failure = Arc::new(failure);
+            for Request {
+                operation,
+                table,
+                reply,
+                ..
+            } in group.drain(..)
+            {
+                let _ = reply.send(Err(StoreError::unavailable(
+                    operation,
+                    table.name(),
+                    Arc::clone(&failure),
+                )));
+            }
+        }
+    }
+}

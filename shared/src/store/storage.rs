@@ -1,0 +1,194 @@
+//! The policy around every store: time-outs cut to the deadline, metrics and the slow-operation log, once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span, warn};
+
+use super::{Expect, Key, Record, Store, StoreError, Table};
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::telemetry::metrics;
+
+/// Operations that take longer are logged: the serverless form of a slow-query log.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// A [`Store`] with the service's policy.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    store: Arc<dyn Store>,
+    timeout: Duration,
+}
+
+impl Storage {
+    /// `store`, each operation limited to `timeout` and to the deadline given with it.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
+        Self { store, timeout }
+    }
+
+    /// See [`Store::get`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and what the store says.
+    pub async fn get(
+        &self,
+        table: Table,
+        key: &Key,
+        deadline: Deadline,
+    ) -> Result<Option<Record>, StoreError> {
+        self.observe(
+            "get",
+            table,
+            Some(key),
+            deadline,
+            self.store.get(table, key),
+        )
+        .await
+    }
+
+    /// See [`Store::get_many`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and what the store says.
+    pub async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.observe(
+            "get_many",
+            table,
+            keys.first(),
+            deadline,
+            self.store.get_many(table, keys),
+        )
+        .await
+    }
+
+    /// See [`Store::put`].
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and what the store says.
+    pub async fn put(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.observe(
+            "put",
+            table,
+            Some(&record.key),
+            deadline,
+            self.store.put(table, record, expect),
+        )
+        .await
+    }
+
+    /// See [`Store::delete`].
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and what the store says.
+    pub async fn delete(
+        &self,
+        table: Table,
+        key: &Key,
+        expect: Expect,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.observe(
+            "delete",
+            table,
+            Some(key),
+            deadline,
+            self.store.delete(table, key, expect),
+        )
+        .await
+    }
+
+    /// See [`Store::due`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and what the store says.
+    pub async fn due(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.observe(
+            "due",
+            Table::Tokens,
+            None,
+            deadline,
+            self.store.due(shard, until, limit),
+        )
+        .await
+    }
+
+    /// See [`Store::ping`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and what the store says.
+    pub async fn ping(&self, deadline: Deadline) -> Result<(), StoreError> {
+        self.observe("ping", Table::Apps, None, deadline, self.store.ping())
+            .await
+    }
+
+    async fn observe<T>(
+        &self,
+        operation: &'static str,
+        table: Table,
+        key: Option<&Key>,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let span = debug_span!(
+            "store",
+            store.consumed_capacity = Empty,
+            store.attempts = Empty
+        );
+        let started = Instant::now();
+        let outcome = deadline
+            .at_most(self.timeout)
+            .run(work.instrument(span.clone()))
+            .await;
+        let outcome = outcome.unwrap_or(Err(StoreError::Timeout {
+            operation,
+            table: table.name(),
+        }));
+        let took = started.elapsed();
+        metrics::store_operation(operation, table.name(), result_label(&outcome), took);
+        if took > SLOW {
+            log_slow(&span, operation, table, key, took);
+        }
+        outcome
+    }
+}
+
+fn log_slow(span: &Span, operation: &'static str, table: Table, key: Option<&Key>, took: Duration) {
+    let _entered = span.enter();
+    let key = key.map(ToString::to_string).unwrap_or_default();
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    warn!(
+        store.operation = operation,
+        store.table = table.name(),
+        store.key = key,
+        duration_ms,
+        "a slow store operation"
+    );
+}
+
+const fn result_label<T>(outcome: &Result<T, StoreError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(StoreError::Conflict) => "conflict",
+        Err(StoreError::Timeout { .. }) => "timeout",
+        Err(StoreError::Unavailable { .. } | StoreError::Corrupt { .. }) => "error",
+    }
+}

@@ -1,0 +1,54 @@
+//! Logs, metrics and the span of an invocation.
+//!
+//! Logs are JSON lines on standard output. Metrics go through one facade, [`metrics`]: on Lambda they leave as CloudWatch
+//! embedded metric format on standard output, on the local host as Prometheus text.
+
+use std::sync::OnceLock;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+pub mod emf;
+pub mod metrics;
+#[cfg(feature = "embedded")]
+pub mod prometheus;
+
+static EMF: OnceLock<emf::EmfRecorder> = OnceLock::new();
+
+/// Starts logs at `level` and metrics in CloudWatch embedded metric format, as a function does on Lambda. A second call
+/// changes nothing.
+pub fn init_for_lambda(level: LevelFilter) {
+    if init_logs(level, BoxMakeWriter::new(std::io::stdout)).is_err() {
+        return;
+    }
+    let recorder = EMF.get_or_init(emf::EmfRecorder::default).clone();
+    // Another recorder stays; then `flush` finds nothing to write.
+    let _ = ::metrics::set_global_recorder(recorder);
+}
+
+/// Starts logs at `level`, written to `writer`.
+///
+/// # Errors
+/// When logs have been started before.
+pub fn init_logs(level: LevelFilter, writer: BoxMakeWriter) -> Result<(), TryInitError> {
+    let json = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_target(false)
+        .with_writer(writer)
+        .with_filter(level);
+    tracing_subscriber::registry().with(json).try_init()
+}
+
+/// Writes the metrics gathered since the last call to standard output: once per invocation, before the answer leaves,
+/// since the process may be frozen right after. Does nothing where metrics are scraped.
+pub fn flush() {
+    if let Some(recorder) = EMF.get() {
+        recorder.flush(&mut std::io::stdout().lock());
+    }
+}

@@ -1,0 +1,284 @@
+//! Metrics in CloudWatch embedded metric format: JSON lines on standard output that CloudWatch Logs turns into metrics.
+//!
+//! Format: the "Specification: Embedded metric format" page of the Amazon CloudWatch user guide; at most 100 values in an
+//! array, at most 30 dimensions.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
+use serde_json::{Map, Value, json};
+
+use crate::clock::{Clock, SystemClock};
+
+/// The CloudWatch namespace of every metric.
+pub const NAMESPACE: &str = "LarkService";
+/// CloudWatch takes at most this many values in one array.
+const MAX_VALUES: usize = 100;
+/// A histogram keeps at most this many values between two flushes; further ones are dropped.
+const MAX_SAMPLES: usize = 10_000;
+
+/// Gathers metrics until [`EmfRecorder::flush`].
+#[derive(Clone, Debug, Default)]
+pub struct EmfRecorder {
+    series: Arc<Mutex<BTreeMap<Key, Series>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Series {
+    Counter(Arc<CounterCell>),
+    Gauge(Arc<GaugeCell>),
+    Histogram(Arc<HistogramCell>),
+}
+
+#[derive(Debug, Default)]
+struct CounterCell(AtomicU64);
+
+impl CounterFn for CounterCell {
+    fn increment(&self, value: u64) {
+        self.0.fetch_add(value, Ordering::Relaxed);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+}
+
+/// The last value that was set and not yet written.
+#[derive(Debug, Default)]
+struct GaugeCell(Mutex<Option<f64>>);
+
+impl GaugeCell {
+    fn update(&self, change: impl FnOnce(f64) -> f64) {
+        let mut value = self.0.lock().expect("no panic while holding a gauge");
+        *value = Some(change(value.unwrap_or_default()));
+    }
+}
+
+impl GaugeFn for GaugeCell {
+    fn increment(&self, value: f64) {
+        self.update(|old| old + value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.update(|old| old - value);
+    }
+
+    fn set(&self, value: f64) {
+        self.update(|_| value);
+    }
+}
+
+#[derive(Debug, Default)]
+struct HistogramCell(Mutex<Vec<f64>>);
+
+impl HistogramFn for HistogramCell {
+    fn record(&self, value: f64) {
+        let mut samples = self.0.lock().expect("no panic while holding a histogram");
+        if samples.len() < MAX_SAMPLES {
+            samples.push(value);
+        }
+    }
+}
+
+impl Series {
+    /// The values since the last call.
+    fn take(&self) -> Vec<f64> {
+        match self {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "counts between two flushes are far below 2^52"
+            )]
+            Self::Counter(cell) => Some(cell.0.swap(0, Ordering::Relaxed) as f64)
+                .filter(|n| *n > 0.0)
+                .into_iter()
+                .collect(),
+            Self::Gauge(cell) => cell
+                .0
+                .lock()
+                .expect("no panic while holding a gauge")
+                .take()
+                .into_iter()
+                .collect(),
+            Self::Histogram(cell) => {
+                std::mem::take(&mut *cell.0.lock().expect("no panic while holding a histogram"))
+            }
+        }
+    }
+
+    const fn unit(&self) -> &'static str {
+        match self {
+            Self::Counter(_) => "Count",
+            Self::Gauge(_) => "None",
+            Self::Histogram(_) => "Seconds",
+        }
+    }
+}
+
+impl EmfRecorder {
+    /// Writes what was gathered since the last call, a line per set of labels; nothing when nothing was gathered.
+    pub fn flush(&self, out: &mut impl Write) {
+        let now = SystemClock.now().as_millis();
+        let series: Vec<_> = {
+            let series = self
+                .series
+                .lock()
+                .expect("no panic while holding the metrics");
+            series
+                .iter()
+                .map(|(key, series)| (key.clone(), series.clone()))
+                .collect()
+        };
+        let mut lines: BTreeMap<Vec<(String, String)>, Vec<(String, &'static str, Vec<f64>)>> =
+            BTreeMap::new();
+        for (key, series) in series {
+            let values = series.take();
+            if values.is_empty() {
+                continue;
+            }
+            let labels = key
+                .labels()
+                .map(|label| (label.key().to_owned(), label.value().to_owned()))
+                .collect();
+            lines
+                .entry(labels)
+                .or_default()
+                .push((key.name().to_owned(), series.unit(), values));
+        }
+        for (labels, mut metrics) in lines {
+            while !metrics.is_empty() {
+                let line = document(now, &labels, &mut metrics);
+                // Metrics are not worth failing an invocation for.
+                let _ = writeln!(out, "{line}");
+            }
+        }
+    }
+}
+
+/// One line with at most [`MAX_VALUES`] values of each metric, which are taken out of `metrics`.
+fn document(
+    now: i64,
+    labels: &[(String, String)],
+    metrics: &mut Vec<(String, &'static str, Vec<f64>)>,
+) -> Value {
+    let names: Vec<_> = labels.iter().map(|(name, _)| name).collect();
+    let mut line: Map<String, Value> = labels
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    let mut definitions = Vec::new();
+    for (name, unit, values) in metrics.iter_mut() {
+        let rest = values.split_off(values.len().min(MAX_VALUES));
+        let taken = std::mem::replace(values, rest);
+        definitions.push(json!({"Name": name, "Unit": unit}));
+        line.insert(
+            name.clone(),
+            if let [value] = taken[..] {
+                json!(value)
+            } else {
+                json!(taken)
+            },
+        );
+    }
+    metrics.retain(|(_, _, values)| !values.is_empty());
+    line.insert(
+        "_aws".to_owned(),
+        json!({
+            "Timestamp": now,
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions}],
+        }),
+    );
+    Value::Object(line)
+}
+
+impl Recorder for EmfRecorder {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match self.series(key, || Series::Counter(Arc::default())) {
+            Series::Counter(cell) => Counter::from_arc(cell),
+            Series::Gauge(_) | Series::Histogram(_) => Counter::noop(),
+        }
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        match self.series(key, || Series::Gauge(Arc::default())) {
+            Series::Gauge(cell) => Gauge::from_arc(cell),
+            Series::Counter(_) | Series::Histogram(_) => Gauge::noop(),
+        }
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        match self.series(key, || Series::Histogram(Arc::default())) {
+            Series::Histogram(cell) => Histogram::from_arc(cell),
+            Series::Counter(_) | Series::Gauge(_) => Histogram::noop(),
+        }
+    }
+}
+
+impl EmfRecorder {
+    fn series(&self, key: &Key, make: impl FnOnce() -> Series) -> Series {
+        let mut series = self
+            .series
+            .lock()
+            .expect("no panic while holding the metrics");
+        if let Some(found) = series.get(key) {
+            return found.clone();
+        }
+        series.entry(key.clone()).or_insert_with(make).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flushed(recorder: &EmfRecorder) -> Vec<Value> {
+        let mut out = Vec::new();
+        recorder.flush(&mut out);
+        String::from_utf8(out)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn metrics_of_equal_labels_share_a_line_and_leave_once() {
+        let recorder = EmfRecorder::default();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::counter!("calls", "kind" => "tenant").increment(2);
+            metrics::histogram!("took", "kind" => "tenant").record(0.5);
+            metrics::counter!("calls", "kind" => "app").increment(1);
+        });
+        let lines = flushed(&recorder);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1]["calls"], json!(2.0));
+        assert_eq!(lines[1]["took"], json!(0.5));
+        assert_eq!(
+            lines[1]["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([["kind"]])
+        );
+        assert_eq!(flushed(&recorder), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn no_line_carries_more_values_than_cloudwatch_takes() {
+        let recorder = EmfRecorder::default();
+        metrics::with_local_recorder(&recorder, || {
+            (0..250).for_each(|n| metrics::histogram!("took").record(f64::from(n)));
+        });
+        let counts: Vec<_> = flushed(&recorder)
+            .iter()
+            .map(|line| line["took"].as_array().unwrap().len())
+            .collect();
+        assert_eq!(counts, [100, 100, 50]);
+    }
+}

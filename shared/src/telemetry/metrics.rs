@@ -1,0 +1,84 @@
+//! Every metric of the service, by name. The same names in CloudWatch and in Prometheus.
+
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+
+/// Time of an HTTP request, in seconds, by `function` and `status`.
+pub const HTTP_REQUEST: &str = "lark_service_http_request_duration_seconds";
+/// Time of a call to Lark, retries included one by one, in seconds, by `endpoint` and `result`.
+pub const LARK_REQUEST: &str = "lark_service_lark_request_duration_seconds";
+/// Time of a store operation, in seconds, by `operation`, `table` and `result`.
+pub const STORE_OPERATION: &str = "lark_service_store_operation_duration_seconds";
+/// Time of an operation on the shared cache, in seconds, by `operation` and `result`.
+pub const CACHE_OPERATION: &str = "lark_service_cache_operation_duration_seconds";
+/// Look-ups in a cache, by `cache`, `tier` and `result`.
+pub const CACHE_REQUESTS: &str = "lark_service_cache_requests_total";
+/// Token refreshes, by `kind` and `result`.
+pub const TOKEN_REFRESH: &str = "lark_service_token_refresh_total";
+/// Tokens that Lark rejected before their time, by `kind`.
+pub const TOKEN_REJECTED: &str = "lark_service_token_rejected_total";
+
+/// An HTTP request was answered.
+pub fn http_request(function: &'static str, status: u16, took: Duration) {
+    histogram!(HTTP_REQUEST, "function" => function, "status" => status_label(status))
+        .record(took.as_secs_f64());
+}
+
+/// Lark answered, or did not.
+pub fn lark_request(endpoint: &'static str, result: &'static str, took: Duration) {
+    histogram!(LARK_REQUEST, "endpoint" => endpoint, "result" => result).record(took.as_secs_f64());
+}
+
+/// A store operation ended.
+pub fn store_operation(
+    operation: &'static str,
+    table: &'static str,
+    result: &'static str,
+    took: Duration,
+) {
+    histogram!(STORE_OPERATION, "operation" => operation, "table" => table, "result" => result)
+        .record(took.as_secs_f64());
+}
+
+/// An operation on the shared cache ended.
+pub fn cache_operation(operation: &'static str, result: &'static str, took: Duration) {
+    histogram!(CACHE_OPERATION, "operation" => operation, "result" => result)
+        .record(took.as_secs_f64());
+}
+
+/// The `cache` of users or tokens was asked in `tier`.
+pub fn cache_request(cache: &'static str, tier: &'static str, result: &'static str) {
+    counter!(CACHE_REQUESTS, "cache" => cache, "tier" => tier, "result" => result).increment(1);
+}
+
+/// A token refresh ended.
+pub fn token_refresh(kind: &'static str, result: &'static str) {
+    counter!(TOKEN_REFRESH, "kind" => kind, "result" => result).increment(1);
+}
+
+/// Lark rejected a token that should have been valid.
+pub fn token_rejected(kind: &'static str) {
+    counter!(TOKEN_REJECTED, "kind" => kind).increment(1);
+}
+
+/// Statuses as static text, so that a label costs no allocation.
+const fn status_label(status: u16) -> &'static str {
+    match status {
+        200 => "200",
+        202 => "202",
+        204 => "204",
+        302 => "302",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        413 => "413",
+        429 => "429",
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "other",
+    }
+}

@@ -1,0 +1,140 @@
+//! Access tokens: fetched once for everybody, kept in three tiers, renewed before they end.
+//!
+//! L1 is the process ([`TokenService`] remembers), L2 the shared cache, L3 the store, which is the authority. A state only
+//! ever gives way to one with a higher version, in every tier, so nothing old comes back. One process at a time fetches a
+//! token: it holds a lease in the store, taken by comparing versions.
+
+use std::fmt;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::clock::Timestamp;
+use crate::ids::AppId;
+use crate::seal::Fingerprint;
+use crate::store::Key;
+
+mod codec;
+mod invalidation;
+mod renewal;
+mod run;
+pub mod schedule;
+mod service;
+mod state;
+
+pub use run::{Refresher, RunReport};
+pub use service::{TokenService, Trust};
+pub use state::{TokenFailure, TokenState, Verdict};
+
+/// Which of the platform's tokens.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum TokenKind {
+    /// `tenant_access_token`: acts as the app in a tenant.
+    Tenant,
+    /// `app_access_token`: acts as the app itself.
+    App,
+}
+
+impl TokenKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Tenant, Self::App];
+
+    /// The kind in paths, records and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::App => "app",
+        }
+    }
+
+    /// The kind that `text` names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// Which token: of which app, of which kind, for whom.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct TokenKey {
+    /// The app.
+    pub app_id: AppId,
+    /// The kind.
+    pub kind: TokenKind,
+    /// For whom; empty for the app's own tenant.
+    pub subject: String,
+}
+
+impl TokenKey {
+    /// The token of `kind` for the app's own tenant.
+    #[must_use]
+    pub const fn internal(app_id: AppId, kind: TokenKind) -> Self {
+        Self {
+            app_id,
+            kind,
+            subject: String::new(),
+        }
+    }
+
+    fn sort(&self) -> String {
+        format!("{}#{}", self.kind.as_str(), self.subject)
+    }
+
+    /// Where the store keeps it.
+    #[must_use]
+    pub fn store_key(&self) -> Key {
+        Key::new(self.app_id.as_str(), self.sort())
+    }
+
+    /// The key that `key` was made from.
+    #[must_use]
+    pub fn from_store_key(key: &Key) -> Option<Self> {
+        let (kind, subject) = key.sort.split_once('#')?;
+        let app_id = AppId::parse(&key.partition)?;
+        Some(Self {
+            app_id,
+            kind: TokenKind::parse(kind)?,
+            subject: subject.to_owned(),
+        })
+    }
+
+    /// Where the shared cache keeps it.
+    fn cache_key(&self) -> String {
+        format!("lark:token:{}:{}", self.app_id, self.sort())
+    }
+
+    /// Where the shared cache keeps the sign that somebody is fetching it.
+    fn lease_key(&self) -> String {
+        format!("lark:token-lease:{}:{}", self.app_id, self.sort())
+    }
+
+    /// What its sealed value is bound to.
+    fn seal_context(&self) -> String {
+        format!("tokens/{}/{}", self.app_id, self.sort())
+    }
+}
+
+/// An access token.
+#[derive(Clone)]
+pub struct Token {
+    /// The token itself.
+    pub value: SecretString,
+    /// Tells with which secret of the app it was made.
+    pub fingerprint: Fingerprint,
+    /// When it was asked for.
+    pub issued_at: Timestamp,
+    /// When it ends, from the platform's answer.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that is shared rather than copied.
+pub type SharedToken = Arc<Token>;

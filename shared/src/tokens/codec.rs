@@ -1,0 +1,386 @@
+//! A token's state as a record of the store and as an entry of the shared cache. The token's value is sealed in both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::{SharedToken, Token, TokenFailure, TokenKey, TokenState, schedule};
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::lark::{FailureKind, LarkFailure};
+use crate::seal::{Fingerprint, SealError, Sealer};
+use crate::store::{Due, Record, StoreError, Table, Value};
+
+/// Over how many partitions the index of what is due is spread. DynamoDB allows 1,000 writes/s on each; changing the number
+/// needs every record to be written anew.
+pub(super) const SHARDS: u8 = 16;
+
+impl TokenState {
+    /// The record of this state.
+    pub(super) async fn to_record(&self, sealer: &Sealer, deadline: Deadline) -> Result<Record> {
+        let mut record = Record::new(self.key.store_key(), self.version);
+        record.due = Some(Due {
+            shard: shard(&self.key),
+            at: self.due_at,
+        });
+        if let Some(token) = &self.token {
+            let sealed = sealer
+                .seal(&self.key.seal_context(), &token.value, deadline)
+                .await?;
+            record = record
+                .with("value", Value::Bytes(sealed))
+                .with(
+                    "secret_fingerprint",
+                    Value::Text(token.fingerprint.as_str().to_owned()),
+                )
+                .with("issued_at", Value::Number(token.issued_at.as_millis()))
+                .with("expires_at", Value::Number(token.expires_at.as_millis()));
+        }
+        if let Some(until) = self.leased_until {
+            record = record.with("leased_until", Value::Number(until.as_millis()));
+        }
+        if let Some(failure) = &self.failure {
+            let text = serde_json::to_string(&StoredFailure::of(failure))
+                .expect("a failure is plain data");
+            record = record.with("failure", Value::Text(text));
+        }
+        Ok(record)
+    }
+
+    /// The state that `record` holds.
+    pub(super) async fn from_record(
+        record: &Record,
+        sealer: &Sealer,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let corrupt = |detail: &str| StoreError::Corrupt {
+            table: Table::Tokens.name(),
+            key: record.key.to_string(),
+            detail: detail.to_owned(),
+        };
+        let key = TokenKey::from_store_key(&record.key)
+            .ok_or_else(|| corrupt("the key is not a token's"))?;
+        let token = match record.bytes("value") {
+            None => None,
+            Some(sealed) => {
+                let moment = |name| {
+                    record
+                        .number(name)
+                        .map(Timestamp::from_millis)
+                        .ok_or_else(|| corrupt(name))
+                };
+                let fingerprint = record
+                    .text("secret_fingerprint")
+                    .ok_or_else(|| corrupt("secret_fingerprint"))?;
+                let value = sealer.open(&key.seal_context(), sealed, deadline).await?;
+                let fingerprint = Fingerprint::from_stored(fingerprint);
+                Some(Arc::new(Token {
+                    value,
+                    fingerprint,
+                    issued_at: moment("issued_at")?,
+                    expires_at: moment("expires_at")?,
+                }))
+            }
+        };
+        let failure = record
+            .text("failure")
+            .and_then(|text| serde_json::from_str::<StoredFailure>(text).ok());
+        Ok(Self {
+            version: record.version,
+            token,
+            leased_until: record.number("leased_until").map(Timestamp::from_millis),
+            failure: failure.map(StoredFailure::into_failure),
+            due_at: record.due.map_or(Timestamp::default(), |due| due.at),
+            key,
+        })
+    }
+
+    /// The cache entry of this state, and how long it is worth keeping: what is left of the token's time less the margin, or
+    /// until the next attempt is allowed. A state with neither is kept a moment: it hides older ones.
+    pub(super) async fn to_entry(
+        &self,
+        sealer: &Sealer,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(Vec<u8>, Duration)> {
+        let token = match &self.token {
+            None => None,
+            Some(token) => {
+                let sealed = sealer
+                    .seal(&self.key.seal_context(), &token.value, deadline)
+                    .await?;
+                Some(CachedToken {
+                    value: STANDARD.encode(sealed),
+                    fingerprint: token.fingerprint.clone(),
+                    issued_at: token.issued_at,
+                    expires_at: token.expires_at,
+                })
+            }
+        };
+        let entry = CachedState {
+            token,
+            failure: self.failure.as_ref().map(StoredFailure::of),
+        };
+        let handed_out = self.token.as_ref().map_or(Duration::ZERO, |token| {
+            (token.expires_at - schedule::margin(token.issued_at, token.expires_at)).since(now)
+        });
+        let cooling = self
+            .failure
+            .as_ref()
+            .map_or(Duration::ZERO, |failure| failure.retry_at.since(now));
+        let ttl = handed_out.max(cooling).max(TOMBSTONE_TTL);
+        Ok((
+            serde_json::to_vec(&entry).expect("an entry is plain data"),
+            ttl,
+        ))
+    }
+
+    /// The state that a cache entry holds; `None` if it is not one of ours.
+    pub(super) async fn from_entry(
+        key: &TokenKey,
+        version: u64,
+        entry: &[u8],
+        sealer: &Sealer,
+        deadline: Deadline,
+    ) -> std::result::Result<Option<Self>, SealError> {
+        let Ok(entry) = serde_json::from_slice::<CachedState>(entry) else {
+            return Ok(None);
+        };
+        let token = match entry.token {
+            None => None,
+            Some(token) => match token.open(key, sealer, deadline).await {
+                Ok(token) => Some(token),
+                // Sealed with a key that is gone, or not by us: the store knows better.
+                Err(SealError::Broken | SealError::UnknownKey(_)) => return Ok(None),
+                Err(error @ SealError::Keys(_)) => return Err(error),
+            },
+        };
+        let failure = entry.failure.map(StoredFailure::into_failure);
+        let due_at = Timestamp::default();
+        Ok(Some(Self {
+            key: key.clone(),
+            version,
+            token,
+            leased_until: None,
+            failure,
+            due_at,
+        }))
+    }
+}
+
+/// How long a state without token and failure is kept in the shared cache: longer than any write of an older one can take.
+const TOMBSTONE_TTL: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize, Serialize)]
+struct CachedState {
+    token: Option<CachedToken>,
+    failure: Option<StoredFailure>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct CachedToken {
+    value: String,
+    fingerprint: Fingerprint,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl CachedToken {
+    async fn open(
+        self,
+        key: &TokenKey,
+        sealer: &Sealer,
+        deadline: Deadline,
+    ) -> std::result::Result<SharedToken, SealError> {
+        let sealed = STANDARD
+            .decode(&self.value)
+            .map_err(|_| SealError::Broken)?;
+        let value = sealer.open(&key.seal_context(), &sealed, deadline).await?;
+        let Self {
+            fingerprint,
+            issued_at,
+            expires_at,
+            ..
+        } = self;
+        Ok(Arc::new(Token {
+            value,
+            fingerprint,
+            issued_at,
+            expires_at,
+        }))
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct StoredFailure {
+    count: u32,
+    fingerprint: Fingerprint,
+    kind: FailureKind,
+    code: Option<i64>,
+    msg: String,
+    log_id: Option<String>,
+    http_status: Option<u16>,
+    retry_at: Timestamp,
+}
+
+impl StoredFailure {
+    fn of(failure: &TokenFailure) -> Self {
+        let TokenFailure {
+            count,
+            fingerprint,
+            last,
+            retry_at,
+        } = failure.clone();
+        let LarkFailure {
+            kind,
+            code,
+            msg,
+            log_id,
+            http_status,
+            retry_after: _,
+        } = last;
+        Self {
+            count,
+            fingerprint,
+            kind,
+            code,
+            msg,
+            log_id,
+            http_status,
+            retry_at,
+        }
+    }
+
+    fn into_failure(self) -> TokenFailure {
+        let Self {
+            count,
+            fingerprint,
+            kind,
+            code,
+            msg,
+            log_id,
+            http_status,
+            retry_at,
+        } = self;
+        let last = LarkFailure {
+            kind,
+            code,
+            msg,
+            log_id,
+            http_status,
+            retry_after: None,
+        };
+        TokenFailure {
+            count,
+            fingerprint,
+            last,
+            retry_at,
+        }
+    }
+}
+
+/// FNV-1a of the key, so that every version of the code finds the same shard.
+fn shard(key: &TokenKey) -> u8 {
+    let text = key.seal_context();
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    u8::try_from(hash % u64::from(SHARDS)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::AppId;
+    use crate::seal::{KeyRing, KeySource};
+    use crate::tokens::TokenKind;
+
+    fn key(app: &str) -> TokenKey {
+        TokenKey::internal(AppId::parse(app).unwrap(), TokenKind::Tenant)
+    }
+
+    fn state() -> TokenState {
+        let now = Timestamp::from_seconds(1_000_000);
+        let fingerprint = Fingerprint::from_stored("f");
+        let expires_at = now + Duration::from_secs(7_200);
+        let token = Token {
+            value: "t-secret".into(),
+            fingerprint: fingerprint.clone(),
+            issued_at: now,
+            expires_at,
+        };
+        let mut failure = LarkFailure::without_answer(FailureKind::RateLimited, "slow down");
+        failure.code = Some(99_991_400);
+        TokenState {
+            token: Some(Arc::new(token)),
+            ..TokenState::unknown(key("cli_a"), now)
+        }
+        .failed(failure, &fingerprint, now)
+    }
+
+    #[tokio::test]
+    async fn a_state_reads_back_from_record_and_entry_and_its_token_is_sealed_in_both() {
+        let sealer = Sealer::new(KeySource::Given(KeyRing::generate().unwrap()));
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let state = state();
+        let record = state.to_record(&sealer, deadline).await.unwrap();
+        let (entry, ttl) = state
+            .to_entry(&sealer, Timestamp::from_seconds(1_000_000), deadline)
+            .await
+            .unwrap();
+        assert_eq!(ttl, Duration::from_secs(7_000));
+        assert!(!format!("{record:?}").contains("t-secret"));
+        assert!(!String::from_utf8_lossy(&entry).contains("t-secret"));
+        let from_record = TokenState::from_record(&record, &sealer, deadline)
+            .await
+            .unwrap();
+        let from_entry =
+            TokenState::from_entry(&state.key, state.version, &entry, &sealer, deadline)
+                .await
+                .unwrap()
+                .unwrap();
+        for read in [from_record, from_entry] {
+            assert_eq!(
+                (read.version, &read.failure),
+                (state.version, &state.failure)
+            );
+            assert_eq!(
+                read.token.unwrap().expires_at,
+                state.token.as_ref().unwrap().expires_at
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_another_token_or_key_ring_is_no_entry() {
+        let sealer = Sealer::new(KeySource::Given(KeyRing::generate().unwrap()));
+        let other = Sealer::new(KeySource::Given(KeyRing::generate().unwrap()));
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let (entry, _) = state()
+            .to_entry(&sealer, Timestamp::default(), deadline)
+            .await
+            .unwrap();
+        assert!(
+            TokenState::from_entry(&key("cli_b"), 1, &entry, &sealer, deadline)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            TokenState::from_entry(&key("cli_a"), 1, &entry, &other, deadline)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            TokenState::from_entry(&key("cli_a"), 1, b"junk", &sealer, deadline)
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! When a token is renewed, how long it is handed out, how long to leave the platform alone after a failure. Pure.
+//!
+//! With 30 minutes or more left the platform answers with the same token; below that with a new one, and both work until
+//! their own end ("Get custom app's tenant_access_token"). So renewal is due between 25 and 20 minutes before the end: an
+//! outage of 20 minutes costs no caller anything.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::lark::FailureKind;
+
+/// Nobody is handed a token with less time left, unless Lark is down: 7,000 s of 7,200 s.
+pub const MARGIN: Duration = Duration::from_secs(200);
+/// Renewal is due at most this long before the end.
+const EARLIEST: Duration = Duration::from_secs(25 * 60);
+/// Renewal is due at least this long before the end.
+const LATEST: Duration = Duration::from_secs(20 * 60);
+/// The pause after an outage doubles up to this: the scheduled run comes every minute.
+const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
+/// The pause after refused credentials doubles from a minute up to this.
+const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// How much of a token's life is left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// More than the margin: it is handed out.
+    Fresh,
+    /// Less than the margin: handed out only if no other can be had.
+    Ending,
+    /// Nothing.
+    Ended,
+}
+
+/// How the token that lives from `issued_at` to `expires_at` stands at `now`. A short-lived token has a margin of a quarter
+/// of its life.
+#[must_use]
+pub fn standing(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Standing {
+    let left = expires_at.since(now);
+    if left.is_zero() {
+        Standing::Ended
+    } else if left > margin(issued_at, expires_at) {
+        Standing::Fresh
+    } else {
+        Standing::Ending
+    }
+}
+
+/// The part at the end of a token's life in which it is not handed out.
+#[must_use]
+pub fn margin(issued_at: Timestamp, expires_at: Timestamp) -> Duration {
+    MARGIN.min(expires_at.since(issued_at) / 4)
+}
+
+/// When the renewal of the token that lives from `issued_at` to `expires_at` is due; `jitter` from 0 to 1 spreads tokens
+/// that were issued together. A token that lives less than 50 minutes is renewed around the middle of its life.
+#[must_use]
+pub fn refresh_at(issued_at: Timestamp, expires_at: Timestamp, jitter: f64) -> Timestamp {
+    let jitter = jitter.clamp(0.0, 1.0);
+    let half = expires_at.since(issued_at) / 2;
+    let (least, most) = if EARLIEST <= half {
+        (LATEST, EARLIEST)
+    } else {
+        (half.mul_f64(0.8), half)
+    };
+    expires_at - (least + (most - least).mul_f64(jitter))
+}
+
+/// How long to leave the platform alone after `count` failures of `kind` in a row.
+#[must_use]
+pub fn pause(kind: FailureKind, count: u32, wish: Option<Duration>) -> Duration {
+    let doublings = 2_u32.saturating_pow(count.saturating_sub(1).min(16));
+    if kind.is_outage() {
+        let own = Duration::from_secs(1)
+            .saturating_mul(doublings)
+            .min(MAX_OUTAGE_PAUSE);
+        own.max(wish.unwrap_or_default().min(MAX_OUTAGE_PAUSE))
+    } else {
+        Duration::from_secs(60)
+            .saturating_mul(doublings)
+            .min(MAX_REFUSAL_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ISSUED: Timestamp = Timestamp::from_seconds(1_000_000);
+
+    #[test]
+    fn a_two_hour_token_is_due_25_to_20_minutes_before_its_end_and_handed_out_for_7000_seconds() {
+        let expires = ISSUED + Duration::from_secs(7_200);
+        assert_eq!(refresh_at(ISSUED, expires, 1.0), expires - EARLIEST);
+        assert_eq!(refresh_at(ISSUED, expires, 0.0), expires - LATEST);
+        assert_eq!(
+            standing(ISSUED, expires, ISSUED + Duration::from_secs(6_999)),
+            Standing::Fresh
+        );
+        assert_eq!(
+            standing(ISSUED, expires, ISSUED + Duration::from_secs(7_000)),
+            Standing::Ending
+        );
+        assert_eq!(standing(ISSUED, expires, expires), Standing::Ended);
+    }
+
+    proptest! {
+        #[test]
+        fn renewal_is_due_inside_the_life_and_before_the_margin(life in 4_u64..20_000, jitter in 0.0_f64..=1.0) {
+            let expires = ISSUED + Duration::from_secs(life);
+            let due = refresh_at(ISSUED, expires, jitter);
+            prop_assert!(due >= ISSUED);
+            prop_assert!(due <= expires - margin(ISSUED, expires));
+            prop_assert!(due + EARLIEST >= expires || life > 3_000);
+        }
+
+        #[test]
+        fn a_standing_never_improves(life in 1_u64..20_000, at in 0_u64..20_000, later in 0_u64..20_000) {
+            let rank = |standing| match standing { Standing::Fresh => 0, Standing::Ending => 1, Standing::Ended => 2 };
+            let expires = ISSUED + Duration::from_secs(life);
+            let then = ISSUED + Duration::from_secs(at);
+            let before = standing(ISSUED, expires, then);
+            prop_assert!(rank(before) <= rank(standing(ISSUED, expires, then + Duration::from_secs(later))));
+        }
+
+        #[test]
+        fn a_pause_never_shrinks_and_is_bounded(count in 1_u32..100) {
+            for kind in [FailureKind::Unavailable, FailureKind::Timeout, FailureKind::RateLimited, FailureKind::AppRefused] {
+                prop_assert!(pause(kind, count, None) <= pause(kind, count + 1, None));
+                prop_assert!(pause(kind, count, Some(Duration::from_secs(3_600))) <= MAX_REFUSAL_PAUSE);
+            }
+        }
+    }
+}

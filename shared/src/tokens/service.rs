@@ -1,0 +1,298 @@
+//! The read path: L1, L2, L3, and only then a renewal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache as LocalCache;
+use tracing::warn;
+
+use super::renewal::Renewal;
+use super::{SharedToken, TokenKey, TokenKind, TokenState, Verdict};
+use crate::apps::App;
+use crate::cache::{CacheClient, CacheError, split_version};
+use crate::clock::{Clock, Timestamp};
+use crate::coalesce::Flights;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::lark::{FailureKind, LarkClient, LarkFailure};
+use crate::seal::Sealer;
+use crate::store::{Expect, Storage, StoreError, Table};
+use crate::telemetry::metrics;
+
+/// How many tokens a process remembers.
+const MAX_REMEMBERED: usize = 10_000;
+/// How long a process hands out a token without asking the shared tiers whether it was replaced.
+const TRUSTED: Duration = Duration::from_secs(5);
+/// How long a caller who could be answered with a token near its end waits for a newer one.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whose word is good enough.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trust {
+    /// The process's own, for [`TRUSTED`].
+    Local,
+    /// A shared tier's: a token that another process found rejected is not used again. The round trip is small beside
+    /// the call to Lark that follows.
+    Shared,
+}
+
+/// Hands out tokens. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct TokenService {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub lark: LarkClient,
+    pub storage: Storage,
+    pub cache: Option<CacheClient>,
+    pub sealer: Sealer,
+    pub clock: Arc<dyn Clock>,
+    remembered: LocalCache<TokenKey, Remembered>,
+    flights: Flights<TokenKey, Result<SharedToken>>,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    state: Arc<TokenState>,
+    checked_at: Timestamp,
+}
+
+impl TokenService {
+    /// A service over these tiers; `cache` is the shared one, if there is one.
+    #[must_use]
+    pub fn new(
+        lark: LarkClient,
+        storage: Storage,
+        cache: Option<CacheClient>,
+        sealer: Sealer,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let remembered = LocalCache::new(MAX_REMEMBERED);
+        let inner = Inner {
+            lark,
+            storage,
+            cache,
+            sealer,
+            clock,
+            remembered,
+            flights: Flights::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// A token of `kind` for the own tenant of `app`, valid for at least [`super::schedule::MARGIN`] unless Lark is down.
+    ///
+    /// # Errors
+    /// [`Error::AppRefused`], [`Error::LarkUnavailable`], [`Error::RateLimited`] when Lark issues none and none is left;
+    /// [`Error::DeadlineExceeded`]; [`Error::Seal`] when the data keys cannot be had.
+    pub async fn token(
+        &self,
+        app: &App,
+        kind: TokenKind,
+        trust: Trust,
+        deadline: Deadline,
+    ) -> Result<SharedToken> {
+        let key = TokenKey::internal(app.app_id.clone(), kind);
+        let now = self.inner.clock.now();
+        let remembered = self.inner.remembered.get(&key);
+        if let (Trust::Local, Some(remembered)) = (trust, &remembered)
+            && remembered.checked_at + TRUSTED > now
+            && let Verdict::Serve(token) = remembered.state.verdict(&app.fingerprint, now)
+        {
+            metrics::cache_request("tokens", "memory", "hit");
+            return Ok(token);
+        }
+        let verdict = match self.inner.shared_state(&key, deadline).await? {
+            Some(state) => state.verdict(&app.fingerprint, now),
+            // No shared tier answers: what the process remembers is better than another token request.
+            None => remembered.map_or(Verdict::Renew(None), |known| {
+                known.state.verdict(&app.fingerprint, now)
+            }),
+        };
+        match verdict {
+            Verdict::Serve(token) => Ok(token),
+            Verdict::Refuse(error) => Err(*error),
+            Verdict::Renew(None) => self.renewed(&key, app, deadline).await,
+            Verdict::Renew(Some(old)) => match self
+                .renewed(&key, app, deadline.at_most(RENEWAL_PATIENCE))
+                .await
+            {
+                Ok(token) => Ok(token),
+                Err(error) => {
+                    warn!(lark.app_id = app.app_id.as_str(), %error, "handing out a token near its end");
+                    Ok(old)
+                }
+            },
+        }
+    }
+
+    /// Calls Lark with a token of `kind`. Should Lark reject the token, exactly that token is dropped everywhere, another
+    /// one is fetched, and the call is made once more.
+    ///
+    /// # Errors
+    /// As [`TokenService::token`]; else what the call said.
+    pub async fn call<T, F>(
+        &self,
+        app: &App,
+        kind: TokenKind,
+        deadline: Deadline,
+        call: impl Fn(SharedToken) -> F,
+    ) -> Result<std::result::Result<T, LarkFailure>>
+    where
+        F: Future<Output = std::result::Result<T, LarkFailure>>,
+    {
+        let token = self.token(app, kind, Trust::Shared, deadline).await?;
+        let outcome = call(Arc::clone(&token)).await;
+        match &outcome {
+            Err(failure) if failure.kind == FailureKind::TokenInvalid => {
+                metrics::token_rejected(kind.as_str());
+                warn!(
+                    lark.app_id = app.app_id.as_str(),
+                    lark.code = failure.code,
+                    lark.log_id = failure.log_id,
+                    "Lark rejected a token"
+                );
+            }
+            Ok(_) | Err(_) => return Ok(outcome),
+        }
+        let key = TokenKey::internal(app.app_id.clone(), kind);
+        self.inner.invalidate(&key, &token, deadline).await;
+        let token = self.token(app, kind, Trust::Shared, deadline).await?;
+        Ok(call(token).await)
+    }
+
+    /// Lets the next scheduled run fetch the token `key`, if nothing is known of it yet.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn make_due(&self, key: &TokenKey, deadline: Deadline) -> Result<()> {
+        let now = self.inner.clock.now();
+        let unknown = TokenState::unknown(key.clone(), now);
+        let state = TokenState {
+            version: unknown.next_version(now),
+            ..unknown
+        };
+        let record = state.to_record(&self.inner.sealer, deadline).await?;
+        match self
+            .inner
+            .storage
+            .put(Table::Tokens, &record, Expect::Absent, deadline)
+            .await
+        {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The outcome of the renewal that is under way in this process, or of a new one.
+    async fn renewed(&self, key: &TokenKey, app: &App, deadline: Deadline) -> Result<SharedToken> {
+        let renewal = || Renewal::new(Arc::clone(&self.inner), key.clone(), app.clone()).run();
+        let outcome = deadline
+            .run(self.inner.flights.join(key.clone(), renewal))
+            .await?;
+        outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
+    }
+}
+
+impl Inner {
+    /// The state in L2, else in L3, remembered in L1 and in the tiers before the one that had it. `None` when neither
+    /// tier can be asked or L3 has nothing.
+    pub(super) async fn shared_state(
+        &self,
+        key: &TokenKey,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<TokenState>>> {
+        if let Some(state) = self.cached_state(key, deadline).await? {
+            return Ok(Some(state));
+        }
+        let record = match self
+            .storage
+            .get(Table::Tokens, &key.store_key(), deadline)
+            .await
+        {
+            Ok(record) => record,
+            Err(error) => {
+                warn!(lark.app_id = key.app_id.as_str(), %error, "the token store does not answer");
+                return Ok(None);
+            }
+        };
+        let Some(record) = record else {
+            metrics::cache_request("tokens", "store", "miss");
+            return Ok(None);
+        };
+        metrics::cache_request("tokens", "store", "hit");
+        let state = TokenState::from_record(&record, &self.sealer, deadline).await?;
+        if state.token.is_some() {
+            self.publish(&state, deadline).await;
+        }
+        Ok(Some(self.remember(state)))
+    }
+
+    /// The state in L2, if it answers a caller.
+    pub(super) async fn cached_state(
+        &self,
+        key: &TokenKey,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<TokenState>>> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
+        };
+        let found = match cache.get(&key.cache_key()).await {
+            Ok(Some(stored)) => split_version(&stored),
+            Ok(None) => None,
+            Err(CacheError::Timeout | CacheError::Skipped | CacheError::Unavailable(_)) => {
+                metrics::cache_request("tokens", "valkey", "error");
+                return Ok(None);
+            }
+        };
+        let state = match found {
+            Some((version, entry)) => {
+                TokenState::from_entry(key, version, &entry, &self.sealer, deadline).await?
+            }
+            None => None,
+        };
+        // Without token and failure it is a mark that an older state is void: the store knows what is valid.
+        let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
+        metrics::cache_request(
+            "tokens",
+            "valkey",
+            if state.is_some() { "hit" } else { "miss" },
+        );
+        Ok(state.map(|state| self.remember(state)))
+    }
+
+    /// Puts `state` into L2, unless something newer is there.
+    pub(super) async fn publish(&self, state: &TokenState, deadline: Deadline) {
+        let Some(cache) = &self.cache else { return };
+        let entry = state
+            .to_entry(&self.sealer, self.clock.now(), deadline)
+            .await;
+        if let Ok((entry, ttl)) = entry {
+            // A cache that does not take it costs the next reader a read of the store.
+            let _ = cache
+                .put_newer(&state.key.cache_key(), state.version, &entry, ttl)
+                .await;
+        }
+    }
+
+    /// Keeps `state` in L1, unless something newer is there.
+    pub(super) fn remember(&self, state: TokenState) -> Arc<TokenState> {
+        let state = Arc::new(state);
+        let newer = self
+            .remembered
+            .get(&state.key)
+            .is_some_and(|known| known.state.version > state.version);
+        if !newer {
+            let remembered = Remembered {
+                state: Arc::clone(&state),
+                checked_at: self.clock.now(),
+            };
+            self.remembered.insert(state.key.clone(), remembered);
+        }
+        state
+    }
+}

@@ -1,0 +1,334 @@
+//! The look-up of a user: cache-aside over three tiers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache as LocalCache;
+use tracing::warn;
+
+use super::entry::{Freshness, Tier, UserEntry};
+use super::id::UserId;
+use crate::apps::{App, Apps};
+use crate::cache::CacheClient;
+use crate::clock::{Clock, Timestamp};
+use crate::coalesce::Flights;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::ids::AppId;
+use crate::lark::{FailureKind, LarkClient, LarkFailure};
+use crate::store::{Expect, Key, Record, Storage, Table, Value};
+use crate::telemetry::metrics;
+use crate::tokens::{SharedToken, TokenKind, TokenService};
+
+/// How long a profile is kept to be served when Lark fails.
+const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 3_600);
+/// A TTL is lengthened or shortened by up to this part, so that what was filled together does not end together.
+const JITTER: f64 = 0.1;
+/// The time for one look-up at Lark, whoever still waits for it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(28);
+
+/// How long what is believed.
+#[derive(Clone, Copy, Debug)]
+pub struct UserSettings {
+    /// A profile.
+    pub ttl: Duration,
+    /// An absence.
+    pub absent_ttl: Duration,
+    /// The bound of the process's own cache, in bytes.
+    pub local_cache_bytes: u64,
+}
+
+/// A user that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The profile as JSON.
+    pub body: String,
+    /// How the answer came about.
+    pub freshness: Freshness,
+}
+
+/// Looks users up. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct UserService {
+    inner: Arc<Inner>,
+}
+
+type CacheKey = (AppId, UserId);
+
+#[derive(Debug)]
+struct Inner {
+    lark: LarkClient,
+    apps: Apps,
+    tokens: TokenService,
+    storage: Storage,
+    cache: Option<CacheClient>,
+    clock: Arc<dyn Clock>,
+    settings: UserSettings,
+    local: LocalCache<CacheKey, Arc<UserEntry>, Weigher>,
+    flights: Flights<CacheKey, Result<Arc<UserEntry>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Weigher;
+
+impl quick_cache::Weighter<CacheKey, Arc<UserEntry>> for Weigher {
+    fn weight(&self, (app_id, id): &CacheKey, entry: &Arc<UserEntry>) -> u64 {
+        entry.weight() + (app_id.as_str().len() + id.as_str().len() + size_of::<CacheKey>()) as u64
+    }
+}
+
+impl UserService {
+    /// A service over these tiers; `cache` is the shared one, if there is one.
+    #[must_use]
+    pub fn new(
+        lark: LarkClient,
+        apps: Apps,
+        tokens: TokenService,
+        storage: Storage,
+        cache: Option<CacheClient>,
+        clock: Arc<dyn Clock>,
+        settings: UserSettings,
+    ) -> Self {
+        // A profile takes about a kilobyte; the number only sizes the table.
+        let expected = usize::try_from(settings.local_cache_bytes / 1_024)
+            .unwrap_or(usize::MAX)
+            .clamp(16, 1 << 20);
+        let local = LocalCache::with_weighter(expected, settings.local_cache_bytes, Weigher);
+        let flights = Flights::default();
+        Self {
+            inner: Arc::new(Inner {
+                lark,
+                apps,
+                tokens,
+                storage,
+                cache,
+                clock,
+                settings,
+                local,
+                flights,
+            }),
+        }
+    }
+
+    /// The user `id`, as the app sees it.
+    ///
+    /// # Errors
+    /// [`Error::UserNotFound`]; what [`Apps::enabled`] and [`TokenService::token`] say; [`Error::LarkUnavailable`] and its
+    /// like when Lark fails and nothing is kept; [`Error::DeadlineExceeded`].
+    pub async fn user(&self, app_id: &AppId, id: &UserId, deadline: Deadline) -> Result<Found> {
+        let inner = &self.inner;
+        let app = inner.apps.enabled(app_id, deadline).await?;
+        let key = (app_id.clone(), id.clone());
+        let (entry, tier) = match inner.cached(&key, deadline).await {
+            Cached::Fresh(entry, tier) => (entry, tier),
+            Cached::Stale(old) => match inner.fetched(&key, &app, Kept::Yes, deadline).await {
+                Err(error) if error.is_outage() => {
+                    warn!(error.code = error.code().as_str(), %error, "serving a stale profile");
+                    metrics::cache_request("users", "store", "stale");
+                    (old, Tier::Store)
+                }
+                outcome => (outcome?, Tier::Lark),
+            },
+            Cached::Nothing => (
+                inner.fetched(&key, &app, Kept::No, deadline).await?,
+                Tier::Lark,
+            ),
+        };
+        let body = entry.body.clone().ok_or(Error::UserNotFound)?;
+        Ok(Found {
+            body,
+            freshness: Freshness::of(&entry, tier, inner.clock.now()),
+        })
+    }
+}
+
+/// Whether the store keeps a profile of the user.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kept {
+    Yes,
+    No,
+}
+
+/// What the tiers know.
+enum Cached {
+    Fresh(Arc<UserEntry>, Tier),
+    Stale(Arc<UserEntry>),
+    Nothing,
+}
+
+impl Inner {
+    async fn cached(&self, key: &CacheKey, deadline: Deadline) -> Cached {
+        let now = self.clock.now();
+        if let Some(entry) = self.local.get(key).filter(|entry| entry.is_fresh(now)) {
+            metrics::cache_request("users", Tier::Memory.as_str(), "hit");
+            return Cached::Fresh(entry, Tier::Memory);
+        }
+        metrics::cache_request("users", Tier::Memory.as_str(), "miss");
+        if let Some(entry) = self
+            .in_shared_cache(key)
+            .await
+            .filter(|entry| entry.is_fresh(now))
+        {
+            metrics::cache_request("users", Tier::Valkey.as_str(), "hit");
+            self.local.insert(key.clone(), Arc::clone(&entry));
+            return Cached::Fresh(entry, Tier::Valkey);
+        }
+        metrics::cache_request("users", Tier::Valkey.as_str(), "miss");
+        match self.in_store(key, deadline).await {
+            Some(entry) if entry.is_fresh(now) => {
+                metrics::cache_request("users", Tier::Store.as_str(), "hit");
+                self.fill(key, &entry, now).await;
+                Cached::Fresh(entry, Tier::Store)
+            }
+            stale_or_none => {
+                metrics::cache_request("users", Tier::Store.as_str(), "miss");
+                stale_or_none.map_or(Cached::Nothing, Cached::Stale)
+            }
+        }
+    }
+
+    async fn in_shared_cache(&self, key: &CacheKey) -> Option<Arc<UserEntry>> {
+        let stored = self.cache.as_ref()?.get(&cache_key(key)).await.ok()??;
+        serde_json::from_slice(&stored).ok().map(Arc::new)
+    }
+
+    /// A store that does not answer costs a call to Lark.
+    async fn in_store(&self, key: &CacheKey, deadline: Deadline) -> Option<Arc<UserEntry>> {
+        let record = self
+            .storage
+            .get(Table::Users, &store_key(key), deadline)
+            .await
+            .ok()??;
+        Some(Arc::new(UserEntry {
+            body: Some(record.text("body")?.to_owned()),
+            fetched_at: Timestamp::from_millis(record.number("fetched_at")?),
+            fresh_until: Timestamp::from_millis(record.number("fresh_until")?),
+        }))
+    }
+
+    /// The outcome of the look-up that is under way for this user, or of a new one.
+    async fn fetched(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        app: &Arc<App>,
+        kept: Kept,
+        deadline: Deadline,
+    ) -> Result<Arc<UserEntry>> {
+        let work = || {
+            let (inner, key, app) = (Arc::clone(self), key.clone(), Arc::clone(app));
+            async move {
+                inner
+                    .fetch(&key, &app, kept, Deadline::after(FETCH_TIMEOUT))
+                    .await
+            }
+        };
+        let outcome = deadline.run(self.flights.join(key.clone(), work)).await?;
+        outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
+    }
+
+    async fn fetch(
+        &self,
+        key: &CacheKey,
+        app: &App,
+        kept: Kept,
+        deadline: Deadline,
+    ) -> Result<Arc<UserEntry>> {
+        // Whoever fetched it while this caller was on the way here filled the process's cache.
+        let now = self.clock.now();
+        if let Some(entry) = self.local.get(key).filter(|entry| entry.is_fresh(now)) {
+            return Ok(entry);
+        }
+        let call = |token: SharedToken| {
+            let (lark, domain, id) = (self.lark.clone(), app.domain, key.1.clone());
+            async move { lark.fetch_user(domain, &token.value, &id, deadline).await }
+        };
+        let answer = self
+            .tokens
+            .call(app, TokenKind::Tenant, deadline, call)
+            .await?;
+        let now = self.clock.now();
+        let entry = match answer {
+            Ok(user) => UserEntry::present(&user, now, jittered(self.settings.ttl)),
+            Err(failure) if failure.kind == FailureKind::NotFound => {
+                UserEntry::absent(now, self.settings.absent_ttl)
+            }
+            Err(failure) => return Err(refused(failure)),
+        };
+        let entry = Arc::new(entry);
+        self.fill(key, &entry, now).await;
+        self.keep(key, &entry, kept, deadline).await;
+        Ok(entry)
+    }
+
+    async fn fill(&self, key: &CacheKey, entry: &Arc<UserEntry>, now: Timestamp) {
+        self.local.insert(key.clone(), Arc::clone(entry));
+        if let (Some(cache), Ok(value)) = (&self.cache, serde_json::to_vec(&**entry)) {
+            // A cache that does not take it costs the next reader a read of the store.
+            let _ = cache
+                .put(&cache_key(key), &value, entry.fresh_until.since(now))
+                .await;
+        }
+    }
+
+    /// Puts a profile into the store; takes one out that Lark knows no more. A store that fails costs a call to Lark later.
+    async fn keep(&self, key: &CacheKey, entry: &UserEntry, kept: Kept, deadline: Deadline) {
+        let outcome = match &entry.body {
+            Some(body) => {
+                let version = u64::try_from(entry.fetched_at.as_millis()).unwrap_or(0);
+                let mut record = Record::new(store_key(key), version)
+                    .with("body", Value::Text(body.clone()))
+                    .with("fetched_at", Value::Number(entry.fetched_at.as_millis()))
+                    .with("fresh_until", Value::Number(entry.fresh_until.as_millis()));
+                record.expires_at = Some(entry.fetched_at + STALE_IF_ERROR);
+                self.storage
+                    .put(Table::Users, &record, Expect::Anything, deadline)
+                    .await
+            }
+            None if kept == Kept::Yes => {
+                self.storage
+                    .delete(Table::Users, &store_key(key), Expect::Anything, deadline)
+                    .await
+            }
+            None => Ok(()),
+        };
+        if let Err(error) = outcome {
+            warn!(%error, "a profile is not stored");
+        }
+    }
+}
+
+/// What Lark's refusal means for the caller.
+fn refused(failure: LarkFailure) -> Error {
+    let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
+    match failure.kind {
+        FailureKind::NotFound => Error::UserNotFound,
+        FailureKind::Forbidden => Error::PermissionDenied(format!(
+            "Lark does not let the app see this user: {failure}"
+        )),
+        FailureKind::RateLimited => Error::RateLimited {
+            retry_after,
+            failure: Some(failure),
+        },
+        FailureKind::Unavailable | FailureKind::Timeout => Error::LarkUnavailable {
+            failure,
+            retry_after,
+        },
+        FailureKind::TokenInvalid
+        | FailureKind::AppRefused
+        | FailureKind::Invalid
+        | FailureKind::Rejected => Error::LarkRejected(failure),
+    }
+}
+
+fn jittered(ttl: Duration) -> Duration {
+    ttl.mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0))
+}
+
+fn cache_key((app_id, id): &CacheKey) -> String {
+    format!("lark:user:{app_id}:{}:{}", id.kind().as_str(), id.as_str())
+}
+
+fn store_key((app_id, id): &CacheKey) -> Key {
+    // The app alone would put a company's whole directory into one partition.
+    Key::new(format!("{app_id}#{}", id.as_str()), id.kind().as_str())
+}

@@ -1,0 +1,311 @@
+//! From configuration to services: what each `main` calls once per process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use secrecy::ExposeSecret;
+use tracing::warn;
+use url::Url;
+
+use crate::api_keys::ApiKeys;
+use crate::apps::Apps;
+use crate::aws;
+use crate::cache::iam::IamAuth;
+use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
+use crate::cache::{Cache, CacheClient, discovery};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig};
+use crate::lark::LarkClient;
+use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
+use crate::store::dynamodb::DynamoDbStore;
+use crate::store::{Storage, Store};
+use crate::telemetry;
+use crate::tokens::{Refresher, TokenService};
+use crate::users::{UserService, UserSettings};
+
+/// How long the start waits for the cache's connection. It goes on without; the first request then connects.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Why a process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A variable is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client cannot be built")]
+    Http(#[from] aws::HttpClientError),
+    /// The cache cannot be found or its settings are wrong.
+    #[error("the cache cannot be set up: {0}")]
+    Cache(String),
+    /// The embedded store cannot be opened.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// The adapters that a process was given.
+#[derive(Clone, Debug)]
+pub struct Adapters {
+    /// The durable store.
+    pub store: Arc<dyn Store>,
+    /// The shared cache, if there is one.
+    pub cache: Option<Arc<dyn Cache>>,
+    /// The data keys.
+    pub keys: Arc<Sealer>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The connections to Lark.
+    pub http: reqwest::Client,
+}
+
+/// Every service, ready to be handed to handlers. Building one costs next to nothing; connections open on use.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// The configuration they were built from.
+    pub config: Arc<Config>,
+    /// The durable store.
+    pub storage: Storage,
+    /// The shared cache, if there is one.
+    pub cache: Option<CacheClient>,
+    /// Registered apps.
+    pub apps: Apps,
+    /// API keys.
+    pub api_keys: ApiKeys,
+    /// Access tokens.
+    pub tokens: TokenService,
+    /// Users.
+    pub users: UserService,
+}
+
+impl Services {
+    /// Starts logs and metrics and builds the services, as a function does on Lambda.
+    ///
+    /// # Errors
+    /// [`StartError`]; the process should end with it.
+    pub async fn start() -> Result<Self, StartError> {
+        let config = Config::from_env()?;
+        telemetry::init_for_lambda(config.log_level);
+        let adapters = Adapters::connect(&config).await?;
+        Ok(Self::new(config, &adapters))
+    }
+
+    /// The services over `adapters`.
+    #[must_use]
+    pub fn new(config: Config, adapters: &Adapters) -> Self {
+        let clock = &adapters.clock;
+        let storage = Storage::new(Arc::clone(&adapters.store), config.store_timeout);
+        let cache = adapters
+            .cache
+            .as_ref()
+            .map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
+        let sealer = Sealer::clone(&adapters.keys);
+        let lark = LarkClient::new(adapters.http.clone(), config.lark.clone());
+        let apps = Apps::new(storage.clone(), sealer.clone(), Arc::clone(clock));
+        let tokens = TokenService::new(
+            lark.clone(),
+            storage.clone(),
+            cache.clone(),
+            sealer,
+            Arc::clone(clock),
+        );
+        let settings = UserSettings {
+            ttl: config.user_ttl,
+            absent_ttl: config.user_absent_ttl,
+            local_cache_bytes: config.local_cache_bytes,
+        };
+        let users = UserService::new(
+            lark,
+            apps.clone(),
+            tokens.clone(),
+            storage.clone(),
+            cache.clone(),
+            Arc::clone(clock),
+            settings,
+        );
+        let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
+        Self {
+            config: Arc::new(config),
+            storage,
+            cache,
+            apps,
+            api_keys,
+            tokens,
+            users,
+        }
+    }
+
+    /// The scheduled refresh.
+    #[must_use]
+    pub fn refresher(&self) -> Refresher {
+        Refresher::new(
+            &self.tokens,
+            self.apps.clone(),
+            self.config.refresh_concurrency,
+        )
+    }
+}
+
+impl Adapters {
+    /// The adapters that `config` asks for.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn connect(config: &Config) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let http = aws::http(aws::DEFAULT_IDLE_TIMEOUT)?;
+        match &config.store {
+            StoreConfig::DynamoDb { tables, keys } => {
+                let sdk = aws::sdk_config(&http, &config.aws).await;
+                let client = aws_sdk_dynamodb::Client::new(&sdk);
+                let store: Arc<dyn Store> = Arc::new(DynamoDbStore::new(
+                    client,
+                    tables.clone(),
+                    Arc::clone(&clock),
+                ));
+                let cache = match &config.cache {
+                    Some(cache) => {
+                        Some(connect_cache(cache, config.cache_timeout, &sdk, &clock).await?)
+                    }
+                    None => None,
+                };
+                let keys = Arc::new(Sealer::new(key_source(keys, &sdk, &store, config)));
+                Ok(Self {
+                    store,
+                    cache,
+                    keys,
+                    clock,
+                    http,
+                })
+            }
+            StoreConfig::Embedded { data_dir } => {
+                let sdk = SdkConfig::builder().build();
+                let cache = match &config.cache {
+                    Some(cache) => {
+                        Some(connect_cache(cache, config.cache_timeout, &sdk, &clock).await?)
+                    }
+                    None => None,
+                };
+                let keys = Arc::new(Sealer::new(KeySource::File(KeyFile::at(
+                    data_dir.join("data-keys"),
+                ))));
+                Ok(Self {
+                    store: open_embedded(data_dir.join("store.redb"), &clock)?,
+                    cache,
+                    keys,
+                    clock,
+                    http,
+                })
+            }
+        }
+    }
+}
+
+fn key_source(
+    keys: &KeysConfig,
+    sdk: &SdkConfig,
+    store: &Arc<dyn Store>,
+    config: &Config,
+) -> KeySource {
+    match keys {
+        KeysConfig::Kms(key_id) => {
+            let storage = Storage::new(Arc::clone(store), config.store_timeout);
+            KeySource::Kms(KmsKeys::new(
+                aws_sdk_kms::Client::new(sdk),
+                key_id.clone(),
+                storage,
+            ))
+        }
+        KeysConfig::File(path) => KeySource::File(KeyFile::at(path)),
+        KeysConfig::Absent => KeySource::Absent,
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn open_embedded(path: PathBuf, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StartError::Store(format!("{}: {error}", folder.display())))?;
+    }
+    let store = crate::store::embedded::EmbeddedStore::open(&path, Arc::clone(clock));
+    Ok(Arc::new(
+        store.map_err(|error| StartError::Store(error.to_string()))?,
+    ))
+}
+
+#[cfg(not(feature = "embedded"))]
+fn open_embedded(_: PathBuf, _: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
+    Err(StartError::Store(
+        "LARK_SERVICE_STORE=embedded is not built into this program; use dynamodb".to_owned(),
+    ))
+}
+
+/// Sets the cache up and opens its connection, while the process starts and nobody waits. A cache that is down now may be
+/// up later: the start goes on without.
+async fn connect_cache(
+    config: &CacheConfig,
+    timeout: Duration,
+    sdk: &SdkConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Cache>, StartError> {
+    let (url, cluster) = match &config.endpoint {
+        CacheEndpoint::Url(url) => (url.expose_secret().to_owned(), config.cluster),
+        CacheEndpoint::ByName(name) => {
+            let found = discovery::find(&aws_sdk_elasticache::Client::new(sdk), name).await;
+            let endpoint = found.map_err(|error| StartError::Cache(error.to_string()))?;
+            (endpoint.to_string(), endpoint.cluster)
+        }
+    };
+    let url =
+        Url::parse(&url).map_err(|_| StartError::Cache("its URL cannot be read".to_owned()))?;
+    let settings = ValkeySettings {
+        auth: valkey_auth(config, &url, sdk, clock)?,
+        url,
+        cluster,
+        connect_timeout: timeout,
+        response_timeout: timeout,
+        root_certificates: None,
+    };
+    let cache =
+        ValkeyCache::connect(&settings).map_err(|error| StartError::Cache(error.to_string()))?;
+    match tokio::time::timeout(WARM_UP, cache.warm()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "starting without the cache"),
+        Err(_) => warn!("starting without the cache: no connection yet"),
+    }
+    Ok(Arc::new(cache))
+}
+
+fn valkey_auth(
+    config: &CacheConfig,
+    url: &Url,
+    sdk: &SdkConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<ValkeyAuth, StartError> {
+    if let (Some(user), Some(cache_name)) = (&config.iam_user, &config.name) {
+        let region = sdk
+            .region()
+            .ok_or_else(|| StartError::Cache("IAM log-in needs AWS_REGION".to_owned()))?;
+        let credentials = sdk.credentials_provider();
+        let credentials = credentials
+            .ok_or_else(|| StartError::Cache("IAM log-in needs AWS credentials".to_owned()))?;
+        return Ok(ValkeyAuth::Iam(IamAuth {
+            user: user.clone(),
+            cache_name: cache_name.clone(),
+            serverless: config.serverless,
+            region: region.to_string(),
+            credentials,
+            clock: Arc::clone(clock),
+        }));
+    }
+    Ok(match url.password() {
+        Some(password) => ValkeyAuth::Password {
+            user: Some(url.username())
+                .filter(|user| !user.is_empty())
+                .map(str::to_owned),
+            password: password.into(),
+        },
+        None => ValkeyAuth::None,
+    })
+}

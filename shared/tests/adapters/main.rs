@@ -1,0 +1,53 @@
+//! The adapters against real servers: two implementations of DynamoDB's interface, and Valkey in all its states.
+//!
+//! Run by `scripts/with-services cargo test`, which starts the servers and says where they are:
+//! `LARK_TEST_DYNAMODB_URL_1` and `_2` (two different implementations), `LARK_TEST_VALKEY_URL`, and
+//! `LARK_TEST_VALKEY_SERVER`, the program of which the fault tests start servers of their own.
+
+mod discovery;
+mod dynamodb;
+mod http;
+mod server;
+mod valkey;
+mod valkey_cluster;
+mod valkey_faults;
+mod valkey_tls;
+
+use std::sync::OnceLock;
+
+use lark_service::aws::{AwsCredentials, AwsSettings, DEFAULT_IDLE_TIMEOUT};
+
+/// The variable `name`, without which there is nothing to test against.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no configuration of their own"
+)]
+fn required(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `scripts/with-services cargo test`"))
+}
+
+/// A word that no other test of this or another run has.
+fn unique() -> String {
+    static RUN: OnceLock<u64> = OnceLock::new();
+    let run = RUN.get_or_init(|| fastrand::u64(..));
+    format!("t{run:016x}{:08x}", fastrand::u32(..))
+}
+
+/// Settings for an emulator of AWS at `url`.
+fn emulator(url: &str) -> AwsSettings {
+    AwsSettings {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(url.to_owned()),
+        credentials: Some(AwsCredentials {
+            access_key_id: "000000000000".to_owned(),
+            secret_access_key: "test".into(),
+            session_token: None,
+        }),
+    }
+}
+
+/// A client of its own for each test: connections belong to the runtime that opened them.
+fn http_client() -> reqwest::Client {
+    lark_service::aws::http(DEFAULT_IDLE_TIMEOUT).unwrap()
+}

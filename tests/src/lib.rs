@@ -1,0 +1,1 @@
+//! Integration, fault and performance tests.
