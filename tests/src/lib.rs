@@ -1,1 +1,4 @@
-//! Integration, fault and performance tests.
+//! What the integration and fault tests stand on: a simulated platform, and as many processes of the service as wanted.
+
+pub mod switchable;
+pub mod world;

@@ -1,8 +1,7 @@
 //! The adapters against real servers: two implementations of DynamoDB's interface, and Valkey in all its states.
 //!
-//! Run by `scripts/with-services cargo test`, which starts the servers and says where they are:
-//! `LARK_TEST_DYNAMODB_URL_1` and `_2` (two different implementations), `LARK_TEST_VALKEY_URL`, and
-//! `LARK_TEST_VALKEY_SERVER`, the program of which the fault tests start servers of their own.
+//! `scripts/with-services cargo test` starts the servers and says in the environment where they are.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod discovery;
 mod dynamodb;

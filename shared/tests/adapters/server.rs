@@ -65,10 +65,6 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Ends the process without warning.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -130,7 +126,7 @@ pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-/// A port that nobody uses, low enough for a cluster's second port, 10,000 above it.
+/// A port that nobody uses. Below those that the system hands out, so that nobody is given it in the meantime.
 fn free_port() -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     std::iter::repeat_with(|| fastrand::u16(20_000..30_000))

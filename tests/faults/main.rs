@@ -1,0 +1,1 @@
+//! Real processes over real servers, some of which are taken away.

@@ -1,0 +1,4 @@
+//! Whole flows, in one process, against the simulated platform.
+
+mod tokens;
+mod users;

@@ -1,0 +1,161 @@
+//! Adapters that can be taken away and given back: what an outage looks like from above.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lark_service::cache::{Cache, CacheError};
+use lark_service::clock::Timestamp;
+use lark_service::store::{Expect, Key, Record, Store, StoreError, Table};
+
+/// A store that is there or not.
+#[derive(Debug)]
+pub struct SwitchableStore {
+    store: Arc<dyn Store>,
+    is_down: AtomicBool,
+}
+
+impl SwitchableStore {
+    /// `store`, which is there.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            is_down: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the store away.
+    pub fn stop(&self) {
+        self.is_down.store(true, Ordering::SeqCst);
+    }
+
+    /// Gives the store back.
+    pub fn start(&self) {
+        self.is_down.store(false, Ordering::SeqCst);
+    }
+
+    fn there(&self, operation: &'static str, table: Table) -> Result<&dyn Store, StoreError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable(
+                operation,
+                table.name(),
+                "taken away by the test",
+            ));
+        }
+        Ok(&*self.store)
+    }
+}
+
+#[async_trait]
+impl Store for SwitchableStore {
+    async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
+        self.there("get", table)?.get(table, key).await
+    }
+
+    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
+        self.there("get_many", table)?.get_many(table, keys).await
+    }
+
+    async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
+        self.there("put", table)?.put(table, record, expect).await
+    }
+
+    async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {
+        self.there("delete", table)?
+            .delete(table, key, expect)
+            .await
+    }
+
+    async fn due(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.there("due", Table::Tokens)?
+            .due(shard, until, limit)
+            .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.there("ping", Table::Apps)?.ping().await
+    }
+}
+
+/// A cache that is there or not.
+#[derive(Debug)]
+pub struct SwitchableCache {
+    cache: Arc<dyn Cache>,
+    is_down: AtomicBool,
+}
+
+impl SwitchableCache {
+    /// `cache`, which is there.
+    #[must_use]
+    pub fn over(cache: Arc<dyn Cache>) -> Self {
+        Self {
+            cache,
+            is_down: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the cache away.
+    pub fn stop(&self) {
+        self.is_down.store(true, Ordering::SeqCst);
+    }
+
+    /// Gives the cache back.
+    pub fn start(&self) {
+        self.is_down.store(false, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Result<&dyn Cache, CacheError> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(CacheError::unavailable("taken away by the test"));
+        }
+        Ok(&*self.cache)
+    }
+}
+
+#[async_trait]
+impl Cache for SwitchableCache {
+    async fn get(&self, key: &str) -> Result<Option<bytes::Bytes>, CacheError> {
+        self.there()?.get(key).await
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<bytes::Bytes>>, CacheError> {
+        self.there()?.get_many(keys).await
+    }
+
+    async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError> {
+        self.there()?.put(key, value, ttl).await
+    }
+
+    async fn put_newer(
+        &self,
+        key: &str,
+        version: u64,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        self.there()?.put_newer(key, version, value, ttl).await
+    }
+
+    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        self.there()?.put_absent(key, value, ttl).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), CacheError> {
+        self.there()?.delete(key).await
+    }
+
+    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+        self.there()?.delete_equal(key, value).await
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        self.there()?.ping().await
+    }
+}

@@ -1,0 +1,220 @@
+//! One simulated platform, one store, one shared cache, and processes of the service over them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lark_service::cache::memory::MemoryCache;
+use lark_service::clock::{Clock, Timestamp};
+use lark_service::config::Config;
+use lark_service::deadline::Deadline;
+use lark_service::ids::AppId;
+use lark_service::seal::{KeyRing, KeySource, Sealer};
+use lark_service::seed::Seed;
+use lark_service::store::embedded::EmbeddedStore;
+use lark_service::tokens::{SharedToken, TokenKind, Trust};
+use lark_service::users::{Found, UserId, UserIdKind};
+use lark_service::wiring::{Adapters, Services};
+use lark_service::{aws, error};
+use lark_simulator::{ClockMode, Control, Options, Simulator};
+
+use crate::switchable::{SwitchableCache, SwitchableStore};
+
+/// The app that every world has.
+pub const APP: &str = "cli_sim000001";
+/// When every world begins: 2026-01-31, in milliseconds since the Unix epoch.
+const BEGINNING_MS: u64 = 1_769_846_400_000;
+
+/// The simulator's clock, for the service: one time for both.
+#[derive(Clone)]
+pub struct SimulatedClock(Control);
+
+impl std::fmt::Debug for SimulatedClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SimulatedClock({})", self.0.now_ms())
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.0.now_ms()).expect("a moment of this age"))
+    }
+}
+
+/// A simulated platform with a store and a shared cache that can be made to fail.
+pub struct World {
+    /// The platform; `pause` makes it refuse connections.
+    pub simulator: Simulator,
+    /// The store of every process.
+    pub store: Arc<SwitchableStore>,
+    /// The shared cache of every process.
+    pub cache: Arc<SwitchableCache>,
+    sealer: Arc<Sealer>,
+    clock: Arc<dyn Clock>,
+}
+
+impl World {
+    /// A world whose time stands still until it is moved.
+    pub async fn begin() -> Self {
+        let options = Options {
+            clock: ClockMode::Frozen(BEGINNING_MS),
+            ..Options::default()
+        };
+        let simulator = Simulator::start(options).await.expect("a free port");
+        let clock: Arc<dyn Clock> = Arc::new(SimulatedClock(simulator.control().clone()));
+        let store = EmbeddedStore::in_memory(Arc::clone(&clock)).expect("memory");
+        let cache = MemoryCache::new(64 * 1024 * 1024, Arc::clone(&clock));
+        let keyring = KeyRing::generate().expect("randomness");
+        let world = Self {
+            simulator,
+            store: Arc::new(SwitchableStore::over(Arc::new(store))),
+            cache: Arc::new(SwitchableCache::over(Arc::new(cache))),
+            sealer: Arc::new(Sealer::new(KeySource::Given(keyring))),
+            clock,
+        };
+        let secret = lark_simulator::seeded_app_secret(APP);
+        world
+            .seed(&format!(
+                r#"{{"apps":[{{"app_id":"{APP}","secret":"{secret}"}}]}}"#
+            ))
+            .await;
+        world
+    }
+
+    /// A process of the service: what it remembers is its own, store and shared cache are everybody's.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        self.process_with(&[])
+    }
+
+    /// A process with these variables set.
+    #[must_use]
+    pub fn process_with(&self, variables: &[(&str, &str)]) -> Process {
+        let base_url = self.simulator.base_url();
+        let config = Config::from_lookup(|name| {
+            let given = variables.iter().find(|(known, _)| *known == name);
+            given
+                .map(|(_, value)| (*value).to_owned())
+                .or_else(|| match name {
+                    "LARK_SERVICE_FEISHU_URL" | "LARK_SERVICE_LARK_URL" => Some(base_url.clone()),
+                    "LARK_SERVICE_STORE" => Some("embedded".to_owned()),
+                    _ => None,
+                })
+        });
+        let adapters = Adapters {
+            store: Arc::clone(&self.store) as _,
+            cache: Some(Arc::clone(&self.cache) as _),
+            keys: Arc::clone(&self.sealer),
+            clock: Arc::clone(&self.clock),
+            http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),
+        };
+        Process(Services::new(
+            config.expect("a right configuration"),
+            &adapters,
+        ))
+    }
+
+    /// Applies a seed document.
+    pub async fn seed(&self, document: &str) {
+        let Process(services) = self.process();
+        let seed = Seed::parse(document).expect("a right seed");
+        seed.apply(&services.apps, &services.api_keys, &services.tokens, soon())
+            .await
+            .expect("a working store");
+    }
+
+    /// What moves the platform and counts what reaches it.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        self.simulator.control()
+    }
+
+    /// Moves the time of platform and service.
+    pub fn advance(&self, length: Duration) {
+        self.control().advance(length);
+    }
+
+    /// How many token requests reached the platform.
+    #[must_use]
+    pub fn token_requests(&self) -> u64 {
+        self.requests("auth.tenant_access_token.internal")
+    }
+
+    /// How many look-ups of a user reached the platform.
+    #[must_use]
+    pub fn user_requests(&self) -> u64 {
+        self.requests("contact.user.get")
+    }
+
+    /// How many calls the platform rejected because of their token.
+    #[must_use]
+    pub fn rejected_calls(&self) -> u64 {
+        self.control()
+            .counters()
+            .endpoints
+            .values()
+            .map(|endpoint| endpoint.rejected_tokens)
+            .sum()
+    }
+
+    fn requests(&self, endpoint: &str) -> u64 {
+        self.control()
+            .counters()
+            .endpoints
+            .get(endpoint)
+            .map_or(0, |endpoint| endpoint.requests)
+    }
+}
+
+/// A process of the service.
+#[derive(Clone)]
+pub struct Process(pub Services);
+
+impl Process {
+    /// The tenant token, as `get-token` answers with it.
+    ///
+    /// # Errors
+    /// As the token service.
+    pub async fn token(&self) -> error::Result<SharedToken> {
+        self.token_of(APP).await
+    }
+
+    /// The tenant token of `app_id`.
+    ///
+    /// # Errors
+    /// As the token service.
+    pub async fn token_of(&self, app_id: &str) -> error::Result<SharedToken> {
+        let app_id = AppId::parse(app_id).expect("an app id");
+        let app = self.0.apps.enabled(&app_id, soon()).await?;
+        self.0
+            .tokens
+            .token(&app, TokenKind::Tenant, Trust::Local, soon())
+            .await
+    }
+
+    /// The user with this number in the simulator's directory.
+    ///
+    /// # Errors
+    /// As the user service.
+    pub async fn user(&self, number: u32) -> error::Result<Found> {
+        self.user_by(UserIdKind::OpenId, &lark_simulator::open_id(APP, number))
+            .await
+    }
+
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// As the user service.
+    pub async fn user_by(&self, kind: UserIdKind, id: &str) -> error::Result<Found> {
+        let app_id = AppId::parse(APP).expect("an app id");
+        self.0
+            .users
+            .user(&app_id, &UserId::parse(kind, id)?, soon())
+            .await
+    }
+}
+
+/// A deadline that no test should come near to.
+#[must_use]
+pub fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(30))
+}

@@ -1,0 +1,224 @@
+//! Variables, error codes, routes and metrics: the code, template.yaml, openapi.yaml and docs/ name the same ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lark_service::config;
+use lark_service::error::ErrorCode;
+
+use crate::project::{Route, files, functions, report, template_variables, text, words, yaml};
+
+fn variables() -> BTreeSet<String> {
+    config::VARIABLES.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_variable_the_code_reads_is_documented() {
+    let documented = text("docs/configuration.md");
+    report(
+        variables()
+            .into_iter()
+            .filter(|name| !documented.contains(&format!("`{name}`")))
+            .map(|name| {
+                format!(
+                    "docs/configuration.md does not have {name}: say its unit, default and meaning"
+                )
+            }),
+    );
+}
+
+#[test]
+fn the_list_of_variables_is_complete() {
+    let known = variables();
+    let sources = files("shared/src", ".rs")
+        .into_iter()
+        .filter(|path| path.contains("/config"));
+    let read: BTreeSet<_> = sources
+        .flat_map(|path| words(&text(&path), "LARK_SERVICE_"))
+        .collect();
+    report(read.difference(&known).map(|name| {
+        format!("{name} is read by the configuration but not in config::VARIABLES: add it there and to docs/configuration.md")
+    }));
+}
+
+#[test]
+fn the_template_sets_only_variables_that_the_code_reads() {
+    report(template_variables().difference(&variables()).map(|name| {
+        format!("template.yaml sets {name}, which the code does not read: remove it, or read it in lark_service::config")
+    }));
+}
+
+#[test]
+fn the_documents_name_only_variables_that_the_code_reads() {
+    let known = variables();
+    let documents = files("docs", ".md")
+        .into_iter()
+        .chain(["README.md", "README.zh-CN.md", "ARCHITECTURE.md"].map(str::to_owned));
+    report(documents.flat_map(|path| {
+        let named = words(&text(&path), "LARK_SERVICE_");
+        // `LARK_SERVICE_*` stands for all of them.
+        let unknown: Vec<_> = named
+            .difference(&known)
+            .filter(|name| !name.ends_with('_'))
+            .cloned()
+            .collect();
+        unknown.into_iter().map(move |name| {
+            format!("{path} names {name}, which the code does not read: remove or correct it")
+        })
+    }));
+}
+
+/// The sections of docs/errors.md by their heading, which is a code.
+fn documented_codes() -> BTreeMap<String, String> {
+    let document = text("docs/errors.md");
+    let sections = document.split("\n## `").skip(1);
+    sections
+        .filter_map(|section| section.split_once("`\n"))
+        .map(|(code, body)| (code.to_owned(), body.trim().to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_error_code_is_documented_as_it_is() {
+    let documented = documented_codes();
+    report(ErrorCode::ALL.into_iter().filter_map(|code| {
+        let retry = if code.is_retryable() { "yes" } else { "no" };
+        let wanted = format!("HTTP status: {}. Retryable: {retry}.", code.status());
+        match documented.get(code.as_str()) {
+            None => Some(format!(
+                "docs/errors.md has no section `{}`: say when it comes and what to do",
+                code.as_str()
+            )),
+            Some(body) if !body.starts_with(&wanted) => Some(format!(
+                "docs/errors.md: begin the section `{}` with \"{wanted}\"",
+                code.as_str()
+            )),
+            Some(_) => None,
+        }
+    }));
+}
+
+#[test]
+fn every_documented_error_code_exists() {
+    let known = ErrorCode::ALL.map(ErrorCode::as_str);
+    let documented = documented_codes().into_keys();
+    report(documented.filter(|code| !known.contains(&code.as_str())).map(|code| {
+        format!("docs/errors.md documents {code}, which is not in ErrorCode: remove it, or bring the code back, it is stable")
+    }));
+}
+
+#[test]
+fn the_api_description_lists_the_error_codes() {
+    let description = yaml("openapi.yaml");
+    let listed = &description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let listed: BTreeSet<_> = listed
+        .as_sequence()
+        .into_iter()
+        .flatten()
+        .filter_map(|code| code.as_str())
+        .collect();
+    let known = BTreeSet::from(ErrorCode::ALL.map(ErrorCode::as_str));
+    report(listed.symmetric_difference(&known).map(|code| {
+        format!("openapi.yaml, schema Problem: add {code} to the codes if ErrorCode has it, else remove it")
+    }));
+}
+
+fn described_routes() -> BTreeSet<Route> {
+    let description = yaml("openapi.yaml");
+    let mut routes = BTreeSet::new();
+    for (path, methods) in description["paths"]
+        .as_mapping()
+        .expect("openapi.yaml has paths")
+    {
+        for (method, operation) in methods.as_mapping().into_iter().flatten() {
+            let method = method.as_str().unwrap_or_default();
+            if !["get", "put", "post", "delete", "patch"].contains(&method) {
+                continue;
+            }
+            let is_public = operation
+                .get("security")
+                .and_then(|all| all.as_sequence())
+                .is_some_and(Vec::is_empty);
+            let path = path.as_str().unwrap_or_default().to_owned();
+            routes.insert(Route {
+                method: method.to_owned(),
+                path,
+                is_public,
+            });
+        }
+    }
+    routes
+}
+
+#[test]
+fn the_api_description_has_the_routes_of_the_template() {
+    let deployed: BTreeSet<_> = functions()
+        .into_iter()
+        .flat_map(|function| function.routes)
+        .collect();
+    let described = described_routes();
+    let say = |route: &Route, what: &str| {
+        let who = if route.is_public {
+            "without a key"
+        } else {
+            "with a key"
+        };
+        format!(
+            "{} {} ({who}) {what}",
+            route.method.to_uppercase(),
+            route.path
+        )
+    };
+    let missing = deployed
+        .difference(&described)
+        .map(|route| say(route, "is not in openapi.yaml: describe it there"));
+    let extra = described
+        .difference(&deployed)
+        .map(|route| say(route, "is in openapi.yaml alone: add it to template.yaml"));
+    report(missing.chain(extra));
+}
+
+#[test]
+fn the_api_description_has_the_version_of_the_workspace() {
+    let described = yaml("openapi.yaml")["info"]["version"]
+        .as_str()
+        .map(str::to_owned);
+    assert_eq!(
+        described.as_deref(),
+        Some(env!("CARGO_PKG_VERSION")),
+        "openapi.yaml: set info.version"
+    );
+}
+
+/// The names that metrics.rs declares: its text constants.
+fn metrics() -> BTreeSet<String> {
+    let names = words(&text("shared/src/telemetry/metrics.rs"), "\"lark_service_");
+    names.into_iter().collect::<BTreeSet<_>>()
+}
+
+fn metrics_in(path: &str) -> BTreeSet<String> {
+    // The crate has the same prefix.
+    let is_metric = |name: &String| name.ends_with("_total") || name.ends_with("_seconds");
+    words(&text(path), "lark_service_")
+        .into_iter()
+        .filter(is_metric)
+        .collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_metric_exists() {
+    let (known, documented) = (metrics(), metrics_in("docs/observability.md"));
+    let missing = known.difference(&documented).map(|name| {
+        format!("docs/observability.md does not have {name}: say what it counts and its labels")
+    });
+    let extra = documented.difference(&known).map(|name| {
+        format!("docs/observability.md has {name}, which metrics.rs has not: remove it")
+    });
+    report(missing.chain(extra));
+}
+
+#[test]
+fn alarms_and_the_dashboard_watch_metrics_that_exist() {
+    report(metrics_in("template.yaml").difference(&metrics()).map(|name| {
+        format!("template.yaml watches {name}, which nothing writes: use a name of shared/src/telemetry/metrics.rs")
+    }));
+}
