@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::http::{AllowedApps, Caller, Scope};
 use crate::ids::is_identifier;
-use crate::store::{Expect, Key, Record, Storage, Table, Value};
+use crate::store::{Expect, Key, Mirror, Record, Table, Value};
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";
@@ -107,15 +107,15 @@ pub struct NewApiKey {
 /// Reads and writes API keys.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
-    storage: Storage,
+    mirror: Mirror,
     clock: Arc<dyn Clock>,
 }
 
 impl ApiKeys {
-    /// The keys in `storage`.
+    /// The keys in `mirror`.
     #[must_use]
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, clock }
+    pub fn new(mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
+        Self { mirror, clock }
     }
 
     /// Who presents `token`; `None` when it is no key, unknown, revoked or expired: the presenter is not told which.
@@ -127,7 +127,7 @@ impl ApiKeys {
             return Ok(None);
         };
         let Some(record) = self
-            .storage
+            .mirror
             .get(Table::ApiKeys, &store_key(key.id()), deadline)
             .await?
         else {
@@ -162,17 +162,20 @@ impl ApiKeys {
     /// [`crate::store::StoreError::Conflict`] as [`Error::Store`] when its id is taken; [`Error::Store`].
     pub async fn add(&self, new: &NewApiKey, deadline: Deadline) -> Result<()> {
         let scopes: Vec<_> = new.scopes.iter().map(|scope| scope.as_str()).collect();
-        let mut record = Record::new(store_key(new.key.id()), 1)
-            .with("secret_hash", Value::Bytes(new.key.hash()))
-            .with("scopes", Value::Text(scopes.join(" ")))
-            .with("apps", Value::Text(new.apps.to_string()))
-            .with("status", Value::Text("active".to_owned()))
-            .with("created_at", Value::Number(self.clock.now().as_millis()));
+        let mut record = Record::new(
+            store_key(new.key.id()),
+            u64::try_from(self.clock.now().as_millis()).unwrap_or(1),
+        )
+        .with("secret_hash", Value::Bytes(new.key.hash()))
+        .with("scopes", Value::Text(scopes.join(" ")))
+        .with("apps", Value::Text(new.apps.to_string()))
+        .with("status", Value::Text("active".to_owned()))
+        .with("created_at", Value::Number(self.clock.now().as_millis()));
         if let Some(ends_at) = new.expires_at {
             record = record.with("ends_at", Value::Number(ends_at.as_millis()));
         }
         Ok(self
-            .storage
+            .mirror
             .put(Table::ApiKeys, &record, Expect::Absent, deadline)
             .await?)
     }

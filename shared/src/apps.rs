@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::lark::Domain;
 use crate::seal::{Fingerprint, Sealer};
-use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
+use crate::store::{Expect, Key, Mirror, Record, StoreError, Table, Value};
 
 /// How long a process believes what it read about an app.
 pub const REMEMBERED: Duration = Duration::from_secs(60);
@@ -56,18 +56,18 @@ pub struct NewApp {
 /// Reads and writes registered apps.
 #[derive(Clone, Debug)]
 pub struct Apps {
-    storage: Storage,
+    mirror: Mirror,
     sealer: Sealer,
     clock: Arc<dyn Clock>,
     remembered: Arc<LocalCache<AppId, (Arc<App>, Timestamp)>>,
 }
 
 impl Apps {
-    /// The apps in `storage`, their secrets sealed by `sealer`.
+    /// The apps in `mirror`, their secrets sealed by `sealer`.
     #[must_use]
-    pub fn new(storage: Storage, sealer: Sealer, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(mirror: Mirror, sealer: Sealer, clock: Arc<dyn Clock>) -> Self {
         Self {
-            storage,
+            mirror,
             sealer,
             clock,
             remembered: Arc::new(LocalCache::new(MAX_REMEMBERED)),
@@ -103,11 +103,7 @@ impl Apps {
     /// # Errors
     /// [`Error::AppNotFound`], [`Error::Store`], [`Error::Seal`].
     pub async fn read(&self, app_id: &AppId, deadline: Deadline) -> Result<Arc<App>> {
-        let Some(record) = self
-            .storage
-            .get(Table::Apps, &key(app_id), deadline)
-            .await?
-        else {
+        let Some(record) = self.mirror.get(Table::Apps, &key(app_id), deadline).await? else {
             self.remembered.remove(app_id);
             return Err(Error::AppNotFound(app_id.clone()));
         };
@@ -120,7 +116,7 @@ impl Apps {
     /// [`Error::Store`]. An app whose secret does not open is left out, with a line in the log.
     pub async fn read_many(&self, app_ids: &[AppId], deadline: Deadline) -> Result<Vec<Arc<App>>> {
         let keys: Vec<_> = app_ids.iter().map(key).collect();
-        let records = self.storage.get_many(Table::Apps, &keys, deadline).await?;
+        let records = self.mirror.get_many(Table::Apps, &keys, deadline).await?;
         let mut apps = Vec::with_capacity(records.len());
         for record in records {
             match self.remember(&record, deadline).await {
@@ -142,14 +138,14 @@ impl Apps {
             .sealer
             .seal(&seal_context(&new.app_id), &new.secret, deadline)
             .await?;
-        let record = Record::new(key(&new.app_id), 1)
+        let record = Record::new(key(&new.app_id), self.version_after(0))
             .with("domain", Value::Text(new.domain.as_str().to_owned()))
             .with("kind", Value::Text("internal".to_owned()))
             .with("status", Value::Text("enabled".to_owned()))
             .with("secret", Value::Bytes(secret))
             .with("created_at", Value::Number(self.clock.now().as_millis()));
         Ok(self
-            .storage
+            .mirror
             .put(Table::Apps, &record, Expect::Absent, deadline)
             .await?)
     }
@@ -168,21 +164,25 @@ impl Apps {
             .sealer
             .seal(&seal_context(app_id), secret, deadline)
             .await?;
-        let found = self
-            .storage
-            .get(Table::Apps, &key(app_id), deadline)
-            .await?;
+        let found = self.mirror.get(Table::Apps, &key(app_id), deadline).await?;
         let mut record = found.ok_or_else(|| Error::AppNotFound(app_id.clone()))?;
         let expect = Expect::Version(record.version);
-        record.version += 1;
+        record.version = self.version_after(record.version);
         record
             .attributes
             .insert("secret".to_owned(), Value::Bytes(sealed));
-        self.storage
+        self.mirror
             .put(Table::Apps, &record, expect, deadline)
             .await?;
         self.remembered.remove(app_id);
         Ok(())
+    }
+
+    /// Higher than `version` and than any that an app of this id had before it was deleted.
+    fn version_after(&self, version: u64) -> u64 {
+        u64::try_from(self.clock.now().as_millis())
+            .unwrap_or(0)
+            .max(version + 1)
     }
 
     async fn remember(&self, record: &Record, deadline: Deadline) -> Result<Arc<App>> {

@@ -151,12 +151,8 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] naming the first variable that is missing or wrong.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the environment"
-    )]
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(variable)
     }
 
     /// The configuration that `lookup` answers for the variables' names.
@@ -205,6 +201,16 @@ impl Config {
             aws: read.aws(),
         })
     }
+}
+
+/// The variable `name` in the process's environment, if it is set to text.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
+#[must_use]
+pub fn variable(name: &'static str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 struct Reader<L>(L);

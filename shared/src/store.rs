@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
@@ -15,9 +16,11 @@ pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+mod mirror;
 mod storage;
 
 pub use error::StoreError;
+pub use mirror::Mirror;
 pub use storage::Storage;
 
 /// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs.
@@ -59,7 +62,7 @@ impl Table {
 }
 
 /// Where a record is found. Neither part is empty.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 pub struct Key {
     /// Spreads the load: records of one partition are stored together.
     pub partition: String,
@@ -85,7 +88,7 @@ impl fmt::Display for Key {
 }
 
 /// One attribute of a record.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub enum Value {
     /// Text; may be empty.
     Text(String),
@@ -96,7 +99,7 @@ pub enum Value {
 }
 
 /// When a record wants attention, and in which shard of the index it is found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Due {
     /// Which of the index's partitions.
     pub shard: u8,
@@ -105,7 +108,7 @@ pub struct Due {
 }
 
 /// A versioned record. Whole records are written; there are no partial updates.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Record {
     /// Where it is found.
     pub key: Key,

@@ -20,7 +20,7 @@ use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig,
 use crate::lark::LarkClient;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
-use crate::store::{Storage, Store};
+use crate::store::{Mirror, Storage, Store};
 use crate::telemetry;
 use crate::tokens::{Refresher, TokenService};
 use crate::users::{UserService, UserSettings};
@@ -102,7 +102,8 @@ impl Services {
             .map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
         let sealer = Sealer::clone(&adapters.keys);
         let lark = LarkClient::new(adapters.http.clone(), config.lark.clone());
-        let apps = Apps::new(storage.clone(), sealer.clone(), Arc::clone(clock));
+        let mirror = Mirror::new(storage.clone(), cache.clone());
+        let apps = Apps::new(mirror.clone(), sealer.clone(), Arc::clone(clock));
         let tokens = TokenService::new(
             lark.clone(),
             storage.clone(),
@@ -124,7 +125,7 @@ impl Services {
             Arc::clone(clock),
             settings,
         );
-        let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
+        let api_keys = ApiKeys::new(mirror, Arc::clone(clock));
         Self {
             config: Arc::new(config),
             storage,
@@ -155,50 +156,34 @@ impl Adapters {
     pub async fn connect(config: &Config) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let http = aws::http(aws::DEFAULT_IDLE_TIMEOUT)?;
-        match &config.store {
+        let sdk = match &config.store {
+            StoreConfig::DynamoDb { .. } => aws::sdk_config(&http, &config.aws).await,
+            StoreConfig::Embedded { .. } => SdkConfig::builder().build(),
+        };
+        let cache = match &config.cache {
+            Some(cache) => Some(connect_cache(cache, config.cache_timeout, &sdk, &clock).await?),
+            None => None,
+        };
+        let (store, keys) = match &config.store {
             StoreConfig::DynamoDb { tables, keys } => {
-                let sdk = aws::sdk_config(&http, &config.aws).await;
                 let client = aws_sdk_dynamodb::Client::new(&sdk);
-                let store: Arc<dyn Store> = Arc::new(DynamoDbStore::new(
-                    client,
-                    tables.clone(),
-                    Arc::clone(&clock),
-                ));
-                let cache = match &config.cache {
-                    Some(cache) => {
-                        Some(connect_cache(cache, config.cache_timeout, &sdk, &clock).await?)
-                    }
-                    None => None,
-                };
-                let keys = Arc::new(Sealer::new(key_source(keys, &sdk, &store, config)));
-                Ok(Self {
-                    store,
-                    cache,
-                    keys,
-                    clock,
-                    http,
-                })
+                let store = DynamoDbStore::new(client, tables.clone(), Arc::clone(&clock));
+                let store: Arc<dyn Store> = Arc::new(store);
+                let keys = key_source(keys, &sdk, &store, cache.as_ref(), config);
+                (store, keys)
             }
             StoreConfig::Embedded { data_dir } => {
-                let sdk = SdkConfig::builder().build();
-                let cache = match &config.cache {
-                    Some(cache) => {
-                        Some(connect_cache(cache, config.cache_timeout, &sdk, &clock).await?)
-                    }
-                    None => None,
-                };
-                let keys = Arc::new(Sealer::new(KeySource::File(KeyFile::at(
-                    data_dir.join("data-keys"),
-                ))));
-                Ok(Self {
-                    store: open_embedded(data_dir.join("store.redb"), &clock)?,
-                    cache,
-                    keys,
-                    clock,
-                    http,
-                })
+                let keys = KeySource::File(KeyFile::at(data_dir.join("data-keys")));
+                (open_embedded(data_dir.join("store.redb"), &clock)?, keys)
             }
-        }
+        };
+        Ok(Self {
+            store,
+            cache,
+            keys: Arc::new(Sealer::new(keys)),
+            clock,
+            http,
+        })
     }
 }
 
@@ -206,15 +191,19 @@ fn key_source(
     keys: &KeysConfig,
     sdk: &SdkConfig,
     store: &Arc<dyn Store>,
+    cache: Option<&Arc<dyn Cache>>,
     config: &Config,
 ) -> KeySource {
     match keys {
         KeysConfig::Kms(key_id) => {
             let storage = Storage::new(Arc::clone(store), config.store_timeout);
+            let cache =
+                cache.map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
+            let mirror = Mirror::new(storage, cache);
             KeySource::Kms(KmsKeys::new(
                 aws_sdk_kms::Client::new(sdk),
                 key_id.clone(),
-                storage,
+                mirror,
             ))
         }
         KeysConfig::File(path) => KeySource::File(KeyFile::at(path)),

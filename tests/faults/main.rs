@@ -1,1 +1,9 @@
-//! Real processes over real servers, some of which are taken away.
+//! Real processes over a real Valkey and a real DynamoDB API, parts of which are taken away while they work.
+//!
+//! `scripts/with-services cargo test -p lark-service-tests --test faults -- --nocapture` prints the figures that
+//! `docs/reliability.md` quotes.
+
+mod outages;
+mod servers;
+mod stampede;
+mod town;

@@ -30,13 +30,13 @@ async fn many_callers_in_many_processes_cost_one_token_request() {
 }
 
 #[tokio::test]
-async fn a_new_process_finds_the_token_in_the_cache_and_without_one_in_the_store() {
+async fn a_new_process_works_from_the_cache_without_the_store_and_from_the_store_without_the_cache()
+{
     let world = World::begin().await;
     let first = world.process().token().await.unwrap();
     world.store.stop();
-    // What a process knows of the app comes from the store; the token itself does not need it.
-    world.store.start();
     let second = world.process().token().await.unwrap();
+    world.store.start();
     world.cache.stop();
     let third = world.process().token().await.unwrap();
     for token in [second, third] {
@@ -220,7 +220,10 @@ async fn a_holder_that_died_is_succeeded_when_its_lease_ends() {
     };
     world.control().add_fault(hang).unwrap();
     let doomed = world.process();
-    let its_runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let its_runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     its_runtime.spawn(async move { doomed.token().await });
     world.control().arrived(TOKEN, 1).await;
     // The process dies in the middle of its token request: nothing of it is left but its leases.

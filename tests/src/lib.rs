@@ -1,4 +1,5 @@
 //! What the integration and fault tests stand on: a simulated platform, and as many processes of the service as wanted.
 
 pub mod switchable;
+pub mod worker;
 pub mod world;

@@ -41,6 +41,20 @@ fn the_list_of_variables_is_complete() {
 }
 
 #[test]
+fn the_variables_of_the_local_programs_are_documented() {
+    let documented = text("docs/configuration.md") + &text("docs/local.md");
+    let sources = ["local/host/src", "local/simulator/src", "cli/src"]
+        .into_iter()
+        .flat_map(|folder| files(folder, ".rs"));
+    report(sources.flat_map(|path| {
+        let source = text(&path);
+        let literals = source.split('"').filter(|text| words(text, "LARK_").contains(*text));
+        let unknown: Vec<_> = literals.filter(|name| !documented.contains(&format!("`{name}`"))).map(str::to_owned).collect();
+        unknown.into_iter().map(move |name| format!("{path} reads {name}, which neither docs/configuration.md nor docs/local.md has: describe it"))
+    }));
+}
+
+#[test]
 fn the_template_sets_only_variables_that_the_code_reads() {
     report(template_variables().difference(&variables()).map(|name| {
         format!("template.yaml sets {name}, which the code does not read: remove it, or read it in lark_service::config")
@@ -189,10 +203,56 @@ fn the_api_description_has_the_version_of_the_workspace() {
     );
 }
 
+/// The fields of the struct `name` in `source`.
+fn fields(source: &str, name: &str) -> BTreeSet<String> {
+    let start = source
+        .find(&format!("struct {name} {{"))
+        .unwrap_or_else(|| panic!("there is no struct {name}"));
+    let body = source[start..].split("\n}").next().unwrap_or_default();
+    let lines = body
+        .lines()
+        .skip(1)
+        .map(|line| line.trim().trim_start_matches("pub "));
+    let named = lines
+        .filter(|line| !line.starts_with("//") && !line.starts_with('#'))
+        .filter_map(|line| line.split_once(": "));
+    named.map(|(field, _)| field.to_owned()).collect()
+}
+
+#[test]
+fn the_api_description_has_the_fields_of_the_answers() {
+    let description = yaml("openapi.yaml");
+    let answers = [
+        ("shared/src/users/profile.rs", "User", "User"),
+        ("shared/src/users/profile.rs", "Avatar", "Avatar"),
+        ("shared/src/users/profile.rs", "UserStatus", "UserStatus"),
+        ("shared/src/readiness.rs", "Readiness", "Readiness"),
+        ("shared/src/readiness.rs", "Dependency", "Dependency"),
+        ("shared/src/error.rs", "FieldError", "FieldError"),
+        ("functions/get-token/src/lib.rs", "TokenAnswer<'t>", "Token"),
+        ("functions/health/src/lib.rs", "Alive", "Health"),
+    ];
+    report(answers.into_iter().flat_map(|(path, name, schema)| {
+        let sent = fields(&text(path), name);
+        let properties = &description["components"]["schemas"][schema]["properties"];
+        let keys = properties.as_mapping().into_iter().flat_map(|all| all.keys());
+        let described: BTreeSet<_> = keys.filter_map(|key| Some(key.as_str()?.to_owned())).collect();
+        let differing: Vec<_> = sent.symmetric_difference(&described).cloned().collect();
+        differing.into_iter().map(move |field| {
+            format!("openapi.yaml, schema {schema}: add {field} if {name} in {path} has it, else remove it")
+        })
+    }));
+}
+
 /// The names that metrics.rs declares: its text constants.
 fn metrics() -> BTreeSet<String> {
-    let names = words(&text("shared/src/telemetry/metrics.rs"), "\"lark_service_");
-    names.into_iter().collect::<BTreeSet<_>>()
+    let metrics = text("shared/src/telemetry/metrics.rs");
+    let names = metrics
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.starts_with("lark_service_"));
+    names.map(str::to_owned).collect()
 }
 
 fn metrics_in(path: &str) -> BTreeSet<String> {

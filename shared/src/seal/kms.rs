@@ -13,7 +13,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::{KeyRing, SealError};
 use crate::deadline::Deadline;
-use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
+use crate::store::{Expect, Key, Mirror, Record, StoreError, Table, Value};
 
 /// What KMS has to do is done within milliseconds; longer means it is out of reach.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,17 +27,17 @@ const NONCE: [u8; 12] = [0; 12];
 pub struct KmsKeys {
     client: Client,
     key_id: String,
-    storage: Storage,
+    mirror: Mirror,
 }
 
 impl KmsKeys {
-    /// The key ring in `storage`, wrapped by the KMS key `key_id` (an id, ARN or alias).
+    /// The key ring in `mirror`, wrapped by the KMS key `key_id` (an id, ARN or alias).
     #[must_use]
-    pub const fn new(client: Client, key_id: String, storage: Storage) -> Self {
+    pub const fn new(client: Client, key_id: String, mirror: Mirror) -> Self {
         Self {
             client,
             key_id,
-            storage,
+            mirror,
         }
     }
 
@@ -45,7 +45,7 @@ impl KmsKeys {
     pub(super) async fn load(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
         let key = Key::new("keyring", "current");
         if let Some(record) = self
-            .storage
+            .mirror
             .get(Table::DataKeys, &key, deadline)
             .await
             .map_err(SealError::keys)?
@@ -55,14 +55,14 @@ impl KmsKeys {
         let ring = KeyRing::generate()?;
         let record = self.wrap(&ring, &key, deadline).await?;
         match self
-            .storage
+            .mirror
             .put(Table::DataKeys, &record, Expect::Absent, deadline)
             .await
         {
             Ok(()) => Ok(ring),
             Err(StoreError::Conflict) => {
                 let record = self
-                    .storage
+                    .mirror
                     .get(Table::DataKeys, &key, deadline)
                     .await
                     .map_err(SealError::keys)?;

@@ -1,0 +1,108 @@
+//! The few records that everything else needs (apps, API keys, data keys), with a copy in the shared cache for the time when
+//! the store is out of reach. The store is asked first, always: a copy is never preferred to an answer.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::{Expect, Key, Record, Storage, StoreError, Table};
+use crate::cache::{CacheClient, split_version};
+use crate::deadline::Deadline;
+
+/// How long a copy outlives the last time that the store was read.
+const KEPT: Duration = Duration::from_secs(24 * 3_600);
+
+/// A store with copies in the shared cache. What it holds must be sealed or hashed where it is secret.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    storage: Storage,
+    cache: Option<CacheClient>,
+}
+
+impl Mirror {
+    /// `storage`, with copies in `cache` if there is one.
+    #[must_use]
+    pub const fn new(storage: Storage, cache: Option<CacheClient>) -> Self {
+        Self { storage, cache }
+    }
+
+    /// The record at `key`, from the store or, if that fails, the copy.
+    ///
+    /// # Errors
+    /// The store's, when there is no copy either.
+    pub async fn get(
+        &self,
+        table: Table,
+        key: &Key,
+        deadline: Deadline,
+    ) -> Result<Option<Record>, StoreError> {
+        match self.storage.get(table, key, deadline).await {
+            Ok(Some(record)) => {
+                self.copy(table, &record).await;
+                Ok(Some(record))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => match self.copied(table, key).await {
+                Some(record) => {
+                    warn!(store.table = table.name(), %error, "going on with the copy of a record");
+                    Ok(Some(record))
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The records at `keys`, from the store alone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        deadline: Deadline,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.storage.get_many(table, keys, deadline).await
+    }
+
+    /// Writes the record and its copy, if `expect` holds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn put(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.storage.put(table, record, expect, deadline).await?;
+        self.copy(table, record).await;
+        Ok(())
+    }
+
+    async fn copy(&self, table: Table, record: &Record) {
+        let Some(cache) = &self.cache else { return };
+        if let Ok(value) = serde_json::to_vec(record) {
+            // A cache that does not take it matters only if the store fails too.
+            let _ = cache
+                .put_newer(&cache_key(table, &record.key), record.version, &value, KEPT)
+                .await;
+        }
+    }
+
+    async fn copied(&self, table: Table, key: &Key) -> Option<Record> {
+        let stored = self
+            .cache
+            .as_ref()?
+            .get(&cache_key(table, key))
+            .await
+            .ok()??;
+        let (_, value) = split_version(&stored)?;
+        serde_json::from_slice(&value).ok()
+    }
+}
+
+fn cache_key(table: Table, key: &Key) -> String {
+    format!("lark:record:{}:{key}", table.name())
+}

@@ -1,0 +1,155 @@
+//! Everything a fault test needs, for real: the simulator over HTTP, a Valkey, tables in a DynamoDB API, worker processes.
+
+use aws_sdk_dynamodb::Client;
+use lark_service::aws::{self, AwsCredentials, AwsSettings};
+use lark_service::store::dynamodb::TableNames;
+use lark_service::store::dynamodb::schema::create_tables;
+use lark_service_tests::worker::Worker;
+use lark_service_tests::world::APP;
+use lark_simulator::{Options, Simulator};
+use tokio::io::AsyncWriteExt;
+
+use crate::servers::{Door, Valkey, variable};
+
+/// A simulator, a Valkey, a DynamoDB API behind a door, and the variables that lead a process to them.
+pub(crate) struct Town {
+    pub simulator: Simulator,
+    pub valkey: Valkey,
+    pub dynamodb: Door,
+    variables: Vec<(String, String)>,
+    _keys: tempfile::TempDir,
+}
+
+impl Town {
+    /// With the simulator's first app registered.
+    pub(crate) async fn found() -> Self {
+        let town = Self::found_with(Options::default()).await;
+        let secret = lark_simulator::seeded_app_secret(APP);
+        town.seed(&format!(
+            r#"{{"apps":[{{"app_id":"{APP}","secret":"{secret}"}}]}}"#
+        ))
+        .await;
+        town
+    }
+
+    pub(crate) async fn found_with(options: Options) -> Self {
+        let simulator = Simulator::start(options).await.expect("a free port");
+        let valkey = Valkey::start().await;
+        let api = variable("LARK_TEST_DYNAMODB_URL_2");
+        let dynamodb = Door::before(api.trim_start_matches("http://").to_owned()).await;
+        let names = TableNames::prefixed(&format!(
+            "faults-{}-{:08x}-",
+            std::process::id(),
+            simulator.addr().port()
+        ));
+        create_tables(&client(&dynamodb.url()).await, &names)
+            .await
+            .expect("new tables");
+        let keys = tempfile::tempdir().expect("a folder");
+        let variables = variables(&simulator, &valkey, &dynamodb, &names, keys.path());
+        Self {
+            simulator,
+            valkey,
+            dynamodb,
+            variables,
+            _keys: keys,
+        }
+    }
+
+    /// A process of the service.
+    pub(crate) async fn worker(&self) -> Worker {
+        Worker::start(env!("CARGO_BIN_EXE_worker"), &self.variables).await
+    }
+
+    /// Applies a seed document through the operator's own way in.
+    pub(crate) async fn seed(&self, document: &str) {
+        let lookup = |name: &'static str| {
+            let found = self.variables.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone())
+        };
+        let config =
+            lark_service::config::Config::from_lookup(lookup).expect("a right configuration");
+        let adapters = lark_service::wiring::Adapters::connect(&config)
+            .await
+            .expect("adapters");
+        let services = lark_service::wiring::Services::new(config, &adapters);
+        let seed = lark_service::seed::Seed::parse(document).expect("a right seed");
+        let deadline = lark_service_tests::world::soon();
+        seed.apply(
+            &services.apps,
+            &services.api_keys,
+            &services.tokens,
+            deadline,
+        )
+        .await
+        .expect("a working store");
+    }
+
+    pub(crate) fn token_requests(&self) -> u64 {
+        let counters = self.simulator.control().counters();
+        counters
+            .endpoints
+            .get("auth.tenant_access_token.internal")
+            .map_or(0, |endpoint| endpoint.requests)
+    }
+
+    pub(crate) fn rejected_calls(&self) -> u64 {
+        self.simulator
+            .control()
+            .counters()
+            .endpoints
+            .values()
+            .map(|endpoint| endpoint.rejected_tokens)
+            .sum()
+    }
+}
+
+/// Prints a figure for `docs/reliability.md`.
+pub(crate) async fn figure(text: String) {
+    let _ = tokio::io::stdout()
+        .write_all(format!("FIGURE {text}\n").as_bytes())
+        .await;
+}
+
+fn variables(
+    simulator: &Simulator,
+    valkey: &Valkey,
+    dynamodb: &Door,
+    names: &TableNames,
+    folder: &std::path::Path,
+) -> Vec<(String, String)> {
+    let key_file = folder.join("data-keys").display().to_string();
+    [
+        ("LARK_SERVICE_STORE", "dynamodb".to_owned()),
+        ("LARK_SERVICE_TOKENS_TABLE", names.tokens.clone()),
+        ("LARK_SERVICE_USERS_TABLE", names.users.clone()),
+        ("LARK_SERVICE_APPS_TABLE", names.apps.clone()),
+        ("LARK_SERVICE_API_KEYS_TABLE", names.api_keys.clone()),
+        ("LARK_SERVICE_DATA_KEYS_TABLE", names.data_keys.clone()),
+        ("LARK_SERVICE_KEY_FILE", key_file),
+        ("LARK_SERVICE_CACHE_URL", valkey.url()),
+        ("LARK_SERVICE_FEISHU_URL", simulator.base_url()),
+        ("LARK_SERVICE_LARK_URL", simulator.base_url()),
+        ("LARK_SERVICE_LOG", "error".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ENDPOINT_URL", dynamodb.url()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+async fn client(url: &str) -> Client {
+    let http = aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client");
+    let settings = AwsSettings {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(url.to_owned()),
+        credentials: Some(AwsCredentials {
+            access_key_id: "test".to_owned(),
+            secret_access_key: "test".to_owned().into(),
+            session_token: None,
+        }),
+    };
+    Client::new(&aws::sdk_config(&http, &settings).await)
+}

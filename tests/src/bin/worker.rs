@@ -1,0 +1,167 @@
+//! A process of the service for the fault tests: it reads commands on standard input, a JSON line each, and answers on
+//! standard output, a JSON line each. Its configuration comes from the environment, as a function's does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lark_service::config::Config;
+use lark_service::deadline::Deadline;
+use lark_service::error::Result;
+use lark_service::ids::AppId;
+use lark_service::telemetry;
+use lark_service::tokens::{TokenKind, Trust};
+use lark_service::users::{UserId, UserIdKind};
+use lark_service::wiring::{Adapters, Services};
+use lark_service_tests::worker::{Answer, Command, Work};
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+#[tokio::main]
+async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let config = Config::from_env()?;
+    let log = tracing_subscriber::fmt::writer::BoxMakeWriter::new(std::io::stderr);
+    telemetry::init_logs(config.log_level, log)?;
+    let adapters = Adapters::connect(&config).await?;
+    let worker = Worker {
+        services: Services::new(config, &adapters),
+        stopped: AtomicBool::new(false),
+        next_user: AtomicU32::new(0),
+        done: AtomicU64::new(0),
+    };
+    let worker = Arc::new(worker);
+    say(&Answer::Ready);
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let command: Command = serde_json::from_str(&line)?;
+        Arc::clone(&worker).obey(command);
+    }
+    Ok(())
+}
+
+struct Worker {
+    services: Services,
+    stopped: AtomicBool,
+    next_user: AtomicU32,
+    done: AtomicU64,
+}
+
+impl Worker {
+    /// Starts what is asked for; the answer comes when it is done, so that a load can be stopped meanwhile.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test process that obeys several commands at a time"
+    )]
+    fn obey(self: Arc<Self>, command: Command) {
+        match command {
+            Command::Stop => self.stopped.store(true, Ordering::SeqCst),
+            Command::Burst { work, callers } => {
+                drop(tokio::spawn(async move { self.burst(work, callers).await }))
+            }
+            Command::Load { work, callers } => {
+                drop(tokio::spawn(async move { self.load(work, callers).await }))
+            }
+            Command::Refresh => drop(tokio::spawn(async move { self.refresh().await })),
+        }
+    }
+
+    async fn burst(&self, work: Work, callers: u32) {
+        let outcomes = join_all((0..callers).map(|_| self.once(work))).await;
+        self.report(outcomes.into_iter());
+    }
+
+    async fn load(&self, work: Work, callers: u32) {
+        let caller = async || {
+            let mut outcomes = Vec::new();
+            while !self.stopped.load(Ordering::SeqCst) {
+                outcomes.push(self.once(work).await);
+                let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+                if done.is_multiple_of(50) {
+                    say(&Answer::Progress { done });
+                }
+            }
+            outcomes
+        };
+        let outcomes = join_all((0..callers).map(|_| caller())).await;
+        self.report(outcomes.into_iter().flatten());
+    }
+
+    async fn refresh(&self) {
+        let report = self
+            .services
+            .refresher()
+            .run(Deadline::after(Duration::from_secs(55)))
+            .await;
+        let errors = report
+            .as_ref()
+            .err()
+            .map(|error| (error.code().as_str().to_owned(), 1))
+            .into_iter()
+            .collect();
+        let ok = report.map_or(0, |report| report.refreshed);
+        say(&Answer::Done {
+            ok,
+            errors,
+            tokens: Vec::new(),
+        });
+    }
+
+    /// One piece of work; the token, where it was one.
+    async fn once(&self, work: Work) -> Result<Option<String>> {
+        let deadline = Deadline::after(Duration::from_secs(29));
+        let app_id = AppId::parse(lark_service_tests::world::APP).expect("an app id");
+        match work {
+            Work::LocalToken | Work::SharedToken => {
+                let trust = if work == Work::LocalToken {
+                    Trust::Local
+                } else {
+                    Trust::Shared
+                };
+                let app = self.services.apps.enabled(&app_id, deadline).await?;
+                let token = self
+                    .services
+                    .tokens
+                    .token(&app, TokenKind::Tenant, trust, deadline)
+                    .await?;
+                Ok(Some(token.value.expose_secret().to_owned()))
+            }
+            Work::User => {
+                let number = self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1;
+                let id = UserId::parse(
+                    UserIdKind::OpenId,
+                    &lark_simulator::open_id(app_id.as_str(), number),
+                )?;
+                self.services
+                    .users
+                    .user(&app_id, &id, deadline)
+                    .await
+                    .map(|_| None)
+            }
+        }
+    }
+
+    fn report(&self, outcomes: impl Iterator<Item = Result<Option<String>>>) {
+        let mut ok = 0;
+        let mut errors = BTreeMap::<String, u64>::new();
+        let mut tokens = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Ok(token) => {
+                    ok += 1;
+                    tokens.extend(token);
+                }
+                Err(error) => *errors.entry(error.code().as_str().to_owned()).or_default() += 1,
+            }
+        }
+        tokens.sort();
+        tokens.dedup();
+        say(&Answer::Done { ok, errors, tokens });
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is how it answers")]
+fn say(answer: &Answer) {
+    println!("{}", serde_json::to_string(answer).expect("plain data"));
+}

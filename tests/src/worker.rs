@@ -1,0 +1,167 @@
+//! The fault tests' side of `worker`: what it is told and what it answers.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
+
+/// What a worker is told.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Do the work once for each of so many callers, all at once.
+    Burst {
+        /// What to do.
+        work: Work,
+        /// How many at once.
+        callers: u32,
+    },
+    /// Do the work again and again with so many callers, until told to stop.
+    Load {
+        /// What to do.
+        work: Work,
+        /// How many at once.
+        callers: u32,
+    },
+    /// End the load.
+    Stop,
+    /// Do one scheduled run.
+    Refresh,
+}
+
+/// What a caller does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Ask for the tenant token as `get-token` does.
+    LocalToken,
+    /// Ask for the tenant token as a call to Lark does.
+    SharedToken,
+    /// Look up the next user of the directory.
+    User,
+}
+
+/// What a worker answers.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is connected.
+    Ready,
+    /// So much of the load is done.
+    Progress {
+        /// Calls that ended, well or not.
+        done: u64,
+    },
+    /// The command is done.
+    Done {
+        /// Calls that succeeded; tokens that were renewed.
+        ok: u64,
+        /// Calls that failed, by error code.
+        errors: BTreeMap<String, u64>,
+        /// The different tokens that callers got.
+        tokens: Vec<String>,
+    },
+}
+
+/// The outcome of a command.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Calls that succeeded; tokens that were renewed.
+    pub ok: u64,
+    /// Calls that failed, by error code.
+    pub errors: BTreeMap<String, u64>,
+    /// The different tokens that callers got.
+    pub tokens: Vec<String>,
+}
+
+impl Outcome {
+    /// Calls that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+/// A worker process, killed when dropped.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    commands: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    done: u64,
+}
+
+impl Worker {
+    /// Starts the program at `path` with these variables and nothing else in its environment, and waits until it is
+    /// connected.
+    pub async fn start(path: &str, variables: &[(String, String)]) -> Self {
+        let mut child = tokio::process::Command::new(path)
+            .env_clear()
+            .envs(variables.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the worker starts");
+        let commands = child.stdin.take().expect("piped");
+        let answers = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut worker = Self {
+            child,
+            commands,
+            answers,
+            done: 0,
+        };
+        assert!(
+            matches!(worker.answer().await, Answer::Ready),
+            "the worker is not ready"
+        );
+        worker
+    }
+
+    /// Tells the worker something; the outcome is waited for separately.
+    pub async fn tell(&mut self, command: Command) {
+        let line = format!("{}\n", serde_json::to_string(&command).expect("plain data"));
+        self.commands
+            .write_all(line.as_bytes())
+            .await
+            .expect("the worker listens");
+    }
+
+    /// Waits for the outcome of the command.
+    pub async fn outcome(&mut self) -> Outcome {
+        loop {
+            match self.answer().await {
+                Answer::Done { ok, errors, tokens } => return Outcome { ok, errors, tokens },
+                Answer::Progress { done } => self.done = done,
+                Answer::Ready => {}
+            }
+        }
+    }
+
+    /// Waits until the load has done `more` calls beyond what was seen of it last.
+    pub async fn progress(&mut self, more: u64) {
+        let target = self.done + more;
+        while self.done < target {
+            if let Answer::Progress { done } = self.answer().await {
+                self.done = done;
+            }
+        }
+    }
+
+    /// Kills the process without warning.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a child");
+    }
+
+    async fn answer(&mut self) -> Answer {
+        let line = self
+            .answers
+            .next_line()
+            .await
+            .expect("a line")
+            .expect("the worker lives");
+        serde_json::from_str(&line).expect("an answer")
+    }
+}
