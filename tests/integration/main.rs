@@ -1,4 +1,5 @@
 //! Whole flows, in one process, against the simulated platform.
 
+mod functions;
 mod tokens;
 mod users;

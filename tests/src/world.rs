@@ -21,6 +21,12 @@ use crate::switchable::{SwitchableCache, SwitchableStore};
 
 /// The app that every world has.
 pub const APP: &str = "cli_sim000001";
+/// The app that the sample events name.
+pub const DEMO_APP: &str = "cli_demo000001";
+/// Its secret.
+const DEMO_SECRET: &str = "demo-secret-000001";
+/// The API key that the sample events present.
+pub const DEMO_KEY: &str = "lsk_demo0000key0_demo000000000000000000000000000000000000000";
 /// When every world begins: 2026-01-31, in milliseconds since the Unix epoch.
 const BEGINNING_MS: u64 = 1_769_846_400_000;
 
@@ -56,6 +62,7 @@ impl World {
     /// A world whose time stands still until it is moved.
     pub async fn begin() -> Self {
         let options = Options {
+            apps: vec![lark_simulator::App::new(DEMO_APP, DEMO_SECRET)],
             clock: ClockMode::Frozen(BEGINNING_MS),
             ..Options::default()
         };
@@ -120,6 +127,15 @@ impl World {
         seed.apply(&services.apps, &services.api_keys, &services.tokens, soon())
             .await
             .expect("a working store");
+    }
+
+    /// Registers the app and the API key that the sample events name.
+    pub async fn seed_demo(&self) {
+        self.seed(&format!(
+            r#"{{"apps":[{{"app_id":"{DEMO_APP}","secret":"{DEMO_SECRET}"}}],
+                "api_keys":[{{"token":"{DEMO_KEY}","scopes":["tokens:read","users:read"],"apps":["*"]}}]}}"#
+        ))
+        .await;
     }
 
     /// What moves the platform and counts what reaches it.

@@ -70,15 +70,18 @@ fn every_sample_event_is_of_a_function() {
 
 #[test]
 fn every_function_has_a_place_in_the_local_host() {
-    let host: String = files("local/host/src", ".rs")
-        .iter()
-        .map(|path| text(path))
-        .collect();
-    let is_there = |name: &str| host.contains(&format!("\"{name}\""));
-    report(functions().iter().filter(|function| !is_there(&function.name)).map(|function| {
-        let name = &function.name;
-        format!("local/host/src does not name \"{name}\": add it to the local host's table of functions")
-    }));
+    let table = text("local/host/src/functions.rs");
+    let table = table.split("#[cfg(test)]").next().unwrap_or_default();
+    let is_there = |name: &str| table.contains(&format!("\"{name}\""));
+    report(
+        functions()
+            .iter()
+            .filter(|function| !is_there(&function.name))
+            .map(|function| {
+                let name = &function.name;
+                format!("local/host/src/functions.rs does not name \"{name}\": add it to the table")
+            }),
+    );
 }
 
 #[test]
