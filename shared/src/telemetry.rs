@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -41,8 +42,15 @@ pub fn init_logs(level: LevelFilter, writer: BoxMakeWriter) -> Result<(), TryIni
         .with_span_list(false)
         .with_target(false)
         .with_writer(writer)
-        .with_filter(level);
+        .with_filter(filter(level));
     tracing_subscriber::registry().with(json).try_init()
+}
+
+/// Our own lines from `level` on. Libraries may warn, but not speak of what they send: some of it is personal.
+fn filter(level: LevelFilter) -> Targets {
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("lark_service", level)
 }
 
 /// Writes the metrics gathered since the last call to standard output: once per invocation, before the answer leaves,

@@ -291,3 +291,20 @@ async fn one_failing_app_neither_delays_nor_fails_the_others() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_token_rejected_while_the_store_is_away_does_not_come_back_with_it() {
+    let world = World::begin().await;
+    let processes: Vec<_> = (0..3).map(|_| world.process()).collect();
+    for (number, process) in (1..).zip(&processes) {
+        process.user(number).await.unwrap();
+    }
+    world.control().revoke_app_tokens(APP);
+    world.store.stop();
+    processes[0].user(11).await.unwrap();
+    world.store.start();
+    for (number, process) in (12..).zip(&processes) {
+        process.user(number).await.unwrap();
+    }
+    assert_eq!((world.rejected_calls(), world.token_requests()), (1, 2));
+}

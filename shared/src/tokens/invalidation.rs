@@ -28,11 +28,24 @@ impl Inner {
                 }
             }
         }
+        if self.knows_another(key, rejected, deadline).await {
+            return;
+        }
         // Without the store, a void state with a fresh version hides the token in the cache and in the process.
-        let void =
-            TokenState::unknown(key.clone(), self.clock.now()).without_token(self.clock.now());
+        let void = self.blank(key).without_token(self.clock.now());
         self.publish(&void, deadline).await;
         self.remember(void);
+    }
+
+    /// Whether another token than the rejected one is known already.
+    async fn knows_another(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) -> bool {
+        let Ok(Some(state)) = self.cached_state(key, deadline).await else {
+            return false;
+        };
+        state
+            .token
+            .as_ref()
+            .is_some_and(|token| token.value.expose_secret() != rejected.value.expose_secret())
     }
 
     /// The state in the store, without the rejected token. Written only if that changed something.

@@ -169,6 +169,7 @@ impl Renewal {
                 }
             }
         };
+        let state = self.inner.unless_void(state);
         match state.verdict(&self.app.fingerprint, now) {
             Verdict::Serve(token) => {
                 self.inner.publish(&state, self.deadline).await;
@@ -194,7 +195,7 @@ impl Renewal {
 
     /// Fetches for the shared cache and the process alone; the store learns of it at the next renewal.
     async fn without_store(&self) -> Result<SharedToken> {
-        let state = TokenState::unknown(self.key.clone(), self.inner.clock.now());
+        let state = self.inner.blank(&self.key);
         let outcome = self.inner.fetch(&self.key, &self.app, self.deadline).await;
         let state = self.inner.after(&state, outcome, &self.app);
         self.inner.publish(&state, self.deadline).await;

@@ -226,6 +226,7 @@ impl Inner {
         };
         metrics::cache_request("tokens", "store", "hit");
         let state = TokenState::from_record(&record, &self.sealer, deadline).await?;
+        let state = self.unless_void(state);
         if state.token.is_some() {
             self.publish(&state, deadline).await;
         }
@@ -255,14 +256,41 @@ impl Inner {
             }
             None => None,
         };
-        // Without token and failure it is a mark that an older state is void: the store knows what is valid.
+        let state = state.map(|state| self.remember(state));
+        // Without token and failure it is a mark that older states are void: the store knows what is valid.
         let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
         metrics::cache_request(
             "tokens",
             "valkey",
             if state.is_some() { "hit" } else { "miss" },
         );
-        Ok(state.map(|state| self.remember(state)))
+        Ok(state)
+    }
+
+    /// `state`, without its token if that is known to be void: it was rejected while the store could not be told.
+    pub(super) fn unless_void(&self, state: TokenState) -> TokenState {
+        match self.remembered.get(&state.key) {
+            Some(known) if known.state.version > state.version && known.state.token.is_none() => {
+                TokenState {
+                    version: known.state.version,
+                    token: None,
+                    ..state
+                }
+            }
+            Some(_) | None => state,
+        }
+    }
+
+    /// A state with nothing in it but the version that the process knows of.
+    pub(super) fn blank(&self, key: &TokenKey) -> TokenState {
+        let version = self
+            .remembered
+            .get(key)
+            .map_or(0, |known| known.state.version);
+        TokenState {
+            version,
+            ..TokenState::unknown(key.clone(), self.clock.now())
+        }
     }
 
     /// Puts `state` into L2, unless something newer is there.

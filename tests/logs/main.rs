@@ -1,0 +1,125 @@
+//! What is secret or personal is in no line of the log, at the most talkative level, whatever goes wrong.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lambda_http::Request;
+use lambda_runtime::{Context, LambdaEvent};
+use lark_service::telemetry;
+use lark_service_tests::world::{APP, DEMO_APP, DEMO_KEY, Process, World};
+use lark_simulator::{Fault, FaultAction};
+use secrecy::ExposeSecret;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+/// Every line that was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn request(event: &str) -> Request {
+    lambda_http::request::from_str(event).unwrap()
+}
+
+async fn ask(process: &Process, event: &str) -> String {
+    let Ok(response) = get_user::handle(&process.0.users, None, request(event)).await;
+    String::from_utf8(response.body().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn no_secret_token_mobile_number_or_email_is_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    telemetry::init_logs(
+        LevelFilter::TRACE,
+        BoxMakeWriter::new(move || writer.clone()),
+    )
+    .unwrap();
+
+    let mut world = World::begin().await;
+    world.seed_demo().await;
+    let process = world.process();
+    let get_user = include_str!("../../events/get-user.json");
+    let profile: serde_json::Value = serde_json::from_str(&ask(&process, get_user).await).unwrap();
+    let mut tokens = vec![
+        process.token().await.unwrap(),
+        process.token_of(DEMO_APP).await.unwrap(),
+    ];
+    let question = serde_json::from_str(include_str!("../../events/authorize.json")).unwrap();
+    authorize::handle(
+        &process.0.api_keys,
+        LambdaEvent::new(question, Context::default()),
+    )
+    .await
+    .unwrap();
+
+    // Whatever can go wrong: rejections, refusals, outages of everything, senseless requests.
+    world.control().revoke_app_tokens(DEMO_APP);
+    process.user(3).await.unwrap();
+    world
+        .control()
+        .add_fault(Fault {
+            count: Some(4),
+            ..Fault::new("*", FaultAction::answer(503, 1))
+        })
+        .unwrap();
+    let _ = process.user(4).await;
+    world.control().clear_faults();
+    ask(&process, include_str!("../../events/get-user-invalid.json")).await;
+    ask(
+        &process,
+        &get_user
+            .replace("/users/ou_", "/users/")
+            .replace("\"ou_", "\"x@example.com "),
+    )
+    .await;
+    world.advance(Duration::from_secs(7_100));
+    world.simulator.pause().await;
+    tokens.push(process.token().await.unwrap());
+    let _ = process.user(5).await;
+    world.cache.stop();
+    world.store.stop();
+    let _ = world.process().user(6).await;
+    let _ = ask(&process, get_user).await;
+    world.simulator.resume().await.unwrap();
+    tokens.push(process.token().await.unwrap());
+    world.control().rotate_secret(APP, "next").unwrap();
+    world.control().rotate_secret(APP, "next-but-one").unwrap();
+    world.advance(Duration::from_secs(7_300));
+    process.token().await.unwrap_err();
+
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        logged.lines().count() > 20 && logged.contains("\"answered\"") && logged.contains("failed"),
+        "{logged}"
+    );
+    let mut hidden = vec![
+        DEMO_KEY.to_owned(),
+        DEMO_KEY["lsk_demo0000key0_".len()..].to_owned(),
+        "demo-secret-000001".to_owned(),
+        lark_simulator::seeded_app_secret(APP),
+        "@example.com".to_owned(),
+        "+86".to_owned(),
+    ];
+    hidden.extend(["email", "mobile"].map(|field| profile[field].as_str().unwrap().to_owned()));
+    hidden.extend(
+        tokens
+            .iter()
+            .map(|token| token.value.expose_secret().to_owned()),
+    );
+    for secret in hidden {
+        let line = logged.lines().find(|line| line.contains(&secret));
+        assert_eq!(line, None, "a line of the log contains {secret}");
+    }
+}
