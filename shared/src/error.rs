@@ -49,7 +49,7 @@ pub enum Error {
         /// Whose credentials.
         app_id: AppId,
         /// Lark's words.
-        failure: LarkFailure,
+        failure: Box<LarkFailure>,
         /// When the next attempt is allowed.
         retry_after: Duration,
     },
@@ -65,16 +65,16 @@ pub enum Error {
         /// How long to wait.
         retry_after: Duration,
         /// Lark's words, if the limit is Lark's.
-        failure: Option<LarkFailure>,
+        failure: Option<Box<LarkFailure>>,
     },
     /// Lark understood the call and refuses it.
     #[error("Lark refuses the call: {0}")]
-    LarkRejected(LarkFailure),
+    LarkRejected(Box<LarkFailure>),
     /// Lark is out of reach or failing.
     #[error("Lark is unavailable: {failure}")]
     LarkUnavailable {
         /// What happened.
-        failure: LarkFailure,
+        failure: Box<LarkFailure>,
         /// When it makes sense to try again.
         retry_after: Duration,
     },
@@ -130,7 +130,7 @@ impl Error {
 
     /// Lark's own words, where they are the reason.
     #[must_use]
-    pub const fn lark(&self) -> Option<&LarkFailure> {
+    pub fn lark(&self) -> Option<&LarkFailure> {
         match self {
             Self::AppRefused { failure, .. }
             | Self::LarkRejected(failure)

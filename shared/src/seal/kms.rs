@@ -4,6 +4,7 @@
 //! when it first seals or opens something.
 
 use std::fmt::Display;
+use std::pin::Pin;
 use std::time::Duration;
 
 use aws_sdk_kms::Client;
@@ -89,7 +90,7 @@ impl KmsKeys {
             .key_spec(DataKeySpec::Aes256)
             .encryption_context(ENCRYPTION_CONTEXT.0, ENCRYPTION_CONTEXT.1)
             .send();
-        let made = within(deadline, request).await?;
+        let made = within(deadline, Box::pin(request)).await?;
         let (Some(plaintext), Some(wrapped)) = (made.plaintext, made.ciphertext_blob) else {
             return Err(SealError::keys("KMS answered without a key"));
         };
@@ -115,7 +116,7 @@ impl KmsKeys {
             .ciphertext_blob(Blob::new(wrapped))
             .encryption_context(ENCRYPTION_CONTEXT.0, ENCRYPTION_CONTEXT.1)
             .send();
-        let opened = within(deadline, request).await?;
+        let opened = within(deadline, Box::pin(request)).await?;
         let plaintext = opened
             .plaintext
             .ok_or_else(|| SealError::keys("KMS answered without a key"))?;
@@ -133,9 +134,10 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, SealError> {
     Ok(LessSafeKey::new(key))
 }
 
+/// The request comes on the heap: the SDK's futures are large, and this runs once.
 async fn within<T, E: Display + std::error::Error>(
     deadline: Deadline,
-    request: impl Future<Output = Result<T, E>>,
+    request: Pin<Box<impl Future<Output = Result<T, E>>>>,
 ) -> Result<T, SealError> {
     match deadline.at_most(TIMEOUT).run(request).await {
         Ok(Ok(answer)) => Ok(answer),

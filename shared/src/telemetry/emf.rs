@@ -29,6 +29,11 @@ pub struct EmfRecorder {
     series: Arc<Mutex<BTreeMap<Key, Series>>>,
 }
 
+/// Names and values of a series' labels, in order.
+type Labels = Vec<(String, String)>;
+/// A metric's name and unit, and its values since the last flush.
+type Values = (String, &'static str, Vec<f64>);
+
 #[derive(Clone, Debug)]
 enum Series {
     Counter(Arc<CounterCell>),
@@ -134,8 +139,7 @@ impl EmfRecorder {
                 .map(|(key, series)| (key.clone(), series.clone()))
                 .collect()
         };
-        let mut lines: BTreeMap<Vec<(String, String)>, Vec<(String, &'static str, Vec<f64>)>> =
-            BTreeMap::new();
+        let mut lines: BTreeMap<Labels, Vec<Values>> = BTreeMap::new();
         for (key, series) in series {
             let values = series.take();
             if values.is_empty() {
@@ -161,11 +165,7 @@ impl EmfRecorder {
 }
 
 /// One line with at most [`MAX_VALUES`] values of each metric, which are taken out of `metrics`.
-fn document(
-    now: i64,
-    labels: &[(String, String)],
-    metrics: &mut Vec<(String, &'static str, Vec<f64>)>,
-) -> Value {
+fn document(now: i64, labels: &[(String, String)], metrics: &mut Vec<Values>) -> Value {
     let names: Vec<_> = labels.iter().map(|(name, _)| name).collect();
     let mut line: Map<String, Value> = labels
         .iter()

@@ -53,7 +53,7 @@ pub(super) fn failure_to_error(
     failure: &LarkFailure,
     retry_after: Duration,
 ) -> Error {
-    let failure = failure.clone();
+    let failure = Box::new(failure.clone());
     match failure.kind {
         FailureKind::AppRefused => Error::AppRefused {
             app_id: key.app_id.clone(),

@@ -300,6 +300,7 @@ impl Inner {
 /// What Lark's refusal means for the caller.
 fn refused(failure: LarkFailure) -> Error {
     let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
+    let failure = Box::new(failure);
     match failure.kind {
         FailureKind::NotFound => Error::UserNotFound,
         FailureKind::Forbidden => Error::PermissionDenied(format!(

@@ -1,7 +1,7 @@
 //! The SDKs over our HTTP client, against servers that misbehave.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
@@ -14,6 +14,12 @@ use lark_service::store::{Expect, Key, Record, Store, StoreError, Table};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tracing::field::{Empty, Field, Visit};
+use tracing::{Instrument, Subscriber, info_span, span};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{emulator, http_client};
 
@@ -111,6 +117,77 @@ async fn a_connection_closed_without_an_answer_is_tried_again() {
         None
     );
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn trying_again_does_not_take_long() {
+    let server = Misbehaving::start(|number, mut stream| {
+        Box::pin(async move {
+            read_request(&mut stream).await;
+            if number % 2 == 1 {
+                respond(&mut stream, "200 OK", "{}").await;
+            }
+        })
+    });
+    let server = server.await;
+    let store = server.store().await;
+    let started = Instant::now();
+    for _ in 0..8 {
+        store.get(Table::Apps, &key()).await.unwrap();
+    }
+    // 25 ms each on average; the SDK's default would be half a second.
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "took {:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn attempts_and_capacity_are_recorded_in_the_callers_span() {
+    const BODY: &str = r#"{"ConsumedCapacity":{"TableName":"test-apps","CapacityUnits":1.5}}"#;
+    let server = Misbehaving::start(|number, mut stream| {
+        Box::pin(async move {
+            read_request(&mut stream).await;
+            if number > 0 {
+                respond(&mut stream, "200 OK", BODY).await;
+            }
+        })
+    });
+    let server = server.await;
+    let store = server.store().await;
+    let fields = Fields::default();
+    let _subscriber = tracing_subscriber::registry()
+        .with(fields.clone())
+        .set_default();
+    let span = info_span!(
+        "store",
+        store.consumed_capacity = Empty,
+        store.attempts = Empty
+    );
+    let got = store.get(Table::Apps, &key()).instrument(span).await;
+    assert_eq!(got.unwrap(), None);
+    let expected = ["store.attempts=2", "store.consumed_capacity=1.5"];
+    assert_eq!(*fields.0.lock().unwrap(), expected);
+}
+
+/// What was recorded in spans called `store`.
+#[derive(Clone, Debug, Default)]
+struct Fields(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Fields {
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        if context.span(id).is_some_and(|span| span.name() == "store") {
+            values.record(&mut self.clone());
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let line = format!("{}={value:?}", field.name());
+        self.0.lock().unwrap().push(line);
+    }
 }
 
 /// As after a freeze: the pool does not know yet that the peer is gone.
