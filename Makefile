@@ -53,7 +53,7 @@ deploy: build ## Builds for ARCH and deploys into the AWS account of your creden
 	.tools/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCH)
 
 bench: ## Measures speed; see docs/performance.md
-	scripts/with-services cargo bench --locked -p lark-service-tests
+	@scripts/bench
 
 clean: ## Removes what was built and what runs left; the tools stay
 	cargo clean

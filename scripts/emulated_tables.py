@@ -1,12 +1,17 @@
 """Creates template.yaml's tables and a KMS key in the AWS emulator at AWS_ENDPOINT_URL, and prints NAME=value lines for
-the functions' environment. For running one function without deploying the stack."""
+the functions' environment. For running one function without deploying the stack.
+
+With a path (`emulated_tables.py KEY_FILE`) the data keys are kept there instead: not every DynamoDB API has a KMS beside it.
+"""
+
+import sys
 
 import boto3
 
 import template
 
 
-def main():
+def main(key_file=None):
     dynamodb = boto3.client("dynamodb")
     for logical_id, resource in template.resources(template.read(), "AWS::DynamoDB::Table").items():
         properties = resource["Properties"]
@@ -14,8 +19,11 @@ def main():
             name: properties[name]
             for name in ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode") if name in properties})
         print(f"{template.table_variable(logical_id)}={logical_id}")
-    print(f"LARK_SERVICE_KMS_KEY_ID={boto3.client('kms').create_key()['KeyMetadata']['Arn']}")
+    if key_file:
+        print(f"LARK_SERVICE_KMS_KEY_ID=\nLARK_SERVICE_KEY_FILE={key_file}")
+    else:
+        print(f"LARK_SERVICE_KMS_KEY_ID={boto3.client('kms').create_key()['KeyMetadata']['Arn']}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

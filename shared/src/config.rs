@@ -428,12 +428,17 @@ mod tests {
     #[test]
     fn a_bad_value_names_its_variable_and_not_itself() {
         refused("LARK_SERVICE_STORE", "sqlite-with-hunter2");
-        refused("LARK_SERVICE_TOKENS_TABLE", " ");
         refused("LARK_SERVICE_CACHE_URL", "http://hunter2");
         refused("LARK_SERVICE_FEISHU_URL", "https://hunter2.example/path");
         refused("LARK_SERVICE_LARK_TIMEOUT_MS", "-77");
         refused("LARK_SERVICE_STORE_TIMEOUT_MS", "00");
         refused("LARK_SERVICE_REFRESH_CONCURRENCY", "70000");
+    }
+
+    #[test]
+    fn an_empty_table_name_is_a_missing_one() {
+        let error = config(&[("LARK_SERVICE_TOKENS_TABLE", " ")]).unwrap_err();
+        assert_eq!(error.variable, "LARK_SERVICE_TOKENS_TABLE");
     }
 
     #[test]

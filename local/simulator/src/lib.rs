@@ -31,6 +31,7 @@ mod directory;
 mod endpoint;
 mod faults;
 mod gateway;
+mod journal;
 mod options;
 mod platform;
 mod rate_limit;

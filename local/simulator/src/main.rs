@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Parser;
 use lark_simulator::{App, Options, Settings, Simulator};
@@ -29,6 +30,9 @@ struct Arguments {
     /// Life of a token, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 7200)]
     token_lifetime: u64,
+    /// Keep issued tokens in this file, so that they are valid after a restart as well
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Apply the platform's limits per app and API
     #[arg(long)]
     rate_limits: bool,
@@ -55,6 +59,7 @@ impl From<Arguments> for Options {
             users: arguments.users,
             seeded_apps: arguments.apps,
             apps: arguments.further_apps,
+            token_file: arguments.token_file,
             settings: Settings {
                 delay_ms: arguments.delay_ms,
                 token_lifetime_seconds: arguments.token_lifetime,

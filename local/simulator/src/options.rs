@@ -1,6 +1,7 @@
 //! What a simulator starts with.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use crate::apps::App;
 use crate::clock::ClockMode;
@@ -26,6 +27,8 @@ pub struct Options {
     /// Starts the dice of faults with a probability below 1; the same seed and the same order of calls give the same
     /// faults.
     pub fault_seed: u64,
+    /// Keeps issued tokens, so that they are valid after a restart as well. Default none: tokens end with the simulator.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             settings: Settings::default(),
             max_body_bytes: 32 * 1024 * 1024,
             fault_seed: 0x1a5c,
+            token_file: None,
         }
     }
 }

@@ -31,10 +31,17 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) fn new(options: Options) -> Result<Self, Invalid> {
+        let clock = Clock::new(options.clock);
+        let tokens = match &options.token_file {
+            Some(path) => Tokens::kept_in(path, clock.now_ms()).map_err(|error| {
+                Invalid::new("token_file", format!("{}: {error}", path.display()))
+            })?,
+            None => Tokens::new(),
+        };
         let platform = Self {
-            clock: Clock::new(options.clock),
+            clock,
             apps: Apps::new(options.seeded_apps, options.apps)?,
-            tokens: Tokens::new(),
+            tokens,
             directory: Directory::new(options.users),
             faults: Faults::new(options.fault_seed),
             counters: CounterBook::default(),

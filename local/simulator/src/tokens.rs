@@ -6,9 +6,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::directory::ids::mix;
+use crate::journal::{Entry, Journal};
 
 /// With at least this much life left, a token is given again instead of a new one.
 const REISSUE_MS: u64 = 30 * 60 * 1000;
@@ -32,9 +35,11 @@ struct Issued {
     /// The newest token of each app.
     newest: HashMap<Arc<str>, Arc<str>>,
     sweep_at: usize,
-    /// Random per process: a token from an earlier run must not be valid again.
+    /// Random per process: a token from an earlier run must not be issued again.
     seed: u64,
     serial: u64,
+    /// Keeps tokens over a restart.
+    journal: Option<Journal>,
 }
 
 struct Token {
@@ -50,7 +55,25 @@ impl Tokens {
             sweep_at: SWEEP_STEP,
             seed: RandomState::new().hash_one("seed"),
             serial: 0,
+            journal: None,
         }))
+    }
+
+    /// Tokens that are kept in the file at `path`; those in it that have not expired are valid.
+    pub(crate) fn kept_in(path: &Path, now_ms: u64) -> io::Result<Self> {
+        let tokens = Self::new();
+        let mut issued = tokens.lock();
+        let mut entries = Journal::read(path)?;
+        for entry in &entries {
+            issued.replay(entry, now_ms);
+        }
+        entries.retain(|entry| match entry {
+            Entry::Issued { token, .. } => issued.by_value.contains_key(token),
+            Entry::Revoked { .. } => false,
+        });
+        issued.journal = Some(Journal::create(path, &entries)?);
+        drop(issued);
+        Ok(tokens)
     }
 
     /// The app's token under the 30-minute rule. Tenant and app tokens of a self-built app are the same one.
@@ -61,13 +84,13 @@ impl Tokens {
         }
         issued.sweep(now_ms);
         let token: Arc<str> = issued.next_value().into();
-        let app_id: Arc<str> = app_id.into();
-        let record = Token {
-            app_id: Arc::clone(&app_id),
+        let entry = Entry::Issued {
+            app_id: app_id.into(),
+            token: Arc::clone(&token),
             expires_at_ms: now_ms.saturating_add(lifetime_ms),
         };
-        issued.by_value.insert(Arc::clone(&token), record);
-        issued.newest.insert(app_id, Arc::clone(&token));
+        issued.replay(&entry, now_ms);
+        issued.keep(&entry);
         Grant {
             token,
             expire: lifetime_ms / 1000,
@@ -85,28 +108,30 @@ impl Tokens {
     /// Whether the token was known.
     pub(crate) fn revoke(&self, token: &str) -> bool {
         let mut issued = self.lock();
-        let Some(record) = issued.by_value.remove(token) else {
-            return false;
-        };
-        let is_newest = issued
-            .newest
-            .get(&record.app_id)
-            .is_some_and(|newest| &**newest == token);
-        if is_newest {
-            issued.newest.remove(&record.app_id);
+        let is_known = issued.revoke(token);
+        if is_known {
+            issued.keep(&Entry::Revoked {
+                token: token.into(),
+            });
         }
-        true
+        is_known
     }
 
     /// How many tokens the app had.
     pub(crate) fn revoke_all(&self, app_id: &str) -> usize {
         let mut issued = self.lock();
-        let before = issued.by_value.len();
-        issued
+        let of_app = issued
             .by_value
-            .retain(|_, record| &*record.app_id != app_id);
-        issued.newest.remove(app_id);
-        before - issued.by_value.len()
+            .iter()
+            .filter(|(_, record)| &*record.app_id == app_id);
+        let tokens: Vec<_> = of_app.map(|(token, _)| Arc::clone(token)).collect();
+        for token in &tokens {
+            issued.revoke(token);
+            issued.keep(&Entry::Revoked {
+                token: Arc::clone(token),
+            });
+        }
+        tokens.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Issued> {
@@ -115,6 +140,47 @@ impl Tokens {
 }
 
 impl Issued {
+    /// What `entry` says has happened.
+    fn replay(&mut self, entry: &Entry, now_ms: u64) {
+        match entry {
+            Entry::Issued {
+                app_id,
+                token,
+                expires_at_ms,
+            } if now_ms < *expires_at_ms => {
+                let record = Token {
+                    app_id: Arc::clone(app_id),
+                    expires_at_ms: *expires_at_ms,
+                };
+                self.by_value.insert(Arc::clone(token), record);
+                self.newest.insert(Arc::clone(app_id), Arc::clone(token));
+            }
+            Entry::Issued { .. } => {}
+            Entry::Revoked { token } => {
+                self.revoke(token);
+            }
+        }
+    }
+
+    /// Whether the token was known.
+    fn revoke(&mut self, token: &str) -> bool {
+        let Some(record) = self.by_value.remove(token) else {
+            return false;
+        };
+        let newest = self.newest.get(&record.app_id);
+        if newest.is_some_and(|newest| &**newest == token) {
+            self.newest.remove(&record.app_id);
+        }
+        true
+    }
+
+    /// A full disk costs the next start this entry, and nobody an answer now.
+    fn keep(&mut self, entry: &Entry) {
+        if let Some(journal) = &mut self.journal {
+            let _only_forgotten = journal.add(entry);
+        }
+    }
+
     fn reusable(&self, app_id: &str, now_ms: u64) -> Option<Grant> {
         let token = self.newest.get(app_id)?;
         let left_ms = self
