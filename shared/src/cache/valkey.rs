@@ -1,6 +1,6 @@
 //! The cache in Valkey: one connection for the whole process, a node or a cluster.
 //!
-//! [`link`] keeps the connection, [`scripts`] runs inside the server.
+//! `link` keeps the connection, `scripts` runs inside the server.
 
 use std::fmt;
 use std::sync::Arc;

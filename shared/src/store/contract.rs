@@ -1,4 +1,4 @@
-//! What every [`Store`](super::Store) promises, as tests that run on each adapter.
+//! What every [`Store`] promises, as tests that run on each adapter.
 //!
 //! One line per adapter: `test_store_adapter!(|clock| async { EmbeddedStore::in_memory(clock).unwrap() })`.
 #![expect(missing_docs, reason = "the name of a case is its promise")]

@@ -1,6 +1,6 @@
 //! The store in DynamoDB: one table each, on demand, with the index `due` on the tokens.
 //!
-//! [`schema`] states keys and attributes, [`item`] maps records, [`observed`] tells what a call cost and why it failed.
+//! [`schema`] states keys and attributes, `item` maps records, `observed` tells what a call cost and why it failed.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::field::Empty;
-use tracing::{Instrument, Span, debug_span, warn};
+use tracing::{Instrument, Span, info_span, warn};
 
 use super::{Expect, Key, Record, Store, StoreError, Table};
 use crate::clock::Timestamp;
@@ -148,7 +148,7 @@ impl Storage {
         deadline: Deadline,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let span = debug_span!(
+        let span = info_span!(
             "store",
             store.consumed_capacity = Empty,
             store.attempts = Empty

@@ -29,7 +29,7 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 /// Whose word is good enough.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Trust {
-    /// The process's own, for [`TRUSTED`].
+    /// The process's own, for five seconds.
     Local,
     /// A shared tier's: a token that another process found rejected is not used again. The round trip is small beside
     /// the call to Lark that follows.
