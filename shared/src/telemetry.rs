@@ -38,8 +38,8 @@ pub fn init_logs(level: LevelFilter, writer: BoxMakeWriter) -> Result<(), TryIni
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
+        .with_current_span(false)
+        .with_span_list(true)
         .with_target(false)
         .with_writer(writer)
         .with_filter(filter(level));
