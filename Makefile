@@ -3,6 +3,7 @@
 PORT ?= 9000
 FUNCTION ?= get-user
 EVENT ?=
+ARGS ?=
 ARCH ?= arm64
 PROFILE ?= release
 
@@ -18,7 +19,7 @@ setup: ## Installs the pinned tools into .tools/ (once)
 	@scripts/setup
 
 run: ## Starts every function, the stores and the Lark simulator on 127.0.0.1:PORT
-	cargo run --locked --profile local -p lark-local-host -- --port $(PORT)
+	cargo run --locked --profile local -p lark-local-host -- --port $(PORT) $(ARGS)
 
 test: ## Runs every check and every test, as CI does
 	@scripts/test
@@ -55,6 +56,5 @@ deploy: build ## Builds for ARCH and deploys into the AWS account of your creden
 bench: ## Measures speed; see docs/performance.md
 	@scripts/bench
 
-clean: ## Removes what was built and what runs left; the tools stay
+clean: ## Removes what was built; the tools and the data of `make run` stay
 	cargo clean
-	rm -rf .data

@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::http::{AllowedApps, Caller, Scope};
 use crate::ids::is_identifier;
-use crate::store::{Expect, Key, Mirror, Record, Table, Value};
+use crate::store::{Expect, Key, Record, Storage, Table, Value};
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";
@@ -107,15 +107,15 @@ pub struct NewApiKey {
 /// Reads and writes API keys.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
-    mirror: Mirror,
+    storage: Storage,
     clock: Arc<dyn Clock>,
 }
 
 impl ApiKeys {
-    /// The keys in `mirror`.
+    /// The keys in `storage`.
     #[must_use]
-    pub fn new(mirror: Mirror, clock: Arc<dyn Clock>) -> Self {
-        Self { mirror, clock }
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, clock }
     }
 
     /// Who presents `token`; `None` when it is no key, unknown, revoked or expired: the presenter is not told which.
@@ -127,7 +127,7 @@ impl ApiKeys {
             return Ok(None);
         };
         let Some(record) = self
-            .mirror
+            .storage
             .get(Table::ApiKeys, &store_key(key.id()), deadline)
             .await?
         else {
@@ -175,7 +175,7 @@ impl ApiKeys {
             record = record.with("ends_at", Value::Number(ends_at.as_millis()));
         }
         Ok(self
-            .mirror
+            .storage
             .put(Table::ApiKeys, &record, Expect::Absent, deadline)
             .await?)
     }

@@ -18,7 +18,7 @@ mod reader;
 use reader::Reader;
 
 /// Every variable that the code reads, in the order of [`Config`]'s fields. `docs/configuration.md` describes each.
-pub const VARIABLES: [&str; 30] = [
+pub const VARIABLES: [&str; 31] = [
     STORE,
     "LARK_SERVICE_DATA_DIR",
     "LARK_SERVICE_TOKENS_TABLE",
@@ -44,6 +44,7 @@ pub const VARIABLES: [&str; 30] = [
     "LARK_SERVICE_LOCAL_CACHE_BYTES",
     "LARK_SERVICE_REFRESH_CONCURRENCY",
     "LARK_SERVICE_LOG",
+    "LARK_SERVICE_AWS_ENDPOINT_URL",
     "AWS_REGION",
     "AWS_ENDPOINT_URL",
     "AWS_ACCESS_KEY_ID",
@@ -89,7 +90,7 @@ pub struct Config {
     pub refresh_concurrency: usize,
     /// `LARK_SERVICE_LOG`: `error`, `warn`, `info`, `debug`, `trace` or `off`. Default `info`.
     pub log_level: LevelFilter,
-    /// What AWS clients need: `AWS_REGION`, `AWS_ENDPOINT_URL` (an emulator in place of AWS), `AWS_ACCESS_KEY_ID`,
+    /// What AWS clients need: `AWS_REGION`, `LARK_SERVICE_AWS_ENDPOINT_URL` or else `AWS_ENDPOINT_URL` (an emulator in place of AWS), `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them. What is missing is left to the SDK's own search.
     pub aws: AwsSettings,
 }

@@ -67,6 +67,9 @@ pub enum Error {
         /// Lark's words, if the limit is Lark's.
         failure: Option<Box<LarkFailure>>,
     },
+    /// Lark does not let the app see or do this.
+    #[error("Lark does not let the app do this: {0}")]
+    LarkForbidden(Box<LarkFailure>),
     /// Lark understood the call and refuses it.
     #[error("Lark refuses the call: {0}")]
     LarkRejected(Box<LarkFailure>),
@@ -120,11 +123,15 @@ impl Error {
             Self::UserNotFound => ErrorCode::UserNotFound,
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
+            Self::LarkForbidden(_) => ErrorCode::LarkForbidden,
             Self::LarkRejected(_) => ErrorCode::LarkRejected,
             Self::LarkUnavailable { .. } => ErrorCode::LarkUnavailable,
             Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
             Self::Store(_) => ErrorCode::StoreUnavailable,
-            Self::Seal(_) | Self::Internal(_) => ErrorCode::Internal,
+            Self::Seal(SealError::Keys(_)) => ErrorCode::StoreUnavailable,
+            Self::Seal(SealError::UnknownKey(_) | SealError::Broken) | Self::Internal(_) => {
+                ErrorCode::Internal
+            }
         }
     }
 
@@ -133,6 +140,7 @@ impl Error {
     pub fn lark(&self) -> Option<&LarkFailure> {
         match self {
             Self::AppRefused { failure, .. }
+            | Self::LarkForbidden(failure)
             | Self::LarkRejected(failure)
             | Self::LarkUnavailable { failure, .. }
             | Self::RateLimited {
@@ -170,6 +178,7 @@ impl Error {
             | Self::AppDisabled(_)
             | Self::UserNotFound
             | Self::PayloadTooLarge(_)
+            | Self::LarkForbidden(_)
             | Self::LarkRejected(_)
             | Self::DeadlineExceeded
             | Self::Store(_)
@@ -223,6 +232,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// Too many requests.
     RateLimited,
+    /// Lark does not let the app do this.
+    LarkForbidden,
     /// Lark refuses the call.
     LarkRejected,
     /// Lark is out of reach or failing.
@@ -237,7 +248,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidArgument,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -248,6 +259,7 @@ impl ErrorCode {
         Self::UserNotFound,
         Self::PayloadTooLarge,
         Self::RateLimited,
+        Self::LarkForbidden,
         Self::LarkRejected,
         Self::LarkUnavailable,
         Self::DeadlineExceeded,
@@ -278,6 +290,12 @@ impl ErrorCode {
             Self::UserNotFound => ("user_not_found", 404, "No such user", false),
             Self::PayloadTooLarge => ("payload_too_large", 413, "The body is too large", false),
             Self::RateLimited => ("rate_limited", 429, "Too many requests", true),
+            Self::LarkForbidden => (
+                "lark_forbidden",
+                403,
+                "Lark does not let the app do this",
+                false,
+            ),
             Self::LarkRejected => ("lark_rejected", 502, "Lark refuses the call", false),
             Self::LarkUnavailable => ("lark_unavailable", 503, "Lark is unavailable", true),
             Self::DeadlineExceeded => ("deadline_exceeded", 504, "The time ran out", true),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use lambda_http::{Body, Request, Response};
-use tracing::{Instrument, Span, error, info, info_span, warn};
+use tracing::{Instrument, Span, error, error_span, info, warn};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::telemetry::{self, metrics};
@@ -16,7 +16,7 @@ mod caller;
 mod problem;
 mod reply;
 
-pub use call::{Call, MAX_BODY_BYTES, REQUEST_ID};
+pub use call::{Call, MAX_BODY_BYTES, MAX_REQUEST_ID_BYTES, REQUEST_ID};
 pub use caller::{AllowedApps, Caller, Scope};
 pub use problem::Problem;
 pub use reply::Reply;
@@ -30,13 +30,14 @@ pub async fn serve(
 ) -> Response<Body> {
     let started = Instant::now();
     let call = Call::new(request);
-    let span = info_span!(
+    let span = error_span!(
         "invocation",
         service = "lark-service",
         function,
         request_id = call.request_id(),
         xray_trace_id = call.xray_trace_id(),
         caller = call.caller_id(),
+        cold_start = telemetry::is_cold_start(),
         lark.app_id = tracing::field::Empty,
     );
     let outcome = async {
@@ -61,19 +62,19 @@ pub async fn serve(
 /// One line per invocation; a failure of ours says why.
 fn log(span: &Span, outcome: &Result<Reply>, status: u16, took: std::time::Duration) {
     let _entered = span.enter();
-    let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let duration_ms = telemetry::millis(took);
     match outcome {
-        Ok(_) => info!(http.status = status, duration_us, "answered"),
+        Ok(_) => info!(http.status = status, duration_ms, "answered"),
         Err(failure) => {
             let code = failure.code().as_str();
             let cause = causes(failure);
             let log_id = failure.lark().and_then(|lark| lark.log_id.as_deref());
             if status < 500 {
-                info!(http.status = status, duration_us, error.code = code, error = %failure, lark.log_id = log_id, "refused");
+                info!(http.status = status, duration_ms, error.code = code, error = %failure, lark.log_id = log_id, "refused");
             } else if matches!(failure.code(), ErrorCode::Internal) {
-                error!(http.status = status, duration_us, error.code = code, error = %failure, cause, "failed");
+                error!(http.status = status, duration_ms, error.code = code, error = %failure, cause, "failed");
             } else {
-                warn!(http.status = status, duration_us, error.code = code, error = %failure, cause, lark.log_id = log_id, "failed");
+                warn!(http.status = status, duration_ms, error.code = code, error = %failure, cause, lark.log_id = log_id, "failed");
             }
         }
     }

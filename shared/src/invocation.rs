@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lambda_runtime::Context;
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::{Instrument, Span, error_span, warn};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::deadline::Deadline;
@@ -15,21 +15,24 @@ const RESERVE: Duration = Duration::from_millis(500);
 /// The time of an invocation that names no deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(55);
 
-/// Runs `work` as an invocation of `function` within the deadline that `context` sets.
+/// Runs `work` as an invocation of `function` within the deadline that `context` sets. `request_id` is the id of the request
+/// that it serves, if it serves one.
 ///
 /// # Errors
 /// What `work` says; a line in the log has it too.
 pub async fn run<T>(
     function: &'static str,
     context: &Context,
+    request_id: Option<&str>,
     work: impl AsyncFnOnce(Deadline) -> Result<T>,
 ) -> Result<T> {
     let started = Instant::now();
-    let span = info_span!(
+    let span = error_span!(
         "invocation",
         service = "lark-service",
         function,
-        request_id = context.request_id,
+        request_id = request_id.unwrap_or(&context.request_id),
+        cold_start = telemetry::is_cold_start(),
         xray_trace_id = context.xray_trace_id.as_deref(),
     );
     let outcome = work(deadline(context)).instrument(span.clone()).await;
@@ -42,11 +45,11 @@ pub async fn run<T>(
 
 fn log_failure(span: &Span, error: &crate::error::Error, took: Duration) {
     let _entered = span.enter();
-    let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let duration_ms = telemetry::millis(took);
     let cause = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();
-    warn!(duration_us, error.code = error.code().as_str(), %error, cause, "failed");
+    warn!(duration_ms, error.code = error.code().as_str(), %error, cause, "failed");
 }
 
 fn deadline(context: &Context) -> Deadline {

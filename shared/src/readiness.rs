@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cache::CacheClient;
 use crate::deadline::Deadline;
 use crate::store::Storage;
+use crate::telemetry;
 
 /// A probe that takes longer counts as a failure.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -79,6 +80,6 @@ async fn timed(name: &'static str, probe: impl Future<Output = bool>) -> Depende
     Dependency {
         name,
         ok,
-        latency_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+        latency_ms: telemetry::millis(started.elapsed()),
     }
 }

@@ -4,6 +4,8 @@
 //! embedded metric format on standard output, on the local host as Prometheus text.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -51,6 +53,18 @@ fn filter(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("lark_service", level)
+}
+
+/// Whether this is the process's first invocation: `true` once.
+pub fn is_cold_start() -> bool {
+    static IS_WARM: AtomicBool = AtomicBool::new(false);
+    !IS_WARM.swap(true, Ordering::Relaxed)
+}
+
+/// `length` in milliseconds, to the microsecond, for a log line.
+#[must_use]
+pub fn millis(length: Duration) -> f64 {
+    (length.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Writes the metrics gathered since the last call to standard output: once per invocation, before the answer leaves,

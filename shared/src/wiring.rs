@@ -103,7 +103,7 @@ impl Services {
         let sealer = Sealer::clone(&adapters.keys);
         let lark = LarkClient::new(adapters.http.clone(), config.lark.clone());
         let mirror = Mirror::new(storage.clone(), cache.clone());
-        let apps = Apps::new(mirror.clone(), sealer.clone(), Arc::clone(clock));
+        let apps = Apps::new(mirror, sealer.clone(), Arc::clone(clock));
         let tokens = TokenService::new(
             lark.clone(),
             storage.clone(),
@@ -125,7 +125,7 @@ impl Services {
             Arc::clone(clock),
             settings,
         );
-        let api_keys = ApiKeys::new(mirror, Arc::clone(clock));
+        let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
         Self {
             config: Arc::new(config),
             storage,
@@ -241,7 +241,12 @@ async fn connect_cache(
     let (url, cluster) = match &config.endpoint {
         CacheEndpoint::Url(url) => (url.expose_secret().to_owned(), config.cluster),
         CacheEndpoint::ByName(name) => {
-            let found = discovery::find(&aws_sdk_elasticache::Client::new(sdk), name).await;
+            let client = aws_sdk_elasticache::Client::new(sdk);
+            let found = if config.serverless {
+                discovery::find_serverless(&client, name).await
+            } else {
+                discovery::find_group(&client, name).await
+            };
             let endpoint = found.map_err(|error| StartError::Cache(error.to_string()))?;
             (endpoint.to_string(), endpoint.cluster)
         }

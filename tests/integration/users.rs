@@ -101,7 +101,7 @@ async fn no_permission_is_not_an_absence() {
     let process = world.process();
     assert_eq!(
         process.user(7).await.unwrap_err().code(),
-        ErrorCode::PermissionDenied
+        ErrorCode::LarkForbidden
     );
     process.user(7).await.unwrap();
 }
@@ -135,4 +135,19 @@ async fn an_unregistered_app_is_named() {
     let error = world.process().token_of("cli_nobody").await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::AppNotFound);
     assert!(error.to_string().contains("cli_nobody"));
+}
+
+#[tokio::test]
+async fn an_id_of_another_app_is_nobody_here_and_remembered_as_such() {
+    let world = World::begin().await;
+    let process = world.process();
+    let foreign = lark_simulator::open_id("cli_demo000001", 7);
+    for _ in 0..3 {
+        let error = process
+            .user_by(UserIdKind::OpenId, &foreign)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::UserNotFound);
+    }
+    assert_eq!(world.user_requests(), 1);
 }

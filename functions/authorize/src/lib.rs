@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use lambda_runtime::{Error, LambdaEvent};
 use lark_service::api_keys::ApiKeys;
-use lark_service::http::{Caller, Scope};
+use lark_service::http::{Caller, MAX_REQUEST_ID_BYTES, REQUEST_ID, Scope};
+use lark_service::ids::is_identifier;
 use lark_service::invocation;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,14 @@ pub struct Question {
     /// The request's headers, their names in lower case.
     #[serde(default)]
     headers: HashMap<String, String>,
+    #[serde(default)]
+    request_context: RequestContext,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    request_id: Option<String>,
 }
 
 /// What API Gateway is told.
@@ -35,16 +44,27 @@ pub struct Decision {
 /// When it cannot be told whether the key is valid; API Gateway then answers 500, and nobody gets in.
 pub async fn handle(api_keys: &ApiKeys, event: LambdaEvent<Question>) -> Result<Decision, Error> {
     let LambdaEvent { payload, context } = event;
-    let caller = invocation::run("authorize", &context, async |deadline| {
-        match payload.api_key() {
+    let caller = invocation::run(
+        "authorize",
+        &context,
+        payload.request_id(),
+        async |deadline| match payload.api_key() {
             Some(key) => api_keys.authenticate(key, deadline).await,
             None => Ok(None),
-        }
-    });
+        },
+    );
     Ok(Decision::of(caller.await?))
 }
 
 impl Question {
+    /// The id under which the function will log the same request.
+    fn request_id(&self) -> Option<&str> {
+        let given = self.headers.get(REQUEST_ID).map(String::as_str);
+        given
+            .filter(|id| is_identifier(id, MAX_REQUEST_ID_BYTES))
+            .or(self.request_context.request_id.as_deref())
+    }
+
     /// The API key in `Authorization: Bearer <key>`; the scheme's case does not matter (RFC 9110).
     fn api_key(&self) -> Option<&str> {
         let header = self
@@ -94,9 +114,11 @@ impl Question {
     /// The question about a request with this `Authorization` header.
     #[must_use]
     pub fn about(authorization: &str) -> Self {
+        let identity_source = vec![authorization.to_owned()];
         Self {
-            identity_source: vec![authorization.to_owned()],
+            identity_source,
             headers: HashMap::new(),
+            request_context: RequestContext::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ pub async fn handle(
     refresher: &Refresher,
     event: LambdaEvent<IgnoredAny>,
 ) -> Result<RunReport, Error> {
-    let run = invocation::run("refresh-tokens", &event.context, async |deadline| {
+    let run = invocation::run("refresh-tokens", &event.context, None, async |deadline| {
         refresher.run(deadline).await
     });
     Ok(run.await?)

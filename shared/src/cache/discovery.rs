@@ -59,32 +59,35 @@ pub enum DiscoveryError {
     },
 }
 
-/// The endpoint of the replication group, or else the serverless cache, called `name`.
-///
-/// Needs `elasticache:DescribeReplicationGroups` and `elasticache:DescribeServerlessCaches`.
+/// The endpoint of the replication group called `name`. Needs `elasticache:DescribeReplicationGroups`.
 ///
 /// # Errors
 /// [`DiscoveryError`] when there is none, when it is not ready, and when ElastiCache does not say.
-pub async fn find(client: &Client, name: &str) -> Result<Endpoint, DiscoveryError> {
+pub async fn find_group(client: &Client, name: &str) -> Result<Endpoint, DiscoveryError> {
     let described = client
         .describe_replication_groups()
         .replication_group_id(name)
         .send()
         .await;
     match described {
-        Ok(output) => {
-            if let Some(group) = output
-                .replication_groups
-                .unwrap_or_default()
-                .into_iter()
-                .next()
-            {
-                return of_group(name, &group);
-            }
-        }
-        Err(error) if is_not_found(&error) => {}
-        Err(error) => return Err(refused(name, &error)),
+        Ok(output) => match output.replication_groups.unwrap_or_default().first() {
+            Some(group) => of_group(name, group),
+            None => Err(DiscoveryError::Unknown {
+                name: name.to_owned(),
+            }),
+        },
+        Err(error) if is_not_found(&error) => Err(DiscoveryError::Unknown {
+            name: name.to_owned(),
+        }),
+        Err(error) => Err(refused(name, &error)),
     }
+}
+
+/// The endpoint of the serverless cache called `name`. Needs `elasticache:DescribeServerlessCaches`.
+///
+/// # Errors
+/// [`DiscoveryError`] when there is none, when it is not ready, and when ElastiCache does not say.
+pub async fn find_serverless(client: &Client, name: &str) -> Result<Endpoint, DiscoveryError> {
     let described = client
         .describe_serverless_caches()
         .serverless_cache_name(name)

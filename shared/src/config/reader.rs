@@ -186,7 +186,9 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
             .zip(self.text("AWS_SECRET_ACCESS_KEY"));
         AwsSettings {
             region: self.text("AWS_REGION"),
-            endpoint_url: self.text("AWS_ENDPOINT_URL"),
+            endpoint_url: self
+                .text("LARK_SERVICE_AWS_ENDPOINT_URL")
+                .or_else(|| self.text("AWS_ENDPOINT_URL")),
             credentials: credentials.map(|(access_key_id, secret)| AwsCredentials {
                 access_key_id,
                 secret_access_key: secret.into(),

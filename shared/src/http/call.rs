@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use serde::de::DeserializeOwned;
 
@@ -14,6 +15,8 @@ use crate::ids::{AppId, is_identifier};
 
 /// Carries the request id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
+/// The longest `X-Request-Id` that is taken over: letters, digits, `_` and `-`.
+pub const MAX_REQUEST_ID_BYTES: usize = 128;
 /// The largest body that is read: API Gateway and Lambda allow 6 MB.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// API Gateway gives up after 30 s; an answer of ours should come before.
@@ -40,7 +43,7 @@ impl<'r> Call<'r> {
         }
     }
 
-    /// The caller's `X-Request-Id` if it is well-formed, else the invocation's id, else a random one.
+    /// The caller's `X-Request-Id` if it is well-formed, else API Gateway's id of the request, else the invocation's.
     #[must_use]
     pub fn request_id(&self) -> &str {
         &self.request_id
@@ -177,17 +180,25 @@ impl<'r> Call<'r> {
     }
 }
 
+/// API Gateway's id is the same for the authorizer, the function and the access log of a request.
 fn request_id(request: &Request) -> Cow<'_, str> {
     let given = request
         .headers()
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok());
-    if let Some(given) = given.filter(|id| is_identifier(id, 128)) {
+    if let Some(given) = given.filter(|id| is_identifier(id, MAX_REQUEST_ID_BYTES)) {
         return Cow::Borrowed(given);
     }
-    match request.lambda_context_ref() {
-        Some(context) if !context.request_id.is_empty() => Cow::Borrowed(&context.request_id),
-        Some(_) | None => Cow::Owned(format!(
+    let gateway = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.as_deref(),
+        Some(_) | None => None,
+    };
+    let invocation = request
+        .lambda_context_ref()
+        .map(|context| context.request_id.as_str());
+    match gateway.or(invocation).filter(|id| !id.is_empty()) {
+        Some(id) => Cow::Borrowed(id),
+        None => Cow::Owned(format!(
             "{:016x}{:016x}",
             fastrand::u64(..),
             fastrand::u64(..)

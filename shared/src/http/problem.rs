@@ -125,6 +125,7 @@ fn detail(error: &Error) -> String {
         | Error::UserNotFound
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
+        | Error::LarkForbidden(_)
         | Error::LarkRejected(_)
         | Error::LarkUnavailable { .. }
         | Error::DeadlineExceeded

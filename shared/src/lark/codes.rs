@@ -20,7 +20,7 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
         // Gateway: frequency limit. Business: per chat or user.
         99_991_400 | 230_020 => FailureKind::RateLimited,
         // Gateway: open_id, message, chat, department, user_id and union_id that do not exist or belong elsewhere.
-        99_992_351..=99_992_360 | 99_992_363 | 99_992_364 | 99_992_381 | 41_012 => {
+        99_992_351..=99_992_361 | 99_992_363 | 99_992_364 | 99_992_381 | 41_012 => {
             FailureKind::NotFound
         }
         // Gateway: scope missing, no permission, not authorised by the user, IP not allowed. Contact: out of scope.
@@ -28,7 +28,7 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
             FailureKind::Forbidden
         }
         // Gateway: field validation, malformed body. Contact: parameter, paging.
-        99_992_402 | 9_499 | 40_001 | 40_011 | 40_012 | 99_992_361 => FailureKind::Invalid,
+        99_992_402 | 9_499 | 40_001 | 40_011 | 40_012 => FailureKind::Invalid,
         // Contact: internal error. OAuth: server error, unavailable.
         40_003 | 20_050 | 20_072 => FailureKind::Unavailable,
         _ => kind_of_status(status),

@@ -1,5 +1,7 @@
-//! The few records that everything else needs (apps, API keys, data keys), with a copy in the shared cache for the time when
-//! the store is out of reach. The store is asked first, always: a copy is never preferred to an answer.
+//! The few records that everything else needs (apps, data keys), with a copy in the shared cache for the time when the store
+//! is out of reach. The store is asked first, always: a copy is never preferred to an answer.
+//!
+//! API keys have no copies: whoever can write to the cache could let themselves in while the store is away.
 
 use std::time::Duration;
 
@@ -41,7 +43,10 @@ impl Mirror {
                 self.copy(table, &record).await;
                 Ok(Some(record))
             }
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                self.forget(table, key).await;
+                Ok(None)
+            }
             Err(error) => match self.copied(table, key).await {
                 Some(record) => {
                     warn!(store.table = table.name(), %error, "going on with the copy of a record");
@@ -88,6 +93,13 @@ impl Mirror {
             let _ = cache
                 .put_newer(&cache_key(table, &record.key), record.version, &value, KEPT)
                 .await;
+        }
+    }
+
+    async fn forget(&self, table: Table, key: &Key) {
+        if let Some(cache) = &self.cache {
+            // A copy that stays ends by itself.
+            let _ = cache.delete(&cache_key(table, key)).await;
         }
     }
 

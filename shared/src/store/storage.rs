@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::field::Empty;
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::{Instrument, Span, error_span, warn};
 
 use super::{Expect, Key, Record, Store, StoreError, Table};
 use crate::clock::Timestamp;
@@ -148,7 +148,7 @@ impl Storage {
         deadline: Deadline,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let span = info_span!(
+        let span = error_span!(
             "store",
             store.consumed_capacity = Empty,
             store.attempts = Empty
@@ -173,7 +173,11 @@ impl Storage {
 
 fn log_slow(span: &Span, operation: &'static str, table: Table, key: Option<&Key>, took: Duration) {
     let _entered = span.enter();
-    let key = key.map(ToString::to_string).unwrap_or_default();
+    // The key of a user may be an id that looks like an e-mail address.
+    let key = key
+        .filter(|_| table != Table::Users)
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     warn!(
         store.operation = operation,

@@ -106,6 +106,7 @@ impl TokenService {
             metrics::cache_request("tokens", "memory", "hit");
             return Ok(token);
         }
+        metrics::cache_request("tokens", "memory", "miss");
         let verdict = match self.inner.shared_state(&key, deadline).await? {
             Some(state) => state.verdict(&app.fingerprint, now),
             // No shared tier answers: what the process remembers is better than another token request.

@@ -59,9 +59,13 @@ impl UserId {
             UserIdKind::UserId => "",
         };
         let rest = text.strip_prefix(prefix).unwrap_or_default();
+        let also: &[u8] = match kind {
+            UserIdKind::OpenId | UserIdKind::UnionId => b"_-",
+            UserIdKind::UserId => b"_-.@",
+        };
         let is_plain = rest
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.@".contains(&byte));
+            .all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte));
         // `.` and `..` are plain too, but a URL's path would swallow them.
         if rest.is_empty()
             || !is_plain
@@ -125,6 +129,7 @@ mod tests {
             "on_8ed6aa67826108097d9ee143816345"
         ));
         assert!(!is_accepted(UserIdKind::UnionId, "ou_7d8a"));
+        assert!(!is_accepted(UserIdKind::OpenId, "ou_a@b.c"));
     }
 
     #[test]

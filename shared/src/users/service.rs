@@ -124,7 +124,7 @@ impl UserService {
             Cached::Stale(old) => match inner.fetched(&key, &app, Kept::Yes, deadline).await {
                 Err(error) if error.is_outage() => {
                     warn!(error.code = error.code().as_str(), %error, "serving a stale profile");
-                    metrics::cache_request("users", "store", "stale");
+                    metrics::cache_request("users", "lark", "stale_served");
                     (old, Tier::Store)
                 }
                 outcome => (outcome?, Tier::Lark),
@@ -164,32 +164,44 @@ impl Inner {
             return Cached::Fresh(entry, Tier::Memory);
         }
         metrics::cache_request("users", Tier::Memory.as_str(), "miss");
-        if let Some(entry) = self
-            .in_shared_cache(key)
-            .await
-            .filter(|entry| entry.is_fresh(now))
-        {
-            metrics::cache_request("users", Tier::Valkey.as_str(), "hit");
+        if let Some(entry) = self.in_shared_cache(key, now).await {
             self.local.insert(key.clone(), Arc::clone(&entry));
             return Cached::Fresh(entry, Tier::Valkey);
         }
-        metrics::cache_request("users", Tier::Valkey.as_str(), "miss");
         match self.in_store(key, deadline).await {
             Some(entry) if entry.is_fresh(now) => {
                 metrics::cache_request("users", Tier::Store.as_str(), "hit");
                 self.fill(key, &entry, now).await;
                 Cached::Fresh(entry, Tier::Store)
             }
-            stale_or_none => {
+            Some(stale) => {
+                metrics::cache_request("users", Tier::Store.as_str(), "stale");
+                Cached::Stale(stale)
+            }
+            None => {
                 metrics::cache_request("users", Tier::Store.as_str(), "miss");
-                stale_or_none.map_or(Cached::Nothing, Cached::Stale)
+                Cached::Nothing
             }
         }
     }
 
-    async fn in_shared_cache(&self, key: &CacheKey) -> Option<Arc<UserEntry>> {
-        let stored = self.cache.as_ref()?.get(&cache_key(key)).await.ok()??;
-        serde_json::from_slice(&stored).ok().map(Arc::new)
+    async fn in_shared_cache(&self, key: &CacheKey, now: Timestamp) -> Option<Arc<UserEntry>> {
+        let answer = self.cache.as_ref()?.get(&cache_key(key)).await;
+        let failed = answer.is_err();
+        let entry = answer
+            .ok()
+            .flatten()
+            .and_then(|stored| serde_json::from_slice(&stored).ok());
+        let entry = entry
+            .map(Arc::new)
+            .filter(|entry: &Arc<UserEntry>| entry.is_fresh(now));
+        let result = match (&entry, failed) {
+            (Some(_), _) => "hit",
+            (None, true) => "error",
+            (None, false) => "miss",
+        };
+        metrics::cache_request("users", Tier::Valkey.as_str(), result);
+        entry
     }
 
     /// A store that does not answer costs a call to Lark.
@@ -303,9 +315,7 @@ fn refused(failure: LarkFailure) -> Error {
     let failure = Box::new(failure);
     match failure.kind {
         FailureKind::NotFound => Error::UserNotFound,
-        FailureKind::Forbidden => Error::PermissionDenied(format!(
-            "Lark does not let the app see this user: {failure}"
-        )),
+        FailureKind::Forbidden => Error::LarkForbidden(failure),
         FailureKind::RateLimited => Error::RateLimited {
             retry_after,
             failure: Some(failure),

@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticache::Client;
 use lark_service::aws::sdk_config;
-use lark_service::cache::discovery::{DiscoveryError, find};
+use lark_service::cache::discovery::{DiscoveryError, find_group, find_serverless};
 
 use crate::{emulator, http_client, required, unique};
 
@@ -24,7 +24,7 @@ async fn a_replication_group_is_found_by_its_name() {
         .send()
         .await
         .unwrap();
-    let endpoint = find(&client, &name).await.unwrap();
+    let endpoint = find_group(&client, &name).await.unwrap();
     assert!(!endpoint.host.is_empty() && endpoint.port > 0);
     assert!(!endpoint.cluster && !endpoint.serverless);
     assert!(
@@ -36,9 +36,13 @@ async fn a_replication_group_is_found_by_its_name() {
 
 #[tokio::test]
 async fn a_name_that_nothing_has_is_named_in_the_error() {
-    let error = find(&client().await, "no-such-cache").await.unwrap_err();
-    assert!(
-        matches!(&error, DiscoveryError::Unknown { name } if name == "no-such-cache"),
-        "{error:?}"
-    );
+    let client = client().await;
+    let as_group = find_group(&client, "no-such-cache").await.unwrap_err();
+    let as_serverless = find_serverless(&client, "no-such-cache").await.unwrap_err();
+    for error in [as_group, as_serverless] {
+        assert!(
+            matches!(&error, DiscoveryError::Unknown { name } if name == "no-such-cache"),
+            "{error:?}"
+        );
+    }
 }
