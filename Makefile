@@ -8,7 +8,7 @@ ARCH ?= arm64
 PROFILE ?= release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint unit build validate sdk dependencies invoke deploy-local deploy bench clean
+.PHONY: help setup run test lint unit build validate sdk openapi dependencies invoke deploy-local deploy bench clean
 
 help: ## Says what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -40,6 +40,9 @@ validate: ## Checks template.yaml, sample events and scripts
 
 sdk: ## Checks the simulator with the official Python SDK
 	@scripts/check-sdk
+
+openapi: ## Checks the running service against openapi.yaml
+	@scripts/check-openapi
 
 dependencies: ## Checks licences and sources of the dependencies
 	@scripts/check-dependencies

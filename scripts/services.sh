@@ -38,6 +38,13 @@ for s in sockets:
 PYTHON
 }
 
+# build_helpers: the workspace's own programs, in one way everywhere, so that a second script finds them built.
+# shellcheck disable=SC2034 # the sourcing scripts use it
+build_helpers() {
+  cargo build --locked --quiet --workspace --bins --manifest-path "$root/Cargo.toml"
+  binaries=${CARGO_TARGET_DIR:-$root/target}/debug
+}
+
 # start NAME COMMAND…: in the background, in a process group of its own, without our standard input.
 start() {
   local name=$1

@@ -3,7 +3,7 @@
 use lambda_http::{Error, run, service_fn};
 use lark_service::wiring::Services;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let services = Services::start().await?;
     let default_app = services.config.default_app_id.as_ref();

@@ -3,7 +3,7 @@
 use lambda_runtime::{Error, run, service_fn};
 use lark_service::wiring::Services;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let refresher = Services::start().await?.refresher();
     run(service_fn(|event| {

@@ -269,4 +269,42 @@ mod tests {
             .collect();
         assert_eq!(values.len(), 20_000);
     }
+
+    #[test]
+    fn tokens_kept_in_a_file_are_valid_after_a_restart_unless_revoked_or_expired() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let tokens = Tokens::kept_in(&path, 0).unwrap();
+        let [kept, revoked, expired] = [
+            ("cli_a", LIFETIME_MS),
+            ("cli_b", LIFETIME_MS),
+            ("cli_c", 10),
+        ]
+        .map(|(app_id, lifetime_ms)| tokens.issue(app_id, 0, lifetime_ms).token);
+        tokens.revoke(&revoked);
+        drop(tokens);
+        for _ in 0..2 {
+            let tokens = Tokens::kept_in(&path, 20).unwrap();
+            assert_eq!(tokens.owner(&kept, 20).as_deref(), Some("cli_a"));
+            assert_eq!(tokens.issue("cli_a", 20, LIFETIME_MS).token, kept);
+            for gone in [&revoked, &expired] {
+                assert_eq!(tokens.owner(gone, 20), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_cut_short_by_a_crash_costs_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let token = Tokens::kept_in(&path, 0)
+            .unwrap()
+            .issue("cli_a", 0, LIFETIME_MS)
+            .token;
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("{\"issued\":{\"app_id\":\"cli_");
+        std::fs::write(&path, text).unwrap();
+        let tokens = Tokens::kept_in(&path, 0).unwrap();
+        assert!(tokens.owner(&token, 0).is_some());
+    }
 }

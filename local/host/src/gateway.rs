@@ -1,0 +1,204 @@
+//! What API Gateway does: finds the route, asks the authorizer, calls the function, passes its answer on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body as HttpBody;
+use lambda_http::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use lambda_http::http::request::Parts;
+use lambda_http::http::{self, HeaderValue, Method};
+use lambda_http::{Body, Request, RequestExt, Response};
+use lark_service::error::{Error, Result};
+use lark_service::http::{REQUEST_ID, serve};
+use lark_service::wiring::Services;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::decode;
+use crate::error::HostError;
+use crate::invocation::{Invocations, request_context, request_id};
+use crate::routes::{Found, Routes};
+use crate::targets::{self, Target};
+use crate::template::Template;
+
+/// API Gateway's limit for a request's body.
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// API Gateway waits no longer for a function, nor we for a body.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The name under which the gateway's own answers are logged and counted.
+const GATEWAY: &str = "gateway";
+
+/// Everything that answers requests.
+pub(crate) struct Gateway {
+    routes: Routes<Target>,
+    services: Services,
+    invocations: Invocations,
+    metrics: PrometheusHandle,
+}
+
+/// The ids of one request: the caller's own, well-formed or not, and API Gateway's.
+struct RequestIds {
+    given: Option<HeaderValue>,
+    own: String,
+}
+
+impl RequestIds {
+    fn of(parts: &Parts) -> Self {
+        Self {
+            given: parts.headers.get(REQUEST_ID).cloned(),
+            own: request_id(),
+        }
+    }
+}
+
+impl Gateway {
+    /// A gateway with the routes of `template`.
+    ///
+    /// # Errors
+    /// [`HostError::Functions`] when a route or its authorizer cannot be served.
+    pub(crate) fn new(
+        template: &Template,
+        services: Services,
+        metrics: PrometheusHandle,
+    ) -> std::result::Result<Self, HostError> {
+        Ok(Self {
+            routes: Routes::new(targets::all(template)?)?,
+            services,
+            invocations: Invocations::default(),
+            metrics,
+        })
+    }
+
+    /// The services behind the functions.
+    pub(crate) const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Gathers what was recorded since the last call, which the recorder holds one by one until then.
+    pub(crate) fn gather_metrics(&self) {
+        self.metrics.run_upkeep();
+    }
+
+    /// The answer to `request`.
+    pub(crate) async fn answer<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let (parts, body) = request.into_parts();
+        let ids = RequestIds::of(&parts);
+        match self.routes.find(&parts.method, parts.uri.path()) {
+            Found::Route(target, parameters) => {
+                match self.call(target, parameters, &ids, parts, body).await {
+                    Ok(response) => outgoing(response),
+                    Err(error) => self.refuse(ids, error).await,
+                }
+            }
+            Found::OtherMethods(allow) => {
+                let mut response = self.refuse(ids, Error::RouteNotFound).await;
+                response.headers_mut().insert(ALLOW, allow);
+                response
+            }
+            Found::Nothing if parts.method == Method::GET && parts.uri.path() == "/metrics" => {
+                self.metrics()
+            }
+            Found::Nothing => self.refuse(ids, Error::RouteNotFound).await,
+        }
+    }
+
+    /// The function's answer. When its time is over without one, its work ends, as it would on Lambda.
+    async fn call<B>(
+        &self,
+        target: &Target,
+        parameters: Vec<(String, String)>,
+        ids: &RequestIds,
+        mut parts: Parts,
+        body: B,
+    ) -> Result<Response<Body>>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let (services, invocations) = (&self.services, &self.invocations);
+        let caller = match &target.authorizer {
+            None => None,
+            Some(authorizer) => {
+                let admitted = authorizer.admit(&parts.headers, &ids.own, services, invocations);
+                Some(admitted.await?)
+            }
+        };
+        let body = read(body).await?;
+        let context = request_context(&parts, ids.own.clone(), &target.route_key, caller.as_ref());
+        let mut extensions = std::mem::take(&mut parts.extensions)
+            .with_raw_http_path(parts.uri.path())
+            .with_request_context(context)
+            .with_lambda_context(invocations.context(ids.own.clone(), target.timeout));
+        if !parameters.is_empty() {
+            let parameters = parameters.into_iter();
+            let parameters = parameters.map(|(name, value)| (name, vec![value]));
+            extensions = extensions.with_path_parameters(parameters.collect::<HashMap<_, _>>());
+        }
+        if let Some(query) = parts.uri.query() {
+            extensions = extensions.with_query_string_parameters(decode::query(query));
+        }
+        parts.extensions = extensions;
+        let work = (target.handler)(services, Request::from_parts(parts, body));
+        tokio::time::timeout(target.timeout.min(PATIENCE), work)
+            .await
+            .map_err(|_| Error::DeadlineExceeded)
+    }
+
+    /// An answer of the gateway itself, logged and counted like that of a function.
+    async fn refuse(&self, ids: RequestIds, error: Error) -> Response<Full<Bytes>> {
+        let mut request = Request::default();
+        if let Some(given) = ids.given {
+            request.headers_mut().insert(REQUEST_ID, given);
+        }
+        let request = request.with_lambda_context(self.invocations.context(ids.own, PATIENCE));
+        let is_unauthenticated = matches!(error, Error::Unauthenticated(_));
+        let mut response = outgoing(serve(GATEWAY, &request, async |_| Err(error)).await);
+        if is_unauthenticated {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(self.metrics.render()));
+        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// The body as Lambda hands it over: text if it is text.
+async fn read<B>(body: B) -> Result<Body>
+where
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    if body.is_end_stream() {
+        return Ok(Body::Empty);
+    }
+    let whole = tokio::time::timeout(PATIENCE, Limited::new(body, MAX_BODY_BYTES).collect());
+    let bytes = match whole.await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
+        }
+        Ok(Err(_)) => return Err(Error::invalid("body", "ended too early")),
+        Err(_) => return Err(Error::DeadlineExceeded),
+    };
+    if bytes.is_empty() {
+        return Ok(Body::Empty);
+    }
+    Ok(String::from_utf8(bytes.into())
+        .map_or_else(|not_text| Body::Binary(not_text.into_bytes()), Body::Text))
+}
+
+fn outgoing(response: Response<Body>) -> Response<Full<Bytes>> {
+    response.map(|body| match body {
+        Body::Text(text) => Full::from(text),
+        Body::Binary(bytes) => Full::from(bytes),
+        Body::Empty | _ => Full::default(),
+    })
+}

@@ -1,0 +1,84 @@
+//! What a function is told beside the request itself: the invocation's context, and API Gateway's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_http::Context;
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequestContext,
+};
+use lambda_http::http::request::Parts;
+use lambda_http::request::RequestContext;
+use lark_service::clock::{Clock, SystemClock};
+use serde_json::Value;
+
+/// What the authorizer says of the caller.
+pub(crate) type CallerFields = HashMap<String, Value>;
+
+/// Makes contexts; what never changes is made once.
+#[derive(Debug, Default)]
+pub(crate) struct Invocations {
+    blank: Context,
+}
+
+impl Invocations {
+    /// The context of the invocation `request_id`, which may take `timeout`.
+    pub(crate) fn context(&self, request_id: String, timeout: Duration) -> Context {
+        let mut context = self.blank.clone();
+        context.request_id = request_id;
+        let ends = (SystemClock.now() + timeout).as_millis();
+        context.deadline = u64::try_from(ends).unwrap_or_default();
+        context
+    }
+}
+
+/// API Gateway's words about a request, as far as functions use them.
+pub(crate) fn request_context(
+    parts: &Parts,
+    request_id: String,
+    route_key: &str,
+    caller: Option<&Arc<CallerFields>>,
+) -> RequestContext {
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.request_id = Some(request_id);
+    context.route_key = Some(route_key.to_owned());
+    context.http.method = parts.method.clone();
+    context.authorizer = caller.map(|fields| {
+        let mut authorizer = ApiGatewayRequestAuthorizer::default();
+        authorizer.fields = CallerFields::clone(fields);
+        authorizer
+    });
+    RequestContext::ApiGatewayV2(context)
+}
+
+/// Random, in the form of Lambda's request ids (a version 4 UUID).
+pub(crate) fn request_id() -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let mut id = String::with_capacity(36);
+    for digit in (0..32).rev() {
+        if matches!(digit, 23 | 19 | 15 | 11) {
+            id.push('-');
+        }
+        id.push(char::from(
+            HEX[usize::from((random >> (digit * 4)) as u8 & 0xf)],
+        ));
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_a_random_uuid() {
+        let id = request_id();
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
+        assert_eq!(&id[14..15], "4", "{id}");
+        assert!("89ab".contains(&id[19..20]), "{id}");
+        assert_ne!(id, request_id());
+    }
+}

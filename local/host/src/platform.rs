@@ -1,0 +1,107 @@
+//! The Lark that the host talks to, and the app it does so as.
+
+use lark_service::ids::AppId;
+use lark_service::lark::Domain;
+use lark_simulator::{App, Simulator};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::data_dir::DataDir;
+use crate::error::HostError;
+use crate::options::{Options, Platform};
+
+/// The simulated app.
+const DEMO_APP: &str = "cli_demo000001";
+/// Its secret, which opens nothing but the simulator.
+const DEMO_SECRET: &str = "demo-secret-000001";
+
+/// A platform that can be called.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    /// The simulator, unless the platform is the real one.
+    pub(crate) simulator: Option<Simulator>,
+    /// How many users the simulator's directory holds.
+    pub(crate) users: u32,
+    pub(crate) domain: Domain,
+    pub(crate) app_id: AppId,
+    pub(crate) secret: SecretString,
+}
+
+/// The data folder of the platform that `options` choose.
+///
+/// # Errors
+/// [`HostError::Data`].
+pub(crate) fn data_dir(options: &Options) -> Result<DataDir, HostError> {
+    let name = match &options.platform {
+        Platform::Simulated { .. } => "simulated",
+        Platform::Real { domain, .. } => domain.as_str(),
+    };
+    DataDir::open(options.data_dir.join(name))
+}
+
+/// Starts the simulator if it is wanted.
+///
+/// # Errors
+/// [`HostError::Simulator`].
+pub(crate) async fn connect(options: &Options, data: &DataDir) -> Result<Connected, HostError> {
+    match &options.platform {
+        Platform::Simulated { users, port } => {
+            let simulator = Simulator::start(lark_simulator::Options {
+                listen: ([127, 0, 0, 1], *port).into(),
+                users: *users,
+                seeded_apps: 0,
+                apps: vec![App::new(DEMO_APP, DEMO_SECRET)],
+                token_file: Some(data.simulator_tokens()),
+                ..lark_simulator::Options::default()
+            });
+            let simulator = simulator.await.map_err(|source| HostError::Simulator {
+                port: *port,
+                source,
+            })?;
+            Ok(Connected {
+                simulator: Some(simulator),
+                users: *users,
+                domain: Domain::Feishu,
+                app_id: AppId::parse(DEMO_APP).expect("a constant in the right form"),
+                secret: DEMO_SECRET.into(),
+            })
+        }
+        Platform::Real {
+            domain,
+            app_id,
+            secret,
+        } => Ok(Connected {
+            simulator: None,
+            users: 0,
+            domain: *domain,
+            app_id: app_id.clone(),
+            secret: secret.clone(),
+        }),
+    }
+}
+
+impl Connected {
+    /// The variable of this name, where the platform decides it.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "LARK_SERVICE_DEFAULT_APP_ID" => Some(self.app_id.to_string()),
+            "LARK_SERVICE_FEISHU_URL" | "LARK_SERVICE_LARK_URL" => {
+                self.simulator.as_ref().map(Simulator::base_url)
+            }
+            _ => None,
+        }
+    }
+
+    /// The seed with the app, and the API key `key` that may do everything.
+    pub(crate) fn seed(&self, key: &SecretString) -> String {
+        let scopes = lark_service::http::Scope::ALL.map(lark_service::http::Scope::as_str);
+        let seed = serde_json::json!({
+            "apps": [{
+                "app_id": self.app_id,
+                "secret": self.secret.expose_secret(),
+                "domain": self.domain,
+            }],
+            "api_keys": [{"token": key.expose_secret(), "scopes": scopes, "apps": ["*"]}],
+        });
+        seed.to_string()
+    }
+}

@@ -1,0 +1,161 @@
+//! From method and path to a route of the template.
+
+use lambda_http::http::HeaderValue;
+use lambda_http::http::Method;
+use matchit::Router;
+
+use crate::decode;
+use crate::error::HostError;
+
+/// Routes by path, then by method.
+pub(crate) struct Routes<R>(Router<Methods<R>>);
+
+/// What the methods of one path lead to; `None` is any method.
+type Methods<R> = Vec<(Option<Method>, R)>;
+
+/// What a request's method and path lead to.
+pub(crate) enum Found<'r, R> {
+    /// A route, and the decoded parameters of its path.
+    Route(&'r R, Vec<(String, String)>),
+    /// The path has routes, for these methods only.
+    OtherMethods(HeaderValue),
+    /// Nothing.
+    Nothing,
+}
+
+impl<R> Routes<R> {
+    /// The table of `routes`: method (`None` for any), path in the template's form, and what they lead to.
+    ///
+    /// # Errors
+    /// [`HostError::Functions`] naming a path that is no path or clashes with another.
+    pub(crate) fn new(
+        routes: impl IntoIterator<Item = (Option<Method>, String, R)>,
+    ) -> Result<Self, HostError> {
+        let mut by_path: Vec<(String, Methods<R>)> = Vec::new();
+        for (method, path, route) in routes {
+            match by_path.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, methods)) if methods.iter().any(|(known, _)| *known == method) => {
+                    return Err(HostError::Functions(format!(
+                        "the template has the route {path} twice for the same method"
+                    )));
+                }
+                Some((_, methods)) => methods.push((method, route)),
+                None => by_path.push((path, vec![(method, route)])),
+            }
+        }
+        let mut router = Router::new();
+        for (path, mut methods) in by_path {
+            // A method of its own goes before ANY.
+            methods.sort_by_key(|(method, _)| method.is_none());
+            router.insert(pattern(&path), methods).map_err(|error| {
+                HostError::Functions(format!(
+                    "the template's route {path} cannot be served: {error}"
+                ))
+            })?;
+        }
+        Ok(Self(router))
+    }
+
+    /// The route for a request.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, R> {
+        let Ok(matched) = self.0.at(path) else {
+            return Found::Nothing;
+        };
+        let fits = |known: &Option<Method>| known.as_ref().is_none_or(|known| known == method);
+        let Some((_, route)) = matched.value.iter().find(|(known, _)| fits(known)) else {
+            return Found::OtherMethods(allow(matched.value));
+        };
+        let parameters = matched.params.iter();
+        let decoded = parameters.map(|(name, raw)| (name.to_owned(), decode::path_value(raw)));
+        Found::Route(route, decoded.collect())
+    }
+}
+
+/// API Gateway's `{proxy+}` in the router's words.
+fn pattern(path: &str) -> String {
+    match path.rsplit_once('{') {
+        Some((before, last)) if last.ends_with("+}") => {
+            format!("{before}{{*{}}}", last.trim_end_matches("+}"))
+        }
+        Some(_) | None => path.to_owned(),
+    }
+}
+
+fn allow<R>(methods: &[(Option<Method>, R)]) -> HeaderValue {
+    let names: Vec<_> = methods
+        .iter()
+        .filter_map(|(method, _)| method.as_ref().map(Method::as_str))
+        .collect();
+    HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes() -> Routes<&'static str> {
+        let route = |method, path: &str, name| (method, path.to_owned(), name);
+        Routes::new([
+            route(Some(Method::GET), "/v1/users/{id}", "user"),
+            route(Some(Method::POST), "/v1/users/batch", "batch"),
+            route(None, "/v1/messages/{id}", "any message"),
+            route(Some(Method::GET), "/v1/messages/{id}", "message"),
+            route(
+                Some(Method::GET),
+                "/v1/messages/{message_id}/replies",
+                "replies",
+            ),
+            route(None, "/open-apis/{proxy+}", "proxy"),
+        ])
+        .unwrap()
+    }
+
+    fn check(method: &Method, path: &str, expected: &str) {
+        let routes = routes();
+        let found = match routes.find(method, path) {
+            Found::Route(name, parameters) => parameters
+                .iter()
+                .fold((*name).to_owned(), |all, (name, value)| {
+                    format!("{all} {name}={value}")
+                }),
+            Found::OtherMethods(allow) => format!("only {}", allow.to_str().unwrap()),
+            Found::Nothing => "nothing".to_owned(),
+        };
+        assert_eq!(found, expected, "{method} {path}");
+    }
+
+    #[test]
+    fn the_most_specific_route_answers() {
+        check(&Method::GET, "/v1/users/ou_1", "user id=ou_1");
+        check(&Method::POST, "/v1/users/batch", "batch");
+        check(&Method::GET, "/v1/messages/om_1", "message id=om_1");
+        check(&Method::DELETE, "/v1/messages/om_1", "any message id=om_1");
+        check(
+            &Method::GET,
+            "/v1/messages/om_1/replies",
+            "replies message_id=om_1",
+        );
+        check(&Method::PUT, "/open-apis/im/v1/x", "proxy proxy=im/v1/x");
+    }
+
+    #[test]
+    fn a_parameter_is_one_segment_and_decoded() {
+        check(&Method::GET, "/v1/users/a%2Fb", "user id=a/b");
+        check(&Method::GET, "/v1/users/a/b", "nothing");
+    }
+
+    #[test]
+    fn other_methods_and_other_paths_lead_nowhere() {
+        check(&Method::HEAD, "/v1/users/ou_1", "only GET");
+        check(&Method::GET, "/v1/users", "nothing");
+        check(&Method::GET, "/v1/users/", "nothing");
+        check(&Method::GET, "/", "nothing");
+    }
+
+    #[test]
+    fn the_same_route_twice_is_refused() {
+        let route = || (Some(Method::GET), "/a".to_owned(), ());
+        let error = Routes::new([route(), route()]).err().unwrap();
+        assert!(error.to_string().contains("/a twice"), "{error}");
+    }
+}

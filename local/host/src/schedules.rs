@@ -1,0 +1,80 @@
+//! Functions that run by themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_runtime::Error;
+use serde_json::Value;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::error::HostError;
+use crate::functions::{self, Handler, ScheduledHandler};
+use crate::gateway::Gateway;
+use crate::invocation::{Invocations, request_id};
+use crate::server::Stop;
+use crate::template::Template;
+
+/// A function that a schedule starts.
+#[derive(Clone)]
+pub(crate) struct Scheduled {
+    pub(crate) name: String,
+    /// How often.
+    pub(crate) every: Duration,
+    timeout: Duration,
+    handler: ScheduledHandler,
+}
+
+/// Every schedule of `template`.
+///
+/// # Errors
+/// [`HostError::Functions`] when one of them starts a function that no schedule can start.
+pub(crate) fn all(template: &Template) -> Result<Vec<Scheduled>, HostError> {
+    let mut all = Vec::new();
+    for function in &template.functions {
+        for every in &function.schedules {
+            let Some(Handler::Scheduled(handler)) = functions::handler(&function.name) else {
+                return Err(HostError::Functions(format!(
+                    "the template has a schedule for {}, which takes no schedule's events",
+                    function.name
+                )));
+            };
+            all.push(Scheduled {
+                name: function.name.clone(),
+                every: *every,
+                timeout: function.timeout,
+                handler,
+            });
+        }
+    }
+    Ok(all)
+}
+
+impl Scheduled {
+    /// One run, now.
+    ///
+    /// # Errors
+    /// The function's own; it has been logged.
+    pub(crate) async fn run(&self, gateway: &Gateway) -> Result<Value, Error> {
+        let context = Invocations::default().context(request_id(), self.timeout);
+        let work = (self.handler)(gateway.services(), context);
+        tokio::time::timeout(self.timeout, work).await?
+    }
+
+    /// Runs again and again, the first time after one interval. A run that takes longer delays the next one.
+    pub(crate) async fn keep_running(self, gateway: Arc<Gateway>, mut stop: Stop) {
+        let mut ticks = interval(self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                () = stop.stopped() => return,
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                () = stop.stopped() => return,
+                // A failure is in the log, and the next run tries again.
+                _logged = self.run(&gateway) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! HTTP/1.1 on the port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::gateway::Gateway;
+
+/// Connections at a time; further ones wait in the listener's queue.
+const MAX_CONNECTIONS: usize = 10_000;
+/// How long a stop waits for requests under way.
+const GRACE: Duration = Duration::from_secs(10);
+/// The wait before the next connection when there are no file descriptors left.
+const BREATH: Duration = Duration::from_millis(10);
+
+/// Tells everything that runs when to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// A stop, and what gives the sign; dropping that is a sign as well.
+    pub(crate) fn new() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Returns once the sign was given.
+    pub(crate) async fn stopped(&mut self) {
+        let _gone_is_stopped = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Serves until stopped, then lets requests under way finish.
+pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accept = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            () = stop.stopped() => break,
+            Some(_) = connections.join_next() => {}
+            (place, accepted) = accept => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connection(stream, Arc::clone(&gateway), stop.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                Err(_) => tokio::time::sleep(BREATH).await,
+            },
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _late_ones_are_aborted = tokio::time::timeout(GRACE, drained).await;
+}
+
+async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
+    // Without it, small answers wait for the client's delayed acknowledgement.
+    let _only_slower = stream.set_nodelay(true);
+    let service = service_fn(|request| async {
+        Ok::<_, std::convert::Infallible>(gateway.answer(request).await)
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        // A connection that breaks is the client's business.
+        _ = &mut connection => return,
+        () = stop.stopped() => connection.as_mut().graceful_shutdown(),
+    }
+    let _broken = connection.await;
+}

@@ -1,0 +1,12 @@
+//! The host as its users have it: over HTTP, and as a process.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper may fail its test, as the test may"
+)]
+
+mod errors;
+mod process;
+mod restarts;
+mod serving;
+mod world;
