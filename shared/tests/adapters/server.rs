@@ -126,10 +126,11 @@ pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-/// A port that nobody uses. Below those that the system hands out, so that nobody is given it in the meantime.
+/// A port that nobody uses. Below those that the system hands out, so that nobody is given it in the meantime; the port of a
+/// cluster node's bus, 10,000 above, is below them too.
 fn free_port() -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    std::iter::repeat_with(|| fastrand::u16(20_000..30_000))
+    std::iter::repeat_with(|| fastrand::u16(10_000..20_000))
         .find(is_free)
         .unwrap()
 }
