@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -18,6 +17,7 @@ pub mod emf;
 pub mod metrics;
 #[cfg(feature = "embedded")]
 pub mod prometheus;
+mod span_fields;
 
 static EMF: OnceLock<emf::EmfRecorder> = OnceLock::new();
 
@@ -43,9 +43,13 @@ pub fn init_logs(level: LevelFilter, writer: BoxMakeWriter) -> Result<(), TryIni
         .with_current_span(false)
         .with_span_list(true)
         .with_target(false)
-        .with_writer(writer)
-        .with_filter(filter(level));
-    tracing_subscriber::registry().with(json).try_init()
+        .fmt_fields(span_fields::SpanFields)
+        .with_writer(writer);
+    // For all layers: a filter of one layer's own is asked again for each span of a line.
+    tracing_subscriber::registry()
+        .with(filter(level))
+        .with(json)
+        .try_init()
 }
 
 /// Our own lines from `level` on. Libraries may warn, but not speak of what they send: some of it is personal.

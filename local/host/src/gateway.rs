@@ -110,7 +110,7 @@ impl Gateway {
     async fn call<B>(
         &self,
         target: &Target,
-        parameters: Vec<(String, String)>,
+        parameters: HashMap<String, Vec<String>>,
         ids: &RequestIds,
         mut parts: Parts,
         body: B,
@@ -127,21 +127,20 @@ impl Gateway {
             }
         };
         let body = read(body).await?;
-        let context = request_context(&parts, ids.own.clone(), &target.route_key, caller.as_ref());
+        let context = request_context(&parts, ids.own.clone(), caller.as_ref());
         let mut extensions = std::mem::take(&mut parts.extensions)
             .with_raw_http_path(parts.uri.path())
             .with_request_context(context)
             .with_lambda_context(invocations.context(ids.own.clone(), target.timeout));
         if !parameters.is_empty() {
-            let parameters = parameters.into_iter();
-            let parameters = parameters.map(|(name, value)| (name, vec![value]));
-            extensions = extensions.with_path_parameters(parameters.collect::<HashMap<_, _>>());
+            extensions = extensions.with_path_parameters(parameters);
         }
         if let Some(query) = parts.uri.query() {
             extensions = extensions.with_query_string_parameters(decode::query(query));
         }
         parts.extensions = extensions;
-        let work = (target.handler)(services, Request::from_parts(parts, body));
+        let request = Request::from_parts(parts, body);
+        let work = (target.handler)(services, request);
         tokio::time::timeout(target.timeout.min(PATIENCE), work)
             .await
             .map_err(|_| Error::DeadlineExceeded)

@@ -37,12 +37,10 @@ impl Invocations {
 pub(crate) fn request_context(
     parts: &Parts,
     request_id: String,
-    route_key: &str,
     caller: Option<&Arc<CallerFields>>,
 ) -> RequestContext {
     let mut context = ApiGatewayV2httpRequestContext::default();
     context.request_id = Some(request_id);
-    context.route_key = Some(route_key.to_owned());
     context.http.method = parts.method.clone();
     context.authorizer = caller.map(|fields| {
         let mut authorizer = ApiGatewayRequestAuthorizer::default();
@@ -54,16 +52,17 @@ pub(crate) fn request_context(
 
 /// Random, in the form of Lambda's request ids (a version 4 UUID).
 pub(crate) fn request_id() -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let random = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bytes = fastrand::u128(..).to_be_bytes();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
     let mut id = String::with_capacity(36);
-    for digit in (0..32).rev() {
-        if matches!(digit, 23 | 19 | 15 | 11) {
+    for (index, byte) in bytes.into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
             id.push('-');
         }
-        id.push(char::from(
-            HEX[usize::from((random >> (digit * 4)) as u8 & 0xf)],
-        ));
+        id.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        id.push(char::from(DIGITS[usize::from(byte & 0xf)]));
     }
     id
 }

@@ -1,5 +1,7 @@
 //! From method and path to a route of the template.
 
+use std::collections::HashMap;
+
 use lambda_http::http::HeaderValue;
 use lambda_http::http::Method;
 use matchit::Router;
@@ -15,8 +17,8 @@ type Methods<R> = Vec<(Option<Method>, R)>;
 
 /// What a request's method and path lead to.
 pub(crate) enum Found<'r, R> {
-    /// A route, and the decoded parameters of its path.
-    Route(&'r R, Vec<(String, String)>),
+    /// A route, and the decoded parameters of its path, each with one value.
+    Route(&'r R, HashMap<String, Vec<String>>),
     /// The path has routes, for these methods only.
     OtherMethods(HeaderValue),
     /// Nothing.
@@ -66,7 +68,8 @@ impl<R> Routes<R> {
             return Found::OtherMethods(allow(matched.value));
         };
         let parameters = matched.params.iter();
-        let decoded = parameters.map(|(name, raw)| (name.to_owned(), decode::path_value(raw)));
+        let decoded =
+            parameters.map(|(name, raw)| (name.to_owned(), vec![decode::path_value(raw)]));
         Found::Route(route, decoded.collect())
     }
 }
@@ -116,7 +119,7 @@ mod tests {
             Found::Route(name, parameters) => parameters
                 .iter()
                 .fold((*name).to_owned(), |all, (name, value)| {
-                    format!("{all} {name}={value}")
+                    format!("{all} {name}={}", value.concat())
                 }),
             Found::OtherMethods(allow) => format!("only {}", allow.to_str().unwrap()),
             Found::Nothing => "nothing".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -71,11 +71,8 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
     let service = service_fn(|request| async {
         Ok::<_, std::convert::Infallible>(gateway.answer(request).await)
     });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service)
-    );
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A connection that breaks is the client's business.
         _ = &mut connection => return,

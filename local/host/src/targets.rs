@@ -15,8 +15,6 @@ use crate::template::{Function, Route, Template};
 pub(crate) struct Target {
     pub(crate) handler: HttpHandler,
     pub(crate) timeout: Duration,
-    /// `GET /v1/users/{id}`.
-    pub(crate) route_key: String,
     pub(crate) authorizer: Option<Arc<Authorizer>>,
 }
 
@@ -63,7 +61,6 @@ impl Target {
         Ok(Self {
             handler,
             timeout: function.timeout,
-            route_key: route.to_string(),
             authorizer,
         })
     }
