@@ -48,52 +48,32 @@ async fn callers_get_their_tokens_while_cache_and_store_are_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_get_tokens_and_users_while_the_platform_fails_now_and_then() {
+async fn callers_get_tokens_while_the_platform_fails_now_and_then() {
     let town = Town::found().await;
-    let control = town.simulator.control();
     // Tokens end every few seconds, so that many are fetched through the faults.
-    control
-        .set_settings(Settings {
-            token_lifetime_seconds: 4,
-            ..Settings::default()
-        })
-        .unwrap();
-    let faults = [
-        (0.025, FaultAction::answer(503, 1)),
-        (0.0253, FaultAction::Hang),
-    ];
-    for (probability, action) in faults {
-        control
-            .add_fault(Fault {
-                probability,
-                ..Fault::new("*", action)
-            })
-            .unwrap();
-    }
-    let mut tokens = town.worker().await;
-    tokens
+    let settings = Settings {
+        token_lifetime_seconds: 4,
+        ..Settings::default()
+    };
+    town.simulator
+        .control()
+        .set_settings(settings)
+        .expect("right settings");
+    fail_now_and_then(&town);
+    let mut worker = town.worker().await;
+    worker
         .tell(Command::Load {
             work: Work::SharedToken,
             callers: 4,
         })
         .await;
-    let mut users = town.worker().await;
-    users
-        .tell(Command::Load {
-            work: Work::User,
-            callers: 8,
-        })
-        .await;
-    users.progress(1_000).await;
-    control.clear_faults();
+    while town.token_requests() < 8 {
+        worker.progress(500).await;
+    }
+    worker.progress(1_000).await;
     judge(
-        "simulator answering 5 % with 503 or not at all: tokens",
-        tokens,
-    )
-    .await;
-    judge(
-        "simulator answering 5 % with 503 or not at all: users, each from Lark",
-        users,
+        "platform answering 5 % with 503 or not at all: tokens",
+        worker,
     )
     .await;
     figure(format!(
@@ -101,6 +81,42 @@ async fn callers_get_tokens_and_users_while_the_platform_fails_now_and_then() {
         town.token_requests()
     ))
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_get_users_while_the_platform_fails_now_and_then() {
+    let town = Town::found().await;
+    fail_now_and_then(&town);
+    // An attempt that hangs is given up after a third of this.
+    let mut worker = town
+        .worker_with("LARK_SERVICE_LARK_TIMEOUT_MS", "6000")
+        .await;
+    worker
+        .tell(Command::Load {
+            work: Work::User,
+            callers: 8,
+        })
+        .await;
+    worker.progress(3_000).await;
+    judge(
+        "platform answering 5 % with 503 or not at all: users, each from Lark",
+        worker,
+    )
+    .await;
+}
+
+/// From now on the platform answers one call of twenty with an error or not at all.
+fn fail_now_and_then(town: &Town) {
+    for action in [FaultAction::answer(503, 1), FaultAction::Hang] {
+        let fault = Fault {
+            probability: 0.025,
+            ..Fault::new("*", action)
+        };
+        town.simulator
+            .control()
+            .add_fault(fault)
+            .expect("a right fault");
+    }
 }
 
 /// A worker under load that has done its first 500 calls.

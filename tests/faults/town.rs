@@ -61,6 +61,13 @@ impl Town {
         Worker::start(env!("CARGO_BIN_EXE_worker"), &self.variables).await
     }
 
+    /// A process of the service with one more variable.
+    pub(crate) async fn worker_with(&self, name: &str, value: &str) -> Worker {
+        let mut variables = self.variables.clone();
+        variables.push((name.to_owned(), value.to_owned()));
+        Worker::start(env!("CARGO_BIN_EXE_worker"), &variables).await
+    }
+
     /// Applies a seed document through the operator's own way in.
     pub(crate) async fn seed(&self, document: &str) {
         let lookup = |name: &'static str| {
