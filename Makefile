@@ -19,7 +19,7 @@ setup: ## Installs the pinned tools into .tools/ (once)
 	@scripts/setup
 
 run: ## Starts every function, the stores and the Lark simulator on 127.0.0.1:PORT
-	cargo run --locked --profile local -p lark-local-host -- --port $(PORT) $(ARGS)
+	cargo run --locked -p lark-local-host -- --port $(PORT) $(ARGS)
 
 test: ## Runs every check and every test, as CI does
 	@scripts/test

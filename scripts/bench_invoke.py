@@ -1,11 +1,13 @@
 """Cold start and warm calls of `get-user` beside an empty function: `bench_invoke.py ENVIRONMENT SIMULATOR_URL LOGS`.
 
 Everything is interleaved, so that whatever else the machine does hits all alike. A ratio is the median of the ratios of
-neighbouring measurements.
+neighbouring measurements. COMPARE="thin=FILE small=FILE" in the environment puts further builds of `get-user` beside it.
 """
 
+import contextlib
 import io
 import json
+import os
 import pathlib
 import statistics
 import sys
@@ -26,40 +28,50 @@ def main(environment_file, simulator_url, logs):
     logs = pathlib.Path(logs)
     # Nothing fits into a local cache of one byte, so that every call asks Valkey.
     without_local_cache = {**environment, "LARK_SERVICE_LOCAL_CACHE_BYTES": "1"}
+    others = dict(each.split("=", 1) for each in os.environ.get("COMPARE", "").split())
+    builds = {name: bootstrap(name) for name in ("empty-function", "get-user")}
+    builds |= {f"get-user, {name}": pathlib.Path(file) for name, file in others.items()}
     events = [event_for(open_id(simulator_url, number)) for number in range(1, USERS + 1)]
-    sizes()
-    cold_starts(environment, logs, events[0])
-    with (Function(bootstrap("empty-function"), {}, logs / "empty.log") as empty,
-          Function(bootstrap("get-user"), environment, logs / "l1.log") as l1,
-          Function(bootstrap("get-user"), without_local_cache, logs / "l2.log") as l2):
+    sizes(builds)
+    cold_starts(builds, environment, logs, events[0])
+    with contextlib.ExitStack() as running:
+        def start(name, log, variables):
+            return running.enter_context(Function(builds[name], variables, logs / log))
+
+        l1 = start("get-user", "l1.log", environment)
+        l2 = start("get-user", "l2.log", without_local_cache)
         for event in events:
             l2.call(event)
             l1.call(event)
-        warm_calls([
-            ("empty function", empty, events[:1], ""),
+        cases = [
+            ("empty function", start("empty-function", "empty.log", {}), events[:1], ""),
             ("`get-user`, L1 hit", l1, events[:1], "detail=memory"),
-            ("`get-user`, L1 hit, 500 users in turn", l1, events, "detail=memory"),
-            ("`get-user`, L2 hit, 500 users in turn", l2, events, "detail=valkey"),
-        ])
+            (f"`get-user`, L1 hit, {USERS} users in turn", l1, events, "detail=memory"),
+            (f"`get-user`, L2 hit, {USERS} users in turn", l2, events, "detail=valkey"),
+        ]
+        for number, name in enumerate(others):
+            other = start(f"get-user, {name}", f"other-{number}.log", environment)
+            cases.append((f"`get-user`, L1 hit, {name}", other, events[:1], "detail=memory"))
+        warm_calls(cases)
 
 
-def sizes():
+def sizes(builds):
     rows = []
-    for name in ("empty-function", "get-user"):
-        content = bootstrap(name).read_bytes()
+    for name, file in builds.items():
+        content = file.read_bytes()
         archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-            file.writestr("bootstrap", content)
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("bootstrap", content)
         rows.append((f"`{name}`", f"{len(content) / 1e6:.2f}", f"{archive.tell() / 1e6:.2f}"))
     table(("size", "bootstrap, MB", "zip, MB"), rows)
 
 
-def cold_starts(environment, logs, event):
+def cold_starts(builds, environment, logs, event):
     """The first start of each reads its pages from the disk and does not count."""
-    found = {"empty-function": [], "get-user": []}
+    found = {name: [] for name in builds}
     for turn in range(COLD_STARTS + 1):
         for name, figures in found.items():
-            with Function(bootstrap(name), environment, logs / f"cold-{name}.log") as function:
+            with Function(builds[name], environment, logs / "cold.log") as function:
                 (_, first_call) = function.call(event)
                 if turn:
                     figures.append((function.init_ms(), first_call))
