@@ -4,29 +4,40 @@
     pip install -r requirements.txt
     ./check_simulator.py BASE_URL APP_ID APP_SECRET OPEN_ID EMAIL
 
-OPEN_ID and EMAIL belong to the same user. Stops at the first mismatch with exit status 1.
+OPEN_ID and EMAIL belong to user 1. Adds a marketplace app to the platform. Stops at the first mismatch with exit status 1.
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import os
+import secrets
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 
 # A proxy for the internet does not lead to loopback.
 os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
 
 import lark_oapi as lark
+from lark_oapi.api.authen.v1 import GetUserInfoRequest
 from lark_oapi.api.contact.v3 import (
     BatchGetIdUserRequest,
     BatchGetIdUserRequestBody,
     BatchUserRequest,
     GetUserRequest,
 )
-from lark_oapi.core.exception import ObtainAccessTokenException
+from lark_oapi.core.exception import AccessTokenException, ObtainAccessTokenException
 
 UNKNOWN_OPEN_ID = "ou_" + "0" * 32
 UNKNOWN_EMAIL = "nobody@nowhere.invalid"
 USERS = "/open-apis/contact/v3/users"
+AUTHORIZE = "/open-apis/authen/v1/authorize"
+REDIRECT_URI = "http://127.0.0.1:9/callback"
+SCOPE = "contact:user.email:readonly offline_access"
+TENANTS = ("tenant_one", "tenant_two")
 
 
 class Mismatch(Exception):
@@ -153,6 +164,166 @@ def raw_request(method, path):
     return builder.token_types({lark.AccessTokenType.TENANT})
 
 
+def a_login_gives_tokens_that_are_refreshed_once(arguments):
+    client = oauth_client(arguments)
+    code, verifier = log_in(arguments)
+    try:
+        client.access_token.retrieve_by_authorization_code(code, redirect_uri=REDIRECT_URI)
+    except AccessTokenException as error:
+        expect("code without a verifier", error.code, 20049)
+    else:
+        raise Mismatch("a code was exchanged without its verifier")
+    first = client.access_token.retrieve_by_authorization_code(code, REDIRECT_URI, verifier)
+    expect("kind and lives", (first.token_type, first.expires_in, first.refresh_token_expires_in), ("Bearer", 7200, 604800))
+    expect("scope", first.scope, SCOPE)
+    second = client.access_token.refresh(first.refresh_token)
+    for token in (first.access_token, second.access_token):
+        expect("open_id of the token", user_of(client, token).open_id, arguments.open_id)
+        expect("e-mail of the token", user_of(client, token).email, arguments.email)
+    try:
+        client.access_token.refresh(first.refresh_token)
+    except AccessTokenException as error:
+        expect("a used refresh token", (error.status_code, error.code, error.error), (400, 20073, "invalid_grant"))
+        return
+    raise Mismatch("a refresh token was good twice")
+
+
+def a_bad_user_token_is_an_error(arguments):
+    response = user_info(oauth_client(arguments), "eyJunknown")
+    expect("code", (response.code, response.raw.status_code), (20005, 200))
+
+
+def a_code_is_good_at_the_v2_endpoint_as_well(arguments):
+    code, verifier = log_in(arguments)
+    request = (
+        lark.BaseRequest.builder()
+        .http_method(lark.HttpMethod.POST)
+        .uri("/open-apis/authen/v2/oauth/token")
+        .body({
+            "grant_type": "authorization_code",
+            "client_id": arguments.app_id,
+            "client_secret": arguments.app_secret,
+            "code": code,
+            "code_verifier": verifier,
+        })
+        .build()
+    )
+    response = client_for(arguments).request(request)
+    expect_success("v2 token", response)
+    expect("scope", json.loads(response.raw.content)["scope"], SCOPE)
+
+
+# The SDK's own flow: app_access_token with the ticket, then a tenant_access_token for each tenant.
+def a_marketplace_app_acts_for_its_tenants(arguments):
+    app_id = f"cli_market{secrets.token_hex(4)}"
+    app = {"app_id": app_id, "secret": "secret", "marketplace": True, "tenants": list(TENANTS)}
+    controlled(arguments, "/_sim/apps", app)
+    client = (
+        lark.Client.builder()
+        .domain(arguments.base_url)
+        .app_id(app_id)
+        .app_secret("secret")
+        .app_type(lark.AppType.ISV)
+        .log_level(lark.LogLevel.WARNING)
+        .timeout(10)
+        .build()
+    )
+    try:
+        find_email(client, arguments, TENANTS[0], "not-the-ticket")
+    except ObtainAccessTokenException as error:
+        expect("code of a bad ticket", error.code, 10012)
+    else:
+        raise Mismatch("a bad app ticket was accepted")
+    ticket = controlled(arguments, f"/_sim/apps/{app_id}/ticket")["app_ticket"]
+    for tenant in TENANTS:
+        response = find_email(client, arguments, tenant, ticket)
+        expect_success(f"batch_get_id for {tenant}", response)
+        expect("e-mail", response.data.user_list[0].email, arguments.email)
+    try:
+        find_email(client, arguments, "tenant_three", ticket)
+    except ObtainAccessTokenException as error:
+        expect("code of an unknown tenant", error.code, 10013)
+    else:
+        raise Mismatch("a tenant without the app was accepted")
+    issued = controlled(arguments, "/_sim/counters?apps=true")["apps"][app_id]["tokens_issued"]
+    expect("tokens issued", issued, 1 + len(TENANTS))
+
+
+def find_email(client, arguments, tenant_key, app_ticket):
+    body = BatchGetIdUserRequestBody.builder().emails([arguments.email]).build()
+    request = BatchGetIdUserRequest.builder().user_id_type("open_id").request_body(body).build()
+    option = lark.RequestOption.builder().tenant_key(tenant_key).app_ticket(app_ticket).build()
+    return client.contact.v3.user.batch_get_id(request, option)
+
+
+def oauth_client(arguments):
+    return (
+        lark.Client.builder()
+        .domain(arguments.base_url)
+        .oauth_base_url(arguments.base_url)
+        .app_id(arguments.app_id)
+        .app_secret(arguments.app_secret)
+        .enable_set_token(True)
+        .log_level(lark.LogLevel.WARNING)
+        .timeout(10)
+        .build()
+    )
+
+
+def user_info(client, token):
+    option = lark.RequestOption.builder().user_access_token(token).build()
+    return client.authen.v1.user_info.get(GetUserInfoRequest.builder().build(), option)
+
+
+def user_of(client, token):
+    response = user_info(client, token)
+    expect_success("user_info", response)
+    return response.data
+
+
+def log_in(arguments):
+    """Approves as user 1, as the form of the page does; the code, and the verifier it is bound to."""
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    asked = {
+        "client_id": arguments.app_id,
+        "response_type": "code",
+        "redirect_uri": REDIRECT_URI,
+        "scope": SCOPE,
+        "state": "a&b",
+        "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
+        "code_challenge_method": "S256",
+    }
+    url = f"{arguments.base_url}{AUTHORIZE}?{urllib.parse.urlencode(asked)}"
+    page = direct.open(url, timeout=10).read().decode()
+    if 'id="approve"' not in page or "<code>offline_access</code>" not in page:
+        raise Mismatch(f"the page does not ask: {page}")
+    form = urllib.parse.urlencode({"user": 1, "decision": "approve"}).encode()
+    try:
+        direct.open(url, form, timeout=10)
+    except urllib.error.HTTPError as answer:
+        expect("status of the decision", answer.code, 302)
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(answer.headers["Location"]).query)
+        expect("state", query["state"], ["a&b"])
+        return query["code"][0], verifier
+    raise Mismatch("the decision did not redirect")
+
+
+def controlled(arguments, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with direct.open(arguments.base_url + path, data, timeout=10) as response:
+        return json.load(response)
+
+
+class Unfollowed(urllib.request.HTTPRedirectHandler):
+    """Nobody listens at the redirect URI."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), Unfollowed)
+
 CHECKS = (
     a_wrong_secret_raises_code_10014,
     a_user_is_found_by_open_id,
@@ -164,6 +335,10 @@ CHECKS = (
     a_raw_request_sees_the_body,
     a_raw_body_needs_no_content_type,
     a_raw_request_sees_the_error_code,
+    a_login_gives_tokens_that_are_refreshed_once,
+    a_bad_user_token_is_an_error,
+    a_code_is_good_at_the_v2_endpoint_as_well,
+    a_marketplace_app_acts_for_its_tenants,
 )
 
 

@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::oauth::page;
 use crate::settings::Settings;
 
 /// A response before the gateway adds the headers all of them have.
@@ -20,7 +21,34 @@ pub(crate) struct Answer {
 /// The platform's type for JSON; the Go SDK reads nothing else as JSON.
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
 
+const HTML: &str = "text/html; charset=utf-8";
+
 impl Answer {
+    /// The body of a failure at an OAuth token endpoint (RFC 6749, 5.2, and `code`).
+    pub(crate) fn oauth(status: StatusCode, code: i64, error: &str, description: &str) -> Self {
+        let body = json!({ "code": code, "error": error, "error_description": description });
+        Self::json(status, code, &body)
+    }
+
+    /// A page for a browser.
+    pub(crate) fn html(status: StatusCode, code: i64, body: String) -> Self {
+        Self {
+            status,
+            code,
+            content_type: HTML,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    /// 302 to another URL, which must be ASCII.
+    pub(crate) fn redirect(location: String) -> Self {
+        Self {
+            headers: vec![("Location".to_owned(), location)],
+            ..Self::html(StatusCode::FOUND, 0, String::new())
+        }
+    }
+
     /// The envelope of newer APIs: `code`, `msg`, `data`.
     pub(crate) fn data(data: &impl Serialize) -> Self {
         #[derive(Serialize)]
@@ -62,6 +90,20 @@ pub(crate) struct Refusal {
     status: RefusalStatus,
     violations: Vec<Violation>,
     headers: Vec<(String, String)>,
+    wording: Wording,
+    /// `error` in the OAuth shape.
+    error: &'static str,
+}
+
+/// In which shape an endpoint fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wording {
+    /// `code`, `msg`, `error`.
+    Platform,
+    /// `code`, `error`, `error_description`.
+    Oauth,
+    /// HTML, for people.
+    Page,
 }
 
 /// Who decides on the HTTP status.
@@ -87,6 +129,21 @@ impl Refusal {
     /// With the status some page of the platform's documentation gives.
     pub(crate) fn documented(status: StatusCode, code: i64, msg: impl Into<String>) -> Self {
         Self::new(RefusalStatus::Documented(status), code, msg)
+    }
+
+    /// Of a call that belongs to a login, in the shape of its endpoint.
+    pub(crate) fn login(
+        wording: Wording,
+        status: StatusCode,
+        code: i64,
+        error: &'static str,
+        msg: impl Into<String>,
+    ) -> Self {
+        Self {
+            wording,
+            error,
+            ..Self::documented(status, code, msg)
+        }
     }
 
     /// Of app id and secret, at a token endpoint.
@@ -137,6 +194,14 @@ impl Refusal {
             RefusalStatus::RateLimit => settings.rate_limit_status,
         };
         let status = StatusCode::from_u16(configured).unwrap_or(StatusCode::BAD_REQUEST);
+        match self.wording {
+            Wording::Oauth => return Answer::oauth(status, self.code, self.error, &self.msg),
+            Wording::Page => {
+                let page = page::failure(self.code, &self.msg, log_id);
+                return Answer::html(status, self.code, page);
+            }
+            Wording::Platform => {}
+        }
         let mut body = json!({ "code": self.code, "msg": self.msg });
         // Token endpoints say no more than code and msg.
         if !matches!(self.status, RefusalStatus::AppError) {
@@ -158,6 +223,8 @@ impl Refusal {
             status,
             violations: Vec::new(),
             headers: Vec::new(),
+            wording: Wording::Platform,
+            error: "",
         }
     }
 }

@@ -1,15 +1,20 @@
 //! The apps: who may ask for tokens, and what their tokens may see.
 
+mod patch;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::contact::user;
 use crate::control::Invalid;
 use crate::directory::ids;
+use patch::Checks;
 
-/// A self-built app. The field names are those of `POST /_sim/apps`.
+pub use patch::AppPatch;
+pub(crate) use patch::is_local;
+
+/// An app, self-built or of the marketplace. The field names are those of `POST /_sim/apps`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct App {
@@ -29,10 +34,30 @@ pub struct App {
     /// Numbers of users outside the app's contact scope: 41050 when asked for one, missing in lists.
     #[serde(default)]
     pub hidden_users: BTreeSet<u32>,
+    /// Where a login may lead back to, compared character by character ("Redirect URLs" in an app's security settings).
+    /// `None`, the default: every `http` URL of this machine.
+    #[serde(default)]
+    pub redirect_uris: Option<Vec<String>>,
+    /// The scopes the app has applied for; a login that asks for another one is answered with 20027. `None`, the default:
+    /// all scopes.
+    #[serde(default)]
+    pub login_scopes: Option<BTreeSet<String>>,
+    /// An app of the marketplace (ISV): its tokens come from an app_ticket, and each tenant that installed it has its own.
+    #[serde(default)]
+    pub marketplace: bool,
+    /// Keys of the tenants that installed a marketplace app. They all see the one directory.
+    #[serde(default)]
+    pub tenants: BTreeSet<String>,
+    /// Where app tickets are pushed to: `http`, this machine only. `{app_id}` in it is replaced by the app's id.
+    #[serde(default)]
+    pub event_url: Option<String>,
+    /// `token` of pushed events, by which the receiver knows them; empty without one.
+    #[serde(default)]
+    pub verification_token: Option<String>,
 }
 
 impl App {
-    /// An enabled app that may see everything.
+    /// An enabled self-built app that may see everything.
     pub fn new(app_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self {
             app_id: app_id.into(),
@@ -41,6 +66,20 @@ impl App {
             enabled: true,
             hidden_user_fields: BTreeSet::new(),
             hidden_users: BTreeSet::new(),
+            redirect_uris: None,
+            login_scopes: None,
+            marketplace: false,
+            tenants: BTreeSet::new(),
+            event_url: None,
+            verification_token: None,
+        }
+    }
+
+    /// The tenant whose people log in: the first that installed a marketplace app, the only one of a self-built app.
+    pub(crate) fn login_tenant(&self) -> Option<&str> {
+        match self.marketplace {
+            true => self.tenants.first().map(String::as_str),
+            false => Some(TENANT_KEY),
         }
     }
 
@@ -49,22 +88,8 @@ impl App {
     }
 }
 
-/// What to change on an app; absent fields stay.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AppPatch {
-    /// The current secret.
-    pub secret: Option<String>,
-    /// `Some(None)`, in JSON `null`, ends a rotation.
-    #[serde(deserialize_with = "present")]
-    pub previous_secret: Option<Option<String>>,
-    /// See [`App::enabled`].
-    pub enabled: Option<bool>,
-    /// See [`App::hidden_user_fields`].
-    pub hidden_user_fields: Option<BTreeSet<String>>,
-    /// See [`App::hidden_users`].
-    pub hidden_users: Option<BTreeSet<u32>>,
-}
+/// `tenant_key` of the company that built the self-built apps.
+pub const TENANT_KEY: &str = "2f1a7c0b95e3d486";
 
 /// The id of seeded app `n`, such as `cli_sim000001`.
 pub fn seeded_app_id(n: u32) -> String {
@@ -125,16 +150,17 @@ impl Apps {
             .by_id
             .get_mut(app_id)
             .ok_or_else(|| Invalid::new("app_id", format!("there is no app {app_id}")))?;
-        change(Arc::make_mut(app));
+        let app = Arc::make_mut(app);
+        change(app);
+        fill_in(&mut app.event_url, app_id);
         Ok(())
     }
 }
 
 impl Registry {
-    fn add(&mut self, app: App) -> Result<(), Invalid> {
-        not_empty("app_id", &app.app_id)?;
-        not_empty("secret", &app.secret)?;
-        check_fields(&app.hidden_user_fields)?;
+    fn add(&mut self, mut app: App) -> Result<(), Invalid> {
+        fill_in(&mut app.event_url, &app.app_id);
+        Checks::of_app(&app)?;
         let app_id: Arc<str> = app.app_id.as_str().into();
         if self.by_id.contains_key(&app_id) {
             return Err(Invalid::new("app_id", format!("{app_id} exists already")));
@@ -145,57 +171,13 @@ impl Registry {
     }
 }
 
-impl AppPatch {
-    pub(crate) fn check(&self) -> Result<(), Invalid> {
-        if let Some(secret) = &self.secret {
-            not_empty("secret", secret)?;
-        }
-        self.hidden_user_fields
-            .as_ref()
-            .map_or(Ok(()), check_fields)
-    }
-
-    pub(crate) fn apply(self, app: &mut App) {
-        if let Some(secret) = self.secret {
-            app.secret = secret;
-        }
-        if let Some(previous_secret) = self.previous_secret {
-            app.previous_secret = previous_secret;
-        }
-        if let Some(enabled) = self.enabled {
-            app.enabled = enabled;
-        }
-        if let Some(hidden_user_fields) = self.hidden_user_fields {
-            app.hidden_user_fields = hidden_user_fields;
-        }
-        if let Some(hidden_users) = self.hidden_users {
-            app.hidden_users = hidden_users;
-        }
-    }
-}
-
-fn not_empty(field: &str, value: &str) -> Result<(), Invalid> {
-    match value.is_empty() {
-        true => Err(Invalid::new(field, "must not be empty")),
-        false => Ok(()),
-    }
-}
-
-fn check_fields(hidden: &BTreeSet<String>) -> Result<(), Invalid> {
-    match hidden.iter().find(|field| !user::is_field(field)) {
-        Some(unknown) => {
-            let problem = format!("users have no field {unknown}");
-            Err(Invalid::new("hidden_user_fields", problem))
-        }
-        None => Ok(()),
+/// The id of the app stands in for `{app_id}`.
+fn fill_in(event_url: &mut Option<String>, app_id: &str) {
+    if let Some(url) = event_url {
+        *url = url.replace("{app_id}", app_id);
     }
 }
 
 fn yes() -> bool {
     true
-}
-
-/// Tells an explicit `null` from an absent field.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
 }

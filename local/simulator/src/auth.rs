@@ -8,7 +8,7 @@ use crate::answer::{Answer, Refusal};
 use crate::endpoint::{Access, Call, Endpoint};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
-use crate::tokens::Grant;
+use crate::tokens::{Audience, Grant};
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -41,14 +41,22 @@ struct TokenAnswer<'a> {
 }
 
 fn tenant_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let grant = platform.issue_token(&call.app.app_id, call.now_ms);
+    let grant = grant(platform, call)?;
     Ok(answer(None, &grant))
 }
 
 /// Carries the tenant token as well; the documented sample has both equal.
 fn app_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let grant = platform.issue_token(&call.app.app_id, call.now_ms);
+    let grant = grant(platform, call)?;
     Ok(answer(Some(&grant.token), &grant))
+}
+
+/// These endpoints are for self-built apps.
+fn grant(platform: &Platform, call: &Call<'_>) -> Result<Grant, Refusal> {
+    if call.app.marketplace {
+        return Err(Refusal::app(10_014, "app unauthorized"));
+    }
+    Ok(platform.issue_token(&call.app.app_id, Audience::Own, call.now_ms))
 }
 
 fn answer(app_access_token: Option<&str>, grant: &Grant) -> Answer {

@@ -1,5 +1,8 @@
 //! The handle that steers a simulator, in the process. `control_api` offers the same over HTTP.
 
+mod logins;
+mod tickets;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use crate::directory::{UserIds, UserPatch};
 use crate::faults::{Fault, FaultReport};
 use crate::platform::Platform;
 use crate::settings::Settings;
+
+pub use logins::Consent;
 
 /// Steers a simulator. Clones steer the same one.
 #[derive(Clone)]
@@ -121,7 +126,7 @@ impl Control {
         self.0.faults.report()
     }
 
-    /// Removes every rule. Calls that hang already keep hanging.
+    /// Removes every rule. The connections of calls that hang end without an answer.
     pub fn clear_faults(&self) {
         self.0.faults.clear();
     }
@@ -129,12 +134,12 @@ impl Control {
 
 /// Tokens and apps.
 impl Control {
-    /// Whether the token was known. The app's next token request gets a new one.
+    /// Ends a tenant, app or user access token; whether it was known. The app's next token request gets a new one.
     pub fn revoke_token(&self, token: &str) -> bool {
-        self.0.tokens.revoke(token)
+        self.0.tokens.revoke(token) || self.0.logins.revoke_access(token)
     }
 
-    /// How many tokens the app had.
+    /// Ends the app's tenant and app tokens; how many there were. Logins stay.
     pub fn revoke_app_tokens(&self, app_id: &str) -> usize {
         self.0.tokens.revoke_all(app_id)
     }
@@ -142,7 +147,8 @@ impl Control {
     /// Adds an app.
     ///
     /// # Errors
-    /// When the id is taken, id or secret is empty, or users have no such field to hide.
+    /// When the id is taken, id, secret or a tenant's key is empty, users have no such field to hide, or a URL cannot be
+    /// what it is for.
     pub fn add_app(&self, app: App) -> Result<(), Invalid> {
         self.0.apps.add(app)
     }
@@ -150,7 +156,7 @@ impl Control {
     /// Changes an app. Its tokens stay valid, as the platform's do when a secret is reset.
     ///
     /// # Errors
-    /// When there is no such app, the secret is empty, or users have no such field to hide.
+    /// When there is no such app, and as for [`add_app`](Self::add_app).
     pub fn update_app(&self, app_id: &str, patch: AppPatch) -> Result<(), Invalid> {
         patch.check()?;
         self.0.apps.update(app_id, |app| patch.apply(app))

@@ -27,11 +27,19 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::PATCH, "/_sim/settings", change_settings),
     (Method::POST, "/_sim/tokens/revoke", revoke_tokens),
     (Method::POST, "/_sim/tokens/lifetime", set_token_lifetime),
+    (Method::POST, "/_sim/logins/revoke", revoke_login),
     (Method::GET, "/_sim/faults", faults),
     (Method::POST, "/_sim/faults", add_faults),
     (Method::DELETE, "/_sim/faults", clear_faults),
     (Method::POST, "/_sim/apps", add_app),
     (Method::PATCH, "/_sim/apps/{app_id}", change_app),
+    (Method::GET, "/_sim/apps/{app_id}/ticket", ticket),
+    (
+        Method::POST,
+        "/_sim/apps/{app_id}/ticket/rotate",
+        rotate_ticket,
+    ),
+    (Method::POST, "/_sim/apps/{app_id}/ticket/push", push_ticket),
     (Method::POST, "/_sim/users", create_user),
     (Method::GET, "/_sim/users/{n}", read_user),
     (Method::PATCH, "/_sim/users/{n}", change_user),
@@ -192,6 +200,19 @@ fn revoke_tokens(control: &Control, call: &ControlCall<'_>) -> Result<Answer, In
     Ok(ok(&json!({ "revoked": revoked })))
 }
 
+fn revoke_login(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Revoke {
+        app_id: String,
+        user: u32,
+    }
+    let Revoke { app_id, user } = call.body()?;
+    Ok(ok(
+        &json!({ "revoked": control.revoke_login(&app_id, user) }),
+    ))
+}
+
 fn set_token_lifetime(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -237,6 +258,25 @@ fn change_app(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Inval
     let patch: AppPatch = call.body()?;
     control.update_app(call.app_id(), patch)?;
     Ok(ok(&json!({ "app_id": call.app_id() })))
+}
+
+fn ticket(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    Ok(ok(
+        &json!({ "app_ticket": control.app_ticket(call.app_id())? }),
+    ))
+}
+
+fn rotate_ticket(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    Ok(ok(
+        &json!({ "app_ticket": control.rotate_app_ticket(call.app_id())? }),
+    ))
+}
+
+/// In the background; the counters tell how it went.
+fn push_ticket(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let app = control.platform().marketplace_app(call.app_id())?;
+    control.platform().pushes.add(&app.app_id);
+    Ok(ok(&json!({ "app_id": app.app_id })))
 }
 
 fn create_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {

@@ -15,8 +15,18 @@ use crate::endpoint;
 pub struct Counters {
     /// Over all endpoints.
     pub total: EndpointCounters,
-    /// Tokens issued, not counting those given again.
+    /// Tenant and app tokens issued, not counting those given again.
     pub tokens_issued: u64,
+    /// Logins: authorization codes exchanged for user tokens.
+    pub code_grants: u64,
+    /// Refresh tokens exchanged for new ones.
+    pub refresh_grants: u64,
+    /// Refresh tokens refused, whatever the reason, after the app had proved who it is.
+    pub refresh_rejected: u64,
+    /// Pushes of an app ticket that were answered with 2xx.
+    pub ticket_pushes: u64,
+    /// Pushes of an app ticket that were given up.
+    pub ticket_pushes_failed: u64,
     /// By the endpoint's name; calls of unknown paths are under `unknown`.
     pub endpoints: BTreeMap<String, EndpointCounters>,
     /// By app id, when asked for.
@@ -35,7 +45,7 @@ pub struct EndpointCounters {
     pub errors: BTreeMap<i64, u64>,
     /// Calls that a fault hit.
     pub faults: u64,
-    /// Calls refused because of their access token (99991663, 99991668, 99991671).
+    /// Calls refused because of their access token (99991663, 99991668, 99991671, 20005).
     pub rejected_tokens: u64,
     /// How many different tokens those were: fewer than `rejected_tokens` means that somebody replays a dead token.
     pub distinct_rejected_tokens: u64,
@@ -50,8 +60,18 @@ pub struct EndpointCounters {
 pub struct AppCounters {
     /// Calls that proved to come from the app.
     pub requests: u64,
-    /// Tokens issued, not counting those given again.
+    /// Tenant and app tokens issued, not counting those given again.
     pub tokens_issued: u64,
+    /// Logins: authorization codes exchanged for user tokens.
+    pub code_grants: u64,
+    /// Refresh tokens exchanged for new ones.
+    pub refresh_grants: u64,
+    /// Refresh tokens refused, whatever the reason, after the app had proved who it is.
+    pub refresh_rejected: u64,
+    /// Pushes of an app ticket that were answered with 2xx.
+    pub ticket_pushes: u64,
+    /// Pushes of an app ticket that were given up.
+    pub ticket_pushes_failed: u64,
 }
 
 #[derive(Default)]
@@ -65,7 +85,8 @@ struct Book {
     total: Entry,
     endpoints: BTreeMap<&'static str, Entry>,
     apps: HashMap<String, AppCounters>,
-    tokens_issued: u64,
+    /// Of all apps together; its `requests` are not used.
+    sums: AppCounters,
 }
 
 #[derive(Default)]
@@ -98,10 +119,11 @@ impl CounterBook {
         self.lock().app(app_id).requests += 1;
     }
 
-    pub(crate) fn token_issued(&self, app_id: &str) {
+    /// Counts something for the app and for all apps together.
+    pub(crate) fn count(&self, app_id: &str, change: impl Fn(&mut AppCounters)) {
         let mut book = self.lock();
-        book.tokens_issued += 1;
-        book.app(app_id).tokens_issued += 1;
+        change(&mut book.sums);
+        change(book.app(app_id));
     }
 
     pub(crate) fn read(&self) -> Counters {
@@ -112,7 +134,12 @@ impl CounterBook {
         });
         Counters {
             total: book.total.read(),
-            tokens_issued: book.tokens_issued,
+            tokens_issued: book.sums.tokens_issued,
+            code_grants: book.sums.code_grants,
+            refresh_grants: book.sums.refresh_grants,
+            refresh_rejected: book.sums.refresh_rejected,
+            ticket_pushes: book.sums.ticket_pushes,
+            ticket_pushes_failed: book.sums.ticket_pushes_failed,
             endpoints: endpoints.collect(),
             apps: None,
         }
@@ -134,7 +161,7 @@ impl CounterBook {
     pub(crate) fn reset(&self) {
         let mut book = self.lock();
         book.apps.clear();
-        book.tokens_issued = 0;
+        book.sums = AppCounters::default();
         book.total.reset();
         for entry in book.endpoints.values_mut() {
             entry.reset();

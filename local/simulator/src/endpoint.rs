@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Answer, Refusal, Wording};
 use crate::apps::App;
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
 use crate::request::Request;
-use crate::{auth, contact};
+use crate::{auth, contact, marketplace, oauth};
 
 /// One row. Rows with fixed segments come before rows with `{parameters}` in the same place.
 pub(crate) struct Endpoint {
@@ -27,8 +27,29 @@ pub(crate) struct Endpoint {
 pub(crate) enum Access {
     /// `app_id` and `app_secret` in the body, no token.
     AppSecret,
+    /// `app_access_token` in the body, no token in the header.
+    AppToken,
     /// A tenant_access_token in the header.
     TenantToken,
+    /// A user_access_token in the header.
+    UserToken,
+    /// `client_id` and `client_secret` in the body, or in the header of HTTP's Basic authentication.
+    Client,
+    /// A browser that says `client_id` in the query.
+    Browser,
+}
+
+impl Access {
+    /// In which shape a call is refused.
+    pub(crate) fn wording(self) -> Wording {
+        match self {
+            Self::AppSecret | Self::AppToken | Self::TenantToken | Self::UserToken => {
+                Wording::Platform
+            }
+            Self::Client => Wording::Oauth,
+            Self::Browser => Wording::Page,
+        }
+    }
 }
 
 /// A request that has passed the gateway.
@@ -67,7 +88,14 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Every endpoint.
 pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
-    [auth::ENDPOINTS, contact::ENDPOINTS].into_iter().flatten()
+    [
+        auth::ENDPOINTS,
+        marketplace::ENDPOINTS,
+        oauth::ENDPOINTS,
+        contact::ENDPOINTS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 pub(crate) fn find(method: &Method, segments: &[String]) -> Route {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::control::Invalid;
 use crate::directory::ids::mix;
@@ -52,7 +53,7 @@ pub enum FaultStage {
 pub enum FaultAction {
     /// Nothing: for a rule that only delays.
     Continue,
-    /// No answer until the client gives up or the simulator stops.
+    /// No answer until the client gives up, the rules are removed or the simulator stops; then the connection ends.
     Hang,
     /// The connection is reset (TCP RST) instead of answered.
     Reset,
@@ -175,19 +176,36 @@ pub(crate) struct Candidate<'a> {
     pub(crate) app_id: &'a dyn Fn() -> Option<Arc<str>>,
 }
 
-pub(crate) struct Faults(Mutex<Rules>);
+pub(crate) struct Faults {
+    rules: Mutex<Rules>,
+    clears: watch::Sender<u64>,
+}
 
 struct Rules {
     rules: Vec<FaultReport>,
     dice: u64,
 }
 
+/// Tells when the rules that were in force are removed.
+pub(crate) struct Cleared(watch::Receiver<u64>);
+
+impl Cleared {
+    pub(crate) async fn wait(&mut self) {
+        // An error means that the simulator is gone.
+        let _gone = self.0.changed().await;
+    }
+}
+
 impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Mutex::new(Rules {
+        let rules = Rules {
             rules: Vec::new(),
             dice: seed,
-        }))
+        };
+        Self {
+            rules: Mutex::new(rules),
+            clears: watch::Sender::new(0),
+        }
     }
 
     /// All or none.
@@ -205,16 +223,19 @@ impl Faults {
         Ok(())
     }
 
+    /// Removes every rule, and releases the calls that hang because of one.
     pub(crate) fn clear(&self) {
-        self.lock().rules.clear();
+        let mut rules = self.lock();
+        rules.rules.clear();
+        self.clears.send_modify(|clears| *clears += 1);
     }
 
     pub(crate) fn report(&self) -> Vec<FaultReport> {
         self.lock().rules.clone()
     }
 
-    /// The first rule that fires, which then has one time less to do so.
-    pub(crate) fn draw(&self, call: &Candidate<'_>) -> Option<Fault> {
+    /// The first rule that fires, which then has one time less to do so; and how to learn of its removal.
+    pub(crate) fn draw(&self, call: &Candidate<'_>) -> Option<(Fault, Cleared)> {
         let mut guard = self.lock();
         let Rules { rules, dice } = &mut *guard;
         let rule = rules
@@ -222,11 +243,12 @@ impl Faults {
             .find(|rule| rule.fault.matches(call) && roll(dice, rule.fault.probability))?;
         rule.fired += 1;
         rule.fault.count = rule.fault.count.map(|left| left.saturating_sub(1));
-        Some(rule.fault.clone())
+        // Taken under the lock: no removal after the draw is missed.
+        Some((rule.fault.clone(), Cleared(self.clears.subscribe())))
     }
 
     fn lock(&self) -> MutexGuard<'_, Rules> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,9 +7,9 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::access;
-use crate::answer::{Answer, Refusal};
-use crate::endpoint::{self, Call, Route};
-use crate::faults::{Candidate, Fault, FaultAction, FaultStage};
+use crate::answer::{Answer, Refusal, Wording};
+use crate::endpoint::{self, Access, Call, Route};
+use crate::faults::{Candidate, Cleared, Fault, FaultAction, FaultStage};
 use crate::platform::Platform;
 use crate::request::Request;
 use crate::server::Stop;
@@ -39,18 +39,25 @@ pub(crate) async fn serve(
     stop.sleep(Duration::from_millis(settings.delay_ms)).await;
     let draw = |stage| draw_fault(platform, request, name, stage);
 
+    let wording = match &route {
+        Route::Found(endpoint, _) => endpoint.access.wording(),
+        Route::WrongMethod | Route::Unknown => Wording::Platform,
+    };
+    let mut hanging = None;
     let mut outcome = None;
-    if let Some(fault) = draw(FaultStage::Before) {
+    if let Some((fault, cleared)) = draw(FaultStage::Before) {
         in_flight.hit_by_fault();
-        outcome = apply(fault, stop).await;
+        outcome = apply(fault, wording, stop).await;
+        hanging = Some(cleared);
     }
     if outcome.is_none() {
         let answer = handle(platform, request, &route)
             .unwrap_or_else(|refusal| refusal.answer(&settings, log_id));
         outcome = Some(Outcome::Answer(answer));
-        if let Some(fault) = draw(FaultStage::After) {
+        if let Some((fault, cleared)) = draw(FaultStage::After) {
             in_flight.hit_by_fault();
-            outcome = apply(fault, stop).await.or(outcome);
+            outcome = apply(fault, wording, stop).await.or(outcome);
+            hanging = Some(cleared);
         }
     }
     let outcome = outcome.unwrap_or(Outcome::Hang);
@@ -58,7 +65,7 @@ pub(crate) async fn serve(
         Outcome::Answer(answer) => in_flight.answered(answer.code, request.bearer()),
         Outcome::Reset => {}
         // Still in flight until the client gives up.
-        Outcome::Hang => stop.stopped().await,
+        Outcome::Hang => released(hanging, stop).await,
     }
     outcome
 }
@@ -82,7 +89,9 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
     };
     let now_ms = platform.clock.now_ms();
     let app = access::caller(platform, endpoint.access, request, now_ms)?;
-    platform.counters.by_app(&app.app_id);
+    if endpoint.access != Access::Browser {
+        platform.counters.by_app(&app.app_id);
+    }
     if platform.settings().rate_limits {
         platform
             .limits
@@ -103,7 +112,7 @@ fn draw_fault(
     request: &Request,
     endpoint: &str,
     stage: FaultStage,
-) -> Option<Fault> {
+) -> Option<(Fault, Cleared)> {
     let now_ms = platform.clock.now_ms();
     platform.faults.draw(&Candidate {
         endpoint,
@@ -113,8 +122,19 @@ fn draw_fault(
     })
 }
 
+/// Returns when the rules are removed or the simulator stops, whichever comes first.
+async fn released(hanging: Option<Cleared>, stop: &mut Stop) {
+    let Some(mut cleared) = hanging else {
+        return stop.stopped().await;
+    };
+    tokio::select! {
+        () = cleared.wait() => {}
+        () = stop.stopped() => {}
+    }
+}
+
 /// `None` when the call goes on as usual.
-async fn apply(fault: Fault, stop: &mut Stop) -> Option<Outcome> {
+async fn apply(fault: Fault, wording: Wording, stop: &mut Stop) -> Option<Outcome> {
     stop.sleep(Duration::from_millis(fault.delay_ms)).await;
     match fault.action {
         FaultAction::Continue => None,
@@ -128,12 +148,26 @@ async fn apply(fault: Fault, stop: &mut Stop) -> Option<Outcome> {
             headers,
         } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut answer = Answer::json(status, code, &json!({ "code": code, "msg": msg }));
+            let mut answer = match wording {
+                Wording::Oauth => Answer::oauth(status, code, error_name(status), &msg),
+                Wording::Platform | Wording::Page => {
+                    Answer::json(status, code, &json!({ "code": code, "msg": msg }))
+                }
+            };
             answer.headers = headers.into_iter().collect();
             if let Some(body) = body {
                 answer.body = Bytes::from(body);
             }
             Some(Outcome::Answer(answer))
         }
+    }
+}
+
+/// `error` of an answer that was ordered, by RFC 6749 and its status.
+fn error_name(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        status if status.is_server_error() => "server_error",
+        _ => "invalid_request",
     }
 }

@@ -1,30 +1,61 @@
 //! Tokens in a file, so that a simulator that starts again knows those it issued before, as the platform would: a line of
-//! JSON for each token issued or revoked, written before the answer leaves.
+//! JSON for each thing that happened to a token or a login, written before the answer leaves.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// What happened to a token.
+use crate::tokens::Audience;
+use crate::values::Digest;
+
+/// What happened to a token or a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
+    /// A tenant or app token.
     Issued {
         app_id: Arc<str>,
+        #[serde(default, skip_serializing_if = "Audience::is_own")]
+        audience: Audience,
         token: Arc<str>,
         expires_at_ms: u64,
     },
     Revoked {
         token: Arc<str>,
     },
+    /// Somebody consented and the app has exchanged the code.
+    LoggedIn {
+        login: u64,
+        app_id: Arc<str>,
+        n: u32,
+        scopes: BTreeSet<String>,
+        at_ms: u64,
+    },
+    /// User tokens, of which only the digests are kept.
+    UserTokens {
+        login: u64,
+        access: Digest,
+        access_ends_ms: u64,
+        /// The refresh token and its end.
+        refresh: Option<(Digest, u64)>,
+        /// The refresh token that was used up.
+        used: Option<Digest>,
+    },
+    AccessRevoked {
+        access: Digest,
+    },
+    LoginRevoked {
+        login: u64,
+    },
 }
 
 /// The file, open for further entries.
-pub(crate) struct Journal(File);
+pub(crate) struct Journal(Mutex<File>);
 
 impl Journal {
     /// The entries in the file at `path`; none if there is no file. A line that a crash has cut short is passed over.
@@ -40,22 +71,30 @@ impl Journal {
     }
 
     /// The file at `path` with just these entries, for its owner's eyes only.
-    pub(crate) fn create(path: &Path, entries: &[Entry]) -> io::Result<Self> {
+    pub(crate) fn create<'a>(
+        path: &Path,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> io::Result<Self> {
         let draft = path.with_extension("draft");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let mut journal = Self(options.open(&draft)?);
+        let mut file = options.open(&draft)?;
         for entry in entries {
-            journal.add(entry)?;
+            write(&mut file, entry)?;
         }
         std::fs::rename(&draft, path)?;
-        Ok(journal)
+        Ok(Self(Mutex::new(file)))
     }
 
-    /// Adds an entry in one write.
-    pub(crate) fn add(&mut self, entry: &Entry) -> io::Result<()> {
-        let mut line = serde_json::to_vec(entry)?;
-        line.push(b'\n');
-        self.0.write_all(&line)
+    /// Adds an entry in one write. A full disk costs the next start this entry, and nobody an answer now.
+    pub(crate) fn add(&self, entry: &Entry) {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _only_forgotten = write(&mut file, entry);
     }
+}
+
+fn write(file: &mut File, entry: &Entry) -> io::Result<()> {
+    let mut line = serde_json::to_vec(entry)?;
+    line.push(b'\n');
+    file.write_all(&line)
 }

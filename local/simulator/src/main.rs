@@ -24,13 +24,21 @@ struct Arguments {
     /// A further app, may be repeated
     #[arg(long = "app", value_name = "ID:SECRET", value_parser = parse_app)]
     further_apps: Vec<App>,
+    /// An app of the marketplace, installed by these tenants, may be repeated. Its tickets are pushed to EVENT_URL, on this
+    /// machine, with verification token verification-<app id>
+    #[arg(
+        long = "marketplace-app",
+        value_name = "ID:SECRET:EVENT_URL:TENANT[,TENANT...]"
+    )]
+    #[arg(value_parser = parse_marketplace_app)]
+    marketplace_apps: Vec<App>,
     /// Delay of every answer, in milliseconds
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
-    /// Life of a token, in seconds
+    /// Life of a tenant or app token, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 7200)]
     token_lifetime: u64,
-    /// Keep issued tokens in this file, so that they are valid after a restart as well
+    /// Keep issued tokens and logins in this file, so that they are valid after a restart as well
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Apply the platform's limits per app and API
@@ -58,7 +66,7 @@ impl From<Arguments> for Options {
             listen: arguments.listen,
             users: arguments.users,
             seeded_apps: arguments.apps,
-            apps: arguments.further_apps,
+            apps: [arguments.further_apps, arguments.marketplace_apps].concat(),
             token_file: arguments.token_file,
             settings: Settings {
                 delay_ms: arguments.delay_ms,
@@ -78,4 +86,25 @@ fn parse_app(text: &str) -> Result<App, String> {
         }
         Some(_) | None => Err("write it as ID:SECRET".to_owned()),
     }
+}
+
+fn parse_marketplace_app(text: &str) -> Result<App, String> {
+    let shape = || "write it as ID:SECRET:EVENT_URL:TENANT[,TENANT...]".to_owned();
+    let mut parts = text.splitn(3, ':');
+    let (Some(app_id), Some(secret), Some(rest)) = (parts.next(), parts.next(), parts.next())
+    else {
+        return Err(shape());
+    };
+    let (event_url, tenants) = rest.rsplit_once(':').ok_or_else(shape)?;
+    // What follows the last colon of a URL alone has a slash: its path or the two before its host.
+    if app_id.is_empty() || secret.is_empty() || tenants.is_empty() || tenants.contains('/') {
+        return Err(shape());
+    }
+    Ok(App {
+        marketplace: true,
+        tenants: tenants.split(',').map(str::to_owned).collect(),
+        event_url: Some(event_url.to_owned()),
+        verification_token: Some(format!("verification-{app_id}")),
+        ..App::new(app_id, secret)
+    })
 }

@@ -27,7 +27,8 @@ pub struct Options {
     /// Starts the dice of faults with a probability below 1; the same seed and the same order of calls give the same
     /// faults.
     pub fault_seed: u64,
-    /// Keeps issued tokens, so that they are valid after a restart as well. Default none: tokens end with the simulator.
+    /// Keeps issued tokens and logins, so that they are valid after a restart as well; of user tokens, digests only.
+    /// Default none: they end with the simulator. Codes and app tickets always do.
     pub token_file: Option<PathBuf>,
 }
 

@@ -1,25 +1,38 @@
 //! Everything the simulated platform remembers.
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::apps::Apps;
+use crate::apps::{App, Apps};
 use crate::calendar;
 use crate::clock::Clock;
 use crate::control::Invalid;
 use crate::counters::CounterBook;
 use crate::directory::Directory;
 use crate::faults::Faults;
+use crate::journal::Journal;
+use crate::marketplace::push::Pushes;
+use crate::marketplace::tickets::Tickets;
+use crate::oauth::codes::Codes;
+use crate::oauth::logins::Logins;
 use crate::options::Options;
 use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
-use crate::tokens::{Grant, Tokens};
+use crate::tokens::{Audience, Grant, Holder, Tokens};
+use crate::values::Values;
 
 /// Everything the simulated platform remembers.
 pub(crate) struct Platform {
     pub(crate) clock: Clock,
     pub(crate) apps: Apps,
     pub(crate) tokens: Tokens,
+    pub(crate) codes: Codes,
+    pub(crate) logins: Logins,
+    pub(crate) tickets: Tickets,
+    pub(crate) pushes: Pushes,
+    pub(crate) values: Values,
     pub(crate) directory: Directory,
     pub(crate) faults: Faults,
     pub(crate) counters: CounterBook,
@@ -32,16 +45,21 @@ pub(crate) struct Platform {
 impl Platform {
     pub(crate) fn new(options: Options) -> Result<Self, Invalid> {
         let clock = Clock::new(options.clock);
-        let tokens = match &options.token_file {
-            Some(path) => Tokens::kept_in(path, clock.now_ms()).map_err(|error| {
+        let (tokens, logins) = match &options.token_file {
+            Some(path) => kept_in(path, clock.now_ms()).map_err(|error| {
                 Invalid::new("token_file", format!("{}: {error}", path.display()))
             })?,
-            None => Tokens::new(),
+            None => (Tokens::restored(&[], 0), Logins::restored(&[], 0)),
         };
         let platform = Self {
             clock,
             apps: Apps::new(options.seeded_apps, options.apps)?,
             tokens,
+            codes: Codes::default(),
+            logins,
+            tickets: Tickets::default(),
+            pushes: Pushes::default(),
+            values: Values::new(),
             directory: Directory::new(options.users),
             faults: Faults::new(options.fault_seed),
             counters: CounterBook::default(),
@@ -67,13 +85,36 @@ impl Platform {
     }
 
     /// The app's token under the 30-minute rule, counted when it is a new one.
-    pub(crate) fn issue_token(&self, app_id: &str, now_ms: u64) -> Grant {
+    pub(crate) fn issue_token(&self, app_id: &str, audience: Audience, now_ms: u64) -> Grant {
         let lifetime_ms = self.settings().token_lifetime_seconds.saturating_mul(1000);
-        let grant = self.tokens.issue(app_id, now_ms, lifetime_ms);
+        let holder = Holder {
+            app_id: app_id.into(),
+            audience,
+        };
+        let grant = self.tokens.issue(holder, now_ms, lifetime_ms);
         if grant.is_new {
-            self.counters.token_issued(app_id);
+            self.counters.count(app_id, |app| app.tokens_issued += 1);
         }
         grant
+    }
+
+    /// An app that there is.
+    pub(crate) fn app(&self, app_id: &str) -> Result<Arc<App>, Invalid> {
+        self.apps
+            .get(app_id)
+            .ok_or_else(|| Invalid::new("app_id", format!("there is no app {app_id}")))
+    }
+
+    /// An app that there is, and that has tickets.
+    pub(crate) fn marketplace_app(&self, app_id: &str) -> Result<Arc<App>, Invalid> {
+        let app = self.app(app_id)?;
+        match app.marketplace {
+            true => Ok(app),
+            false => Err(Invalid::new(
+                "app_id",
+                format!("{app_id} is no marketplace app"),
+            )),
+        }
     }
 
     /// Shaped like the platform's: the moment, then 20 hexadecimal digits.
@@ -81,4 +122,18 @@ impl Platform {
         let serial = self.log_ids.fetch_add(1, Ordering::Relaxed);
         format!("{}{serial:020X}", calendar::compact(now_ms))
     }
+}
+
+/// Tokens and logins that are kept in the file at `path`, with those in it that are still of use.
+fn kept_in(path: &Path, now_ms: u64) -> io::Result<(Tokens, Logins)> {
+    let entries = Journal::read(path)?;
+    let tokens = Tokens::restored(&entries, now_ms);
+    let logins = Logins::restored(&entries, now_ms);
+    let needed = entries
+        .iter()
+        .filter(|entry| tokens.needs(entry) || logins.needs(entry));
+    let journal = Arc::new(Journal::create(path, needed)?);
+    tokens.keep_in(Arc::clone(&journal));
+    logins.keep_in(journal);
+    Ok((tokens, logins))
 }

@@ -37,6 +37,19 @@ impl Request {
             .filter(|token| !token.is_empty())
     }
 
+    /// Whether the body is a form by its type; everything else is read as JSON.
+    pub(crate) fn is_form(&self) -> bool {
+        let content_type = self.headers.get(header::CONTENT_TYPE);
+        content_type
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
+    }
+
+    /// The body as a form, whatever its type.
+    pub(crate) fn form(&self) -> Query {
+        Query::parse(&String::from_utf8_lossy(&self.body))
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
@@ -83,6 +96,12 @@ impl Query {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// All values of a repeated parameter, written `name=a&name=b` or, by raw Node calls, `name[]=a&name[]=b`.

@@ -26,6 +26,9 @@ use crate::request::Request;
 /// How long answers under way may take once the simulator stops.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How many app tickets are pushed at the same time.
+const PUSHES_MAX: usize = 8;
+
 /// Tells every connection when to end.
 #[derive(Clone)]
 pub(crate) struct Stop(pub(crate) watch::Receiver<bool>);
@@ -47,10 +50,20 @@ impl Stop {
 /// Serves until stopped, then lets answers under way leave.
 pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: Stop) {
     let mut connections = JoinSet::new();
+    // Whatever is under way when this function returns is aborted.
+    let mut pushes = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.stopped() => break,
             Some(_) = connections.join_next() => {}
+            Some(_) = pushes.join_next() => {}
+            app_id = control.platform().pushes.next(), if pushes.len() < PUSHES_MAX => {
+                let control = control.clone();
+                pushes.spawn(async move {
+                    // The counters tell how it went.
+                    let _counted = control.push_app_ticket(&app_id).await;
+                });
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let connection = connection(stream, control.clone(), stop.clone());

@@ -6,8 +6,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Life of a token issued from now on, in seconds. The platform's maximum and the default are 7,200.
+    /// Life of a tenant or app token issued from now on, in seconds. The platform's maximum and the default are 7,200.
     pub token_lifetime_seconds: u64,
+    /// Life of a user_access_token issued from now on, in seconds. Default 7,200, as in the platform's samples.
+    pub user_token_lifetime_seconds: u64,
+    /// Life of a refresh token issued from now on, in seconds; none outlives the 365th day after consent. Default
+    /// 604,800, as in the platform's samples.
+    pub refresh_token_lifetime_seconds: u64,
+    /// Whether a refresh token that is presented a second time ends the whole login, as RFC 9700 advises. Default off: the
+    /// platform documents only that the second call is refused.
+    pub refresh_reuse_revokes: bool,
     /// Added to every call, in real milliseconds. Default 0.
     pub delay_ms: u64,
     /// Whether the documented limits per app and API apply. Default off.
@@ -26,6 +34,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             token_lifetime_seconds: 7200,
+            user_token_lifetime_seconds: 7200,
+            refresh_token_lifetime_seconds: 604_800,
+            refresh_reuse_revokes: false,
             delay_ms: 0,
             rate_limits: false,
             app_error_status: 200,
@@ -43,8 +54,19 @@ impl Settings {
             ("token_error_status", self.token_error_status),
             ("rate_limit_status", self.rate_limit_status),
         ];
-        if self.token_lifetime_seconds == 0 {
-            return Some(("token_lifetime_seconds", "must be at least 1"));
+        let lifetimes = [
+            ("token_lifetime_seconds", self.token_lifetime_seconds),
+            (
+                "user_token_lifetime_seconds",
+                self.user_token_lifetime_seconds,
+            ),
+            (
+                "refresh_token_lifetime_seconds",
+                self.refresh_token_lifetime_seconds,
+            ),
+        ];
+        if let Some((field, _)) = lifetimes.into_iter().find(|(_, seconds)| *seconds == 0) {
+            return Some((field, "must be at least 1"));
         }
         statuses
             .into_iter()

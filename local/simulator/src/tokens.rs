@@ -1,4 +1,4 @@
-//! Issued tokens and the 30-minute rule.
+//! Issued tenant and app tokens, and the 30-minute rule.
 //!
 //! "Get tenant_access_token" in the platform's guide: with 30 minutes or more left the endpoint gives the same token
 //! again; with less it issues a new one, and both are valid until their own ends.
@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use serde::{Deserialize, Serialize};
 
 use crate::directory::ids::mix;
 use crate::journal::{Entry, Journal};
@@ -19,6 +19,32 @@ const REISSUE_MS: u64 = 30 * 60 * 1000;
 /// Expired tokens are swept out whenever this many more are stored than after the last sweep.
 const SWEEP_STEP: usize = 4096;
 
+/// What a token is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Audience {
+    /// Tenant and app token of a self-built app, which are the same.
+    #[default]
+    Own,
+    /// The app_access_token of a marketplace app.
+    App,
+    /// The tenant_access_token of a marketplace app for the tenant of this key.
+    Tenant(Arc<str>),
+}
+
+impl Audience {
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::Own)
+    }
+}
+
+/// For whom a token speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Holder {
+    pub(crate) app_id: Arc<str>,
+    pub(crate) audience: Audience,
+}
+
 /// What a token endpoint hands out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
@@ -28,69 +54,78 @@ pub(crate) struct Grant {
     pub(crate) is_new: bool,
 }
 
-pub(crate) struct Tokens(Mutex<Issued>);
+pub(crate) struct Tokens {
+    issued: Mutex<Issued>,
+    /// Keeps tokens over a restart.
+    journal: OnceLock<Arc<Journal>>,
+}
 
 struct Issued {
     by_value: HashMap<Arc<str>, Token>,
-    /// The newest token of each app.
-    newest: HashMap<Arc<str>, Arc<str>>,
+    newest: HashMap<Holder, Arc<str>>,
     sweep_at: usize,
     /// Random per process: a token from an earlier run must not be issued again.
     seed: u64,
     serial: u64,
-    /// Keeps tokens over a restart.
-    journal: Option<Journal>,
 }
 
 struct Token {
-    app_id: Arc<str>,
+    holder: Holder,
     expires_at_ms: u64,
 }
 
 impl Tokens {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Issued {
+    /// Those of an earlier run that have not expired.
+    pub(crate) fn restored(entries: &[Entry], now_ms: u64) -> Self {
+        let mut issued = Issued {
             by_value: HashMap::new(),
             newest: HashMap::new(),
             sweep_at: SWEEP_STEP,
             seed: RandomState::new().hash_one("seed"),
             serial: 0,
-            journal: None,
-        }))
-    }
-
-    /// Tokens that are kept in the file at `path`; those in it that have not expired are valid.
-    pub(crate) fn kept_in(path: &Path, now_ms: u64) -> io::Result<Self> {
-        let tokens = Self::new();
-        let mut issued = tokens.lock();
-        let mut entries = Journal::read(path)?;
-        for entry in &entries {
+        };
+        for entry in entries {
             issued.replay(entry, now_ms);
         }
-        entries.retain(|entry| match entry {
-            Entry::Issued { token, .. } => issued.by_value.contains_key(token),
-            Entry::Revoked { .. } => false,
-        });
-        issued.journal = Some(Journal::create(path, &entries)?);
-        drop(issued);
-        Ok(tokens)
+        Self {
+            issued: Mutex::new(issued),
+            journal: OnceLock::new(),
+        }
     }
 
-    /// The app's token under the 30-minute rule. Tenant and app tokens of a self-built app are the same one.
-    pub(crate) fn issue(&self, app_id: &str, now_ms: u64, lifetime_ms: u64) -> Grant {
+    /// From now on, what happens is written down.
+    pub(crate) fn keep_in(&self, journal: Arc<Journal>) {
+        self.journal.get_or_init(|| journal);
+    }
+
+    /// Whether an entry still matters.
+    pub(crate) fn needs(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Issued { token, .. } => self.lock().by_value.contains_key(token),
+            Entry::Revoked { .. }
+            | Entry::LoggedIn { .. }
+            | Entry::UserTokens { .. }
+            | Entry::AccessRevoked { .. }
+            | Entry::LoginRevoked { .. } => false,
+        }
+    }
+
+    /// The holder's token under the 30-minute rule.
+    pub(crate) fn issue(&self, holder: Holder, now_ms: u64, lifetime_ms: u64) -> Grant {
         let mut issued = self.lock();
-        if let Some(grant) = issued.reusable(app_id, now_ms) {
+        if let Some(grant) = issued.reusable(&holder, now_ms) {
             return grant;
         }
         issued.sweep(now_ms);
-        let token: Arc<str> = issued.next_value().into();
+        let token: Arc<str> = issued.next_value(&holder.audience).into();
         let entry = Entry::Issued {
-            app_id: app_id.into(),
+            app_id: holder.app_id,
+            audience: holder.audience,
             token: Arc::clone(&token),
             expires_at_ms: now_ms.saturating_add(lifetime_ms),
         };
         issued.replay(&entry, now_ms);
-        issued.keep(&entry);
+        self.keep(&entry);
         Grant {
             token,
             expire: lifetime_ms / 1000,
@@ -98,11 +133,11 @@ impl Tokens {
         }
     }
 
-    /// The app a token speaks for, while it is valid.
-    pub(crate) fn owner(&self, token: &str, now_ms: u64) -> Option<Arc<str>> {
+    /// Whom a token speaks for, while it is valid.
+    pub(crate) fn holder(&self, token: &str, now_ms: u64) -> Option<Holder> {
         let issued = self.lock();
         let token = issued.by_value.get(token)?;
-        (now_ms < token.expires_at_ms).then(|| Arc::clone(&token.app_id))
+        (now_ms < token.expires_at_ms).then(|| token.holder.clone())
     }
 
     /// Whether the token was known.
@@ -110,7 +145,7 @@ impl Tokens {
         let mut issued = self.lock();
         let is_known = issued.revoke(token);
         if is_known {
-            issued.keep(&Entry::Revoked {
+            self.keep(&Entry::Revoked {
                 token: token.into(),
             });
         }
@@ -123,19 +158,25 @@ impl Tokens {
         let of_app = issued
             .by_value
             .iter()
-            .filter(|(_, record)| &*record.app_id == app_id);
+            .filter(|(_, record)| &*record.holder.app_id == app_id);
         let tokens: Vec<_> = of_app.map(|(token, _)| Arc::clone(token)).collect();
         for token in &tokens {
             issued.revoke(token);
-            issued.keep(&Entry::Revoked {
+            self.keep(&Entry::Revoked {
                 token: Arc::clone(token),
             });
         }
         tokens.len()
     }
 
+    fn keep(&self, entry: &Entry) {
+        if let Some(journal) = self.journal.get() {
+            journal.add(entry);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Issued> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,20 +186,29 @@ impl Issued {
         match entry {
             Entry::Issued {
                 app_id,
+                audience,
                 token,
                 expires_at_ms,
             } if now_ms < *expires_at_ms => {
-                let record = Token {
+                let holder = Holder {
                     app_id: Arc::clone(app_id),
+                    audience: audience.clone(),
+                };
+                let record = Token {
+                    holder: holder.clone(),
                     expires_at_ms: *expires_at_ms,
                 };
                 self.by_value.insert(Arc::clone(token), record);
-                self.newest.insert(Arc::clone(app_id), Arc::clone(token));
+                self.newest.insert(holder, Arc::clone(token));
             }
-            Entry::Issued { .. } => {}
             Entry::Revoked { token } => {
                 self.revoke(token);
             }
+            Entry::Issued { .. }
+            | Entry::LoggedIn { .. }
+            | Entry::UserTokens { .. }
+            | Entry::AccessRevoked { .. }
+            | Entry::LoginRevoked { .. } => {}
         }
     }
 
@@ -167,22 +217,15 @@ impl Issued {
         let Some(record) = self.by_value.remove(token) else {
             return false;
         };
-        let newest = self.newest.get(&record.app_id);
+        let newest = self.newest.get(&record.holder);
         if newest.is_some_and(|newest| &**newest == token) {
-            self.newest.remove(&record.app_id);
+            self.newest.remove(&record.holder);
         }
         true
     }
 
-    /// A full disk costs the next start this entry, and nobody an answer now.
-    fn keep(&mut self, entry: &Entry) {
-        if let Some(journal) = &mut self.journal {
-            let _only_forgotten = journal.add(entry);
-        }
-    }
-
-    fn reusable(&self, app_id: &str, now_ms: u64) -> Option<Grant> {
-        let token = self.newest.get(app_id)?;
+    fn reusable(&self, holder: &Holder, now_ms: u64) -> Option<Grant> {
+        let token = self.newest.get(holder)?;
         let left_ms = self
             .by_value
             .get(token)?
@@ -201,11 +244,13 @@ impl Issued {
         }
         self.by_value
             .retain(|_, record| now_ms < record.expires_at_ms);
+        self.newest
+            .retain(|_, token| self.by_value.contains_key(token));
         self.sweep_at = self.by_value.len() * 2 + SWEEP_STEP;
     }
 
-    /// `t-g1` and 38 characters, as long as the platform's.
-    fn next_value(&mut self) -> String {
+    /// `t-g1`, or `a-g1` for a marketplace app itself, and 38 characters: as long as the platform's.
+    fn next_value(&mut self, audience: &Audience) -> String {
         const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         self.serial += 1;
         let serial = mix(self.serial).to_be_bytes();
@@ -218,54 +263,98 @@ impl Issued {
         let value: String = characters
             .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
             .collect();
-        format!("t-g1{value}")
+        match audience {
+            Audience::Own | Audience::Tenant(_) => format!("t-g1{value}"),
+            Audience::App => format!("a-g1{value}"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const LIFETIME_MS: u64 = 7_200_000;
 
+    fn new() -> Tokens {
+        Tokens::restored(&[], 0)
+    }
+
+    fn own(app_id: &str) -> Holder {
+        Holder {
+            app_id: app_id.into(),
+            audience: Audience::Own,
+        }
+    }
+
+    fn kept_in(path: &Path, now_ms: u64) -> Tokens {
+        let entries = Journal::read(path).unwrap();
+        let tokens = Tokens::restored(&entries, now_ms);
+        let needed = entries.iter().filter(|entry| tokens.needs(entry));
+        let journal = Journal::create(path, needed).unwrap();
+        tokens.keep_in(Arc::new(journal));
+        tokens
+    }
+
     #[test]
     fn exactly_thirty_minutes_left_still_gives_the_same_token() {
-        let tokens = Tokens::new();
-        let first = tokens.issue("cli_a", 0, LIFETIME_MS);
-        let again = tokens.issue("cli_a", LIFETIME_MS - REISSUE_MS, LIFETIME_MS);
+        let tokens = new();
+        let first = tokens.issue(own("cli_a"), 0, LIFETIME_MS);
+        let again = tokens.issue(own("cli_a"), LIFETIME_MS - REISSUE_MS, LIFETIME_MS);
         assert_eq!((again.token, again.expire), (first.token, 1800));
     }
 
     #[test]
     fn less_than_thirty_minutes_left_gives_a_second_token_and_keeps_the_first() {
-        let tokens = Tokens::new();
-        let first = tokens.issue("cli_a", 0, LIFETIME_MS);
+        let tokens = new();
+        let first = tokens.issue(own("cli_a"), 0, LIFETIME_MS);
         let now_ms = LIFETIME_MS - REISSUE_MS + 1;
-        let second = tokens.issue("cli_a", now_ms, LIFETIME_MS);
+        let second = tokens.issue(own("cli_a"), now_ms, LIFETIME_MS);
         assert!(second.is_new && second.token != first.token);
-        assert!(tokens.owner(&first.token, LIFETIME_MS - 1).is_some());
-        assert_eq!(tokens.owner(&first.token, LIFETIME_MS), None);
+        assert!(tokens.holder(&first.token, LIFETIME_MS - 1).is_some());
+        assert_eq!(tokens.holder(&first.token, LIFETIME_MS), None);
         assert!(
             tokens
-                .owner(&second.token, now_ms + LIFETIME_MS - 1)
+                .holder(&second.token, now_ms + LIFETIME_MS - 1)
                 .is_some()
         );
     }
 
     #[test]
+    fn tenants_and_the_app_itself_have_tokens_of_their_own() {
+        let tokens = new();
+        let audiences = ["one", "two"].map(|key| Audience::Tenant(key.into()));
+        let values = audiences
+            .into_iter()
+            .chain([Audience::App, Audience::Own])
+            .map(|audience| {
+                let holder = Holder {
+                    audience,
+                    ..own("cli_a")
+                };
+                let first = tokens.issue(holder.clone(), 0, LIFETIME_MS).token;
+                assert_eq!(tokens.issue(holder, 0, LIFETIME_MS).token, first);
+                first
+            });
+        assert_eq!(values.collect::<std::collections::HashSet<_>>().len(), 4);
+    }
+
+    #[test]
     fn expired_tokens_do_not_pile_up() {
-        let tokens = Tokens::new();
+        let tokens = new();
         for now_ms in 0..100_000 {
-            tokens.issue("cli_a", now_ms, 10);
+            tokens.issue(own("cli_a"), now_ms, 10);
         }
         assert!(tokens.lock().by_value.len() <= 2 * SWEEP_STEP);
     }
 
     #[test]
     fn tokens_of_many_apps_are_distinct() {
-        let tokens = Tokens::new();
+        let tokens = new();
         let values: std::collections::HashSet<_> = (0..20_000)
-            .map(|n| tokens.issue(&format!("cli_{n}"), 0, LIFETIME_MS).token)
+            .map(|n| tokens.issue(own(&format!("cli_{n}")), 0, LIFETIME_MS).token)
             .collect();
         assert_eq!(values.len(), 20_000);
     }
@@ -274,21 +363,21 @@ mod tests {
     fn tokens_kept_in_a_file_are_valid_after_a_restart_unless_revoked_or_expired() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
-        let tokens = Tokens::kept_in(&path, 0).unwrap();
+        let tokens = kept_in(&path, 0);
         let [kept, revoked, expired] = [
             ("cli_a", LIFETIME_MS),
             ("cli_b", LIFETIME_MS),
             ("cli_c", 10),
         ]
-        .map(|(app_id, lifetime_ms)| tokens.issue(app_id, 0, lifetime_ms).token);
+        .map(|(app_id, lifetime_ms)| tokens.issue(own(app_id), 0, lifetime_ms).token);
         tokens.revoke(&revoked);
         drop(tokens);
         for _ in 0..2 {
-            let tokens = Tokens::kept_in(&path, 20).unwrap();
-            assert_eq!(tokens.owner(&kept, 20).as_deref(), Some("cli_a"));
-            assert_eq!(tokens.issue("cli_a", 20, LIFETIME_MS).token, kept);
+            let tokens = kept_in(&path, 20);
+            assert_eq!(tokens.holder(&kept, 20), Some(own("cli_a")));
+            assert_eq!(tokens.issue(own("cli_a"), 20, LIFETIME_MS).token, kept);
             for gone in [&revoked, &expired] {
-                assert_eq!(tokens.owner(gone, 20), None);
+                assert_eq!(tokens.holder(gone, 20), None);
             }
         }
     }
@@ -297,14 +386,11 @@ mod tests {
     fn a_line_cut_short_by_a_crash_costs_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
-        let token = Tokens::kept_in(&path, 0)
-            .unwrap()
-            .issue("cli_a", 0, LIFETIME_MS)
-            .token;
+        let token = kept_in(&path, 0).issue(own("cli_a"), 0, LIFETIME_MS).token;
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("{\"issued\":{\"app_id\":\"cli_");
         std::fs::write(&path, text).unwrap();
-        let tokens = Tokens::kept_in(&path, 0).unwrap();
-        assert!(tokens.owner(&token, 0).is_some());
+        let tokens = kept_in(&path, 0);
+        assert!(tokens.holder(&token, 0).is_some());
     }
 }

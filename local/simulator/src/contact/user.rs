@@ -167,8 +167,13 @@ fn without_hidden(mut user: Value, app: &App) -> Value {
     user
 }
 
+/// A picture of a size such as `72x72`.
+pub(crate) fn avatar_url(n: u32, size: &str) -> String {
+    format!("https://avatar.example.com/{}~{size}.webp", avatar_key(n))
+}
+
 fn avatar(n: u32) -> Value {
-    let url = |size| format!("https://avatar.example.com/{}~{size}.webp", avatar_key(n));
+    let url = |size| avatar_url(n, size);
     json!({
         "avatar_72": url("72x72"),
         "avatar_240": url("240x240"),

@@ -97,17 +97,23 @@ pub(crate) async fn call_at(
     token: &str,
     body: &str,
 ) -> Result<Answer, hyper::Error> {
-    let stream = TcpStream::connect(addr).await.expect("a port");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("Host", "127.0.0.1");
+    let mut request = http::Request::builder().method(method).uri(path);
     if !token.is_empty() {
         request = request.header("Authorization", format!("Bearer {token}"));
     }
-    let body = Full::new(bytes::Bytes::from(body.to_owned()));
-    let request = request.body(body).unwrap();
+    exchange(addr, request.body(body.to_owned()).unwrap()).await
+}
+
+/// `Host` is added.
+pub(crate) async fn exchange(
+    addr: SocketAddr,
+    mut request: http::Request<String>,
+) -> Result<Answer, hyper::Error> {
+    let stream = TcpStream::connect(addr).await.expect("a port");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let host = http::HeaderValue::from_static("127.0.0.1");
+    request.headers_mut().insert("Host", host);
+    let request = request.map(|body| Full::new(bytes::Bytes::from(body)));
     let exchange = async {
         let response = sender.send_request(request).await?;
         let (parts, body) = response.into_parts();

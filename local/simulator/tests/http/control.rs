@@ -37,7 +37,10 @@ async fn counters_tell_requests_tokens_and_rejections() {
     assert_eq!(counters["total"]["requests"], 8);
     assert_eq!(
         counters["apps"],
-        json!({ (app_id()): { "requests": 3, "tokens_issued": 1 } })
+        json!({ (app_id()): {
+            "requests": 3, "tokens_issued": 1, "code_grants": 0, "refresh_grants": 0,
+            "refresh_rejected": 0, "ticket_pushes": 0, "ticket_pushes_failed": 0,
+        } })
     );
 
     post(&simulator, "/_sim/counters/reset", "", &json!({})).await;

@@ -8,6 +8,9 @@
 mod client;
 mod control;
 mod faults;
+mod logins;
+mod marketplace;
+mod oauth;
 mod process;
 mod tokens;
 mod users;

@@ -40,10 +40,41 @@ async fn the_binary_prints_its_address_and_serves_its_apps() {
     process.wait().unwrap();
 }
 
+#[tokio::test]
+async fn a_marketplace_app_on_the_command_line_has_tickets_and_tenants() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_lark-simulator"))
+        .arg("--marketplace-app=cli_m:s:http://127.0.0.1:9/events/{app_id}:one,two")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let addr = line.trim_end().parse().unwrap();
+    let ask = async |method: &str, path: &str, body: String| {
+        call_at(addr, method, path, "", &body).await.unwrap().body
+    };
+    let ticket = ask("GET", "/_sim/apps/cli_m/ticket", String::new()).await;
+    let body = json!({ "app_id": "cli_m", "app_secret": "s", "app_ticket": ticket["app_ticket"] });
+    let path = "/open-apis/auth/v3/app_access_token";
+    let token = ask("POST", path, body.to_string()).await;
+    for tenant_key in ["one", "two"] {
+        let token = &token["app_access_token"];
+        let body = json!({ "app_access_token": token, "tenant_key": tenant_key });
+        let path = "/open-apis/auth/v3/tenant_access_token";
+        assert_eq!(ask("POST", path, body.to_string()).await["expire"], 7200);
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
 #[test]
 fn a_bad_argument_is_refused_and_named() {
     let cases = [
         ("--app", "no-secret"),
+        ("--marketplace-app", "cli_x:secret:http://127.0.0.1:9/x"),
+        ("--marketplace-app", "cli_x:secret:http://127.0.0.1:9/x:"),
         ("--listen", "0.0.0.0:0"),
         ("--users", "-1"),
         ("--token-lifetime", "0"),

@@ -1,0 +1,157 @@
+//! Changes to an app, and what an app's fields must be like.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Deserializer};
+use url::{Host, Url};
+
+use super::App;
+use crate::contact::user;
+use crate::control::Invalid;
+
+/// What to change on an app; absent fields stay. Where a field may be without value, `Some(None)`, in JSON `null`, takes
+/// the value away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppPatch {
+    /// The current secret.
+    pub secret: Option<String>,
+    /// `Some(None)`, in JSON `null`, ends a rotation.
+    #[serde(deserialize_with = "present")]
+    pub previous_secret: Option<Option<String>>,
+    /// See [`App::enabled`].
+    pub enabled: Option<bool>,
+    /// See [`App::hidden_user_fields`].
+    pub hidden_user_fields: Option<BTreeSet<String>>,
+    /// See [`App::hidden_users`].
+    pub hidden_users: Option<BTreeSet<u32>>,
+    /// See [`App::redirect_uris`].
+    #[serde(deserialize_with = "present")]
+    pub redirect_uris: Option<Option<Vec<String>>>,
+    /// See [`App::login_scopes`].
+    #[serde(deserialize_with = "present")]
+    pub login_scopes: Option<Option<BTreeSet<String>>>,
+    /// See [`App::marketplace`].
+    pub marketplace: Option<bool>,
+    /// See [`App::tenants`].
+    pub tenants: Option<BTreeSet<String>>,
+    /// See [`App::event_url`].
+    #[serde(deserialize_with = "present")]
+    pub event_url: Option<Option<String>>,
+    /// See [`App::verification_token`].
+    #[serde(deserialize_with = "present")]
+    pub verification_token: Option<Option<String>>,
+}
+
+impl AppPatch {
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        Checks {
+            secret: self.secret.as_deref(),
+            hidden_user_fields: self.hidden_user_fields.as_ref(),
+            redirect_uris: self.redirect_uris.as_ref().and_then(Option::as_deref),
+            tenants: self.tenants.as_ref(),
+            event_url: self.event_url.as_ref().and_then(Option::as_deref),
+        }
+        .run()
+    }
+
+    pub(crate) fn apply(self, app: &mut App) {
+        set(&mut app.secret, self.secret);
+        set(&mut app.previous_secret, self.previous_secret);
+        set(&mut app.enabled, self.enabled);
+        set(&mut app.hidden_user_fields, self.hidden_user_fields);
+        set(&mut app.hidden_users, self.hidden_users);
+        set(&mut app.redirect_uris, self.redirect_uris);
+        set(&mut app.login_scopes, self.login_scopes);
+        set(&mut app.marketplace, self.marketplace);
+        set(&mut app.tenants, self.tenants);
+        set(&mut app.event_url, self.event_url);
+        set(&mut app.verification_token, self.verification_token);
+    }
+}
+
+/// The fields that can be wrong; those that are given.
+pub(super) struct Checks<'a> {
+    secret: Option<&'a str>,
+    hidden_user_fields: Option<&'a BTreeSet<String>>,
+    redirect_uris: Option<&'a [String]>,
+    tenants: Option<&'a BTreeSet<String>>,
+    event_url: Option<&'a str>,
+}
+
+impl Checks<'_> {
+    pub(super) fn of_app(app: &App) -> Result<(), Invalid> {
+        not_empty("app_id", &app.app_id)?;
+        Checks {
+            secret: Some(&app.secret),
+            hidden_user_fields: Some(&app.hidden_user_fields),
+            redirect_uris: app.redirect_uris.as_deref(),
+            tenants: Some(&app.tenants),
+            event_url: app.event_url.as_deref(),
+        }
+        .run()
+    }
+
+    fn run(&self) -> Result<(), Invalid> {
+        if let Some(secret) = self.secret {
+            not_empty("secret", secret)?;
+        }
+        let mut hidden = self.hidden_user_fields.into_iter().flatten();
+        if let Some(unknown) = hidden.find(|field| !user::is_field(field)) {
+            let problem = format!("users have no field {unknown}");
+            return Err(Invalid::new("hidden_user_fields", problem));
+        }
+        let mut uris = self.redirect_uris.into_iter().flatten();
+        if let Some(bad) = uris.find(|uri| Url::parse(uri).is_err()) {
+            let problem = format!("{bad:?} is not a URL");
+            return Err(Invalid::new("redirect_uris", problem));
+        }
+        for tenant in self.tenants.into_iter().flatten() {
+            not_empty("tenants", tenant)?;
+        }
+        match self.event_url {
+            Some(url) if !is_local(url) => {
+                let problem = "must be an http URL of 127.0.0.1, ::1 or localhost";
+                Err(Invalid::new("event_url", problem))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Whether a URL leads to this machine, in plain text.
+pub(crate) fn is_local(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && is_loopback
+}
+
+fn not_empty(field: &str, value: &str) -> Result<(), Invalid> {
+    match value.is_empty() {
+        true => Err(Invalid::new(field, "must not be empty")),
+        false => Ok(()),
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Tells an explicit `null` from an absent field.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Deserialize::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,108 @@
+//! Tokens of marketplace apps ("Get app_access_token", "Get tenant_access_token" and "Resend app_ticket" in the platform's
+//! authentication reference), for which the app needs a ticket that the platform pushes to it.
+
+pub(crate) mod push;
+pub(crate) mod tickets;
+
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::answer::{Answer, Refusal};
+use crate::endpoint::{Access, Call, Endpoint};
+use crate::platform::Platform;
+use crate::rate_limit::Tier;
+use crate::tokens::Audience;
+
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        name: "auth.app_access_token",
+        method: Method::POST,
+        path: "/open-apis/auth/v3/app_access_token",
+        access: Access::AppSecret,
+        tier: Tier::Four,
+        handler: app_access_token,
+    },
+    Endpoint {
+        name: "auth.tenant_access_token",
+        method: Method::POST,
+        path: "/open-apis/auth/v3/tenant_access_token",
+        access: Access::AppToken,
+        tier: Tier::Four,
+        handler: tenant_access_token,
+    },
+    Endpoint {
+        name: "auth.app_ticket.resend",
+        method: Method::POST,
+        path: "/open-apis/auth/v3/app_ticket/resend",
+        access: Access::AppSecret,
+        tier: Tier::Four,
+        handler: resend,
+    },
+];
+
+/// 10012 without a good ticket.
+fn app_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    #[derive(Deserialize)]
+    struct Body {
+        app_ticket: Option<String>,
+    }
+    only_marketplace(call)?;
+    let body: Body = body(call)?;
+    let is_good = body.app_ticket.is_some_and(|ticket| {
+        let app_id = &call.app.app_id;
+        platform
+            .tickets
+            .accepts(app_id, &ticket, call.now_ms, &platform.values)
+    });
+    if !is_good {
+        return Err(Refusal::app(10_012, "app ticket is invalid"));
+    }
+    let grant = platform.issue_token(&call.app.app_id, Audience::App, call.now_ms);
+    let body = json!({
+        "code": 0, "msg": "ok", "app_access_token": &*grant.token, "expire": grant.expire,
+    });
+    Ok(Answer::json(StatusCode::OK, 0, &body))
+}
+
+/// 10013 for a tenant that has not installed the app.
+fn tenant_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    #[derive(Deserialize)]
+    struct Body {
+        tenant_key: String,
+    }
+    only_marketplace(call)?;
+    let Body { tenant_key } = body(call)?;
+    if !call.app.tenants.contains(&tenant_key) {
+        return Err(Refusal::app(10_013, "tenant_key is invalid"));
+    }
+    let audience = Audience::Tenant(tenant_key.into());
+    let grant = platform.issue_token(&call.app.app_id, audience, call.now_ms);
+    let body = json!({
+        "code": 0, "msg": "ok", "tenant_access_token": &*grant.token, "expire": grant.expire,
+    });
+    Ok(Answer::json(StatusCode::OK, 0, &body))
+}
+
+/// Answers at once and pushes in the background; 10016 for a self-built app.
+fn resend(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    if !call.app.marketplace {
+        return Err(Refusal::app(10_016, "app resend fail"));
+    }
+    platform.pushes.add(&call.app.app_id);
+    let body = json!({ "code": 0, "msg": "success" });
+    Ok(Answer::json(StatusCode::OK, 0, &body))
+}
+
+fn only_marketplace(call: &Call<'_>) -> Result<(), Refusal> {
+    match call.app.marketplace {
+        true => Ok(()),
+        false => Err(Refusal::app(10_014, "app unauthorized")),
+    }
+}
+
+fn body<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, Refusal> {
+    call.request
+        .json()
+        .map_err(|_| Refusal::app(10_003, "invalid param"))
+}

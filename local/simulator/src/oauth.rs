@@ -1,0 +1,99 @@
+//! Logins of users ("Obtain OAuth code", "Get user_access_token", "Refresh user_access_token" and "Get user information" in
+//! the platform's reference), served on the one address that stands for the open platform and its accounts host.
+
+pub(crate) mod authorize;
+pub(crate) mod client;
+pub(crate) mod codes;
+pub(crate) mod error;
+pub(crate) mod logins;
+pub(crate) mod page;
+pub(crate) mod token;
+pub(crate) mod user_info;
+
+use std::collections::BTreeSet;
+
+use http::Method;
+
+use crate::apps::App;
+use crate::directory::people::Profile;
+use crate::endpoint::{Access, Endpoint};
+use crate::platform::Platform;
+use crate::rate_limit::Tier;
+use error::OauthError;
+
+/// Names of permissions, such as `offline_access`.
+pub(crate) type Scopes = BTreeSet<String>;
+
+/// The scope that lets an app refresh.
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
+
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        name: "authen.authorize",
+        method: Method::GET,
+        path: "/open-apis/authen/v1/authorize",
+        access: Access::Browser,
+        tier: Tier::Four,
+        handler: authorize::show,
+    },
+    // The form of the page; the platform has another address for it.
+    Endpoint {
+        name: "authen.authorize",
+        method: Method::POST,
+        path: "/open-apis/authen/v1/authorize",
+        access: Access::Browser,
+        tier: Tier::Four,
+        handler: authorize::decide,
+    },
+    Endpoint {
+        name: "authen.oauth_token",
+        method: Method::POST,
+        path: "/open-apis/authen/v2/oauth/token",
+        access: Access::Client,
+        tier: Tier::Four,
+        handler: token::handle,
+    },
+    Endpoint {
+        name: "oauth.token",
+        method: Method::POST,
+        path: "/oauth/v3/token",
+        access: Access::Client,
+        tier: Tier::Four,
+        handler: token::handle,
+    },
+    Endpoint {
+        name: "authen.user_info",
+        method: Method::GET,
+        path: "/open-apis/authen/v1/user_info",
+        access: Access::UserToken,
+        tier: Tier::Four,
+        handler: user_info::handle,
+    },
+];
+
+/// The user, if the app may have a login of theirs.
+pub(crate) fn user(platform: &Platform, app: &App, n: u32) -> Result<Profile, OauthError> {
+    let profile = platform
+        .directory
+        .profile(n.into())
+        .ok_or(OauthError::NoSuchUser)?;
+    if profile.is_frozen || profile.is_resigned {
+        return Err(OauthError::BadUserStatus);
+    }
+    if app.hidden_users.contains(&n) {
+        return Err(OauthError::UserNotAllowed);
+    }
+    match app.login_tenant() {
+        Some(_) => Ok(profile),
+        None => Err(OauthError::NotInstalled),
+    }
+}
+
+/// As it is written in queries and answers.
+pub(crate) fn join(scopes: &Scopes) -> String {
+    scopes
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

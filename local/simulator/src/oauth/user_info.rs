@@ -1,0 +1,102 @@
+//! `GET /open-apis/authen/v1/user_info` ("Get user information" in the platform's reference): who a user token is. Its
+//! refusals come with HTTP 200.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::answer::{Answer, Refusal};
+use crate::apps::App;
+use crate::contact::user::avatar_url;
+use crate::directory::ids;
+use crate::endpoint::Call;
+use crate::platform::Platform;
+use crate::request::Request;
+
+/// "The user access token passed is invalid".
+pub(crate) const BAD_TOKEN: i64 = 20_005;
+
+/// The fields that need a scope, which an app can lack.
+const SCOPED: [&str; 5] = [
+    "email",
+    "enterprise_email",
+    "user_id",
+    "mobile",
+    "employee_no",
+];
+
+/// The app whose login the token belongs to.
+pub(crate) fn caller(
+    platform: &Platform,
+    request: &Request,
+    now_ms: u64,
+) -> Result<Arc<App>, Refusal> {
+    let token = request.bearer().ok_or_else(|| {
+        let msg =
+            "Missing access token for authorization. Please make a request with token attached.";
+        Refusal::token(99_991_661, msg)
+    })?;
+    let app = platform
+        .logins
+        .session(token, now_ms)
+        .and_then(|session| platform.apps.get(&session.app_id))
+        .filter(|app| app.login_tenant().is_some())
+        .ok_or_else(bad_token)?;
+    match app.enabled {
+        true => Ok(app),
+        false => Err(Refusal::token(99_991_662, "app is not in use")),
+    }
+}
+
+pub(crate) fn handle(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    let token = call.request.bearer().ok_or_else(bad_token)?;
+    let session = platform
+        .logins
+        .session(token, call.now_ms)
+        .ok_or_else(bad_token)?;
+    let n = session.n;
+    let profile = platform
+        .directory
+        .profile(n.into())
+        .ok_or_else(|| refused(20_008, "the user does not exist"))?;
+    if profile.is_resigned {
+        return Err(refused(20_021, "the user has resigned"));
+    }
+    if profile.is_frozen {
+        return Err(refused(20_022, "the user is suspended"));
+    }
+    if !profile.is_activated {
+        return Err(refused(20_023, "the user has not registered"));
+    }
+    let mut data = json!({
+        "name": profile.name,
+        "en_name": profile.en_name,
+        "avatar_url": avatar_url(n, "72x72"),
+        "avatar_thumb": avatar_url(n, "72x72"),
+        "avatar_middle": avatar_url(n, "240x240"),
+        "avatar_big": avatar_url(n, "640x640"),
+        "open_id": ids::open_id(&call.app.app_id, n),
+        "union_id": ids::union_id(n),
+        "tenant_key": call.app.login_tenant().unwrap_or_default(),
+        "email": profile.email,
+        "enterprise_email": "",
+        "user_id": ids::user_id(n),
+        "mobile": profile.mobile,
+        "employee_no": profile.employee_no(),
+    });
+    if let Some(fields) = data.as_object_mut() {
+        fields.retain(|field, _| {
+            !SCOPED.contains(&field.as_str()) || !call.app.hidden_user_fields.contains(field)
+        });
+    }
+    Ok(Answer::data(&data))
+}
+
+fn bad_token() -> Refusal {
+    refused(BAD_TOKEN, "The user access token passed is invalid.")
+}
+
+fn refused(code: i64, msg: &str) -> Refusal {
+    Refusal::documented(StatusCode::OK, code, msg)
+}

@@ -1,0 +1,105 @@
+//! Values nobody can have seen before: codes, user tokens, tickets.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::directory::ids::mix;
+
+/// How long the claims of a user token are at least: with header and signature, the token has about 1.2 KB.
+const CLAIMS_BYTES: usize = 810;
+
+/// Stands for a token where the token itself need not be kept: half of its SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Digest(u64, u64);
+
+impl Digest {
+    pub(crate) fn of(token: &str) -> Self {
+        let digest = sha256(token);
+        let half = |from: usize| {
+            let bytes = digest[from..from + 8].iter();
+            bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
+        };
+        Self(half(0), half(8))
+    }
+}
+
+/// Unlike those of any other process: a code or token from an earlier run must not be issued again.
+pub(crate) struct Values {
+    seed: u64,
+    serial: AtomicU64,
+}
+
+impl Values {
+    pub(crate) fn new() -> Self {
+        Self {
+            seed: RandomState::new().hash_one("values"),
+            serial: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        mix(self.seed ^ mix(serial.wrapping_add(1)))
+    }
+
+    /// So many random bytes in the alphabet `A-Za-z0-9_-`, four characters for three bytes.
+    pub(crate) fn text(&self, bytes: usize) -> String {
+        let mut state = self.number();
+        let bytes: Vec<u8> = (0..bytes)
+            .map(|_| {
+                state = mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15));
+                state as u8
+            })
+            .collect();
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// JWT-like, `eyJ…`, as long as the platform's: its page says 1 to 2 KB. The signature is none.
+    pub(crate) fn jwt(&self, mut claims: Map<String, Value>) -> String {
+        claims.insert("jti".to_owned(), json!(self.text(18)));
+        let missing = CLAIMS_BYTES.saturating_sub(json!(claims).to_string().len());
+        claims.insert("ext".to_owned(), json!(self.text(missing * 3 / 4)));
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = part(json!({ "alg": "ES256", "typ": "JWT" }));
+        format!("{header}.{}.{}", part(json!(claims)), self.text(64))
+    }
+}
+
+/// SHA-256 in base64url without padding: what a PKCE challenge of method S256 is made of (RFC 7636, 4.2).
+pub(crate) fn sha256_base64url(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(sha256(text))
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_of_rfc_7636_comes_out() {
+        assert_eq!(
+            sha256_base64url("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+
+    #[test]
+    fn user_tokens_are_as_long_as_the_platforms() {
+        let values = Values::new();
+        let token = values.jwt(Map::new());
+        assert!(token.starts_with("eyJ") && (1_100..1_400).contains(&token.len()));
+        assert_ne!(token, values.jwt(Map::new()));
+    }
+}
