@@ -1,4 +1,4 @@
-//! The shared cache, as a port: bytes that expire, with the few atomic operations that tokens and leases need.
+//! The shared cache, as a port: bytes that expire, with the few atomic operations that tokens, leases and limits need.
 //!
 //! A cache may lose anything at any time and may be down; nothing is true because a cache says so. Adapters map and
 //! nothing else. Time-outs, the breaker and metrics sit once above them, in [`CacheClient`].
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+use crate::limiter::{Decision, Quota};
 
 mod client;
 #[cfg(any(test, feature = "contract"))]
@@ -95,6 +97,21 @@ pub trait Cache: fmt::Debug + Send + Sync {
 
     /// Deletes what is at `key` if it equals `value`. Says whether it did.
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError>;
+
+    /// Decides about a request of `cost` as [`decide`](crate::limiter::gcra::decide) does, by the cache's own time, and
+    /// keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
+    /// time, no more is admitted than one after the other. Keys for this are used for nothing but this and
+    /// [`Cache::pause`].
+    async fn throttle(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+    ) -> Result<Decision, CacheError>;
+
+    /// Makes [`Cache::throttle`] refuse everything at `key` for `length`, at most for
+    /// [`MAX_PAUSE`](crate::limiter::gcra::MAX_PAUSE). A pause that ends later stays as it is.
+    async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
 
     /// Whether the cache answers.
     async fn ping(&self) -> Result<(), CacheError>;

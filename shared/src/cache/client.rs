@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Cache, CacheError};
+use crate::limiter::{Decision, Quota};
 use crate::telemetry::metrics;
 
 /// A read that takes longer goes on to the next tier.
@@ -32,7 +33,7 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
-    /// `cache`, every operation limited to `timeout`; reads and leases to 50 ms and writes to 250 ms if that is less.
+    /// `cache`, every operation limited to `timeout`; reads, leases and limits to 50 ms and writes to 250 ms if that is less.
     #[must_use]
     pub fn new(cache: Arc<dyn Cache>, timeout: Duration) -> Self {
         Self {
@@ -126,6 +127,33 @@ impl CacheClient {
             self.cache.delete_equal(key, value),
         )
         .await
+    }
+
+    /// See [`Cache::throttle`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller limits itself. Whether the cost was taken is then unknown.
+    pub async fn throttle(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+    ) -> Result<Decision, CacheError> {
+        self.observe(
+            "throttle",
+            READ_PATIENCE,
+            self.cache.throttle(key, quotas, cost),
+        )
+        .await
+    }
+
+    /// See [`Cache::pause`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller keeps the pause itself.
+    pub async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
+        self.observe("pause", READ_PATIENCE, self.cache.pause(key, length))
+            .await
     }
 
     /// Whether the cache answers within its time-out, whatever the breaker thinks.

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
 use crate::cache::{Cache, split_version, versioned};
+use crate::limiter::{Decision, Quota};
 
 pub mod atomics;
+pub mod throttle;
 pub mod values;
 
 /// Turns every case into a test of one adapter. The argument is a future of an [`Aged`] cache.
@@ -28,6 +30,12 @@ macro_rules! test_cache_adapter {
                 a_refused_version_leaves_the_expiry, a_version_expires, the_newest_of_many_versions_stays,
                 only_the_first_of_many_finds_it_absent, what_expired_is_absent, absent_does_not_renew_the_expiry,
                 only_the_equal_value_is_deleted, deleting_an_equal_value_needs_one;
+            throttle: a_burst_is_admitted_and_then_nothing, what_is_refused_is_admitted_after_its_wait,
+                the_tightest_window_decides, what_is_refused_costs_nothing, a_cost_is_taken_as_a_whole,
+                what_costs_nothing_takes_nothing, keys_do_not_share_a_quota, a_pause_refuses_everything,
+                a_pause_ends_and_leaves_what_was_taken, a_pause_is_made_longer_but_not_shorter,
+                many_callers_get_no_more_than_the_burst, it_decides_as_the_core_does,
+                an_entry_is_gone_once_all_has_come_back;
         }
     };
     (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
@@ -93,6 +101,14 @@ impl Aged {
 
     async fn version(&self, key: &str) -> Option<(u64, Bytes)> {
         self.get(key).await.as_ref().and_then(split_version)
+    }
+
+    async fn throttle(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
+        self.cache.throttle(key, quotas, cost).await.unwrap()
+    }
+
+    async fn pause(&self, key: &str, length: Duration) {
+        self.cache.pause(key, length).await.unwrap();
     }
 
     /// Waits until whatever was put for [`SHORT`] before now has expired: until something put now has.

@@ -11,6 +11,8 @@ use quick_cache::unsync::Cache as Entries;
 
 use super::{Cache, CacheError, split_version, versioned};
 use crate::clock::{Clock, Timestamp};
+use crate::limiter::gcra::{self, State};
+use crate::limiter::{Decision, Quota};
 
 /// What an entry takes beside its key and value: hash table slot, list links, allocation headers. An estimate.
 const ENTRY_BYTES: u64 = 128;
@@ -51,6 +53,36 @@ impl MemoryCache {
             entries: Mutex::new(Entries::with_weighter(entries, capacity_bytes, Weight)),
             clock,
         }
+    }
+
+    /// [`Cache::throttle`], which cannot fail here.
+    pub(crate) fn admit(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
+        let mut entries = self.lock();
+        let state = self.state(&mut entries, key);
+        let (decision, next) = gcra::decide(&state, quotas, cost, self.now_us());
+        if let Some(next) = next {
+            entries.insert(key.to_owned(), state_entry(&next));
+        }
+        decision
+    }
+
+    /// [`Cache::pause`], which cannot fail here.
+    pub(crate) fn hold(&self, key: &str, length: Duration) {
+        let mut entries = self.lock();
+        let state = self.state(&mut entries, key);
+        if let Some(next) = state.paused(length, self.now_us()) {
+            entries.insert(key.to_owned(), state_entry(&next));
+        }
+    }
+
+    fn state(&self, entries: &mut Entries<String, Entry, Weight>, key: &str) -> State {
+        let text = self.live(entries, key);
+        text.map(|text| State::from_text(&text)).unwrap_or_default()
+    }
+
+    fn now_us(&self) -> u64 {
+        let now_ms = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        now_ms.saturating_mul(1_000)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<String, Entry, Weight>> {
@@ -143,6 +175,20 @@ impl Cache for MemoryCache {
         Ok(is_equal)
     }
 
+    async fn throttle(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+    ) -> Result<Decision, CacheError> {
+        Ok(self.admit(key, quotas, cost))
+    }
+
+    async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
+        self.hold(key, length);
+        Ok(())
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         Ok(())
     }
@@ -151,6 +197,15 @@ impl Cache for MemoryCache {
 impl fmt::Debug for MemoryCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryCache").finish_non_exhaustive()
+    }
+}
+
+/// Kept until it is as good as none.
+fn state_entry(state: &State) -> Entry {
+    let ends_at_ms = state.ends_at_us().div_ceil(1_000);
+    Entry {
+        value: state.to_text().into(),
+        expires_at: Timestamp::from_millis(i64::try_from(ends_at_ms).unwrap_or(i64::MAX)),
     }
 }
 

@@ -14,6 +14,8 @@ use url::Url;
 
 use super::iam::IamAuth;
 use super::{Cache, CacheError, versioned};
+use crate::limiter::gcra::MAX_PAUSE;
+use crate::limiter::{Decision, Levels, Quota, micros};
 
 mod link;
 mod scripts;
@@ -67,8 +69,8 @@ pub struct SettingsError(#[from] RedisError);
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
 /// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
 /// dead, the command is repeated once on a new one, except [`Cache::put_absent`], of which a lost answer leaves open who
-/// holds the key. A repeated [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and say `false`. In a
-/// cluster the client library repeats all commands alike.
+/// holds the key. A repeated [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and say `false`, and a
+/// repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
 #[derive(Debug)]
 pub struct ValkeyCache {
     link: Link,
@@ -93,16 +95,29 @@ impl ValkeyCache {
         self.link.connection().await.map(drop).map_err(cache_error)
     }
 
+    /// What the server does when its memory is full, in its own words; `None` when it does not say, as in a cluster.
+    ///
+    /// # Errors
+    /// [`CacheError`] when it cannot be asked, or may not be.
+    pub async fn eviction_policy(&self) -> Result<Option<String>, CacheError> {
+        let info: redis::Value = self.run(Repeat::Safe, cmd("INFO").arg("memory")).await?;
+        let info = String::from_redis_value(info).unwrap_or_default();
+        let policy = info
+            .lines()
+            .find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        Ok(policy.map(|policy| policy.trim().to_owned()))
+    }
+
     async fn run<T: FromRedisValue>(&self, repeat: Repeat, command: &Cmd) -> Result<T, CacheError> {
         self.link.run(repeat, command).await.map_err(cache_error)
     }
 
-    async fn run_script(
+    async fn run_script<T: FromRedisValue>(
         &self,
         script: &Script,
         key: &str,
         arguments: &[&[u8]],
-    ) -> Result<bool, CacheError> {
+    ) -> Result<T, CacheError> {
         match self
             .link
             .run(Repeat::Safe, &script.by_hash(key, arguments))
@@ -168,6 +183,38 @@ impl Cache for ValkeyCache {
 
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
         self.run_script(&scripts::DELETE_EQUAL, key, &[value]).await
+    }
+
+    async fn throttle(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+    ) -> Result<Decision, CacheError> {
+        let windows = quotas.iter();
+        let numbers = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
+        let reply: Vec<u64> = self.run_script(&scripts::THROTTLE, key, &arguments).await?;
+        match reply.as_slice() {
+            [is_allowed, paused_us, backlogs_us @ ..] if backlogs_us.len() == quotas.len() => {
+                let levels = Levels {
+                    is_allowed: *is_allowed == 1,
+                    paused_us: *paused_us,
+                    backlogs_us,
+                };
+                Ok(Decision::new(quotas, cost, &levels))
+            }
+            _ => Err(CacheError::unavailable("not the reply of the script")),
+        }
+    }
+
+    async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
+        let length_us = micros(length.min(MAX_PAUSE)).to_string();
+        let _: bool = self
+            .run_script(&scripts::PAUSE, key, &[length_us.as_bytes()])
+            .await?;
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

@@ -18,6 +18,8 @@ pub const CACHE_REQUESTS: &str = "lark_service_cache_requests_total";
 pub const TOKEN_REFRESH: &str = "lark_service_token_refresh_total";
 /// Tokens that Lark rejected before their time, by `kind`.
 pub const TOKEN_REJECTED: &str = "lark_service_token_rejected_total";
+/// Decisions of rate limits, by `scope`, `tier` and `result`.
+pub const RATE_LIMIT: &str = "lark_service_rate_limit_total";
 
 /// An HTTP request was answered.
 pub fn http_request(function: &'static str, status: u16, took: Duration) {
@@ -62,10 +64,16 @@ pub fn token_rejected(kind: &'static str) {
     counter!(TOKEN_REJECTED, "kind" => kind).increment(1);
 }
 
+/// A rate limit of `scope` decided in `tier`.
+pub fn rate_limit(scope: &'static str, tier: &'static str, result: &'static str) {
+    counter!(RATE_LIMIT, "scope" => scope, "tier" => tier, "result" => result).increment(1);
+}
+
 /// Statuses as static text, so that a label costs no allocation.
 const fn status_label(status: u16) -> &'static str {
     match status {
         200 => "200",
+        201 => "201",
         202 => "202",
         204 => "204",
         302 => "302",
@@ -73,6 +81,7 @@ const fn status_label(status: u16) -> &'static str {
         401 => "401",
         403 => "403",
         404 => "404",
+        409 => "409",
         413 => "413",
         429 => "429",
         500 => "500",

@@ -9,7 +9,7 @@ use lark_service::store::dynamodb::{DynamoDbStore, TableNames, schema};
 
 use crate::{emulator, http_client, required, unique};
 
-async fn client(variable: &str) -> aws_sdk_dynamodb::Client {
+pub(crate) async fn client(variable: &str) -> aws_sdk_dynamodb::Client {
     let settings = emulator(&required(variable));
     aws_sdk_dynamodb::Client::new(&sdk_config(&http_client(), &settings).await)
 }

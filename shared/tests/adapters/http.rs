@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use lark_service::aws::sdk_config;
 use lark_service::clock::SystemClock;
 use lark_service::store::dynamodb::{DynamoDbStore, TableNames};
-use lark_service::store::{Expect, Key, Record, Store, StoreError, Table};
+use lark_service::store::{Expect, Key, Record, SchemaProblem, Store, StoreError, Table};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -242,6 +242,54 @@ async fn throttling_is_tried_again_and_then_says_so() {
     );
     assert!(format!("{source:?}").contains("slower"));
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_inspection_that_is_not_allowed_says_so_of_each_table() {
+    const BODY: &str =
+        r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not authorized"}"#;
+    let server = Misbehaving::start(|_, mut stream| {
+        Box::pin(async move {
+            while read_request(&mut stream).await {
+                respond(&mut stream, "400 Bad Request", BODY).await
+            }
+        })
+    });
+    let server = server.await;
+    let reports = server.store().await.inspect().await.unwrap();
+    let found: Vec<_> = reports
+        .into_iter()
+        .map(|report| (report.table, report.problems))
+        .collect();
+    let expected = Table::ALL.map(|table| (table, vec![SchemaProblem::AccessDenied]));
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn an_inspection_out_of_credentials_is_an_error() {
+    const BODY: &str =
+        r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"who?"}"#;
+    let server = Misbehaving::start(|_, mut stream| {
+        Box::pin(async move {
+            while read_request(&mut stream).await {
+                respond(&mut stream, "400 Bad Request", BODY).await
+            }
+        })
+    });
+    let server = server.await;
+    let error = server.store().await.inspect().await.unwrap_err();
+    let StoreError::Unavailable {
+        operation: "inspect",
+        source,
+        ..
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        source.to_string(),
+        "DynamoDB refuses (UnrecognizedClientException)"
+    );
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 mod discovery;
 mod dynamodb;
+mod dynamodb_inspection;
 mod http;
 mod server;
 mod valkey;

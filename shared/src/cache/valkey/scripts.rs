@@ -23,6 +23,55 @@ pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// `KEYS[1]`: the key; `ARGV`: for each window the time of its burst, then the time of the cost. Decides as
+/// [`crate::limiter::gcra::decide`] does and keeps the same text; [`crate::limiter::gcra::State::to_text`] says what is in it.
+/// Answers whether it is allowed (1 or 0), how much of a pause is left, and for each window how long it takes to be full.
+///
+/// All times are whole microseconds, which Lua's floating-point numbers hold exactly up to 2^53; `Quota` keeps them below.
+/// They are written with `%.0f`: left to itself, Lua writes 14 digits, `1.7e+15`. Time comes from the server, so that the
+/// clocks of processes do not matter.
+pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+         local now = time[1] * 1000000 + time[2]
+         local moments = {}
+         for moment in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
+         local paused = math.max((moments[1] or 0) - now, 0)
+         local reply = {paused == 0 and 1 or 0, paused}
+         for window = 1, #ARGV / 2 do
+             local full = tonumber(ARGV[2 * window - 1])
+             local backlog = math.min(math.max((moments[window + 1] or 0) - now, 0), full)
+             reply[window + 2] = backlog
+             if backlog + ARGV[2 * window] > full then reply[1] = 0 end
+         end
+         if reply[1] == 0 or (ARGV[2] or '0') == '0' then return reply end
+         local entry, last = '0', now
+         for window = 1, #ARGV / 2 do
+             local backlog = reply[window + 2] + ARGV[2 * window]
+             reply[window + 2] = backlog
+             entry = entry .. string.format(' %.0f', now + backlog)
+             last = math.max(last, now + backlog)
+         end
+         redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
+         return reply",
+    )
+});
+
+/// `KEYS[1]`: the key, as [`THROTTLE`] keeps it; `ARGV[1]`: the length of the pause in microseconds.
+pub(super) static PAUSE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+         local over = time[1] * 1000000 + time[2] + ARGV[1]
+         local paused_until, windows = string.match(redis.call('GET', KEYS[1]) or '0', '^(%d+)(.*)$')
+         if tonumber(paused_until or 0) >= over then return 0 end
+         local last = over
+         for moment in string.gmatch(windows or '', '%d+') do last = math.max(last, tonumber(moment)) end
+         local entry = string.format('%.0f', over) .. (windows or '')
+         redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
+         return 1",
+    )
+});
+
 /// A script and the hash that the server knows it by once it has run.
 pub(super) struct Script {
     text: &'static str,

@@ -1,0 +1,126 @@
+//! Rate limiting, shared by all processes through the cache.
+//!
+//! `gcra` decides, a pure function; the cache applies it in one step per request. While the cache is away each process
+//! limits itself, to a share of the quota.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::CacheClient;
+use crate::cache::memory::MemoryCache;
+use crate::clock::Clock;
+use crate::telemetry::metrics;
+
+mod decision;
+pub mod gcra;
+mod quota;
+
+pub use decision::Decision;
+pub(crate) use decision::Levels;
+pub use quota::Quota;
+pub(crate) use quota::micros;
+
+/// A process that limits itself takes one part in so many of a quota.
+pub const DEFAULT_SHARE: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+/// How much a process remembers for limiting itself: about 10,000 keys.
+const LOCAL_BYTES: u64 = 10_000 * 256;
+
+/// Who is limited.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LimitKey {
+    scope: &'static str,
+    text: String,
+}
+
+impl LimitKey {
+    /// `id` among those of `scope`, a word that is a label of the metric too: `api_key`.
+    #[must_use]
+    pub fn new(scope: &'static str, id: impl fmt::Display) -> Self {
+        Self {
+            scope,
+            text: format!("lark:limit:{scope}:{id}"),
+        }
+    }
+}
+
+/// Admits requests as far as quotas allow. It always decides: without the cache by itself, with [`DEFAULT_SHARE`].
+#[derive(Clone, Debug)]
+pub struct Limiter {
+    cache: Option<CacheClient>,
+    /// What this process has admitted by itself.
+    shares: Arc<MemoryCache>,
+    /// Pauses that this process has asked for, kept whatever becomes of the cache.
+    pauses: Arc<MemoryCache>,
+    one_in: NonZeroU32,
+}
+
+impl Limiter {
+    /// Limits all processes with this `cache` together; without one, this process. `clock` is for what the process decides
+    /// by itself, the cache has its own.
+    #[must_use]
+    pub fn new(cache: Option<CacheClient>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            cache,
+            shares: Arc::new(MemoryCache::new(LOCAL_BYTES, Arc::clone(&clock))),
+            pauses: Arc::new(MemoryCache::new(LOCAL_BYTES, clock)),
+            one_in: DEFAULT_SHARE,
+        }
+    }
+
+    /// The same limiter that takes one part in `one_in` of each quota when it decides by itself: with that many processes or
+    /// fewer, they stay within the quota together. 1 for a process that is alone.
+    #[must_use]
+    pub const fn with_share(mut self, one_in: NonZeroU32) -> Self {
+        self.one_in = one_in;
+        self
+    }
+
+    /// Whether a request of `cost` may go on now; takes the cost from every one of `quotas`, or from none. Use a key with the
+    /// same quotas always, see [`gcra::decide`].
+    pub async fn admit(&self, key: &LimitKey, quotas: &[Quota], cost: u32) -> Decision {
+        let (tier, decision) = self.decide(key, quotas, cost).await;
+        let result = if decision.is_allowed {
+            "allowed"
+        } else {
+            "refused"
+        };
+        metrics::rate_limit(key.scope, tier, result);
+        decision
+    }
+
+    /// Lets nothing of `key` through for `length`, in all processes as far as the cache can tell them, at most for
+    /// [`gcra::MAX_PAUSE`]. A longer pause stays.
+    pub async fn pause(&self, key: &LimitKey, length: Duration) {
+        self.pauses.hold(&key.text, length);
+        if let Some(cache) = &self.cache {
+            // A failing cache is counted and logged there; this process keeps the pause all the same.
+            let _ = cache.pause(&key.text, length).await;
+        }
+    }
+
+    /// The tier that decided, and how.
+    async fn decide(
+        &self,
+        key: &LimitKey,
+        quotas: &[Quota],
+        cost: u32,
+    ) -> (&'static str, Decision) {
+        let paused = self.pauses.admit(&key.text, quotas, 0);
+        if !paused.is_allowed {
+            return ("local", paused);
+        }
+        if let Some(cache) = &self.cache
+            && let Ok(decision) = cache.throttle(&key.text, quotas, cost).await
+        {
+            return ("shared", decision);
+        }
+        let share = |quota: &Quota| quota.share(self.one_in, cost);
+        let shares: Vec<Quota> = quotas.iter().map(share).collect();
+        ("local", self.shares.admit(&key.text, &shares, cost))
+    }
+}
+
+#[cfg(test)]
+mod tests;
