@@ -16,11 +16,13 @@ pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
+mod inspection;
 mod mirror;
 mod storage;
 
 pub use error::StoreError;
-pub use mirror::Mirror;
+pub use inspection::{SchemaProblem, TableReport};
+pub use mirror::{Copied, Mirror};
 pub use storage::Storage;
 
 /// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs.
@@ -107,6 +109,16 @@ pub struct Due {
     pub at: Timestamp,
 }
 
+/// A place in a shard of the index of what is due, to read on after. It stays good when the record that stood there moves
+/// or is deleted.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct DuePosition {
+    /// [`Due::at`] of the record.
+    pub at: Timestamp,
+    /// The record's key, which tells records of the same moment apart.
+    pub key: Key,
+}
+
 /// A versioned record. Whole records are written; there are no partial updates.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Record {
@@ -140,6 +152,15 @@ impl Record {
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.attributes.insert(name.to_owned(), value);
         self
+    }
+
+    /// Where it stands in the index of what is due; `None` when it is not in there.
+    #[must_use]
+    pub fn due_position(&self) -> Option<DuePosition> {
+        self.due.map(|due| DuePosition {
+            at: due.at,
+            key: self.key.clone(),
+        })
     }
 
     /// The text attribute `name`.
@@ -181,6 +202,15 @@ pub enum Expect {
     Version(u64),
 }
 
+/// Some of the records of a partition, in ascending order of the bytes of their sort keys.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ListPage {
+    /// The records; may be few or none even though there are more.
+    pub records: Vec<Record>,
+    /// The sort key to go on after, not necessarily that of a record listed. `None`: there is nothing more.
+    pub next: Option<String>,
+}
+
 /// A durable store of versioned records. See [`contract`] for its promises, which every adapter is tested for.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
@@ -203,15 +233,36 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreError::Conflict`] when it does not hold.
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError>;
 
+    /// At most `limit` records of `partition` whose sort keys start with `sort_prefix` (any, if it is empty), read
+    /// consistently, from the first one after the sort key `after`, which need not exist or start with the prefix.
+    ///
+    /// Expired records are left out of the page, and adapters bound its size, so it may be short: whoever wants
+    /// everything goes on until [`ListPage::next`] is `None`. A limit of zero reads nothing and has no next.
+    async fn list(
+        &self,
+        table: Table,
+        partition: &str,
+        sort_prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ListPage, StoreError>;
+
     /// At most `limit` records of [`Table::Tokens`] in `shard` of the index that are due at `until` or before, the
-    /// longest due first. The index may lag behind the table by moments: write with [`Expect::Version`].
+    /// longest due first, from the first one after the position `after`. The order of records that are due at the same
+    /// moment is the adapter's own, and always the same. The index may lag behind the table by moments: write with
+    /// [`Expect::Version`].
     async fn due(
         &self,
         shard: u8,
         until: Timestamp,
+        after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// What is wrong with each table, in the order of [`Table::ALL`]: for an operator's check-up, as it takes several
+    /// requests for each. Being refused one of them is a problem of the table, not an error.
+    async fn inspect(&self) -> Result<Vec<TableReport>, StoreError>;
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::store::{Due, Expect, Key, Record, Store, Table, Value};
+use crate::store::{Due, Expect, Key, ListPage, Record, Store, Table, Value};
 
 pub mod conditions;
 pub mod due;
 pub mod expiry;
+pub mod list;
 pub mod records;
 
 /// Turns every case into a test of one adapter. The argument is called with the clock (`Arc<dyn Clock>`) that a store shall
@@ -38,7 +39,14 @@ macro_rules! test_store_adapter {
             due: what_is_due_comes_longest_due_first, what_is_due_now_is_due, what_is_not_due_yet_is_left_out,
                 no_more_than_the_limit_come, shards_do_not_mix, a_record_moves_with_its_due_time,
                 a_record_without_due_time_leaves_the_index, a_deleted_record_leaves_the_index,
-                due_records_come_whole, only_tokens_are_indexed;
+                due_records_come_whole, only_tokens_are_indexed, every_due_record_is_on_one_page,
+                what_is_due_is_read_on_past_records_that_moved, nothing_is_due_after_a_later_position;
+            list: records_come_in_the_order_of_their_sort_keys, a_prefix_is_matched_to_the_last_byte,
+                every_record_is_on_one_page, large_records_are_all_listed, listed_records_come_whole,
+                a_list_goes_on_after_a_deleted_key, a_list_goes_on_after_a_key_without_the_prefix,
+                other_partitions_and_tables_are_not_listed, expired_records_are_passed_over,
+                a_partition_without_records_has_an_empty_list, a_limit_of_zero_lists_nothing,
+                changes_are_listed_at_once;
         }
     };
     (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {

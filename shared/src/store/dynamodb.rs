@@ -1,6 +1,7 @@
 //! The store in DynamoDB: one table each, on demand, with the index `due` on the tokens.
 //!
-//! [`schema`] states keys and attributes, `item` maps records, `observed` tells what a call cost and why it failed.
+//! [`schema`] states keys and attributes, `inspect` compares the account with it, `item` maps records, `query` reads
+//! several in order, `observed` tells what a call cost and why it failed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,20 +14,23 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, Timestamp};
-use crate::store::{Expect, Key, Record, Store, StoreError, Table};
+use crate::store::{
+    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+};
 
 mod condition;
+mod inspect;
 mod item;
 mod observed;
+mod query;
 pub mod schema;
 
 pub use observed::DynamoDbError;
 pub use schema::TableNames;
 
 use condition::Condition;
-use item::{Item, epoch_seconds, key_item, number, read_item, record_item};
+use item::{Item, key_item, read_item, record_item};
 use observed::Call;
-use schema::{DUE_AT, DUE_INDEX, DUE_SHARD, TTL};
 
 /// The most keys a `BatchGetItem` may ask for.
 ///
@@ -38,8 +42,6 @@ const CONCURRENT_BATCHES: usize = 4;
 const FRUITLESS_ATTEMPTS: u32 = 5;
 /// The longest wait before the second attempt of a batch; it doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
-/// The most records asked for at once in a query.
-const QUERY_PAGE: usize = 1_000;
 
 /// A [`Store`] in DynamoDB.
 ///
@@ -212,48 +214,26 @@ impl Store for DynamoDbStore {
         Ok(())
     }
 
+    async fn list(
+        &self,
+        table: Table,
+        partition: &str,
+        sort_prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ListPage, StoreError> {
+        self.query_partition(table, partition, sort_prefix, after, limit)
+            .await
+    }
+
     async fn due(
         &self,
         shard: u8,
         until: Timestamp,
+        after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let call = Call::new("due", Table::Tokens);
-        let query = self
-            .client
-            .query()
-            .table_name(self.names.get(Table::Tokens))
-            .index_name(DUE_INDEX)
-            .key_condition_expression("#due_shard = :shard AND #due_at <= :until")
-            .filter_expression("attribute_not_exists(#ttl) OR #ttl > :now")
-            .expression_attribute_names("#due_shard", DUE_SHARD)
-            .expression_attribute_names("#due_at", DUE_AT)
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":shard", number(shard))
-            .expression_attribute_values(":until", number(until.as_millis()))
-            .expression_attribute_values(":now", number(epoch_seconds(self.clock.now())))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let mut due = Vec::new();
-        let mut page = None;
-        while due.len() < limit {
-            let wanted = i32::try_from((limit - due.len()).min(QUERY_PAGE)).unwrap_or(i32::MAX);
-            let request = query.clone().limit(wanted).set_exclusive_start_key(page);
-            let sent = request
-                .customize()
-                .interceptor(call.attempts())
-                .send()
-                .await;
-            let output = sent.map_err(|error| call.refused(error))?;
-            call.consumed(output.consumed_capacity());
-            for item in output.items.unwrap_or_default() {
-                due.push(read_item(Table::Tokens, item)?);
-            }
-            page = output.last_evaluated_key;
-            if page.is_none() {
-                break;
-            }
-        }
-        Ok(due)
+        self.query_due(shard, until, after, limit).await
     }
 
     /// Reads a key that is never written.
@@ -271,6 +251,14 @@ impl Store for DynamoDbStore {
             .send()
             .await;
         sent.map(drop).map_err(|error| call.refused(error))
+    }
+
+    async fn inspect(&self) -> Result<Vec<TableReport>, StoreError> {
+        stream::iter(Table::ALL)
+            .map(|table| self.inspect_table(table))
+            .buffered(Table::ALL.len())
+            .try_collect()
+            .await
     }
 }
 

@@ -9,21 +9,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use redb::Database;
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadOnlyTable, ReadableDatabase};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Timestamp};
-use crate::store::{Expect, Key, Record, Store, StoreError, Table};
+use crate::store::{
+    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+};
 
 mod codec;
 mod file;
+mod reader;
 mod tables;
 mod writer;
 
 pub use file::OpenError;
 
-use tables::{DUE, RECORDS, RecordKey};
 use writer::{Change, Request, Writer};
 
 /// Writes that wait for the writer; more make their callers wait.
@@ -114,14 +116,14 @@ impl EmbeddedStore {
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
-        read_one(&self.database, table, key, self.clock.now())
+        reader::one(&self.database, table, key, self.clock.now())
     }
 
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
         let distinct: HashSet<Key> = keys.iter().cloned().collect();
         let now = self.clock.now();
         let database = Arc::clone(&self.database);
-        let read = move || read_many(&database, table, &distinct, now);
+        let read = move || reader::many(&database, table, &distinct, now);
         if keys.len() <= INLINE_READS {
             read()
         } else {
@@ -139,16 +141,36 @@ impl Store for EmbeddedStore {
             .await
     }
 
+    async fn list(
+        &self,
+        table: Table,
+        partition: &str,
+        sort_prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ListPage, StoreError> {
+        let start = Key::new(partition, after.unwrap_or_default());
+        let prefix = sort_prefix.to_owned();
+        let now = self.clock.now();
+        let database = Arc::clone(&self.database);
+        blocking("list", table, move || {
+            reader::list(&database, table, &start, &prefix, limit, now)
+        })
+        .await
+    }
+
     async fn due(
         &self,
         shard: u8,
         until: Timestamp,
+        after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
+        let after = after.cloned();
         let now = self.clock.now();
         let database = Arc::clone(&self.database);
         blocking("due", Table::Tokens, move || {
-            read_due(&database, shard, until, limit, now)
+            reader::due(&database, shard, until, after.as_ref(), limit, now)
         })
         .await
     }
@@ -156,6 +178,12 @@ impl Store for EmbeddedStore {
     /// Asks the writer, which is what fails first: on a full or broken disk reads may go on for long.
     async fn ping(&self) -> Result<(), StoreError> {
         self.write("ping", Table::Apps, Change::Nothing).await
+    }
+
+    /// Whatever the file lacked was created when it was opened, so that there is nothing but to see that it is readable.
+    async fn inspect(&self) -> Result<Vec<TableReport>, StoreError> {
+        let database = Arc::clone(&self.database);
+        blocking("inspect", Table::Apps, move || reader::inspect(&database)).await
     }
 }
 
@@ -180,95 +208,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| Err(StoreError::unavailable(operation, table.name(), panic)))
-}
-
-fn read_one(
-    database: &Database,
-    table: Table,
-    key: &Key,
-    now: Timestamp,
-) -> Result<Option<Record>, StoreError> {
-    let unavailable = |error: redb::Error| StoreError::unavailable("get", table.name(), error);
-    let records = open_records(database).map_err(unavailable)?;
-    let stored = records.get((
-        tables::number(table),
-        key.partition.as_str(),
-        key.sort.as_str(),
-    ));
-    let stored = stored.map_err(|error| unavailable(error.into()))?;
-    let record = stored
-        .map(|stored| codec::decode(table, key.clone(), stored.value()))
-        .transpose()?;
-    Ok(record.filter(|record| !tables::has_expired(record, now)))
-}
-
-fn read_many(
-    database: &Database,
-    table: Table,
-    keys: &HashSet<Key>,
-    now: Timestamp,
-) -> Result<Vec<Record>, StoreError> {
-    let unavailable = |error: redb::Error| StoreError::unavailable("get_many", table.name(), error);
-    let records = open_records(database).map_err(unavailable)?;
-    let mut found = Vec::with_capacity(keys.len());
-    for key in keys {
-        let stored = records.get((
-            tables::number(table),
-            key.partition.as_str(),
-            key.sort.as_str(),
-        ));
-        if let Some(stored) = stored.map_err(|error| unavailable(error.into()))? {
-            found.push(codec::decode(table, key.clone(), stored.value())?);
-        }
-    }
-    found.retain(|record| !tables::has_expired(record, now));
-    Ok(found)
-}
-
-fn read_due(
-    database: &Database,
-    shard: u8,
-    until: Timestamp,
-    limit: usize,
-    now: Timestamp,
-) -> Result<Vec<Record>, StoreError> {
-    let unavailable =
-        |error: redb::Error| StoreError::unavailable("due", Table::Tokens.name(), error);
-    let transaction = database
-        .begin_read()
-        .map_err(|error| unavailable(error.into()))?;
-    let index = transaction
-        .open_table(DUE)
-        .map_err(|error| unavailable(error.into()))?;
-    let records = transaction
-        .open_table(RECORDS)
-        .map_err(|error| unavailable(error.into()))?;
-    let after = (shard, until.as_millis().saturating_add(1), "", "");
-    let mut due = Vec::new();
-    for entry in index
-        .range((shard, i64::MIN, "", "")..after)
-        .map_err(|error| unavailable(error.into()))?
-    {
-        if due.len() == limit {
-            break;
-        }
-        let (entry, ()) = entry
-            .map(|(key, value)| (key, value.value()))
-            .map_err(|error| unavailable(error.into()))?;
-        let (_, _, partition, sort) = entry.value();
-        let stored = records.get((tables::number(Table::Tokens), partition, sort));
-        if let Some(stored) = stored.map_err(|error| unavailable(error.into()))? {
-            let record = codec::decode(Table::Tokens, Key::new(partition, sort), stored.value())?;
-            due.extend(Some(record).filter(|record| !tables::has_expired(record, now)));
-        }
-    }
-    Ok(due)
-}
-
-fn open_records(
-    database: &Database,
-) -> Result<ReadOnlyTable<RecordKey, &'static [u8]>, redb::Error> {
-    Ok(database.begin_read()?.open_table(RECORDS)?)
 }
 
 #[cfg(test)]

@@ -14,6 +14,17 @@ use crate::deadline::Deadline;
 /// How long a copy outlives the last time that the store was read.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
+/// What the shared cache says of a copy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Copied {
+    /// It is there, at this version.
+    Version(u64),
+    /// It is not there.
+    Nothing,
+    /// The cache does not answer, or there is none.
+    Unknown,
+}
+
 /// A store with copies in the shared cache. What it holds must be sealed or hashed where it is secret.
 #[derive(Clone, Debug)]
 pub struct Mirror {
@@ -84,6 +95,25 @@ impl Mirror {
         self.storage.put(table, record, expect, deadline).await?;
         self.copy(table, record).await;
         Ok(())
+    }
+
+    /// The store alone.
+    #[must_use]
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The version of the copy at `key`, which every write through a mirror renews.
+    pub async fn copied_version(&self, table: Table, key: &Key) -> Copied {
+        let Some(cache) = &self.cache else {
+            return Copied::Unknown;
+        };
+        match cache.get(&cache_key(table, key)).await {
+            Ok(Some(stored)) => split_version(&stored)
+                .map_or(Copied::Nothing, |(version, _)| Copied::Version(version)),
+            Ok(None) => Copied::Nothing,
+            Err(_) => Copied::Unknown,
+        }
     }
 
     async fn copy(&self, table: Table, record: &Record) {

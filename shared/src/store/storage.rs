@@ -1,12 +1,13 @@
 //! The policy around every store: time-outs cut to the deadline, metrics and the slow-operation log, once.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span, warn};
 
-use super::{Expect, Key, Record, Store, StoreError, Table};
+use super::{DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics;
@@ -61,7 +62,7 @@ impl Storage {
         self.observe(
             "get_many",
             table,
-            keys.first(),
+            keys.first().map(|key| key as &(dyn Display + Sync)),
             deadline,
             self.store.get_many(table, keys),
         )
@@ -110,6 +111,29 @@ impl Storage {
         .await
     }
 
+    /// See [`Store::list`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and what the store says.
+    pub async fn list(
+        &self,
+        table: Table,
+        partition: &str,
+        sort_prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<ListPage, StoreError> {
+        self.observe(
+            "list",
+            table,
+            Some(&partition),
+            deadline,
+            self.store.list(table, partition, sort_prefix, after, limit),
+        )
+        .await
+    }
+
     /// See [`Store::due`].
     ///
     /// # Errors
@@ -118,6 +142,7 @@ impl Storage {
         &self,
         shard: u8,
         until: Timestamp,
+        after: Option<&DuePosition>,
         limit: usize,
         deadline: Deadline,
     ) -> Result<Vec<Record>, StoreError> {
@@ -126,7 +151,7 @@ impl Storage {
             Table::Tokens,
             None,
             deadline,
-            self.store.due(shard, until, limit),
+            self.store.due(shard, until, after, limit),
         )
         .await
     }
@@ -144,7 +169,7 @@ impl Storage {
         &self,
         operation: &'static str,
         table: Table,
-        key: Option<&Key>,
+        subject: Option<&(dyn Display + Sync)>,
         deadline: Deadline,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
@@ -165,16 +190,22 @@ impl Storage {
         let took = started.elapsed();
         metrics::store_operation(operation, table.name(), result_label(&outcome), took);
         if took > SLOW {
-            log_slow(&span, operation, table, key, took);
+            log_slow(&span, operation, table, subject, took);
         }
         outcome
     }
 }
 
-fn log_slow(span: &Span, operation: &'static str, table: Table, key: Option<&Key>, took: Duration) {
+fn log_slow(
+    span: &Span,
+    operation: &'static str,
+    table: Table,
+    subject: Option<&(dyn Display + Sync)>,
+    took: Duration,
+) {
     let _entered = span.enter();
     // The key of a user may be an id that looks like an e-mail address.
-    let key = key
+    let key = subject
         .filter(|_| table != Table::Users)
         .map(ToString::to_string)
         .unwrap_or_default();
@@ -194,5 +225,42 @@ const fn result_label<T>(outcome: &Result<T, StoreError>) -> &'static str {
         Err(StoreError::Conflict) => "conflict",
         Err(StoreError::Timeout { .. }) => "timeout",
         Err(StoreError::Unavailable { .. } | StoreError::Corrupt { .. }) => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::*;
+
+    /// The line about a slow list of `partition`.
+    fn line(table: Table, partition: &str) -> String {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Arc::clone(&file))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            log_slow(&Span::none(), "list", table, Some(&partition), SLOW);
+        });
+        let (mut file, mut line) = (&*file, String::new());
+        file.rewind().unwrap();
+        file.read_to_string(&mut line).unwrap();
+        line
+    }
+
+    #[test]
+    fn a_slow_list_is_logged_with_its_partition() {
+        let line = line(Table::Tokens, "cli_a");
+        assert!(line.contains(r#"store.operation="list""#), "{line}");
+        assert!(line.contains(r#"store.key="cli_a""#), "{line}");
+    }
+
+    #[test]
+    fn what_a_user_is_found_by_is_not_logged() {
+        let line = line(Table::Users, "cli_a#a@example.com");
+        assert!(line.contains("a slow store operation"), "{line}");
+        assert!(!line.contains("example"), "{line}");
     }
 }

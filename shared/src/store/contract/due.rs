@@ -15,10 +15,29 @@ fn due_in(shard: u8, name: &str, at: Timestamp) -> Record {
 }
 
 async fn names(store: &dyn Store, shard: u8, until: Timestamp, limit: usize) -> Vec<String> {
-    let due = store.due(shard, until, limit).await.unwrap();
+    let due = store.due(shard, until, None, limit).await.unwrap();
     due.into_iter()
         .map(|record| record.key.partition.trim_start_matches("cli_").to_owned())
         .collect()
+}
+
+/// All of [`SHARD`] that is due at `until`, in pages of `limit`, each read on after the last record of the one before.
+async fn paged(store: &dyn Store, until: Timestamp, limit: usize) -> Vec<Record> {
+    let mut due: Vec<Record> = Vec::new();
+    loop {
+        let after = due.last().and_then(Record::due_position);
+        let page = store.due(SHARD, until, after.as_ref(), limit);
+        let page = page.await.unwrap();
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return due;
+        }
+        assert!(
+            page.iter().all(|record| !due.contains(record)),
+            "a page leads on"
+        );
+        due.extend(page);
+    }
 }
 
 fn minutes(minutes: u64) -> Duration {
@@ -115,7 +134,10 @@ pub async fn due_records_come_whole(store: &dyn Store, clock: &ManualClock) {
     let mut record = due_at("a", clock.now()).with("sealed", Value::Bytes(vec![1, 2, 3]));
     record.expires_at = Some(whole_seconds_ahead(clock, 60));
     put(store, &record).await;
-    assert_eq!(store.due(SHARD, clock.now(), 10).await.unwrap(), [record]);
+    assert_eq!(
+        store.due(SHARD, clock.now(), None, 10).await.unwrap(),
+        [record]
+    );
 }
 
 pub async fn only_tokens_are_indexed(store: &dyn Store, clock: &ManualClock) {
@@ -129,4 +151,66 @@ pub async fn only_tokens_are_indexed(store: &dyn Store, clock: &ManualClock) {
         store.get(Table::Users, &record.key).await.unwrap(),
         Some(record)
     );
+}
+
+pub async fn every_due_record_is_on_one_page(store: &dyn Store, clock: &ManualClock) {
+    let now = clock.now();
+    // Four at the same moment, more than a page of three.
+    let ago = [0, 1, 1, 2, 2, 2, 2, 3, 4, 4];
+    for (number, ago) in ago.into_iter().enumerate() {
+        put(store, &due_at(&format!("{number}"), now - minutes(ago))).await;
+        put(
+            store,
+            &due_in(SHARD + 1, &format!("other_{number}"), now - minutes(ago)),
+        )
+        .await;
+    }
+    put(store, &due_at("later", now + minutes(1))).await;
+    for limit in [1, 2, 3, 10, 100] {
+        let due = paged(store, now, limit).await;
+        let at: Vec<Timestamp> = due
+            .iter()
+            .filter_map(|record| Some(record.due?.at))
+            .collect();
+        let expected: Vec<Timestamp> = ago.iter().rev().map(|ago| now - minutes(*ago)).collect();
+        assert_eq!(at, expected, "in pages of {limit}");
+        let distinct: BTreeSet<&Key> = due.iter().map(|record| &record.key).collect();
+        assert_eq!(distinct.len(), ago.len(), "in pages of {limit}");
+    }
+}
+
+pub async fn what_is_due_is_read_on_past_records_that_moved(
+    store: &dyn Store,
+    clock: &ManualClock,
+) {
+    let now = clock.now();
+    for (name, ago) in [("a", 3), ("b", 2), ("c", 1), ("d", 1)] {
+        put(store, &due_at(name, now - minutes(ago))).await;
+    }
+    let seen = store.due(SHARD, now, None, 2).await.unwrap();
+    put(store, &due_at("a", now + minutes(5))).await;
+    store
+        .delete(Table::Tokens, &seen[1].key, Expect::Anything)
+        .await
+        .unwrap();
+    let rest = store
+        .due(SHARD, now, seen[1].due_position().as_ref(), 10)
+        .await
+        .unwrap();
+    let keys: BTreeSet<String> = rest
+        .into_iter()
+        .map(|record| record.key.partition)
+        .collect();
+    assert_eq!(keys, ["cli_c", "cli_d"].map(str::to_owned).into());
+}
+
+pub async fn nothing_is_due_after_a_later_position(store: &dyn Store, clock: &ManualClock) {
+    let now = clock.now();
+    let later = due_at("later", now + minutes(1));
+    for record in [&due_at("a", now), &later] {
+        put(store, record).await;
+    }
+    let after = later.due_position();
+    let due = store.due(SHARD, now, after.as_ref(), 10).await.unwrap();
+    assert_eq!(due, []);
 }

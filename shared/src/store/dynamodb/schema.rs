@@ -1,7 +1,7 @@
 //! What the tables look like; `template.yaml` says the same to CloudFormation.
 //!
-//! Every table: partition key `pk` and sort key `sk`, both text; time to live by `ttl`; paid on demand. The tokens have the
-//! index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
+//! Every table: partition key `pk` and sort key `sk`, both text; time to live by `ttl`; point-in-time recovery; paid on
+//! demand. The tokens have the index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
 
 use crate::store::Table;
 
@@ -75,8 +75,8 @@ mod create {
     use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
     use aws_sdk_dynamodb::types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, IndexStatus, KeySchemaElement,
-        KeyType, Projection, ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
-        TimeToLiveSpecification,
+        KeyType, PointInTimeRecoverySpecification, Projection, ProjectionType, ScalarAttributeType,
+        TableDescription, TableStatus, TimeToLiveSpecification,
     };
 
     use super::{DUE_AT, DUE_INDEX, DUE_SHARD, PARTITION, SORT, TTL, TableNames};
@@ -108,8 +108,8 @@ mod create {
         },
     }
 
-    /// Creates every table with its index and waits until all are usable. Time to live is asked for; an emulator without
-    /// it (dynalite) is good enough, since expired records are filtered by whoever reads.
+    /// Creates every table with its index and waits until all are usable. Time to live and point-in-time recovery are asked
+    /// for; an emulator without them (dynalite) is good enough, since expired records are filtered by whoever reads.
     ///
     /// # Errors
     /// [`CreateTableError`] when a table is refused, is there already, or does not become active within 20 s.
@@ -124,11 +124,17 @@ mod create {
                 .await
                 .map_err(|error| refused("creating", name, &error))?;
             wait_until_usable(client, name).await?;
-            // Dynalite does not know the operation, and nothing depends on it.
+            // Dynalite does not know these operations, and nothing depends on them.
             let _ = client
                 .update_time_to_live()
                 .table_name(name)
                 .time_to_live_specification(time_to_live())
+                .send()
+                .await;
+            let _ = client
+                .update_continuous_backups()
+                .table_name(name)
+                .point_in_time_recovery_specification(point_in_time_recovery())
                 .send()
                 .await;
         }
@@ -187,6 +193,13 @@ mod create {
             .enabled(true)
             .build()
             .expect("both are given")
+    }
+
+    fn point_in_time_recovery() -> PointInTimeRecoverySpecification {
+        PointInTimeRecoverySpecification::builder()
+            .point_in_time_recovery_enabled(true)
+            .build()
+            .expect("it is given")
     }
 
     async fn wait_until_usable(client: &Client, name: &str) -> Result<(), CreateTableError> {

@@ -3,9 +3,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tempfile::TempDir;
 
+use super::tables::{DUE, RECORDS};
 use super::*;
 use crate::clock::ManualClock;
 use crate::store::contract::{self, test_store_adapter};
