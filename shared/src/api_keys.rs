@@ -3,22 +3,28 @@
 //! A key reads `lsk_<id>_<secret>`. The id is public and finds the record; the secret has 256 bits, so a plain SHA-256 of it
 //! is safe to keep and cheap to check.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quick_cache::sync::Cache as LocalCache;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use tracing::warn;
 
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::http::{AllowedApps, Caller, Scope};
+use crate::http::Caller;
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
+
+mod registry;
+
+pub use registry::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, KeyState, NewApiKey};
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";
@@ -26,6 +32,12 @@ const PREFIX: &str = "lsk_";
 const ID_BYTES: usize = 12;
 /// The length of a key's secret: 32 random bytes in base64url.
 const SECRET_BYTES: usize = 43;
+/// How exactly it is known when a key was used last.
+const NOTE_USE_EVERY: Duration = Duration::from_secs(10 * 60);
+/// A caller waits no longer for it to be written down.
+const NOTE_USE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How many keys a process remembers to have noted.
+const MAX_NOTED: usize = 10_000;
 /// The sort key of an API key's record.
 const SORT: &str = "key";
 
@@ -91,31 +103,24 @@ impl ApiKey {
     }
 }
 
-/// What an operator says of a new key.
-#[derive(Clone, Debug)]
-pub struct NewApiKey {
-    /// The key.
-    pub key: ApiKey,
-    /// What it allows.
-    pub scopes: BTreeSet<Scope>,
-    /// For which apps.
-    pub apps: AllowedApps,
-    /// When it ends; `None`: never.
-    pub expires_at: Option<Timestamp>,
-}
-
 /// Reads and writes API keys.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
     storage: Storage,
     clock: Arc<dyn Clock>,
+    /// When this process last wrote down that a key was used.
+    noted: Arc<LocalCache<String, Timestamp>>,
 }
 
 impl ApiKeys {
     /// The keys in `storage`.
     #[must_use]
     pub fn new(storage: Storage, clock: Arc<dyn Clock>) -> Self {
-        Self { storage, clock }
+        Self {
+            storage,
+            clock,
+            noted: Arc::new(LocalCache::new(MAX_NOTED)),
+        }
     }
 
     /// Who presents `token`; `None` when it is no key, unknown, revoked or expired: the presenter is not told which.
@@ -133,52 +138,48 @@ impl ApiKeys {
         else {
             return Ok(None);
         };
-        Ok(self.caller(&key, &record))
+        let caller = self.caller(&key, &record);
+        if caller.is_some() {
+            self.note_use(key.id(), deadline).await;
+        }
+        Ok(caller)
     }
 
     fn caller(&self, key: &ApiKey, record: &Record) -> Option<Caller> {
         let is_same: bool = key.hash().ct_eq(record.bytes("secret_hash")?).into();
-        let is_active = record.text("status") == Some("active");
-        let has_ended = record
-            .number("ends_at")
-            .is_some_and(|at| at <= self.clock.now().as_millis());
-        if !is_same || !is_active || has_ended {
+        let info = registry::info(record)?;
+        if !is_same || info.state(self.clock.now()) != KeyState::Active {
             return None;
         }
         Some(Caller {
             key_id: key.id().to_owned(),
-            scopes: record
-                .text("scopes")?
-                .split_ascii_whitespace()
-                .filter_map(|scope| scope.parse().ok())
-                .collect(),
-            apps: AllowedApps::parse(record.text("apps")?),
+            scopes: info.scopes,
+            apps: info.apps,
+            rate_limit: info.rate_limit,
         })
     }
 
-    /// Adds a key.
-    ///
-    /// # Errors
-    /// [`crate::store::StoreError::Conflict`] as [`Error::Store`] when its id is taken; [`Error::Store`].
-    pub async fn add(&self, new: &NewApiKey, deadline: Deadline) -> Result<()> {
-        let scopes: Vec<_> = new.scopes.iter().map(|scope| scope.as_str()).collect();
-        let mut record = Record::new(
-            store_key(new.key.id()),
-            u64::try_from(self.clock.now().as_millis()).unwrap_or(1),
-        )
-        .with("secret_hash", Value::Bytes(new.key.hash()))
-        .with("scopes", Value::Text(scopes.join(" ")))
-        .with("apps", Value::Text(new.apps.to_string()))
-        .with("status", Value::Text("active".to_owned()))
-        .with("created_at", Value::Number(self.clock.now().as_millis()));
-        if let Some(ends_at) = new.expires_at {
-            record = record.with("ends_at", Value::Number(ends_at.as_millis()));
+    /// Writes down that a key is in use, now and then. Whether it works changes nothing for the caller.
+    async fn note_use(&self, id: &str, deadline: Deadline) {
+        let now = self.clock.now();
+        let noted = self.noted.get(id);
+        if noted.is_some_and(|at| now.since(at) < NOTE_USE_EVERY) {
+            return;
         }
-        Ok(self
+        self.noted.insert(id.to_owned(), now);
+        let used = Record::new(used_key(id), 1).with("used_at", Value::Number(now.as_millis()));
+        let deadline = deadline.at_most(NOTE_USE_TIMEOUT);
+        let put = self
             .storage
-            .put(Table::ApiKeys, &record, Expect::Absent, deadline)
-            .await?)
+            .put(Table::ApiKeys, &used, Expect::Anything, deadline);
+        if let Err(error) = put.await {
+            warn!(%error, "the use of an API key is not noted");
+        }
     }
+}
+
+fn used_key(id: &str) -> Key {
+    Key::new(id, "used")
 }
 
 fn store_key(id: &str) -> Key {

@@ -1,8 +1,11 @@
 //! Registered apps: whose secret is whose, on which platform, switched on or off.
 //!
-//! Records live in [`Table::Apps`] with the secret sealed. A process remembers an app for [`REMEMBERED`] and longer while the
-//! store is out of reach, so that a failing store stops nobody whose app was seen before.
+//! Records live in [`Table::Apps`] with the secrets sealed. A process remembers apps; whether one was changed meanwhile it
+//! asks the shared cache at each use, where every change is told, so that an app that is switched off is refused at once
+//! everywhere. Without the shared cache a process believes itself for [`UNCHECKED`], and longer while the store is out of
+//! reach too, so that a failing store stops nobody whose app was seen before.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,44 +16,191 @@ use tracing::warn;
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::ids::AppId;
+use crate::ids::{AppId, TenantKey};
 use crate::lark::Domain;
 use crate::seal::{Fingerprint, Sealer};
-use crate::store::{Expect, Key, Mirror, Record, StoreError, Table, Value};
+use crate::store::{Copied, Key, Mirror, StoreError, Table};
 
-/// How long a process believes what it read about an app.
+mod record;
+mod registry;
+mod sealed;
+mod tickets;
+
+pub use registry::{AppChange, AppPage, NewApp};
+pub(crate) use sealed::{sealed_attributes, sealed_records};
+pub use tickets::AppTicket;
+
+/// How long a process believes what it read about an app while the shared cache cannot say whether it was changed.
+pub const UNCHECKED: Duration = Duration::from_secs(5);
+/// How long a process believes what it read at most: what is in the cache may have been lost.
 pub const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many apps a process remembers.
 const MAX_REMEMBERED: usize = 10_000;
 /// The sort key of an app's record.
 const SORT: &str = "app";
 
+/// How an app came to the tenant that uses it.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum AppKind {
+    /// Made by the tenant for itself ("custom app").
+    #[default]
+    Internal,
+    /// Installed from the platform's app directory ("store app"), in many tenants.
+    Marketplace,
+}
+
+impl AppKind {
+    /// The kind as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Marketplace => "marketplace",
+        }
+    }
+}
+
+/// Whether an app may be used.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppStatus {
+    /// It may.
+    Enabled,
+    /// It may not, until it is switched on again.
+    Disabled,
+}
+
+impl AppStatus {
+    /// The status as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// A secret of an app.
+#[derive(Clone)]
+pub struct Secret {
+    /// The secret itself.
+    pub value: SecretString,
+    /// What tells tokens made with it from others.
+    pub fingerprint: Fingerprint,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secret").field(&self.fingerprint).finish()
+    }
+}
+
+/// The secrets of an app: the one in force, and the one before while a rotation is under way. Tokens of both are good; the
+/// one before is presented only when the platform refuses the one in force.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// The one in force.
+    pub current: Secret,
+    /// The one before, and until when it counts.
+    pub previous: Option<(Secret, Timestamp)>,
+}
+
+impl Secrets {
+    /// The one before, if it still counts at `now`.
+    #[must_use]
+    pub fn previous(&self, now: Timestamp) -> Option<&Secret> {
+        let (secret, until) = self.previous.as_ref()?;
+        (*until > now).then_some(secret)
+    }
+
+    /// Whether a token made with the secret of this fingerprint is good at `now`.
+    #[must_use]
+    pub fn accept(&self, fingerprint: &Fingerprint, now: Timestamp) -> bool {
+        self.current.fingerprint == *fingerprint
+            || self
+                .previous(now)
+                .is_some_and(|previous| previous.fingerprint == *fingerprint)
+    }
+}
+
 /// A registered app.
 #[derive(Clone, Debug)]
 pub struct App {
     /// Its id.
     pub app_id: AppId,
+    /// How people call it; may be empty.
+    pub name: String,
     /// The platform it lives on.
     pub domain: Domain,
+    /// How it came to its tenants.
+    pub kind: AppKind,
     /// Whether it may be used.
-    pub is_enabled: bool,
-    /// Its secret.
-    pub secret: SecretString,
-    /// What tells tokens made with this secret from others.
-    pub fingerprint: Fingerprint,
+    pub status: AppStatus,
+    /// Its secrets.
+    pub secrets: Secrets,
+    /// Where a browser may be sent after a login: origins such as `https://portal.example`, or addresses with a path, which
+    /// stand for everything below it.
+    pub redirect_targets: Vec<String>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub changed_at: Timestamp,
     /// Grows with each change.
     pub version: u64,
 }
 
-/// What an operator says of a new app.
+impl App {
+    /// Whether it may be used.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        matches!(self.status, AppStatus::Enabled)
+    }
+}
+
+/// For which app, and for which of its tenants, something is done.
 #[derive(Clone, Debug)]
-pub struct NewApp {
-    /// Its id.
-    pub app_id: AppId,
-    /// The platform it lives on.
-    pub domain: Domain,
-    /// Its secret.
-    pub secret: SecretString,
+pub struct Acting {
+    app: Arc<App>,
+    tenant: Option<TenantKey>,
+}
+
+/// Names the tenant of a marketplace app.
+const TENANT_KEY_HEADER: &str = "header X-Lark-Tenant-Key";
+
+impl Acting {
+    /// `app` for `tenant`, which a marketplace app needs and an internal app does not have.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the header.
+    pub fn new(app: Arc<App>, tenant: Option<TenantKey>) -> Result<Self> {
+        match (app.kind, &tenant) {
+            (AppKind::Internal, None) | (AppKind::Marketplace, Some(_)) => Ok(Self { app, tenant }),
+            (AppKind::Internal, Some(_)) => Err(Error::invalid(
+                TENANT_KEY_HEADER,
+                "must not be given: the app is an internal one and has one tenant",
+            )),
+            (AppKind::Marketplace, None) => Err(Error::invalid(
+                TENANT_KEY_HEADER,
+                "is required: the app is a marketplace app with a token for each tenant",
+            )),
+        }
+    }
+
+    /// The app.
+    #[must_use]
+    pub const fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The tenant, for a marketplace app.
+    #[must_use]
+    pub const fn tenant(&self) -> Option<&TenantKey> {
+        self.tenant.as_ref()
+    }
 }
 
 /// Reads and writes registered apps.
@@ -59,7 +209,13 @@ pub struct Apps {
     mirror: Mirror,
     sealer: Sealer,
     clock: Arc<dyn Clock>,
-    remembered: Arc<LocalCache<AppId, (Arc<App>, Timestamp)>>,
+    remembered: Arc<LocalCache<AppId, Remembered>>,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    app: Arc<App>,
+    read_at: Timestamp,
 }
 
 impl Apps {
@@ -80,17 +236,17 @@ impl Apps {
     /// [`Error::AppNotFound`], [`Error::AppDisabled`], [`Error::Store`], [`Error::Seal`].
     pub async fn enabled(&self, app_id: &AppId, deadline: Deadline) -> Result<Arc<App>> {
         let remembered = self.remembered.get(app_id);
-        if let Some((app, read_at)) = &remembered
-            && read_at.since(self.clock.now() - REMEMBERED) > Duration::ZERO
+        if let Some(known) = &remembered
+            && self.is_unchanged(known).await
         {
-            return usable(Arc::clone(app));
+            return usable(Arc::clone(&known.app));
         }
         match self.read(app_id, deadline).await {
             Ok(app) => usable(app),
             Err(Error::Store(error)) => match remembered {
-                Some((app, _)) => {
+                Some(known) => {
                     warn!(lark.app_id = app_id.as_str(), %error, "going on with what is remembered of an app");
-                    usable(app)
+                    usable(known.app)
                 }
                 None => Err(error.into()),
             },
@@ -103,7 +259,8 @@ impl Apps {
     /// # Errors
     /// [`Error::AppNotFound`], [`Error::Store`], [`Error::Seal`].
     pub async fn read(&self, app_id: &AppId, deadline: Deadline) -> Result<Arc<App>> {
-        let Some(record) = self.mirror.get(Table::Apps, &key(app_id), deadline).await? else {
+        let record = self.mirror.get(Table::Apps, &key(app_id), deadline).await?;
+        let Some(record) = record.filter(|record| !record::is_deleted(record)) else {
             self.remembered.remove(app_id);
             return Err(Error::AppNotFound(app_id.clone()));
         };
@@ -119,6 +276,9 @@ impl Apps {
         let records = self.mirror.get_many(Table::Apps, &keys, deadline).await?;
         let mut apps = Vec::with_capacity(records.len());
         for record in records {
+            if record::is_deleted(&record) {
+                continue;
+            }
             match self.remember(&record, deadline).await {
                 Ok(app) => apps.push(app),
                 Err(error) => {
@@ -129,104 +289,41 @@ impl Apps {
         Ok(apps)
     }
 
-    /// Registers an app.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] as [`Error::Store`] when it is registered already; [`Error::Store`], [`Error::Seal`].
-    pub async fn register(&self, new: &NewApp, deadline: Deadline) -> Result<()> {
-        let secret = self
-            .sealer
-            .seal(&seal_context(&new.app_id), &new.secret, deadline)
-            .await?;
-        let record = Record::new(key(&new.app_id), self.version_after(0))
-            .with("domain", Value::Text(new.domain.as_str().to_owned()))
-            .with("kind", Value::Text("internal".to_owned()))
-            .with("status", Value::Text("enabled".to_owned()))
-            .with("secret", Value::Bytes(secret))
-            .with("created_at", Value::Number(self.clock.now().as_millis()));
-        Ok(self
+    /// Whether what is remembered of an app is still true, as far as the shared cache can tell.
+    async fn is_unchanged(&self, known: &Remembered) -> bool {
+        let age = self.clock.now().since(known.read_at);
+        if age >= REMEMBERED {
+            return false;
+        }
+        match self
             .mirror
-            .put(Table::Apps, &record, Expect::Absent, deadline)
-            .await?)
+            .copied_version(Table::Apps, &key(&known.app.app_id))
+            .await
+        {
+            Copied::Version(version) => version <= known.app.version,
+            // Lost: the store knows, and reading it tells the cache again.
+            Copied::Nothing => false,
+            Copied::Unknown => age < UNCHECKED,
+        }
     }
 
-    /// Gives an app another secret.
-    ///
-    /// # Errors
-    /// [`Error::AppNotFound`], [`Error::Store`], [`Error::Seal`].
-    pub async fn change_secret(
+    async fn remember(
         &self,
-        app_id: &AppId,
-        secret: &SecretString,
+        record: &crate::store::Record,
         deadline: Deadline,
-    ) -> Result<()> {
-        let sealed = self
-            .sealer
-            .seal(&seal_context(app_id), secret, deadline)
-            .await?;
-        let found = self.mirror.get(Table::Apps, &key(app_id), deadline).await?;
-        let mut record = found.ok_or_else(|| Error::AppNotFound(app_id.clone()))?;
-        let expect = Expect::Version(record.version);
-        record.version = self.version_after(record.version);
-        record
-            .attributes
-            .insert("secret".to_owned(), Value::Bytes(sealed));
-        self.mirror
-            .put(Table::Apps, &record, expect, deadline)
-            .await?;
-        self.remembered.remove(app_id);
-        Ok(())
-    }
-
-    /// Higher than `version` and than any that an app of this id had before it was deleted.
-    fn version_after(&self, version: u64) -> u64 {
-        u64::try_from(self.clock.now().as_millis())
-            .unwrap_or(0)
-            .max(version + 1)
-    }
-
-    async fn remember(&self, record: &Record, deadline: Deadline) -> Result<Arc<App>> {
-        let app = Arc::new(self.open(record, deadline).await?);
-        self.remembered
-            .insert(app.app_id.clone(), (Arc::clone(&app), self.clock.now()));
+    ) -> Result<Arc<App>> {
+        let app = Arc::new(record::open(record, &self.sealer, deadline).await?);
+        let known = Remembered {
+            app: Arc::clone(&app),
+            read_at: self.clock.now(),
+        };
+        self.remembered.insert(app.app_id.clone(), known);
         Ok(app)
-    }
-
-    async fn open(&self, record: &Record, deadline: Deadline) -> Result<App> {
-        let corrupt = |detail: &str| StoreError::Corrupt {
-            table: Table::Apps.name(),
-            key: record.key.to_string(),
-            detail: detail.to_owned(),
-        };
-        let app_id = AppId::parse(&record.key.partition)
-            .ok_or_else(|| corrupt("the key is not an app id"))?;
-        let domain = match record.text("domain") {
-            Some("feishu") => Domain::Feishu,
-            Some("lark") => Domain::Lark,
-            Some(_) | None => return Err(corrupt("`domain` is neither feishu nor lark").into()),
-        };
-        let sealed = record
-            .bytes("secret")
-            .ok_or_else(|| corrupt("`secret` is missing"))?;
-        let secret = self
-            .sealer
-            .open(&seal_context(&app_id), sealed, deadline)
-            .await?;
-        let fingerprint = self.sealer.fingerprint(&secret, deadline).await?;
-        let is_enabled = record.text("status") == Some("enabled");
-        Ok(App {
-            app_id,
-            domain,
-            is_enabled,
-            secret,
-            fingerprint,
-            version: record.version,
-        })
     }
 }
 
 fn usable(app: Arc<App>) -> Result<Arc<App>> {
-    if app.is_enabled {
+    if app.is_enabled() {
         Ok(app)
     } else {
         Err(Error::AppDisabled(app.app_id.clone()))
@@ -237,6 +334,10 @@ fn key(app_id: &AppId) -> Key {
     Key::new(app_id.as_str(), SORT)
 }
 
-fn seal_context(app_id: &AppId) -> String {
-    format!("apps/{app_id}/secret")
+fn corrupt(record: &crate::store::Record, detail: &str) -> StoreError {
+    StoreError::Corrupt {
+        table: Table::Apps.name(),
+        key: record.key.to_string(),
+        detail: detail.to_owned(),
+    }
 }

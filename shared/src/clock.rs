@@ -42,6 +42,13 @@ impl Timestamp {
         self.0.saturating_add(999).div_euclid(1_000)
     }
 
+    /// The moment that `text` names as RFC 3339 does: `2026-01-31T08:00:00Z`, or with an offset.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = DateTime::from_str(text, Format::DateTimeWithOffset).ok()?;
+        Some(Self(moment.to_millis().ok()?))
+    }
+
     /// How long it takes from `now` until this moment; zero when it has passed.
     #[must_use]
     pub fn since(self, now: Self) -> Duration {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 use crate::aws::AwsSettings;
 use crate::ids::AppId;
@@ -18,7 +19,7 @@ mod reader;
 use reader::Reader;
 
 /// Every variable that the code reads, in the order of [`Config`]'s fields. `docs/configuration.md` describes each.
-pub const VARIABLES: [&str; 31] = [
+pub const VARIABLES: [&str; 35] = [
     STORE,
     "LARK_SERVICE_DATA_DIR",
     "LARK_SERVICE_TOKENS_TABLE",
@@ -35,6 +36,10 @@ pub const VARIABLES: [&str; 31] = [
     "LARK_SERVICE_CACHE_IAM_USER",
     "LARK_SERVICE_FEISHU_URL",
     "LARK_SERVICE_LARK_URL",
+    "LARK_SERVICE_FEISHU_ACCOUNTS_URL",
+    "LARK_SERVICE_LARK_ACCOUNTS_URL",
+    "LARK_SERVICE_OAUTH_VERSION",
+    "LARK_SERVICE_PUBLIC_URL",
     "LARK_SERVICE_DEFAULT_APP_ID",
     "LARK_SERVICE_LARK_TIMEOUT_MS",
     "LARK_SERVICE_STORE_TIMEOUT_MS",
@@ -72,8 +77,13 @@ pub struct Config {
     /// The shared cache, if there is one.
     pub cache: Option<CacheConfig>,
     /// Where Lark is. `LARK_SERVICE_FEISHU_URL`, default `https://open.feishu.cn`; `LARK_SERVICE_LARK_URL`, default
-    /// `https://open.larksuite.com`; `LARK_SERVICE_LARK_TIMEOUT_MS`, milliseconds, default 30,000.
+    /// `https://open.larksuite.com`; `LARK_SERVICE_LARK_TIMEOUT_MS`, milliseconds, default 30,000. For logins:
+    /// `LARK_SERVICE_FEISHU_ACCOUNTS_URL`, default `https://accounts.feishu.cn`; `LARK_SERVICE_LARK_ACCOUNTS_URL`, default
+    /// `https://accounts.larksuite.com`; `LARK_SERVICE_OAUTH_VERSION`, `v2` or `v3`, default `v2`.
     pub lark: LarkSettings,
+    /// `LARK_SERVICE_PUBLIC_URL`: the origin at which browsers reach the service, where logins end. Default: the host that
+    /// the request names, over HTTPS.
+    pub public_url: Option<Url>,
     /// `LARK_SERVICE_DEFAULT_APP_ID`: the app of requests that name none. Default: none.
     pub default_app_id: Option<AppId>,
     /// `LARK_SERVICE_STORE_TIMEOUT_MS`: the time for one store operation. Milliseconds, default 10,000.
@@ -175,8 +185,18 @@ impl Config {
             lark: LarkSettings {
                 feishu_url: read.origin("LARK_SERVICE_FEISHU_URL", "https://open.feishu.cn")?,
                 lark_url: read.origin("LARK_SERVICE_LARK_URL", "https://open.larksuite.com")?,
+                feishu_accounts_url: read.origin(
+                    "LARK_SERVICE_FEISHU_ACCOUNTS_URL",
+                    "https://accounts.feishu.cn",
+                )?,
+                lark_accounts_url: read.origin(
+                    "LARK_SERVICE_LARK_ACCOUNTS_URL",
+                    "https://accounts.larksuite.com",
+                )?,
+                oauth_version: read.oauth_version()?,
                 timeout: read.millis("LARK_SERVICE_LARK_TIMEOUT_MS", 30_000)?,
             },
+            public_url: read.optional_origin("LARK_SERVICE_PUBLIC_URL")?,
             default_app_id: read.app_id("LARK_SERVICE_DEFAULT_APP_ID")?,
             store_timeout: read.millis("LARK_SERVICE_STORE_TIMEOUT_MS", 10_000)?,
             cache_timeout: read.millis("LARK_SERVICE_CACHE_TIMEOUT_MS", 5_000)?,

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::cache::CacheError;
 use crate::deadline::Elapsed;
-use crate::ids::AppId;
+use crate::ids::{AppId, OpenId};
 use crate::lark::LarkFailure;
 use crate::seal::SealError;
 use crate::store::StoreError;
+use crate::tokens::LoginEnd;
 
 /// The result of a service.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -53,6 +54,36 @@ pub enum Error {
         /// When the next attempt is allowed.
         retry_after: Duration,
     },
+    /// A marketplace app gets no tokens before the platform has sent its ticket.
+    #[error("the platform has not sent the ticket of the app {app_id}; it was asked to")]
+    AppTicketMissing {
+        /// Whose ticket.
+        app_id: AppId,
+        /// When it should have come.
+        retry_after: Duration,
+    },
+    /// There is no such API key.
+    #[error("there is no API key {0}")]
+    ApiKeyNotFound(String),
+    /// What is to be created is there already.
+    #[error("{0} exists already")]
+    AlreadyExists(String),
+    /// There is no usable login of the user: they must log in (again).
+    #[error("the user {open_id} must log in to the app {app_id}: {end}")]
+    ReauthorizationRequired {
+        /// Which app.
+        app_id: AppId,
+        /// Which user.
+        open_id: OpenId,
+        /// Why.
+        end: LoginEnd,
+    },
+    /// What the browser brings back is not the end of a login that it began.
+    #[error("{0}")]
+    LoginInvalid(&'static str),
+    /// The user, or the platform on their behalf, refused the login.
+    #[error("the login was refused: {0}")]
+    LoginRefused(String),
     /// Lark knows no such user, or does not show it to this app.
     #[error("Lark knows no such user for this app")]
     UserNotFound,
@@ -120,6 +151,12 @@ impl Error {
             Self::AppNotFound(_) => ErrorCode::AppNotFound,
             Self::AppDisabled(_) => ErrorCode::AppDisabled,
             Self::AppRefused { .. } => ErrorCode::AppRefused,
+            Self::AppTicketMissing { .. } => ErrorCode::AppTicketMissing,
+            Self::ApiKeyNotFound(_) => ErrorCode::ApiKeyNotFound,
+            Self::AlreadyExists(_) => ErrorCode::AlreadyExists,
+            Self::ReauthorizationRequired { .. } => ErrorCode::ReauthorizationRequired,
+            Self::LoginInvalid(_) => ErrorCode::LoginInvalid,
+            Self::LoginRefused(_) => ErrorCode::LoginRefused,
             Self::UserNotFound => ErrorCode::UserNotFound,
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
@@ -153,6 +190,12 @@ impl Error {
             | Self::RouteNotFound
             | Self::AppNotFound(_)
             | Self::AppDisabled(_)
+            | Self::AppTicketMissing { .. }
+            | Self::ApiKeyNotFound(_)
+            | Self::AlreadyExists(_)
+            | Self::ReauthorizationRequired { .. }
+            | Self::LoginInvalid(_)
+            | Self::LoginRefused(_)
             | Self::UserNotFound
             | Self::PayloadTooLarge(_)
             | Self::RateLimited { failure: None, .. }
@@ -168,6 +211,7 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::AppRefused { retry_after, .. }
+            | Self::AppTicketMissing { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::LarkUnavailable { retry_after, .. } => Some(*retry_after),
             Self::InvalidArgument(_)
@@ -176,6 +220,11 @@ impl Error {
             | Self::RouteNotFound
             | Self::AppNotFound(_)
             | Self::AppDisabled(_)
+            | Self::ApiKeyNotFound(_)
+            | Self::AlreadyExists(_)
+            | Self::ReauthorizationRequired { .. }
+            | Self::LoginInvalid(_)
+            | Self::LoginRefused(_)
             | Self::UserNotFound
             | Self::PayloadTooLarge(_)
             | Self::LarkForbidden(_)
@@ -226,6 +275,18 @@ pub enum ErrorCode {
     AppDisabled,
     /// Lark refuses the app's credentials.
     AppRefused,
+    /// The platform has not sent the app's ticket yet.
+    AppTicketMissing,
+    /// No such API key.
+    ApiKeyNotFound,
+    /// It exists already.
+    AlreadyExists,
+    /// The user must log in (again).
+    ReauthorizationRequired,
+    /// Not the end of a login that this browser began.
+    LoginInvalid,
+    /// The login was refused.
+    LoginRefused,
     /// No such user.
     UserNotFound,
     /// The body is too large.
@@ -248,7 +309,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidArgument,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -256,6 +317,12 @@ impl ErrorCode {
         Self::AppNotFound,
         Self::AppDisabled,
         Self::AppRefused,
+        Self::AppTicketMissing,
+        Self::ApiKeyNotFound,
+        Self::AlreadyExists,
+        Self::ReauthorizationRequired,
+        Self::LoginInvalid,
+        Self::LoginRefused,
         Self::UserNotFound,
         Self::PayloadTooLarge,
         Self::RateLimited,
@@ -287,6 +354,22 @@ impl ErrorCode {
                 "Lark refuses the app's credentials",
                 false,
             ),
+            Self::AppTicketMissing => (
+                "app_ticket_missing",
+                503,
+                "The app's ticket has not come yet",
+                true,
+            ),
+            Self::ApiKeyNotFound => ("api_key_not_found", 404, "No such API key", false),
+            Self::AlreadyExists => ("already_exists", 409, "It exists already", false),
+            Self::ReauthorizationRequired => (
+                "reauthorization_required",
+                409,
+                "The user must log in again",
+                false,
+            ),
+            Self::LoginInvalid => ("login_invalid", 400, "The login cannot be finished", false),
+            Self::LoginRefused => ("login_refused", 403, "The login was refused", false),
             Self::UserNotFound => ("user_not_found", 404, "No such user", false),
             Self::PayloadTooLarge => ("payload_too_large", 413, "The body is too large", false),
             Self::RateLimited => ("rate_limited", 429, "Too many requests", true),

@@ -5,20 +5,23 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use lambda_http::http::HeaderValue;
 use lambda_http::{Body, Request, Response};
 use tracing::{Instrument, Span, error, error_span, info, warn};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::telemetry::{self, metrics};
 
+mod admission;
 mod call;
 mod caller;
 mod problem;
 mod reply;
 
+pub use admission::Admission;
 pub use call::{Call, MAX_BODY_BYTES, MAX_REQUEST_ID_BYTES, REQUEST_ID};
-pub use caller::{AllowedApps, Caller, Scope};
-pub use problem::Problem;
+pub use caller::{AllowedApps, Caller, RateLimit, Scope};
+pub use problem::{Problem, page};
 pub use reply::Reply;
 
 /// Answers `request` with what `act` makes of it: a reply, or the problem that its error stands for. A panic becomes an
@@ -49,10 +52,16 @@ pub async fn serve(
     };
     let outcome = outcome.instrument(span.clone()).await;
     let took = started.elapsed();
-    let response = match &outcome {
+    let mut response = match &outcome {
         Ok(reply) => reply.to_response(call.request_id()),
+        Err(error) if call.wants_html() => Problem::of(error, call.request_id()).to_page(),
         Err(error) => Problem::of(error, call.request_id()).to_response(),
     };
+    for (name, value) in call.limit_headers() {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(*name, value);
+        }
+    }
     metrics::http_request(function, response.status().as_u16(), took);
     log(&span, &outcome, response.status().as_u16(), took);
     telemetry::flush();

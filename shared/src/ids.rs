@@ -32,6 +32,63 @@ impl fmt::Display for AppId {
     }
 }
 
+/// A user as one app knows them, such as `ou_7d8a6e6df7621556ce0d21922b676706`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct OpenId(String);
+
+impl OpenId {
+    /// The longest open_id that is accepted.
+    pub const MAX_BYTES: usize = 64;
+
+    /// `text` as an open_id, if it can be one: `ou_`, then letters, digits, `_` or `-`; 64 bytes at most.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("ou_")?;
+        is_identifier(rest, Self::MAX_BYTES - 3).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OpenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A tenant that installed a marketplace app, such as `736588c9260f175d`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct TenantKey(String);
+
+impl TenantKey {
+    /// The longest tenant key that is accepted.
+    pub const MAX_BYTES: usize = 64;
+
+    /// `text` as a tenant key, if it can be one: 1 to 64 ASCII letters, digits, `_` or `-`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        is_identifier(text, Self::MAX_BYTES).then(|| Self(text.to_owned()))
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TenantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Whether `text` is 1 to `max_bytes` ASCII letters, digits, `_` or `-`.
 #[must_use]
 pub fn is_identifier(text: &str, max_bytes: usize) -> bool {

@@ -8,14 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::api_keys::{ApiKey, ApiKeys, NewApiKey};
-use crate::apps::{Apps, NewApp};
+use crate::apps::{App, AppChange, AppKind, Apps, NewApp};
+use crate::changes::Actor;
 use crate::deadline::Deadline;
 use crate::error::{Error, FieldError, Result};
 use crate::http::{AllowedApps, Scope};
 use crate::ids::AppId;
 use crate::lark::Domain;
-use crate::store::StoreError;
-use crate::tokens::{TokenKey, TokenKind, TokenService};
+use crate::tokens::TokenService;
 
 /// How many apps are written at a time.
 const CONCURRENCY: usize = 32;
@@ -39,6 +39,12 @@ struct SeedApp {
     secret: SecretString,
     #[serde(default)]
     domain: Domain,
+    #[serde(default)]
+    kind: AppKind,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    redirect_targets: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,8 +65,9 @@ pub struct Seeded {
 }
 
 impl Seed {
-    /// Reads a seed document: `{"apps": [{"app_id", "secret", "domain": "feishu" | "lark"}], "api_keys": [{"token",
-    /// "scopes": […], "apps": ["*"] or app ids}]}`.
+    /// Reads a seed document: `{"apps": [{"app_id", "secret", "domain": "feishu" | "lark", "kind": "internal" |
+    /// "marketplace", "name", "redirect_targets": […]}], "api_keys": [{"token", "scopes": […], "apps": ["*"] or app ids}]}`;
+    /// of an app only id and secret are required.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the place; never with the value, which may be a secret.
@@ -102,9 +109,9 @@ impl Seed {
             seeded.apps += usize::from(changed?);
         }
         for key in &new_keys {
-            match api_keys.add(key, deadline).await {
+            match api_keys.add(key, &Actor::seed(), deadline).await {
                 Ok(()) => seeded.api_keys += 1,
-                Err(Error::Store(StoreError::Conflict)) => {}
+                Err(Error::AlreadyExists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -118,25 +125,35 @@ async fn seed_app(
     tokens: &TokenService,
     deadline: Deadline,
 ) -> Result<bool> {
-    match apps.register(new, deadline).await {
+    match apps.register(new, &Actor::seed(), deadline).await {
         Ok(()) => {}
-        Err(Error::Store(StoreError::Conflict)) => {
+        Err(Error::AlreadyExists(_)) => {
             let known = apps.read(&new.app_id, deadline).await?;
-            if known.secret.expose_secret() == new.secret.expose_secret() {
+            let change = difference(&known, new);
+            if change.is_empty() {
                 return Ok(false);
             }
-            apps.change_secret(&new.app_id, &new.secret, deadline)
+            apps.change(&new.app_id, &change, &Actor::seed(), deadline)
                 .await?;
         }
         Err(error) => return Err(error),
     }
-    tokens
-        .make_due(
-            &TokenKey::internal(new.app_id.clone(), TokenKind::Tenant),
-            deadline,
-        )
-        .await?;
+    tokens.make_first_due(new, deadline).await?;
     Ok(true)
+}
+
+/// What must become of `known` to be what the document says.
+fn difference(known: &App, new: &NewApp) -> AppChange {
+    let current = known.secrets.current.value.expose_secret();
+    AppChange {
+        secret: (current != new.secret.expose_secret()).then(|| new.secret.clone()),
+        domain: (known.domain != new.domain).then_some(new.domain),
+        name: (known.name != new.name).then(|| new.name.clone()),
+        redirect_targets: (known.redirect_targets != new.redirect_targets)
+            .then(|| new.redirect_targets.clone()),
+        status: None,
+        previous_secret_ttl: None,
+    }
 }
 
 /// All of them, or everything that is wrong with any.
@@ -168,9 +185,11 @@ impl SeedApp {
             });
         }
         Ok(NewApp {
-            app_id,
             domain: self.domain,
-            secret: self.secret.clone(),
+            kind: self.kind,
+            name: self.name.clone(),
+            redirect_targets: self.redirect_targets.clone(),
+            ..NewApp::new(app_id, self.secret.clone())
         })
     }
 }
@@ -193,8 +212,10 @@ impl SeedApiKey {
         let apps = AllowedApps::parse(&self.apps.join(" "));
         Ok(NewApiKey {
             key,
+            name: String::new(),
             scopes,
             apps,
+            rate_limit: None,
             expires_at: None,
         })
     }

@@ -2,29 +2,43 @@
 //!
 //! L1 is the process ([`TokenService`] remembers), L2 the shared cache, L3 the store, which is the authority. A state only
 //! ever gives way to one with a higher version, in every tier, so nothing old comes back. One process at a time fetches a
-//! token: it holds a lease in the store, taken by comparing versions.
+//! token: it holds a lease in the store, taken by comparing versions. Logins of users have rules of their own, because a
+//! refresh token works once: see [`Login`].
 
 use std::fmt;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use crate::apps::Acting;
 use crate::clock::Timestamp;
-use crate::ids::AppId;
+use crate::ids::{AppId, OpenId, TenantKey};
 use crate::seal::Fingerprint;
 use crate::store::Key;
 
 mod codec;
+mod fetch;
+mod info;
 mod invalidation;
+mod login;
+mod login_codec;
+mod logins;
+mod queue;
 mod renewal;
 mod run;
 pub mod schedule;
+mod sealed;
 mod service;
 mod state;
 
+pub(crate) use codec::SHARDS;
+pub use info::{FailureInfo, LoginInfo, TokenInfo};
+pub use login::{Login, LoginEnd, OFFLINE_ACCESS, Pair, RefreshToken};
+pub use logins::TokenPage;
 pub use run::{Refresher, RunReport};
+pub(crate) use sealed::{leased_until, sealed_attributes};
 pub use service::{TokenService, Trust};
-pub use state::{TokenFailure, TokenState, Verdict};
+pub use state::{Lease, TokenFailure, TokenState, Verdict};
 
 /// Which of the platform's tokens.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -33,11 +47,13 @@ pub enum TokenKind {
     Tenant,
     /// `app_access_token`: acts as the app itself.
     App,
+    /// `user_access_token`: acts as a user who logged in.
+    User,
 }
 
 impl TokenKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Tenant, Self::App];
+    pub const ALL: [Self; 3] = [Self::Tenant, Self::App, Self::User];
 
     /// The kind in paths, records and metrics.
     #[must_use]
@@ -45,6 +61,7 @@ impl TokenKind {
         match self {
             Self::Tenant => "tenant",
             Self::App => "app",
+            Self::User => "user",
         }
     }
 
@@ -62,19 +79,46 @@ pub struct TokenKey {
     pub app_id: AppId,
     /// The kind.
     pub kind: TokenKind,
-    /// For whom; empty for the app's own tenant.
+    /// For whom: the tenant key of a marketplace app's tenant, the open_id of a user; empty for an internal app's own
+    /// tenant and for the app itself.
     pub subject: String,
 }
 
 impl TokenKey {
-    /// The token of `kind` for the app's own tenant.
+    /// The token that acts as the app in `tenant`; `None`: in its own.
     #[must_use]
-    pub const fn internal(app_id: AppId, kind: TokenKind) -> Self {
+    pub fn tenant(app_id: AppId, tenant: Option<&TenantKey>) -> Self {
         Self {
             app_id,
-            kind,
+            kind: TokenKind::Tenant,
+            subject: tenant.map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
+    /// The token that acts as the app itself.
+    #[must_use]
+    pub const fn app(app_id: AppId) -> Self {
+        Self {
+            app_id,
+            kind: TokenKind::App,
             subject: String::new(),
         }
+    }
+
+    /// The token that acts as the user.
+    #[must_use]
+    pub fn user(app_id: AppId, open_id: &OpenId) -> Self {
+        Self {
+            app_id,
+            kind: TokenKind::User,
+            subject: open_id.to_string(),
+        }
+    }
+
+    /// The token with which `acting` calls the platform.
+    #[must_use]
+    pub fn acting(acting: &Acting) -> Self {
+        Self::tenant(acting.app().app_id.clone(), acting.tenant())
     }
 
     fn sort(&self) -> String {

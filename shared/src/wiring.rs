@@ -17,7 +17,10 @@ use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::cache::{Cache, CacheClient, discovery};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig};
+use crate::http::Admission;
 use crate::lark::LarkClient;
+use crate::limiter::Limiter;
+use crate::logins::Logins;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Mirror, Storage, Store};
@@ -77,6 +80,16 @@ pub struct Services {
     pub tokens: TokenService,
     /// Users.
     pub users: UserService,
+    /// Logins of users.
+    pub logins: Logins,
+    /// The door of functions that need an API key.
+    pub admission: Admission,
+    /// The data keys.
+    pub sealer: Sealer,
+    /// The platform.
+    pub lark: LarkClient,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Services {
@@ -106,9 +119,10 @@ impl Services {
         let apps = Apps::new(mirror, sealer.clone(), Arc::clone(clock));
         let tokens = TokenService::new(
             lark.clone(),
+            apps.clone(),
             storage.clone(),
             cache.clone(),
-            sealer,
+            sealer.clone(),
             Arc::clone(clock),
         );
         let settings = UserSettings {
@@ -117,8 +131,7 @@ impl Services {
             local_cache_bytes: config.local_cache_bytes,
         };
         let users = UserService::new(
-            lark,
-            apps.clone(),
+            lark.clone(),
             tokens.clone(),
             storage.clone(),
             cache.clone(),
@@ -126,6 +139,16 @@ impl Services {
             settings,
         );
         let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
+        let logins = Logins::new(
+            lark.clone(),
+            apps.clone(),
+            tokens.clone(),
+            storage.clone(),
+            sealer.clone(),
+            Arc::clone(clock),
+        );
+        let limiter = Limiter::new(cache.clone(), Arc::clone(clock));
+        let admission = Admission::new(apps.clone(), limiter, config.default_app_id.clone());
         Self {
             config: Arc::new(config),
             storage,
@@ -134,6 +157,11 @@ impl Services {
             api_keys,
             tokens,
             users,
+            logins,
+            admission,
+            sealer,
+            lark,
+            clock: Arc::clone(clock),
         }
     }
 
@@ -238,6 +266,24 @@ async fn connect_cache(
     sdk: &SdkConfig,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Cache>, StartError> {
+    let settings = cache_settings(config, timeout, sdk, clock).await?;
+    let cache =
+        ValkeyCache::connect(&settings).map_err(|error| StartError::Cache(error.to_string()))?;
+    match tokio::time::timeout(WARM_UP, cache.warm()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!(%error, "starting without the cache"),
+        Err(_) => warn!("starting without the cache: no connection yet"),
+    }
+    Ok(Arc::new(cache))
+}
+
+/// How to reach the cache that `config` names, looked up where only its name is known.
+pub(crate) async fn cache_settings(
+    config: &CacheConfig,
+    timeout: Duration,
+    sdk: &SdkConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<ValkeySettings, StartError> {
     let (url, cluster) = match &config.endpoint {
         CacheEndpoint::Url(url) => (url.expose_secret().to_owned(), config.cluster),
         CacheEndpoint::ByName(name) => {
@@ -253,22 +299,14 @@ async fn connect_cache(
     };
     let url =
         Url::parse(&url).map_err(|_| StartError::Cache("its URL cannot be read".to_owned()))?;
-    let settings = ValkeySettings {
+    Ok(ValkeySettings {
         auth: valkey_auth(config, &url, sdk, clock)?,
         url,
         cluster,
         connect_timeout: timeout,
         response_timeout: timeout,
         root_certificates: None,
-    };
-    let cache =
-        ValkeyCache::connect(&settings).map_err(|error| StartError::Cache(error.to_string()))?;
-    match tokio::time::timeout(WARM_UP, cache.warm()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "starting without the cache"),
-        Err(_) => warn!("starting without the cache: no connection yet"),
-    }
-    Ok(Arc::new(cache))
+    })
 }
 
 fn valkey_auth(

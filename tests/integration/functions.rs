@@ -32,12 +32,12 @@ fn request(name: &str, change: impl FnOnce(&mut Value)) -> Request {
 }
 
 async fn user(process: &Process, request: Request) -> Response<Body> {
-    let Ok(response) = get_user::handle(&process.0.users, None, request).await;
+    let Ok(response) = get_user::handle(&process.0.admission, &process.0.users, request).await;
     response
 }
 
 async fn token(process: &Process, request: Request) -> Response<Body> {
-    let Ok(response) = get_token::handle(&process.0.apps, &process.0.tokens, None, request).await;
+    let Ok(response) = get_token::handle(&process.0.admission, &process.0.tokens, request).await;
     response
 }
 

@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod functions;
+mod interleavings;
+mod logins;
 mod tokens;
 mod users;

@@ -36,7 +36,8 @@ fn request(event: &str) -> Request {
 }
 
 async fn ask(process: &Process, event: &str) -> String {
-    let Ok(response) = get_user::handle(&process.0.users, None, request(event)).await;
+    let Ok(response) =
+        get_user::handle(&process.0.admission, &process.0.users, request(event)).await;
     String::from_utf8(response.body().to_vec()).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! What the integration and fault tests stand on: a simulated platform, and as many processes of the service as wanted.
 
+pub mod gated;
 pub mod switchable;
 pub mod worker;
 pub mod world;

@@ -1,19 +1,24 @@
 //! Adapters that can be taken away and given back: what an outage looks like from above.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lark_service::cache::{Cache, CacheError};
 use lark_service::clock::Timestamp;
-use lark_service::store::{Expect, Key, Record, Store, StoreError, Table};
+use lark_service::limiter::{Decision, Quota};
+use lark_service::store::{
+    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+};
 
 /// A store that is there or not.
 #[derive(Debug)]
 pub struct SwitchableStore {
     store: Arc<dyn Store>,
     is_down: AtomicBool,
+    /// How many more writes it takes before it goes away; negative: any number.
+    puts_left: AtomicI64,
 }
 
 impl SwitchableStore {
@@ -23,7 +28,13 @@ impl SwitchableStore {
         Self {
             store,
             is_down: AtomicBool::new(false),
+            puts_left: AtomicI64::new(-1),
         }
+    }
+
+    /// Takes the store away after `puts` more writes.
+    pub fn stop_after(&self, puts: i64) {
+        self.puts_left.store(puts, Ordering::SeqCst);
     }
 
     /// Takes the store away.
@@ -59,6 +70,13 @@ impl Store for SwitchableStore {
     }
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
+        let left = self.puts_left.load(Ordering::SeqCst);
+        if left == 0 {
+            self.stop();
+        }
+        if left >= 0 {
+            self.puts_left.store(left - 1, Ordering::SeqCst);
+        }
         self.there("put", table)?.put(table, record, expect).await
     }
 
@@ -68,19 +86,37 @@ impl Store for SwitchableStore {
             .await
     }
 
+    async fn list(
+        &self,
+        table: Table,
+        partition: &str,
+        sort_prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ListPage, StoreError> {
+        self.there("list", table)?
+            .list(table, partition, sort_prefix, after, limit)
+            .await
+    }
+
     async fn due(
         &self,
         shard: u8,
         until: Timestamp,
+        after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         self.there("due", Table::Tokens)?
-            .due(shard, until, limit)
+            .due(shard, until, after, limit)
             .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.there("ping", Table::Apps)?.ping().await
+    }
+
+    async fn inspect(&self) -> Result<Vec<TableReport>, StoreError> {
+        self.there("inspect", Table::Apps)?.inspect().await
     }
 }
 
@@ -153,6 +189,19 @@ impl Cache for SwitchableCache {
 
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
         self.there()?.delete_equal(key, value).await
+    }
+
+    async fn throttle(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+    ) -> Result<Decision, CacheError> {
+        self.there()?.throttle(key, quotas, cost).await
+    }
+
+    async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
+        self.there()?.pause(key, length).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

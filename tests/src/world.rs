@@ -1,21 +1,26 @@
 //! One simulated platform, one store, one shared cache, and processes of the service over them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lark_service::apps::Acting;
 use lark_service::cache::memory::MemoryCache;
 use lark_service::clock::{Clock, Timestamp};
 use lark_service::config::Config;
 use lark_service::deadline::Deadline;
-use lark_service::ids::AppId;
+use lark_service::ids::{AppId, OpenId};
+use lark_service::logins::{Callback, LoginStart};
 use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::seed::Seed;
+use lark_service::store::Store;
 use lark_service::store::embedded::EmbeddedStore;
-use lark_service::tokens::{SharedToken, TokenKind, Trust};
+use lark_service::tokens::{SharedToken, TokenKey, Trust};
 use lark_service::users::{Found, UserId, UserIdKind};
 use lark_service::wiring::{Adapters, Services};
 use lark_service::{aws, error};
-use lark_simulator::{ClockMode, Control, Options, Simulator};
+use lark_simulator::{Challenge, ClockMode, Consent, Control, Options, Simulator};
+use url::Url;
 
 use crate::switchable::{SwitchableCache, SwitchableStore};
 
@@ -96,19 +101,32 @@ impl World {
     /// A process with these variables set.
     #[must_use]
     pub fn process_with(&self, variables: &[(&str, &str)]) -> Process {
+        self.build(Arc::clone(&self.store) as _, variables)
+    }
+
+    /// A process that reaches the store through `store`.
+    #[must_use]
+    pub fn process_over(&self, store: Arc<dyn Store>) -> Process {
+        self.build(store, &[])
+    }
+
+    fn build(&self, store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Process {
         let base_url = self.simulator.base_url();
         let config = Config::from_lookup(|name| {
             let given = variables.iter().find(|(known, _)| *known == name);
             given
                 .map(|(_, value)| (*value).to_owned())
                 .or_else(|| match name {
-                    "LARK_SERVICE_FEISHU_URL" | "LARK_SERVICE_LARK_URL" => Some(base_url.clone()),
+                    "LARK_SERVICE_FEISHU_URL"
+                    | "LARK_SERVICE_LARK_URL"
+                    | "LARK_SERVICE_FEISHU_ACCOUNTS_URL"
+                    | "LARK_SERVICE_LARK_ACCOUNTS_URL" => Some(base_url.clone()),
                     "LARK_SERVICE_STORE" => Some("embedded".to_owned()),
                     _ => None,
                 })
         });
         let adapters = Adapters {
-            store: Arc::clone(&self.store) as _,
+            store,
             cache: Some(Arc::clone(&self.cache) as _),
             keys: Arc::clone(&self.sealer),
             clock: Arc::clone(&self.clock),
@@ -201,10 +219,55 @@ impl Process {
     pub async fn token_of(&self, app_id: &str) -> error::Result<SharedToken> {
         let app_id = AppId::parse(app_id).expect("an app id");
         let app = self.0.apps.enabled(&app_id, soon()).await?;
-        self.0
-            .tokens
-            .token(&app, TokenKind::Tenant, Trust::Local, soon())
-            .await
+        let key = TokenKey::tenant(app_id, None);
+        self.0.tokens.token(&app, &key, Trust::Local, soon()).await
+    }
+
+    /// Logs the user with this number in, as their browser does.
+    ///
+    /// # Errors
+    /// As the end of the login.
+    pub async fn log_in(&self, control: &Control, number: u32) -> error::Result<OpenId> {
+        let app_id = AppId::parse(APP).expect("an app id");
+        let public_url: Url = "http://127.0.0.1:9000".parse().expect("a URL");
+        let start = LoginStart {
+            app_id: &app_id,
+            scope: None,
+            redirect_to: None,
+            public_url: &public_url,
+        };
+        let started = self.0.logins.start(&start, soon()).await?;
+        let asked: HashMap<_, _> = started.location.query_pairs().into_owned().collect();
+        let consent = Consent {
+            scope: asked["scope"].clone(),
+            redirect_uri: asked["redirect_uri"].clone(),
+            challenge: Some(Challenge::S256(asked["code_challenge"].clone())),
+        };
+        let code = control
+            .login(APP, number, consent)
+            .expect("a user consents");
+        let callback = Callback {
+            state: asked.get("state").map(String::as_str),
+            code: Some(&code),
+            error: None,
+            public_url: &public_url,
+        };
+        let (name, rest) = started.cookie.split_once('=').expect("a cookie");
+        let value = rest.split(';').next();
+        let cookie = |asked: &str| value.filter(|_| asked == name);
+        let finished = self.0.logins.finish(&callback, cookie, soon()).await?;
+        Ok(finished.outcome?.open_id)
+    }
+
+    /// The token of a user who logged in.
+    ///
+    /// # Errors
+    /// As the token service.
+    pub async fn user_token(&self, open_id: &OpenId) -> error::Result<SharedToken> {
+        let app_id = AppId::parse(APP).expect("an app id");
+        let app = self.0.apps.enabled(&app_id, soon()).await?;
+        let key = TokenKey::user(app_id, open_id);
+        self.0.tokens.token(&app, &key, Trust::Local, soon()).await
     }
 
     /// The user with this number in the simulator's directory.
@@ -222,9 +285,11 @@ impl Process {
     /// As the user service.
     pub async fn user_by(&self, kind: UserIdKind, id: &str) -> error::Result<Found> {
         let app_id = AppId::parse(APP).expect("an app id");
+        let app = self.0.apps.enabled(&app_id, soon()).await?;
+        let acting = Acting::new(app, None)?;
         self.0
             .users
-            .user(&app_id, &UserId::parse(kind, id)?, soon())
+            .user(&acting, &UserId::parse(kind, id)?, soon())
             .await
     }
 }

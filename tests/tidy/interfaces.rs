@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lark_service::config;
 use lark_service::error::ErrorCode;
+use lark_service::http::Scope;
+use lark_service::tokens::LoginEnd;
 
 use crate::project::{Route, files, functions, report, template_variables, text, words, yaml};
 
@@ -121,19 +123,57 @@ fn every_documented_error_code_exists() {
 }
 
 #[test]
-fn the_api_description_lists_the_error_codes() {
-    let description = yaml("openapi.yaml");
-    let listed = &description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
-    let listed: BTreeSet<_> = listed
-        .as_sequence()
+fn every_reason_to_log_in_again_is_documented() {
+    let documented = documented_codes();
+    let section = documented
+        .get(ErrorCode::ReauthorizationRequired.as_str())
+        .map(String::as_str)
+        .unwrap_or_default();
+    let missing = LoginEnd::ALL
         .into_iter()
-        .flatten()
-        .filter_map(|code| code.as_str())
-        .collect();
-    let known = BTreeSet::from(ErrorCode::ALL.map(ErrorCode::as_str));
-    report(listed.symmetric_difference(&known).map(|code| {
-        format!("openapi.yaml, schema Problem: add {code} to the codes if ErrorCode has it, else remove it")
+        .filter(|end| !section.contains(&format!("| `{}` |", end.as_str())));
+    report(missing.map(|end| {
+        let (reason, code) = (end.as_str(), ErrorCode::ReauthorizationRequired.as_str());
+        format!("docs/errors.md, section `{code}`: add `{reason}` to the table of reasons")
     }));
+}
+
+/// What `values`, the schema of one of the API's lists, may be.
+fn listed(values: &serde_yaml_ng::Value) -> BTreeSet<&str> {
+    let values = values["enum"].as_sequence().into_iter().flatten();
+    values.filter_map(|value| value.as_str()).collect()
+}
+
+#[test]
+fn the_api_description_lists_codes_reasons_and_scopes() {
+    let description = yaml("openapi.yaml");
+    let schemas = &description["components"]["schemas"];
+    let differing = |place: &str, listed: BTreeSet<&str>, known: BTreeSet<&str>| {
+        let differing = listed.symmetric_difference(&known);
+        let say = |value| {
+            format!("openapi.yaml, schema {place}: add {value} if the code has it, else remove it")
+        };
+        differing.map(say).collect::<Vec<_>>()
+    };
+    let codes = listed(&schemas["Problem"]["properties"]["code"]);
+    let problems = [
+        differing(
+            "Problem",
+            codes,
+            ErrorCode::ALL.map(ErrorCode::as_str).into(),
+        ),
+        differing(
+            "LoginEnd",
+            listed(&schemas["LoginEnd"]),
+            LoginEnd::ALL.map(LoginEnd::as_str).into(),
+        ),
+        differing(
+            "Scope",
+            listed(&schemas["Scope"]),
+            Scope::ALL.map(Scope::as_str).into(),
+        ),
+    ];
+    report(problems.into_iter().flatten());
 }
 
 fn described_routes() -> BTreeSet<Route> {
@@ -219,20 +259,49 @@ fn fields(source: &str, name: &str) -> BTreeSet<String> {
     named.map(|(field, _)| field.to_owned()).collect()
 }
 
+const API_KEY_BODIES: &str = "functions/manage-api-keys/src/body.rs";
+
 #[test]
-fn the_api_description_has_the_fields_of_the_answers() {
+fn the_api_description_has_the_fields_of_bodies_and_answers() {
     let description = yaml("openapi.yaml");
-    let answers = [
+    let bodies = [
         ("shared/src/users/profile.rs", "User", "User"),
         ("shared/src/users/profile.rs", "Avatar", "Avatar"),
         ("shared/src/users/profile.rs", "UserStatus", "UserStatus"),
         ("shared/src/readiness.rs", "Readiness", "Readiness"),
         ("shared/src/readiness.rs", "Dependency", "Dependency"),
         ("shared/src/error.rs", "FieldError", "FieldError"),
+        ("shared/src/changes.rs", "Change", "Change"),
+        ("shared/src/changes.rs", "ChangePage", "ChangePage"),
+        ("shared/src/tokens/info.rs", "TokenInfo", "TokenInfo"),
+        ("shared/src/tokens/info.rs", "FailureInfo", "FailureInfo"),
+        ("shared/src/tokens/info.rs", "LoginInfo", "LoginInfo"),
         ("functions/get-token/src/lib.rs", "TokenAnswer<'t>", "Token"),
+        (
+            "functions/get-token/src/lib.rs",
+            "LoginAnswer",
+            "TokenLogin",
+        ),
         ("functions/health/src/lib.rs", "Alive", "Health"),
+        ("functions/manage-apps/src/body.rs", "CreateBody", "NewApp"),
+        (
+            "functions/manage-apps/src/body.rs",
+            "ChangeBody",
+            "AppChange",
+        ),
+        ("functions/manage-apps/src/body.rs", "AppAnswer<'a>", "App"),
+        (
+            "functions/manage-apps/src/body.rs",
+            "AppList<'a>",
+            "AppList",
+        ),
+        (API_KEY_BODIES, "CreateBody", "NewApiKey"),
+        (API_KEY_BODIES, "ChangeBody", "ApiKeyChange"),
+        (API_KEY_BODIES, "LimitBody", "RateLimit"),
+        (API_KEY_BODIES, "KeyAnswer<'k>", "ApiKey"),
+        (API_KEY_BODIES, "KeyList<'k>", "ApiKeyList"),
     ];
-    report(answers.into_iter().flat_map(|(path, name, schema)| {
+    report(bodies.into_iter().flat_map(|(path, name, schema)| {
         let sent = fields(&text(path), name);
         let properties = &description["components"]["schemas"][schema]["properties"];
         let keys = properties.as_mapping().into_iter().flat_map(|all| all.keys());

@@ -85,12 +85,17 @@ impl Decision {
             };
         };
         let scopes: Vec<_> = caller.scopes.iter().copied().map(Scope::as_str).collect();
-        let [key_id, scope_list, apps] = Caller::CONTEXT_KEYS;
-        let context = HashMap::from([
+        let [key_id, scope_list, apps, rate_limit] = Caller::CONTEXT_KEYS;
+        let mut context = HashMap::from([
             (key_id, caller.key_id),
             (scope_list, scopes.join(" ")),
             (apps, caller.apps.to_string()),
         ]);
+        context.extend(
+            caller
+                .rate_limit
+                .map(|limit| (rate_limit, limit.to_string())),
+        );
         Self {
             is_authorized: true,
             context,

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
-use lark_service::apps::Apps;
+use lark_service::apps::{Acting, App};
 use lark_service::clock::{Clock, SystemClock};
 use lark_service::error::{Error, Result};
-use lark_service::http::{self, Call, Reply, Scope};
-use lark_service::ids::AppId;
-use lark_service::tokens::{TokenKind, TokenService, Trust};
+use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::ids::OpenId;
+use lark_service::tokens::{Login, TokenKey, TokenKind, TokenService, Trust};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -16,12 +16,30 @@ use serde::Serialize;
 struct TokenAnswer<'t> {
     app_id: &'t str,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_key: Option<&'t str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_id: Option<&'t str>,
     token: &'t str,
     token_type: &'static str,
     /// RFC 3339.
     expires_at: String,
     /// Seconds.
     expires_in: u64,
+    /// For a user's token: the login that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<LoginAnswer>,
+}
+
+#[derive(Serialize)]
+struct LoginAnswer {
+    scopes: Vec<String>,
+    /// RFC 3339; when the login ends unless it is renewed, which happens by itself. Absent without `offline_access`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_at: Option<String>,
+    /// Whole days until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days_left: Option<u64>,
 }
 
 /// Answers one request.
@@ -29,38 +47,89 @@ struct TokenAnswer<'t> {
 /// # Errors
 /// Never: every failure is an answer.
 pub async fn handle(
-    apps: &Apps,
+    admission: &Admission,
     tokens: &TokenService,
-    default_app: Option<&AppId>,
     request: Request,
 ) -> std::result::Result<Response<Body>, Infallible> {
     Ok(http::serve("get-token", &request, async |call| {
-        token(apps, tokens, default_app, call).await
+        token(admission, tokens, call).await
     })
     .await)
 }
 
-async fn token(
-    apps: &Apps,
+async fn token(admission: &Admission, tokens: &TokenService, call: &Call<'_>) -> Result<Reply> {
+    let kind = TokenKind::parse(call.path_parameter("kind"));
+    call.authorized(Scope::TokensRead)?;
+    let kind = kind.ok_or_else(|| Error::invalid("kind", "must be tenant, app or user"))?;
+    call.only_query(if kind == TokenKind::User {
+        &["open_id"]
+    } else {
+        &[]
+    })?;
+    match kind {
+        TokenKind::Tenant => {
+            let acting: Acting = admission.acting(call, Scope::TokensRead).await?;
+            answer(tokens, acting.app(), &TokenKey::acting(&acting), call).await
+        }
+        TokenKind::App => {
+            let app = admission.app(call, Scope::TokensRead).await?;
+            answer(tokens, &app, &TokenKey::app(app.app_id.clone()), call).await
+        }
+        TokenKind::User => {
+            let open_id = call
+                .query("open_id")?
+                .and_then(OpenId::parse)
+                .ok_or_else(|| {
+                    Error::invalid(
+                        "open_id",
+                        "is required: `ou_` and then letters, digits, `_` or `-`",
+                    )
+                })?;
+            let app = admission.app(call, Scope::TokensRead).await?;
+            answer(
+                tokens,
+                &app,
+                &TokenKey::user(app.app_id.clone(), &open_id),
+                call,
+            )
+            .await
+        }
+    }
+}
+
+async fn answer(
     tokens: &TokenService,
-    default_app: Option<&AppId>,
+    app: &App,
+    key: &TokenKey,
     call: &Call<'_>,
 ) -> Result<Reply> {
-    let app_id = call.app_id(Scope::TokensRead, default_app)?;
-    call.only_query(&[])?;
-    let kind = TokenKind::parse(call.path_parameter("kind"))
-        .ok_or_else(|| Error::invalid("kind", "must be tenant or app"))?;
-    let app = apps.enabled(&app_id, call.deadline()).await?;
     let token = tokens
-        .token(&app, kind, Trust::Local, call.deadline())
+        .token(app, key, Trust::Local, call.deadline())
         .await?;
+    let subject = Some(key.subject.as_str()).filter(|subject| !subject.is_empty());
     let answer = TokenAnswer {
-        app_id: app_id.as_str(),
-        kind: kind.as_str(),
+        app_id: key.app_id.as_str(),
+        kind: key.kind.as_str(),
+        tenant_key: subject.filter(|_| key.kind == TokenKind::Tenant),
+        open_id: subject.filter(|_| key.kind == TokenKind::User),
         token: token.value.expose_secret(),
         token_type: "Bearer",
         expires_at: token.expires_at.to_string(),
         expires_in: token.expires_at.since(SystemClock.now()).as_secs(),
+        login: tokens.known_login(key).map(|login| login_answer(&login)),
     };
     Ok(Reply::json(&answer)?.with_header("cache-control", "no-store"))
+}
+
+fn login_answer(login: &Login) -> LoginAnswer {
+    let refresh = login.refresh.as_ref().map(|refresh| refresh.expires_at);
+    LoginAnswer {
+        scopes: login
+            .scopes
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        refresh_expires_at: refresh.map(|at| at.to_string()),
+        days_left: refresh.map(|at| at.since(SystemClock.now()).as_secs() / (24 * 3_600)),
+    }
 }

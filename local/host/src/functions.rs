@@ -23,12 +23,17 @@ pub(crate) type AuthorizerHandler = for<'s> fn(
 pub(crate) type ScheduledHandler =
     for<'s> fn(&'s Services, Context) -> BoxFuture<'s, Result<Value, Error>>;
 
+/// A function that others in the account invoke; what goes in and out is JSON.
+pub(crate) type InvokedHandler =
+    for<'s> fn(&'s Services, Value, Context) -> BoxFuture<'s, Result<Value, Error>>;
+
 /// How a function is called.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
     Http(HttpHandler),
     Authorizer(AuthorizerHandler),
     Scheduled(ScheduledHandler),
+    Invoked(InvokedHandler),
 }
 
 /// Every function, by its crate's name.
@@ -43,16 +48,60 @@ const FUNCTIONS: &[(&str, Handler)] = &[
     ),
     (
         "get-token",
-        Handler::Http(|s, request| {
-            let default_app = s.config.default_app_id.as_ref();
-            answered(get_token::handle(&s.apps, &s.tokens, default_app, request))
-        }),
+        Handler::Http(|s, request| answered(get_token::handle(&s.admission, &s.tokens, request))),
     ),
     (
         "get-user",
+        Handler::Http(|s, request| answered(get_user::handle(&s.admission, &s.users, request))),
+    ),
+    (
+        "manage-apps",
         Handler::Http(|s, request| {
-            let default_app = s.config.default_app_id.as_ref();
-            answered(get_user::handle(&s.users, default_app, request))
+            answered(manage_apps::handle(
+                &s.admission,
+                &s.apps,
+                &s.tokens,
+                request,
+            ))
+        }),
+    ),
+    (
+        "manage-api-keys",
+        Handler::Http(|s, request| {
+            answered(manage_api_keys::handle(&s.admission, &s.api_keys, request))
+        }),
+    ),
+    (
+        "start-login",
+        Handler::Http(|s, request| {
+            let public_url = s.config.public_url.as_ref();
+            answered(start_login::handle(
+                &s.admission,
+                &s.logins,
+                public_url,
+                request,
+            ))
+        }),
+    ),
+    (
+        "finish-login",
+        Handler::Http(|s, request| {
+            let public_url = s.config.public_url.as_ref();
+            answered(finish_login::handle(&s.logins, public_url, request))
+        }),
+    ),
+    (
+        "end-login",
+        Handler::Http(|s, request| answered(end_login::handle(&s.admission, &s.logins, request))),
+    ),
+    (
+        "store-app-ticket",
+        Handler::Invoked(|s, payload, context| {
+            Box::pin(async move {
+                let event = LambdaEvent::new(serde_json::from_value(payload)?, context);
+                let kept = store_app_ticket::handle(&s.apps, &s.tokens, event).await?;
+                Ok(serde_json::to_value(kept)?)
+            })
         }),
     ),
     (

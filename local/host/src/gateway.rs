@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::decode;
 use crate::error::HostError;
+use crate::functions::{self, Handler, InvokedHandler};
 use crate::invocation::{Invocations, request_context, request_id};
 use crate::routes::{Found, Routes};
 use crate::targets::{self, Target};
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     routes: Routes<Target>,
     services: Services,
     invocations: Invocations,
+    timeouts: HashMap<String, Duration>,
     metrics: PrometheusHandle,
 }
 
@@ -66,6 +68,11 @@ impl Gateway {
             routes: Routes::new(targets::all(template)?)?,
             services,
             invocations: Invocations::default(),
+            timeouts: template
+                .functions
+                .iter()
+                .map(|function| (function.name.clone(), function.timeout))
+                .collect(),
             metrics,
         })
     }
@@ -102,8 +109,59 @@ impl Gateway {
             Found::Nothing if parts.method == Method::GET && parts.uri.path() == "/metrics" => {
                 self.metrics()
             }
-            Found::Nothing => self.refuse(ids, Error::RouteNotFound).await,
+            Found::Nothing => match invoked_function(&parts) {
+                Some((name, handler)) => {
+                    match self.invoke(&name, handler, ids.own.clone(), body).await {
+                        Ok(answer) => answer,
+                        Err(error) => self.refuse(ids, error).await,
+                    }
+                }
+                None => self.refuse(ids, Error::RouteNotFound).await,
+            },
         }
+    }
+
+    /// Invokes a function without a route, as Lambda's own API does. Only this machine can ask: the host listens on
+    /// loopback.
+    async fn invoke<B>(
+        &self,
+        name: &str,
+        handler: InvokedHandler,
+        request_id: String,
+        body: B,
+    ) -> Result<Response<Full<Bytes>>>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let timeout = self.timeouts.get(name).copied().unwrap_or(PATIENCE);
+        let payload = match read(body).await? {
+            Body::Text(text) => serde_json::from_str(&text)
+                .map_err(|_| Error::invalid("body", "must be the function's event as JSON"))?,
+            Body::Binary(_) | Body::Empty | _ => serde_json::Value::Null,
+        };
+        let context = self.invocations.context(request_id, timeout);
+        let work = handler(&self.services, payload, context);
+        let outcome = tokio::time::timeout(timeout, work)
+            .await
+            .map_err(|_| Error::DeadlineExceeded)?;
+        let (text, is_error) = match outcome {
+            Ok(answer) => (answer.to_string(), false),
+            // As Lambda answers: 200, a header, and the error as the payload.
+            Err(error) => {
+                let payload = serde_json::json!({ "errorMessage": error.to_string() });
+                (payload.to_string(), true)
+            }
+        };
+        let mut response = Response::new(Full::from(text));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if is_error {
+            headers.insert(
+                "x-amz-function-error",
+                HeaderValue::from_static("Unhandled"),
+            );
+        }
+        Ok(response)
     }
 
     /// The function's answer. When its time is over without one, its work ends, as it would on Lambda.
@@ -167,6 +225,20 @@ impl Gateway {
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
+    }
+}
+
+/// The function that a request of Lambda's `Invoke` names, if it has no route.
+fn invoked_function(parts: &Parts) -> Option<(String, InvokedHandler)> {
+    let rest = parts.uri.path().strip_prefix("/2015-03-31/functions/")?;
+    let name = rest.strip_suffix("/invocations")?;
+    match functions::handler(name)? {
+        Handler::Invoked(handler) if parts.method == Method::POST => {
+            Some((name.to_owned(), handler))
+        }
+        Handler::Invoked(_) | Handler::Http(_) | Handler::Authorizer(_) | Handler::Scheduled(_) => {
+            None
+        }
     }
 }
 

@@ -73,10 +73,13 @@ impl Host {
         let metrics = METRICS.get_or_init(|| prometheus::init().ok());
         let metrics = metrics.clone().ok_or(HostError::Metrics)?;
 
-        let platform = platform::connect(&options, &data).await?;
+        let platform = platform::connect(&options, &data, addr).await?;
         let config = Config::from_lookup(|name| match name {
             "LARK_SERVICE_STORE" => Some("embedded".to_owned()),
             "LARK_SERVICE_DATA_DIR" => Some(data.path().display().to_string()),
+            "LARK_SERVICE_PUBLIC_URL" => {
+                environment(name).or_else(|| Some(format!("http://{addr}")))
+            }
             name => platform.variable(name).or_else(|| environment(name)),
         })?;
         let mut adapters = Adapters::connect(&config).await?;

@@ -42,6 +42,8 @@ pub(crate) fn request_context(
     let mut context = ApiGatewayV2httpRequestContext::default();
     context.request_id = Some(request_id);
     context.http.method = parts.method.clone();
+    // The host listens on loopback, so that is where everybody is.
+    context.http.source_ip = Some("127.0.0.1".to_owned());
     context.authorizer = caller.map(|fields| {
         let mut authorizer = ApiGatewayRequestAuthorizer::default();
         authorizer.fields = CallerFields::clone(fields);

@@ -1,5 +1,7 @@
 //! The Lark that the host talks to, and the app it does so as.
 
+use std::net::SocketAddr;
+
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use lark_simulator::{App, Simulator};
@@ -13,6 +15,13 @@ use crate::options::{Options, Platform};
 const DEMO_APP: &str = "cli_demo000001";
 /// Its secret, which opens nothing but the simulator.
 const DEMO_SECRET: &str = "demo-secret-000001";
+
+/// The simulated marketplace app.
+const MARKETPLACE_APP: &str = "cli_market00001";
+/// Its secret.
+const MARKETPLACE_SECRET: &str = "market-secret-00001";
+/// The tenants that installed it.
+pub(crate) const TENANTS: [&str; 2] = ["tenant_demo_a", "tenant_demo_b"];
 
 /// A platform that can be called.
 #[derive(Debug)]
@@ -42,14 +51,18 @@ pub(crate) fn data_dir(options: &Options) -> Result<DataDir, HostError> {
 ///
 /// # Errors
 /// [`HostError::Simulator`].
-pub(crate) async fn connect(options: &Options, data: &DataDir) -> Result<Connected, HostError> {
+pub(crate) async fn connect(
+    options: &Options,
+    data: &DataDir,
+    addr: SocketAddr,
+) -> Result<Connected, HostError> {
     match &options.platform {
         Platform::Simulated { users, port } => {
             let simulator = Simulator::start(lark_simulator::Options {
                 listen: ([127, 0, 0, 1], *port).into(),
                 users: *users,
                 seeded_apps: 0,
-                apps: vec![App::new(DEMO_APP, DEMO_SECRET)],
+                apps: vec![App::new(DEMO_APP, DEMO_SECRET), marketplace_app(addr)],
                 token_file: Some(data.simulator_tokens()),
                 ..lark_simulator::Options::default()
             });
@@ -79,14 +92,26 @@ pub(crate) async fn connect(options: &Options, data: &DataDir) -> Result<Connect
     }
 }
 
+/// A marketplace app whose tickets the simulator pushes to the function that keeps them.
+fn marketplace_app(addr: SocketAddr) -> App {
+    let event_url = format!("http://{addr}/2015-03-31/functions/store-app-ticket/invocations");
+    App {
+        marketplace: true,
+        tenants: TENANTS.map(str::to_owned).into(),
+        event_url: Some(event_url),
+        ..App::new(MARKETPLACE_APP, MARKETPLACE_SECRET)
+    }
+}
+
 impl Connected {
     /// The variable of this name, where the platform decides it.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         match name {
             "LARK_SERVICE_DEFAULT_APP_ID" => Some(self.app_id.to_string()),
-            "LARK_SERVICE_FEISHU_URL" | "LARK_SERVICE_LARK_URL" => {
-                self.simulator.as_ref().map(Simulator::base_url)
-            }
+            "LARK_SERVICE_FEISHU_URL"
+            | "LARK_SERVICE_LARK_URL"
+            | "LARK_SERVICE_FEISHU_ACCOUNTS_URL"
+            | "LARK_SERVICE_LARK_ACCOUNTS_URL" => self.simulator.as_ref().map(Simulator::base_url),
             _ => None,
         }
     }
@@ -94,12 +119,20 @@ impl Connected {
     /// The seed with the app, and the API key `key` that may do everything.
     pub(crate) fn seed(&self, key: &SecretString) -> String {
         let scopes = lark_service::http::Scope::ALL.map(lark_service::http::Scope::as_str);
+        let mut apps = vec![serde_json::json!({
+            "app_id": self.app_id,
+            "secret": self.secret.expose_secret(),
+            "domain": self.domain,
+        })];
+        if self.simulator.is_some() {
+            apps.push(serde_json::json!({
+                "app_id": MARKETPLACE_APP,
+                "secret": MARKETPLACE_SECRET,
+                "kind": "marketplace",
+            }));
+        }
         let seed = serde_json::json!({
-            "apps": [{
-                "app_id": self.app_id,
-                "secret": self.secret.expose_secret(),
-                "domain": self.domain,
-            }],
+            "apps": apps,
             "api_keys": [{"token": key.expose_secret(), "scopes": scopes, "apps": ["*"]}],
         });
         seed.to_string()

@@ -11,6 +11,7 @@ use url::Url;
 use super::{CacheConfig, CacheEndpoint, ConfigError, KeysConfig, STORE, StoreConfig};
 use crate::aws::{AwsCredentials, AwsSettings};
 use crate::ids::AppId;
+use crate::lark::OAuthVersion;
 use crate::store::dynamodb::TableNames;
 
 /// Reads variables through a look-up that treats an empty value as none.
@@ -74,6 +75,25 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
             && url.has_host()
             && matches!(url.path(), "" | "/");
         if is_origin { Ok(url) } else { Err(wrong()) }
+    }
+
+    pub(super) fn optional_origin(&self, name: &'static str) -> Result<Option<Url>, ConfigError> {
+        match self.text(name) {
+            Some(text) => self.origin(name, &text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn oauth_version(&self) -> Result<OAuthVersion, ConfigError> {
+        const NAME: &str = "LARK_SERVICE_OAUTH_VERSION";
+        match self.text(NAME).as_deref() {
+            None | Some("v2") => Ok(OAuthVersion::V2),
+            Some("v3") => Ok(OAuthVersion::V3),
+            Some(_) => Err(ConfigError {
+                variable: NAME,
+                problem: "must be v2 or v3".to_owned(),
+            }),
+        }
     }
 
     pub(super) fn app_id(&self, name: &'static str) -> Result<Option<AppId>, ConfigError> {

@@ -1,11 +1,13 @@
 //! One request, with what every handler asks of it.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use super::caller::{Caller, Scope};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -19,6 +21,11 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
 /// The largest body that is read: API Gateway and Lambda allow 6 MB.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+/// How many items a list has at most, and unless asked otherwise.
+const MAX_PAGE: usize = 100;
+const DEFAULT_PAGE: usize = 50;
+/// The longest `page_token`.
+const MAX_PAGE_TOKEN_BYTES: usize = 128;
 /// API Gateway gives up after 30 s; an answer of ours should come before.
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(29);
 /// Kept from the invocation's time for the answer itself.
@@ -31,6 +38,8 @@ pub struct Call<'r> {
     request_id: Cow<'r, str>,
     caller: Option<Caller>,
     deadline: Deadline,
+    /// What the answer says of the caller's rate limit.
+    limit_headers: OnceLock<[(&'static str, String); 2]>,
 }
 
 impl<'r> Call<'r> {
@@ -40,7 +49,100 @@ impl<'r> Call<'r> {
             request_id: request_id(request),
             caller: request.request_context_ref().and_then(Caller::from_context),
             deadline: deadline(request),
+            limit_headers: OnceLock::new(),
         }
+    }
+
+    /// Lets the answer tell the caller's rate limit.
+    pub(super) fn limited(&self, headers: [(&'static str, String); 2]) {
+        // Counted once, told once.
+        let _ = self.limit_headers.set(headers);
+    }
+
+    pub(super) fn limit_headers(&self) -> &[(&'static str, String)] {
+        self.limit_headers.get().map_or(&[], |headers| headers)
+    }
+
+    /// The address of whoever sent the request, as API Gateway saw it.
+    #[must_use]
+    pub fn sender(&self) -> Option<&str> {
+        let RequestContext::ApiGatewayV2(context) = self.request.request_context_ref()? else {
+            return None;
+        };
+        context.http.source_ip.as_deref()
+    }
+
+    /// The host under which API Gateway was reached.
+    #[must_use]
+    pub fn domain_name(&self) -> Option<&str> {
+        let RequestContext::ApiGatewayV2(context) = self.request.request_context_ref()? else {
+            return None;
+        };
+        context
+            .domain_name
+            .as_deref()
+            .filter(|name| !name.is_empty())
+    }
+
+    /// The address of the service as browsers see it: the `configured` one, else the host that the request was sent to.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when neither is known.
+    pub fn public_url(&self, configured: Option<&Url>) -> Result<Url> {
+        if let Some(url) = configured {
+            return Ok(url.clone());
+        }
+        let host = self.domain_name().ok_or_else(|| {
+            Error::internal(
+                "set LARK_SERVICE_PUBLIC_URL: the request does not say where it was sent",
+            )
+        })?;
+        Url::parse(&format!("https://{host}")).map_err(|_| {
+            Error::internal("set LARK_SERVICE_PUBLIC_URL: the request's host is no host")
+        })
+    }
+
+    /// Whether the answer is for a person at a browser.
+    pub(super) fn wants_html(&self) -> bool {
+        let accept = self.request.headers().get("accept");
+        accept
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"))
+    }
+
+    /// The cookie `name`, if the browser sent it.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.request.headers().get_all("cookie").iter();
+        let pairs = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'));
+        pairs
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(known, value)| (known == name).then_some(value))
+    }
+
+    /// The query parameters `page_size` (1 to 100, default 50) and `page_token` of a list.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the parameter.
+    pub fn page(&self) -> Result<(usize, Option<&str>)> {
+        let size = match self.query("page_size")? {
+            None => DEFAULT_PAGE,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|size| (1..=MAX_PAGE).contains(size))
+                .ok_or_else(|| Error::invalid("page_size", "must be a number from 1 to 100"))?,
+        };
+        let token = self.query("page_token")?;
+        if token.is_some_and(|token| !is_identifier(token, MAX_PAGE_TOKEN_BYTES)) {
+            return Err(Error::invalid(
+                "page_token",
+                "must be the next_page_token of the page before",
+            ));
+        }
+        Ok((size, token))
     }
 
     /// The caller's `X-Request-Id` if it is well-formed, else API Gateway's id of the request, else the invocation's.
@@ -175,8 +277,17 @@ impl<'r> Call<'r> {
         if body.len() > MAX_BODY_BYTES {
             return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
         }
-        serde_json::from_slice(body)
-            .map_err(|error| Error::invalid("body", format!("is not the expected JSON: {error}")))
+        // The words of the error may hold what was sent, a secret for one; the place does not.
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            let field = if path == "." { "body".to_owned() } else { path };
+            Error::invalid(field, expected(error.inner()))
+        })?;
+        reader
+            .end()
+            .map_err(|_| Error::invalid("body", "must be one JSON object and nothing more"))?;
+        Ok(parsed)
     }
 }
 
@@ -203,6 +314,22 @@ fn request_id(request: &Request) -> Cow<'_, str> {
             fastrand::u64(..),
             fastrand::u64(..)
         )),
+    }
+}
+
+/// What is wrong with JSON, without the values in it.
+fn expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!("line {} column {}", error.line(), error.column());
+    let is_plain = ["missing field", "unknown field", "duplicate field"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    if is_plain {
+        return text;
+    }
+    match text.rsplit_once("expected ") {
+        Some((_, wanted)) if error.is_data() => format!("must be {wanted}"),
+        _ => format!("is not the expected JSON at {place}"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use lambda_http::request::RequestContext;
@@ -103,6 +104,16 @@ impl AllowedApps {
         }
     }
 
+    /// Whether all of `others` are among them.
+    #[must_use]
+    pub fn covers(&self, others: &Self) -> bool {
+        match (self, others) {
+            (Self::All, _) => true,
+            (Self::Only(_), Self::All) => false,
+            (Self::Only(apps), Self::Only(others)) => others.is_subset(apps),
+        }
+    }
+
     /// The app, if there is just one.
     #[must_use]
     pub fn sole(&self) -> Option<&AppId> {
@@ -128,6 +139,43 @@ impl fmt::Display for AllowedApps {
     }
 }
 
+/// How many requests a key is good for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RateLimit {
+    /// How many.
+    pub limit: NonZeroU32,
+    /// In how many seconds.
+    pub window_seconds: NonZeroU32,
+}
+
+impl RateLimit {
+    /// The longest window: a day.
+    pub const MAX_WINDOW_SECONDS: u32 = 86_400;
+
+    /// `limit` requests in `window_seconds`, if both are sensible: above zero, and a day at most.
+    #[must_use]
+    pub fn new(limit: u32, window_seconds: u32) -> Option<Self> {
+        let window_seconds = NonZeroU32::new(window_seconds)?;
+        (window_seconds.get() <= Self::MAX_WINDOW_SECONDS).then_some(Self {
+            limit: NonZeroU32::new(limit)?,
+            window_seconds,
+        })
+    }
+
+    /// `600/60`: the form in the authorizer's context.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (limit, window) = text.split_once('/')?;
+        Self::new(limit.parse().ok()?, window.parse().ok()?)
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.limit, self.window_seconds)
+    }
+}
+
 /// An API key that was found valid, and what it allows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caller {
@@ -137,11 +185,13 @@ pub struct Caller {
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
+    /// How many requests it is good for; `None`: no limit of its own.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Caller {
-    /// The names of the entries in the authorizer's context.
-    pub const CONTEXT_KEYS: [&'static str; 3] = ["key_id", "scopes", "apps"];
+    /// The names of the entries in the authorizer's context. A key without a limit lacks the last.
+    pub const CONTEXT_KEYS: [&'static str; 4] = ["key_id", "scopes", "apps", "rate_limit"];
 
     /// The caller that the authorizer attached; `None` on a route without one.
     #[must_use]
@@ -158,6 +208,7 @@ impl Caller {
                 .filter_map(|scope| scope.parse().ok())
                 .collect(),
             apps: AllowedApps::parse(text("apps")?),
+            rate_limit: text("rate_limit").and_then(RateLimit::parse),
         })
     }
 
@@ -215,6 +266,7 @@ mod tests {
             key_id: "k".into(),
             scopes: BTreeSet::from([Scope::UsersRead]),
             apps: AllowedApps::parse(apps),
+            rate_limit: None,
         }
     }
 
@@ -260,6 +312,23 @@ mod tests {
             Err("permission_denied")
         );
         assert_eq!(chosen("", Some("cli_a"), None), Err("permission_denied"));
+    }
+
+    #[test]
+    fn apps_cover_their_subsets() {
+        let apps = AllowedApps::parse;
+        assert!(apps("*").covers(&apps("*")) && apps("*").covers(&apps("cli_a")));
+        assert!(apps("cli_a cli_b").covers(&apps("cli_b")));
+        assert!(!apps("cli_a").covers(&apps("cli_a cli_b")));
+        assert!(!apps("cli_a").covers(&apps("*")));
+    }
+
+    #[test]
+    fn a_rate_limit_reads_back_as_itself_and_is_bounded() {
+        assert_eq!(RateLimit::parse("600/60").unwrap().to_string(), "600/60");
+        for wrong in ["", "600", "0/60", "600/0", "600/86401", "a/b", "-1/60"] {
+            assert_eq!(RateLimit::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

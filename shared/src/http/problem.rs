@@ -5,6 +5,7 @@ use lambda_http::{Body, Response};
 use serde::Serialize;
 
 use super::REQUEST_ID;
+use super::reply::{HTML, PAGE_HEADERS};
 use crate::error::{Error, FieldError};
 use crate::lark::LarkFailure;
 
@@ -29,6 +30,9 @@ pub struct Problem<'e> {
     /// Seconds until the next attempt makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+    /// Why a user must log in again: see `docs/errors.md`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     /// Which fields are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'e [FieldError],
@@ -64,6 +68,10 @@ impl<'e> Problem<'e> {
                     .try_into()
                     .unwrap_or(u64::MAX)
             }),
+            reason: match error {
+                Error::ReauthorizationRequired { end, .. } => Some(end.as_str()),
+                _ => None,
+            },
             errors: if let Error::InvalidArgument(errors) = error {
                 errors
             } else {
@@ -96,6 +104,59 @@ impl<'e> Problem<'e> {
     }
 }
 
+impl Problem<'_> {
+    /// The answer as a page, for a person at a browser.
+    pub(super) fn to_page(&self) -> Response<Body> {
+        let mut response = self.to_response();
+        *response.body_mut() = Body::Text(page(
+            self.title,
+            &[
+                &self.detail,
+                &format!("Code: {}. Request: {}.", self.code, self.request_id),
+            ],
+        ));
+        let headers = response.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static(HTML));
+        for (name, value) in PAGE_HEADERS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// A page with a heading and paragraphs, all of them plain text.
+#[must_use]
+pub fn page(title: &str, paragraphs: &[&str]) -> String {
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
+         <style>body{{font-family:sans-serif;margin:4rem auto;max-width:36rem;padding:0 1rem}}</style></head>\n\
+         <body><main><h1>{title}</h1>\n",
+        title = escaped(title)
+    );
+    for paragraph in paragraphs {
+        html.push_str(&format!("<p>{}</p>\n", escaped(paragraph)));
+    }
+    html.push_str("</main></body></html>\n");
+    html
+}
+
+/// `text` as it may stand in HTML.
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
+}
+
 impl<'e> LarkWords<'e> {
     fn of(failure: &'e LarkFailure) -> Self {
         Self {
@@ -122,6 +183,12 @@ fn detail(error: &Error) -> String {
         | Error::AppNotFound(_)
         | Error::AppDisabled(_)
         | Error::AppRefused { .. }
+        | Error::AppTicketMissing { .. }
+        | Error::ApiKeyNotFound(_)
+        | Error::AlreadyExists(_)
+        | Error::ReauthorizationRequired { .. }
+        | Error::LoginInvalid(_)
+        | Error::LoginRefused(_)
         | Error::UserNotFound
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
@@ -171,6 +238,13 @@ mod tests {
             Problem::of(&error, "r1").to_response().headers()["retry-after"],
             "2"
         );
+    }
+
+    #[test]
+    fn a_page_shows_text_and_nothing_else() {
+        let html = page("Log-in", &["<script>alert('x')</script> & \"more\""]);
+        assert!(!html.contains("<script"), "{html}");
+        assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)"), "{html}");
     }
 
     #[test]

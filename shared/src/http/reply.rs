@@ -11,9 +11,24 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: StatusCode,
+    content_type: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: String,
 }
+
+/// The type of pages.
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+/// What goes with every page: nothing is loaded, nothing frames it, nothing is told or kept.
+pub(super) const PAGE_HEADERS: [(&str, &str); 5] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+];
 
 impl Reply {
     /// `200 OK` with `body` as JSON.
@@ -31,9 +46,47 @@ impl Reply {
     pub const fn raw_json(body: String) -> Self {
         Self {
             status: StatusCode::OK,
+            content_type: Some("application/json"),
             headers: Vec::new(),
             body,
         }
+    }
+
+    /// `204 No Content`.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            content_type: None,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// `302 Found`: the browser goes on to `location`, without telling where it comes from.
+    #[must_use]
+    pub fn redirect(location: &str) -> Self {
+        Self {
+            status: StatusCode::FOUND,
+            ..Self::nothing()
+        }
+        .with_header("location", location)
+        .with_header("cache-control", "no-store")
+        .with_header("referrer-policy", "no-referrer")
+    }
+
+    /// `200 OK` with a page for a person.
+    #[must_use]
+    pub fn page(html: String) -> Self {
+        let page = Self {
+            status: StatusCode::OK,
+            content_type: Some(HTML),
+            headers: Vec::new(),
+            body: html,
+        };
+        PAGE_HEADERS
+            .iter()
+            .fold(page, |page, (name, value)| page.with_header(name, value))
     }
 
     /// The same answer with another status.
@@ -56,11 +109,15 @@ impl Reply {
         let mut response = Response::new(Body::Text(self.body.clone()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        if let Some(content_type) = self.content_type {
+            headers.insert("content-type", HeaderValue::from_static(content_type));
+        }
         if let Ok(request_id) = HeaderValue::from_str(request_id) {
             headers.insert(REQUEST_ID, request_id);
         }
-        headers.extend(self.headers.iter().cloned());
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
         response
     }
 }

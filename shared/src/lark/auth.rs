@@ -1,6 +1,6 @@
-//! Tokens of internal apps: the platform's `auth/v3` family.
+//! Tokens of apps: the platform's `auth/v3` family, for internal and for marketplace apps.
 //!
-//! Sources: "Get custom app's tenant_access_token" and "Get custom app's app_access_token". With 30 minutes or more left the
+//! With 30 minutes or more left the
 //! platform answers with the same token, else with a new one, and both work until their own end. `expire` is the time that
 //! is left, in seconds.
 
@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::transport::LarkCall;
+use super::transport::{Host, LarkCall};
 use super::{Domain, FailureKind, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
-use crate::ids::AppId;
+use crate::ids::{AppId, TenantKey};
 
 /// A token as the platform handed it out.
 #[derive(Clone, Debug)]
@@ -28,6 +29,14 @@ pub struct IssuedToken {
 struct Credentials<'c> {
     app_id: &'c str,
     app_secret: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_ticket: Option<&'c str>,
+}
+
+#[derive(Serialize)]
+struct TenantRequest<'c> {
+    app_access_token: &'c str,
+    tenant_key: &'c str,
 }
 
 #[derive(Deserialize)]
@@ -37,8 +46,11 @@ struct TokenAnswer {
     expire: u64,
 }
 
+#[derive(Deserialize)]
+struct Done {}
+
 impl LarkClient {
-    /// The tenant access token of an internal app. Safe to repeat.
+    /// The tenant access token of an internal app ("Get custom app's tenant_access_token"). Safe to repeat.
     ///
     /// # Errors
     /// [`FailureKind::AppRefused`] for a wrong id or secret, and what the transport says.
@@ -49,13 +61,20 @@ impl LarkClient {
         secret: &SecretString,
         deadline: Deadline,
     ) -> Result<IssuedToken, LarkFailure> {
-        let answer = self
-            .fetch_internal("tenant_access_token", domain, app_id, secret, deadline)
+        let path = ["tenant_access_token", "internal"];
+        let answer: TokenAnswer = self
+            .ask(
+                "tenant_access_token",
+                domain,
+                &path,
+                &credentials(app_id, secret, None),
+                deadline,
+            )
             .await?;
         issued(answer.tenant_access_token, answer.expire)
     }
 
-    /// The app access token of an internal app. Safe to repeat.
+    /// The app access token of an internal app ("Get custom app's app_access_token"). Safe to repeat.
     ///
     /// # Errors
     /// [`FailureKind::AppRefused`] for a wrong id or secret, and what the transport says.
@@ -66,35 +85,135 @@ impl LarkClient {
         secret: &SecretString,
         deadline: Deadline,
     ) -> Result<IssuedToken, LarkFailure> {
-        let answer = self
-            .fetch_internal("app_access_token", domain, app_id, secret, deadline)
+        let path = ["app_access_token", "internal"];
+        let answer: TokenAnswer = self
+            .ask(
+                "app_access_token",
+                domain,
+                &path,
+                &credentials(app_id, secret, None),
+                deadline,
+            )
             .await?;
         issued(answer.app_access_token, answer.expire)
     }
 
-    async fn fetch_internal(
+    /// The app access token of a marketplace app ("Get store app's app_access_token"), for which the platform wants the
+    /// ticket that it sent last. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`FailureKind::AppRefused`] for a wrong id, secret or ticket, and what the transport says.
+    pub async fn fetch_marketplace_app_access_token(
         &self,
-        endpoint: &'static str,
+        domain: Domain,
+        app_id: &AppId,
+        secret: &SecretString,
+        ticket: &SecretString,
+        deadline: Deadline,
+    ) -> Result<IssuedToken, LarkFailure> {
+        let body = credentials(app_id, secret, Some(ticket));
+        let answer: TokenAnswer = self
+            .ask(
+                "marketplace_app_access_token",
+                domain,
+                &["app_access_token"],
+                &body,
+                deadline,
+            )
+            .await?;
+        issued(answer.app_access_token, answer.expire)
+    }
+
+    /// The token of a marketplace app for the tenant `tenant_key` ("Get store app's tenant_access_token"). Safe to repeat.
+    ///
+    /// # Errors
+    /// [`FailureKind::AppRefused`] for a wrong app access token or a tenant that did not install the app, and what the
+    /// transport says.
+    pub async fn fetch_marketplace_tenant_access_token(
+        &self,
+        domain: Domain,
+        app_access_token: &SecretString,
+        tenant_key: &TenantKey,
+        deadline: Deadline,
+    ) -> Result<IssuedToken, LarkFailure> {
+        let body = TenantRequest {
+            app_access_token: app_access_token.expose_secret(),
+            tenant_key: tenant_key.as_str(),
+        };
+        let answer: TokenAnswer = self
+            .ask(
+                "marketplace_tenant_access_token",
+                domain,
+                &["tenant_access_token"],
+                &body,
+                deadline,
+            )
+            .await?;
+        issued(answer.tenant_access_token, answer.expire)
+    }
+
+    /// Asks the platform to send the ticket of a marketplace app again ("Resend app_ticket"). Safe to repeat.
+    ///
+    /// # Errors
+    /// [`FailureKind::AppRefused`] for a wrong id or secret or an app that is none of the marketplace, and what the
+    /// transport says.
+    pub async fn resend_app_ticket(
+        &self,
         domain: Domain,
         app_id: &AppId,
         secret: &SecretString,
         deadline: Deadline,
-    ) -> Result<TokenAnswer, LarkFailure> {
-        let credentials = Credentials {
-            app_id: app_id.as_str(),
-            app_secret: secret.expose_secret(),
-        };
+    ) -> Result<(), LarkFailure> {
+        let body = credentials(app_id, secret, None);
+        let Done {} = self
+            .ask(
+                "app_ticket_resend",
+                domain,
+                &["app_ticket", "resend"],
+                &body,
+                deadline,
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        endpoint: &'static str,
+        domain: Domain,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+        deadline: Deadline,
+    ) -> Result<T, LarkFailure> {
+        let path: Vec<_> = ["open-apis", "auth", "v3"]
+            .iter()
+            .chain(path)
+            .copied()
+            .collect();
         let call = LarkCall {
             endpoint,
             domain,
+            host: Host::Open,
             method: Method::POST,
-            path: &["open-apis", "auth", "v3", endpoint, "internal"],
+            path: &path,
             query: &[],
             token: None,
-            body: Some(serde_json::to_vec(&credentials).expect("two texts are JSON")),
+            body: Some(serde_json::to_vec(body).expect("texts are JSON")),
             repeatable: true,
         };
         self.send(&call, deadline).await
+    }
+}
+
+fn credentials<'c>(
+    app_id: &'c AppId,
+    secret: &'c SecretString,
+    ticket: Option<&'c SecretString>,
+) -> Credentials<'c> {
+    Credentials {
+        app_id: app_id.as_str(),
+        app_secret: secret.expose_secret(),
+        app_ticket: ticket.map(ExposeSecret::expose_secret),
     }
 }
 

@@ -9,14 +9,19 @@ use super::FailureKind;
 pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
     match code {
         // Gateway: tenant token, app token, user token, malformed token, expired user token.
-        99_991_663 | 99_991_664 | 99_991_665 | 99_991_668 | 99_991_671 | 99_991_677 => {
+        // Login: user token invalid.
+        99_991_663 | 99_991_664 | 99_991_665 | 99_991_668 | 99_991_671 | 99_991_677 | 20_005 => {
             FailureKind::TokenInvalid
         }
         // Token endpoints: unknown app, no app token, no tenant token, wrong secret (in practice 10014, by the docs 10015).
         // Gateway: app not in use, wrong app id or secret, app not installed.
-        10_003 | 10_012 | 10_013 | 10_014 | 10_015 | 99_991_543 | 99_991_662 | 99_991_673 => {
-            FailureKind::AppRefused
-        }
+        // OAuth: wrong secret, app not installed, missing, disabled.
+        10_003 | 10_012 | 10_013 | 10_014 | 10_015 | 10_016 | 99_991_543 | 99_991_662
+        | 99_991_673 | 20_002 | 20_009 | 20_048 | 20_069 => FailureKind::AppRefused,
+        // OAuth: code unknown, expired, used, of another app or redirect; PKCE failed; refresh token invalid, expired,
+        // revoked, used, of another app, refreshing switched off; user missing, in a bad state, not allowed to use the app.
+        20_003 | 20_004 | 20_008 | 20_010 | 20_024 | 20_026 | 20_037 | 20_049 | 20_064 | 20_065
+        | 20_066 | 20_071 | 20_073 | 20_074 => FailureKind::GrantVoid,
         // Gateway: frequency limit. Business: per chat or user.
         99_991_400 | 230_020 => FailureKind::RateLimited,
         // Gateway: open_id, message, chat, department, user_id and union_id that do not exist or belong elsewhere.
@@ -28,7 +33,9 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
             FailureKind::Forbidden
         }
         // Gateway: field validation, malformed body. Contact: parameter, paging.
-        99_992_402 | 9_499 | 40_001 | 40_011 | 40_012 => FailureKind::Invalid,
+        // OAuth: parameter missing, malformed body, grant_type, scope repeated, scope not granted.
+        99_992_402 | 9_499 | 40_001 | 40_011 | 40_012 | 20_001 | 20_036 | 20_063 | 20_067
+        | 20_068 | 20_070 => FailureKind::Invalid,
         // Contact: internal error. OAuth: server error, unavailable.
         40_003 | 20_050 | 20_072 => FailureKind::Unavailable,
         _ => kind_of_status(status),

@@ -4,7 +4,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::transport::LarkCall;
+use super::transport::{Host, LarkCall};
 use super::{Domain, FailureKind, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
 use crate::users::{User, UserId};
@@ -35,6 +35,7 @@ impl LarkClient {
         let call = LarkCall {
             endpoint: "contact_user_get",
             domain,
+            host: Host::Open,
             method: Method::GET,
             path: &["open-apis", "contact", "v3", "users", id.as_str()],
             query: &[

@@ -15,6 +15,10 @@ pub enum FailureKind {
     NotFound,
     /// The app may not see or do this.
     Forbidden,
+    /// The authorization code or refresh token is void: unknown, expired, used, revoked, or not of this user and app.
+    GrantVoid,
+    /// A marketplace app's ticket has not come; the platform was asked for it.
+    TicketMissing,
     /// The platform's frequency limit.
     RateLimited,
     /// The platform finds the request wrong.
@@ -36,6 +40,8 @@ impl FailureKind {
             Self::AppRefused => "app_refused",
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
+            Self::GrantVoid => "grant_void",
+            Self::TicketMissing => "ticket_missing",
             Self::RateLimited => "rate_limited",
             Self::Invalid => "invalid",
             Self::Unavailable => "unavailable",
@@ -66,6 +72,8 @@ pub struct LarkFailure {
     pub http_status: Option<u16>,
     /// How long the platform asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the call certainly never left: no connection came about.
+    pub is_unsent: bool,
 }
 
 impl LarkFailure {
@@ -78,6 +86,25 @@ impl LarkFailure {
             log_id: None,
             http_status: None,
             retry_after: None,
+            is_unsent: false,
+        }
+    }
+
+    /// Whether the call may have had its effect, although no usable answer came.
+    #[must_use]
+    pub const fn may_have_happened(&self) -> bool {
+        match self.kind {
+            FailureKind::Unavailable | FailureKind::Timeout => !self.is_unsent,
+            // An answer that is not as documented: what was done is done.
+            FailureKind::Rejected => matches!(self.code, None | Some(0)),
+            FailureKind::TokenInvalid
+            | FailureKind::AppRefused
+            | FailureKind::NotFound
+            | FailureKind::Forbidden
+            | FailureKind::GrantVoid
+            | FailureKind::TicketMissing
+            | FailureKind::RateLimited
+            | FailureKind::Invalid => false,
         }
     }
 }

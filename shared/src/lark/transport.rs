@@ -57,8 +57,33 @@ pub struct LarkSettings {
     pub feishu_url: Url,
     /// The origin of Lark's API.
     pub lark_url: Url,
+    /// The origin of Feishu's log-in pages.
+    pub feishu_accounts_url: Url,
+    /// The origin of Lark's log-in pages.
+    pub lark_accounts_url: Url,
+    /// Which of the platform's token endpoints for logins is asked.
+    pub oauth_version: OAuthVersion,
     /// The time for one call, its repetitions included.
     pub timeout: Duration,
+}
+
+/// Which of the platform's token endpoints for logins is asked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OAuthVersion {
+    /// `/open-apis/authen/v2/oauth/token` on the API's host; documented, marked as deprecated in English.
+    #[default]
+    V2,
+    /// `/oauth/v3/token` on the log-in pages' host; what the newest official SDKs call, not documented.
+    V3,
+}
+
+/// Which of a platform's hosts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Host {
+    /// The API's.
+    Open,
+    /// The log-in pages'.
+    Accounts,
 }
 
 /// The transport to both platforms. Cheap to clone; clones share the connections.
@@ -74,6 +99,7 @@ pub(super) struct LarkCall<'c> {
     /// The call's name in metrics and logs.
     pub endpoint: &'static str,
     pub domain: Domain,
+    pub host: Host,
     pub method: Method,
     /// Path segments under the origin; each is percent-encoded.
     pub path: &'c [&'c str],
@@ -87,10 +113,20 @@ pub(super) struct LarkCall<'c> {
 /// What every answer has in common.
 #[derive(Debug, Deserialize)]
 struct Envelope {
-    code: i64,
+    /// Absent in the answers of some log-in endpoints.
+    code: Option<i64>,
     #[serde(default)]
     msg: String,
-    error: Option<ErrorObject>,
+    error: Option<ErrorPart>,
+    error_description: Option<String>,
+}
+
+/// The log-in endpoints speak OAuth (RFC 6749), where `error` is text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum ErrorPart {
+    Object(ErrorObject),
+    Text(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,11 +134,37 @@ struct ErrorObject {
     log_id: Option<String>,
 }
 
+impl LarkSettings {
+    /// The origin of `domain`'s log-in pages.
+    #[must_use]
+    pub const fn accounts_url(&self, domain: Domain) -> &Url {
+        match domain {
+            Domain::Feishu => &self.feishu_accounts_url,
+            Domain::Lark => &self.lark_accounts_url,
+        }
+    }
+
+    /// The origin of `domain`'s API.
+    #[must_use]
+    pub const fn open_url(&self, domain: Domain) -> &Url {
+        match domain {
+            Domain::Feishu => &self.feishu_url,
+            Domain::Lark => &self.lark_url,
+        }
+    }
+}
+
 impl LarkClient {
     /// A client that sends over `http`.
     #[must_use]
     pub const fn new(http: reqwest::Client, settings: LarkSettings) -> Self {
         Self { http, settings }
+    }
+
+    /// Where the platforms are.
+    #[must_use]
+    pub const fn settings(&self) -> &LarkSettings {
+        &self.settings
     }
 
     /// Sends `call` and reads the answer as `T`, which is the whole body.
@@ -176,9 +238,9 @@ impl LarkClient {
     }
 
     fn request(&self, call: &LarkCall<'_>) -> RequestBuilder {
-        let mut url = match call.domain {
-            Domain::Feishu => self.settings.feishu_url.clone(),
-            Domain::Lark => self.settings.lark_url.clone(),
+        let mut url = match call.host {
+            Host::Open => self.settings.open_url(call.domain).clone(),
+            Host::Accounts => self.settings.accounts_url(call.domain).clone(),
         };
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(call.path);
@@ -256,15 +318,34 @@ fn read_answer<T: DeserializeOwned>(
         retry_after: header("x-ogw-ratelimit-reset")
             .and_then(|text| text.parse().ok())
             .map(Duration::from_secs),
+        is_unsent: false,
     };
     let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
         let msg = format!("HTTP {status} without a readable Lark answer");
         return Err(failure(kind_of_status(status), None, msg, None));
     };
-    if envelope.code != 0 {
-        let kind = kind_of(envelope.code, status);
-        let logged = envelope.error.and_then(|error| error.log_id);
-        return Err(failure(kind, Some(envelope.code), envelope.msg, logged));
+    let has_failed = match (envelope.code, &envelope.error) {
+        (Some(code), _) => code != 0,
+        (None, Some(ErrorPart::Text(_))) => true,
+        (None, _) => !(200..300).contains(&status),
+    };
+    if has_failed {
+        let kind = envelope
+            .code
+            .map_or_else(|| kind_of_status(status), |code| kind_of(code, status));
+        let (logged, oauth) = match envelope.error {
+            Some(ErrorPart::Object(error)) => (error.log_id, None),
+            Some(ErrorPart::Text(text)) => (None, Some(text)),
+            None => (None, None),
+        };
+        let said = Some(envelope.msg).filter(|msg| !msg.is_empty());
+        let msg = said.or(envelope.error_description).or(oauth);
+        return Err(failure(
+            kind,
+            envelope.code,
+            msg.unwrap_or_default(),
+            logged,
+        ));
     }
     serde_json::from_slice(body).map_err(|error| {
         failure(
@@ -291,7 +372,10 @@ fn unreachable(error: &reqwest::Error) -> LarkFailure {
         cause = Some(next);
     }
     let msg = cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"));
-    LarkFailure::without_answer(FailureKind::Unavailable, msg)
+    LarkFailure {
+        is_unsent: error.is_connect(),
+        ..LarkFailure::without_answer(FailureKind::Unavailable, msg)
+    }
 }
 
 /// Full jitter: a random part of a limit that doubles; the platform's own wish if it has one.
@@ -326,6 +410,22 @@ mod tests {
                 (FailureKind::TokenInvalid, Some(99_991_663))
             );
         }
+    }
+
+    #[test]
+    fn the_log_in_endpoints_speak_oauth() {
+        let refused = r#"{"code":20064,"error":"invalid_grant","error_description":"revoked"}"#;
+        let failure = read(400, refused).unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.msg.as_str()),
+            (FailureKind::GrantVoid, "revoked")
+        );
+        let failure = read(400, r#"{"error":"invalid_request"}"#).unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.msg.as_str()),
+            (FailureKind::Rejected, "invalid_request")
+        );
+        assert!(read(200, r#"{"tenant_access_token":"t-1"}"#).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{SharedToken, Token, TokenFailure, TokenKey, TokenState, schedule};
+use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState, login_codec, schedule};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
@@ -17,16 +17,17 @@ use crate::store::{Due, Record, StoreError, Table, Value};
 
 /// Over how many partitions the index of what is due is spread. DynamoDB allows 1,000 writes/s on each; changing the number
 /// needs every record to be written anew.
-pub(super) const SHARDS: u8 = 16;
+pub(crate) const SHARDS: u8 = 16;
 
 impl TokenState {
     /// The record of this state.
     pub(super) async fn to_record(&self, sealer: &Sealer, deadline: Deadline) -> Result<Record> {
         let mut record = Record::new(self.key.store_key(), self.version);
-        record.due = Some(Due {
+        record.due = self.due_at.map(|at| Due {
             shard: shard(&self.key),
-            at: self.due_at,
+            at,
         });
+        record.expires_at = self.expires_at;
         if let Some(token) = &self.token {
             let sealed = sealer
                 .seal(&self.key.seal_context(), &token.value, deadline)
@@ -40,8 +41,13 @@ impl TokenState {
                 .with("issued_at", Value::Number(token.issued_at.as_millis()))
                 .with("expires_at", Value::Number(token.expires_at.as_millis()));
         }
-        if let Some(until) = self.leased_until {
-            record = record.with("leased_until", Value::Number(until.as_millis()));
+        if let Some(lease) = &self.leased {
+            record = record
+                .with("leased_until", Value::Number(lease.until.as_millis()))
+                .with("lease_mark", Value::Text(lease.mark.clone()));
+        }
+        if let Some(login) = &self.login {
+            record = login_codec::write(record, &self.key, login, sealer, deadline).await?;
         }
         if let Some(failure) = &self.failure {
             let text = serde_json::to_string(&StoredFailure::of(failure))
@@ -89,12 +95,18 @@ impl TokenState {
         let failure = record
             .text("failure")
             .and_then(|text| serde_json::from_str::<StoredFailure>(text).ok());
+        let leased = record.number("leased_until").map(|until| Lease {
+            until: Timestamp::from_millis(until),
+            mark: record.text("lease_mark").unwrap_or_default().to_owned(),
+        });
         Ok(Self {
             version: record.version,
             token,
-            leased_until: record.number("leased_until").map(Timestamp::from_millis),
+            leased,
             failure: failure.map(StoredFailure::into_failure),
-            due_at: record.due.map_or(Timestamp::default(), |due| due.at),
+            due_at: record.due.map(|due| due.at),
+            expires_at: record.expires_at,
+            login: login_codec::read(record, &key, sealer, deadline).await?,
             key,
         })
     }
@@ -124,6 +136,7 @@ impl TokenState {
         let entry = CachedState {
             token,
             failure: self.failure.as_ref().map(StoredFailure::of),
+            login: self.login.as_ref().map(login_codec::CachedLogin::of),
         };
         let handed_out = self.token.as_ref().map_or(Duration::ZERO, |token| {
             (token.expires_at - schedule::margin(token.issued_at, token.expires_at)).since(now)
@@ -159,15 +172,15 @@ impl TokenState {
                 Err(error @ SealError::Keys(_)) => return Err(error),
             },
         };
-        let failure = entry.failure.map(StoredFailure::into_failure);
-        let due_at = Timestamp::default();
         Ok(Some(Self {
             key: key.clone(),
             version,
             token,
-            leased_until: None,
-            failure,
-            due_at,
+            leased: None,
+            failure: entry.failure.map(StoredFailure::into_failure),
+            due_at: None,
+            expires_at: None,
+            login: entry.login.map(login_codec::CachedLogin::into_login),
         }))
     }
 }
@@ -179,6 +192,8 @@ const TOMBSTONE_TTL: Duration = Duration::from_secs(60);
 struct CachedState {
     token: Option<CachedToken>,
     failure: Option<StoredFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login: Option<login_codec::CachedLogin>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -215,8 +230,8 @@ impl CachedToken {
     }
 }
 
-#[derive(Deserialize, Serialize)]
-struct StoredFailure {
+#[derive(Clone, Deserialize, Serialize)]
+pub(super) struct StoredFailure {
     count: u32,
     fingerprint: Fingerprint,
     kind: FailureKind,
@@ -242,6 +257,7 @@ impl StoredFailure {
             log_id,
             http_status,
             retry_after: _,
+            is_unsent: _,
         } = last;
         Self {
             count,
@@ -255,7 +271,7 @@ impl StoredFailure {
         }
     }
 
-    fn into_failure(self) -> TokenFailure {
+    pub(super) fn into_failure(self) -> TokenFailure {
         let Self {
             count,
             fingerprint,
@@ -273,6 +289,7 @@ impl StoredFailure {
             log_id,
             http_status,
             retry_after: None,
+            is_unsent: false,
         };
         TokenFailure {
             count,
@@ -297,10 +314,9 @@ mod tests {
     use super::*;
     use crate::ids::AppId;
     use crate::seal::{KeyRing, KeySource};
-    use crate::tokens::TokenKind;
 
     fn key(app: &str) -> TokenKey {
-        TokenKey::internal(AppId::parse(app).unwrap(), TokenKind::Tenant)
+        TokenKey::tenant(AppId::parse(app).unwrap(), None)
     }
 
     fn state() -> TokenState {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::service::Inner;
 use super::state::failure_to_error;
-use super::{SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
+use super::{Pair, SharedToken, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -19,10 +19,7 @@ use crate::error::{Error, Result};
 use crate::lark::{FailureKind, LarkFailure};
 use crate::seal::SealError;
 use crate::store::{Expect, StoreError, Table};
-use crate::telemetry::metrics;
 
-/// The time for the token request, its repetitions included.
-pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long others stay away: the token request and the writes around it.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// A renewal, waiting for others included, ends after this. Longer than [`LEASE`]: when the holder died, its successor
@@ -45,8 +42,8 @@ pub(super) struct Renewal {
 
 /// How the try for the store's lease ended.
 enum Lease {
-    /// The state to renew, leased to us.
-    Taken(Box<TokenState>),
+    /// The state to renew as it was, and leased to us.
+    Taken(Box<(TokenState, TokenState)>),
     /// Somebody else has it.
     Busy,
     /// There is nothing to do.
@@ -74,11 +71,11 @@ impl Renewal {
             if self.holds_fast_lease().await {
                 let lease = self.lease().await;
                 let outcome = match lease {
-                    Lease::Taken(state) => Some(
-                        self.inner
-                            .fetch_and_commit(&state, &self.app, self.deadline)
-                            .await,
-                    ),
+                    Lease::Taken(states) => {
+                        let (before, leased) = *states;
+                        let work = self.inner.renew(&before, &leased, &self.app, self.deadline);
+                        Some(work.await)
+                    }
                     Lease::Settled(outcome) => Some(outcome),
                     Lease::NoStore => Some(self.without_store().await),
                     Lease::Busy => None,
@@ -129,7 +126,7 @@ impl Renewal {
             return Ok(None);
         };
         Ok(
-            match state.verdict(&self.app.fingerprint, self.inner.clock.now()) {
+            match state.verdict(&self.app.secrets, self.inner.clock.now()) {
                 Verdict::Serve(token) => Some(Ok(token)),
                 Verdict::Refuse(error) => Some(Err(*error)),
                 Verdict::Renew(_) => None,
@@ -170,18 +167,24 @@ impl Renewal {
             }
         };
         let state = self.inner.unless_void(state);
-        match state.verdict(&self.app.fingerprint, now) {
+        match state.verdict(&self.app.secrets, now) {
             Verdict::Serve(token) => {
                 self.inner.publish(&state, self.deadline).await;
                 self.inner.remember(state);
                 return Lease::Settled(Ok(token));
             }
-            Verdict::Refuse(error) => return Lease::Settled(Err(*error)),
+            Verdict::Refuse(error) => {
+                self.inner.publish(&state, self.deadline).await;
+                return Lease::Settled(Err(*error));
+            }
             Verdict::Renew(_) if state.is_leased(now) => return Lease::Busy,
             Verdict::Renew(_) => {}
         }
+        if let Some(pair) = self.inner.pair_in_waiting(&state, self.deadline).await {
+            return Lease::Settled(self.inner.commit_pair(&state, pair, self.deadline).await);
+        }
         match self.inner.take_lease(&state, expect, self.deadline).await {
-            Ok(leased) => Lease::Taken(Box::new(leased)),
+            Ok(leased) => Lease::Taken(Box::new((state, leased))),
             Err(Error::Store(StoreError::Conflict)) => Lease::Busy,
             Err(Error::Store(error)) => self.no_store(&error),
             Err(error) => Lease::Settled(Err(error)),
@@ -195,6 +198,15 @@ impl Renewal {
 
     /// Fetches for the shared cache and the process alone; the store learns of it at the next renewal.
     async fn without_store(&self) -> Result<SharedToken> {
+        if self.key.kind == TokenKind::User {
+            // A refresh token works once: what comes of it must not depend on this process.
+            return Err(StoreError::unavailable(
+                "renew",
+                Table::Tokens.name(),
+                "a login is refreshed only with the store at hand",
+            )
+            .into());
+        }
         let state = self.inner.blank(&self.key);
         let outcome = self.inner.fetch(&self.key, &self.app, self.deadline).await;
         let state = self.inner.after(&state, outcome, &self.app);
@@ -212,7 +224,8 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<TokenState> {
         let now = self.clock.now();
-        let leased = state.leased(now, now + LEASE);
+        let mark = format!("{:016x}", fastrand::u64(..));
+        let leased = state.leased(now, now + LEASE, &mark);
         let record = leased.to_record(&self.sealer, deadline).await?;
         self.storage
             .put(Table::Tokens, &record, expect, deadline)
@@ -220,9 +233,34 @@ impl Inner {
         Ok(leased)
     }
 
-    /// Fetches the token that this process has leased, and writes the outcome where everybody finds it.
-    pub(super) async fn fetch_and_commit(
+    /// Renews what this process has leased, by the rules of its kind.
+    pub(super) async fn renew(
+        self: &Arc<Self>,
+        before: &TokenState,
+        leased: &TokenState,
+        app: &App,
+        deadline: Deadline,
+    ) -> Result<SharedToken> {
+        if leased.key.kind == TokenKind::User {
+            self.refresh_and_commit(before, leased, app, deadline).await
+        } else {
+            self.fetch_and_commit(leased, app, deadline).await
+        }
+    }
+
+    /// A pair that somebody got for this login and could not store, if the login is in doubt.
+    pub(super) async fn pair_in_waiting(
         &self,
+        state: &TokenState,
+        deadline: Deadline,
+    ) -> Option<Pair> {
+        state.login.as_ref()?.uncertain_since?;
+        self.rescued(state, deadline).await
+    }
+
+    /// Fetches the token that this process has leased, and writes the outcome where everybody finds it.
+    async fn fetch_and_commit(
+        self: &Arc<Self>,
         leased: &TokenState,
         app: &App,
         deadline: Deadline,
@@ -258,43 +296,6 @@ impl Inner {
         self.settle(state, app)
     }
 
-    async fn fetch(
-        &self,
-        key: &TokenKey,
-        app: &App,
-        deadline: Deadline,
-    ) -> std::result::Result<SharedToken, LarkFailure> {
-        let asked_at = self.clock.now();
-        let deadline = deadline.at_most(FETCH_TIMEOUT);
-        let (domain, app_id, secret) = (app.domain, &app.app_id, &app.secret);
-        let outcome = match key.kind {
-            TokenKind::Tenant => {
-                self.lark
-                    .fetch_tenant_access_token(domain, app_id, secret, deadline)
-                    .await
-            }
-            TokenKind::App => {
-                self.lark
-                    .fetch_app_access_token(domain, app_id, secret, deadline)
-                    .await
-            }
-        };
-        metrics::token_refresh(
-            key.kind.as_str(),
-            outcome
-                .as_ref()
-                .map_or_else(|failure| failure.kind.as_str(), |_| "ok"),
-        );
-        let issued = outcome?;
-        let expires_at = asked_at + issued.expires_in;
-        Ok(Arc::new(Token {
-            value: issued.value,
-            fingerprint: app.fingerprint.clone(),
-            issued_at: asked_at,
-            expires_at,
-        }))
-    }
-
     /// The state after `outcome`.
     fn after(
         &self,
@@ -306,7 +307,7 @@ impl Inner {
         match outcome {
             Ok(token) => state.renewed(token, now, fastrand::f64()),
             Err(failure) => {
-                let state = state.failed(failure, &app.fingerprint, now);
+                let state = state.failed(failure, &app.secrets.current.fingerprint, now);
                 log_failure(&state, app, now);
                 state
             }
@@ -314,13 +315,14 @@ impl Inner {
     }
 
     /// What a caller gets of `state`, which the process remembers.
-    fn settle(&self, state: TokenState, app: &App) -> Result<SharedToken> {
+    pub(super) fn settle(&self, state: TokenState, app: &App) -> Result<SharedToken> {
         let now = self.clock.now();
         let state = self.remember(state);
         match (&state.failure, &state.token) {
             (None, Some(token)) => Ok(Arc::clone(token)),
-            (Some(failure), _) => match state.verdict(&app.fingerprint, now) {
+            (Some(failure), _) => match state.verdict(&app.secrets, now) {
                 Verdict::Serve(token) => Ok(token),
+                Verdict::Refuse(error) if state.login.is_some() => Err(*error),
                 Verdict::Refuse(_) | Verdict::Renew(_) => Err(failure_to_error(
                     &state.key,
                     &failure.last,

@@ -3,26 +3,34 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tracing::{info, warn};
 
 use super::codec::SHARDS;
+use super::queue::{FairQueue, Limits};
 use super::service::Inner;
-use super::{TokenKey, TokenService, TokenState};
+use super::{TokenKey, TokenKind, TokenService, TokenState, Verdict};
 use crate::apps::{App, Apps};
+use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::AppId;
-use crate::store::{Expect, Record, StoreError, Table};
+use crate::store::{DuePosition, Expect, Record, StoreError, Table};
 
 /// How many records of a shard are read at a time.
-const PAGE: usize = 1_000;
+const PAGE: usize = 500;
+/// More is read when less than this many times the concurrency waits.
+const LOW_WATER: usize = 4;
+/// How many tokens of one app wait at a time; what is beyond that is the next run's.
+const WAITING_PER_APP: usize = 2_000;
 /// No token is begun with less time left: a request and two writes must fit in.
 const RESERVE: Duration = Duration::from_secs(5);
+/// A login of an app that is switched off is looked at again after this: its refresh token must not die of it.
+const LOGIN_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// Renews what is due.
 #[derive(Clone, Debug)]
@@ -43,19 +51,30 @@ pub struct RunReport {
     pub failed: u64,
     /// Taken over by another process meanwhile.
     pub skipped: u64,
-    /// Of apps that are gone or switched off: not due any more.
+    /// Of apps that are gone or switched off: not due any more, or, for logins, later.
     pub retired: u64,
+    /// Left for the next run: their app has too many.
+    pub left: u64,
     /// Whether time ran out before everything due was done.
     pub is_partial: bool,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    due: AtomicU64,
-    refreshed: AtomicU64,
-    failed: AtomicU64,
-    skipped: AtomicU64,
-    retired: AtomicU64,
+/// How it went with one token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    Refreshed,
+    Failed,
+    /// Failed because Lark refuses the app's credentials.
+    Refused,
+    Skipped,
+    Retired,
+}
+
+/// What is still to be read of the index.
+struct Reading {
+    until: Timestamp,
+    /// The shards with something left, each with where to go on.
+    shards: Vec<(u8, Option<DuePosition>)>,
 }
 
 impl Refresher {
@@ -69,134 +88,142 @@ impl Refresher {
         }
     }
 
-    /// Renews everything that is due, until nothing is or `deadline` is near.
+    /// Renews everything that is due now, until it is done or `deadline` is near. Apps take turns.
     ///
     /// # Errors
     /// [`Error::Store`] when the index cannot be read. Single tokens that fail are counted instead.
     pub async fn run(&self, deadline: Deadline) -> Result<RunReport> {
-        let counts = Counts::default();
-        // A record is looked at once in a run: one that cannot be written would be due again and again.
-        let mut seen = HashSet::new();
-        let is_partial = loop {
-            if deadline.remaining() < RESERVE {
-                break true;
+        let mut report = RunReport::default();
+        let mut reading = Reading::begin(self.inner.clock.now());
+        let mut queue = FairQueue::new(Limits {
+            in_flight: self.concurrency,
+            waiting_per_owner: WAITING_PER_APP,
+        });
+        let mut apps: HashMap<AppId, Option<Arc<App>>> = HashMap::new();
+        let mut refused: HashSet<AppId> = HashSet::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let is_late = deadline.remaining() < RESERVE;
+            while !is_late
+                && queue.waiting() < LOW_WATER * self.concurrency
+                && !reading.shards.is_empty()
+            {
+                for record in self.next_page(&mut reading, deadline).await? {
+                    report.due += 1;
+                    let Some(app_id) = AppId::parse(&record.key.partition) else {
+                        report.failed += 1;
+                        continue;
+                    };
+                    if !queue.push(&app_id, record) {
+                        report.left += 1;
+                    }
+                }
+                let owners: Vec<_> = queue.owners().cloned().collect();
+                self.look_up(&owners, &mut apps, deadline).await?;
             }
-            let mut records = self.due(deadline).await?;
-            records.retain(|record| seen.insert(record.key.clone()));
-            if records.is_empty() {
-                break false;
+            while !is_late && let Some((app_id, record)) = queue.pop() {
+                if refused.contains(&app_id) {
+                    // Once a run is often enough to hear the same refusal.
+                    report.failed += 1;
+                    queue.finished(&app_id);
+                    continue;
+                }
+                let app = apps.get(&app_id).cloned().flatten();
+                // On the heap: many of these wait side by side.
+                running.push(Box::pin(async move {
+                    let ending = self.renew_one(&record, app, deadline).await;
+                    (app_id, ending)
+                }));
             }
-            counts
-                .due
-                .fetch_add(records.len() as u64, Ordering::Relaxed);
-            if !self.renew(records, &counts, deadline).await? {
-                break true;
+            let Some((app_id, ending)) = running.next().await else {
+                report.is_partial = queue.waiting() > 0 || !reading.shards.is_empty();
+                break;
+            };
+            queue.finished(&app_id);
+            report.count(ending);
+            if ending == Ending::Refused {
+                refused.insert(app_id);
             }
-        };
-        let report = counts.report(is_partial);
-        info!(
-            due = report.due,
-            refreshed = report.refreshed,
-            failed = report.failed,
-            skipped = report.skipped,
-            retired = report.retired,
-            is_partial,
-            "the scheduled refresh ended"
-        );
+        }
+        report.log();
         Ok(report)
     }
 
-    /// What is due in all shards, the longest due first.
-    async fn due(&self, deadline: Deadline) -> Result<Vec<Record>> {
-        let now = self.inner.clock.now();
-        let pages = stream::iter(0..SHARDS)
-            .map(|shard| self.inner.storage.due(shard, now, PAGE, deadline))
+    /// The next page of every shard that has one, the longest due first.
+    async fn next_page(&self, reading: &mut Reading, deadline: Deadline) -> Result<Vec<Record>> {
+        let until = reading.until;
+        let pages = stream::iter(std::mem::take(&mut reading.shards))
+            .map(|(shard, after)| async move {
+                let page = self
+                    .inner
+                    .storage
+                    .due(shard, until, after.as_ref(), PAGE, deadline)
+                    .await;
+                (shard, page)
+            })
             .buffer_unordered(usize::from(SHARDS))
             .collect::<Vec<_>>()
             .await;
         let mut records = Vec::new();
-        for page in pages {
-            records.extend(page?);
+        for (shard, page) in pages {
+            let page = page?;
+            let position = page.last().and_then(Record::due_position);
+            if page.len() >= PAGE && position.is_some() {
+                reading.shards.push((shard, position));
+            }
+            records.extend(page);
         }
         records.sort_by_key(|record| record.due.map(|due| due.at));
         Ok(records)
     }
 
-    /// Renews `records`; says whether there was time for all of them.
-    async fn renew(
+    /// Reads those of `app_ids` that are not known yet.
+    async fn look_up(
         &self,
-        records: Vec<Record>,
-        counts: &Counts,
+        app_ids: &[AppId],
+        apps: &mut HashMap<AppId, Option<Arc<App>>>,
         deadline: Deadline,
-    ) -> Result<bool> {
-        let apps = self.apps_of(&records, deadline).await?;
-        let on_time = stream::iter(records)
-            .map(|record| {
-                let app = AppId::parse(&record.key.partition)
-                    .and_then(|app_id| apps.get(&app_id).cloned());
-                async move {
-                    if deadline.remaining() < RESERVE {
-                        return false;
-                    }
-                    // On the heap: thousands of these wait side by side.
-                    Box::pin(self.renew_one(&record, app, counts, deadline)).await;
-                    true
-                }
-            })
-            .buffer_unordered(self.concurrency)
-            .collect::<Vec<_>>()
-            .await;
-        Ok(on_time.into_iter().all(|on_time| on_time))
-    }
-
-    async fn apps_of(
-        &self,
-        records: &[Record],
-        deadline: Deadline,
-    ) -> Result<HashMap<AppId, Arc<App>>> {
-        let mut app_ids: Vec<_> = records
-            .iter()
-            .filter_map(|record| AppId::parse(&record.key.partition))
-            .collect();
-        app_ids.sort();
-        app_ids.dedup();
-        let apps = self.apps.read_many(&app_ids, deadline).await?;
-        Ok(apps
-            .into_iter()
-            .map(|app| (app.app_id.clone(), app))
-            .collect())
+    ) -> Result<()> {
+        let unknown = app_ids.iter().filter(|app_id| !apps.contains_key(*app_id));
+        let unknown: Vec<_> = unknown.cloned().collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let found = self.apps.read_many(&unknown, deadline).await?;
+        apps.extend(unknown.into_iter().map(|app_id| (app_id, None)));
+        apps.extend(found.into_iter().map(|app| (app.app_id.clone(), Some(app))));
+        Ok(())
     }
 
     async fn renew_one(
         &self,
         record: &Record,
         app: Option<Arc<App>>,
-        counts: &Counts,
         deadline: Deadline,
-    ) {
-        let outcome = match app.filter(|app| app.is_enabled) {
-            Some(app) => self
-                .renew_leased(record, &app, deadline)
-                .await
-                .map(|()| &counts.refreshed),
+    ) -> Ending {
+        let outcome = match app.filter(|app| app.is_enabled()) {
+            Some(app) => self.renew_leased(record, &app, deadline).await,
             None => self
                 .retire(record, deadline)
                 .await
-                .map(|()| &counts.retired),
+                .map(|()| Ending::Retired),
         };
-        let count = match outcome {
-            Ok(count) => count,
-            Err(Error::Store(StoreError::Conflict)) => &counts.skipped,
+        match outcome {
+            Ok(ending) => ending,
+            Err(Error::Store(StoreError::Conflict)) => Ending::Skipped,
             Err(error) => {
                 warn!(token.key = %record.key, error.code = error.code().as_str(), %error, "a token is not refreshed");
-                &counts.failed
+                if error.code() == ErrorCode::AppRefused {
+                    Ending::Refused
+                } else {
+                    Ending::Failed
+                }
             }
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The lease is written over exactly the version that the index showed: an index that lags behind costs a conflict.
-    async fn renew_leased(&self, record: &Record, app: &App, deadline: Deadline) -> Result<()> {
+    async fn renew_leased(&self, record: &Record, app: &App, deadline: Deadline) -> Result<Ending> {
         let state = match TokenState::from_record(record, &self.inner.sealer, deadline).await {
             Ok(state) => state,
             Err(Error::Seal(_)) => {
@@ -209,29 +236,82 @@ impl Refresher {
             }
             Err(error) => return Err(error),
         };
+        if state.key.kind == TokenKind::User {
+            return self.renew_login(&state, app, deadline).await;
+        }
         let leased = self
             .inner
             .take_lease(&state, Expect::Version(record.version), deadline)
             .await?;
-        let token = self.inner.fetch_and_commit(&leased, app, deadline).await?;
+        let token = self.inner.renew(&state, &leased, app, deadline).await?;
         // Handed out all the same while Lark is down, but it is not a new one.
         let is_new = state
             .token
             .as_ref()
             .is_none_or(|old| old.issued_at < token.issued_at);
-        if is_new {
-            Ok(())
+        Ok(if is_new {
+            Ending::Refreshed
         } else {
-            Err(Error::internal("Lark issued no new token"))
-        }
+            Ending::Failed
+        })
     }
 
-    /// Takes a record out of the index: its app is gone or switched off, and comes back through a caller's first request.
+    /// A login is renewed while its refresh token lives, whether or not anybody needs its access token now. One in doubt
+    /// waits for what a caller would wait for.
+    async fn renew_login(
+        &self,
+        state: &TokenState,
+        app: &App,
+        deadline: Deadline,
+    ) -> Result<Ending> {
+        let expect = Expect::Version(state.version);
+        if let Some(pair) = self.inner.pair_in_waiting(state, deadline).await {
+            self.inner.commit_pair(state, pair, deadline).await?;
+            return Ok(Ending::Refreshed);
+        }
+        let is_in_doubt = state
+            .login
+            .as_ref()
+            .is_some_and(|login| login.uncertain_since.is_some());
+        match state.user_verdict(self.inner.clock.now()) {
+            Verdict::Refuse(error) if error.code() == ErrorCode::ReauthorizationRequired => {
+                let retired = self.inner.retired(state);
+                self.inner.write(&retired, expect, deadline).await?;
+                return Ok(Ending::Retired);
+            }
+            Verdict::Serve(token) if is_in_doubt => {
+                let later = self.inner.looked_at_again(state, token.expires_at);
+                self.inner.write(&later, expect, deadline).await?;
+                return Ok(Ending::Skipped);
+            }
+            Verdict::Refuse(_) | Verdict::Serve(_) | Verdict::Renew(_) => {}
+        }
+        let leased = self.inner.take_lease(state, expect, deadline).await?;
+        let work = self.inner.renew(state, &leased, app, deadline);
+        let token = work.await?;
+        let is_new = state
+            .token
+            .as_ref()
+            .is_none_or(|old| old.issued_at < token.issued_at);
+        Ok(if is_new {
+            Ending::Refreshed
+        } else {
+            Ending::Failed
+        })
+    }
+
+    /// Its app is gone or switched off. A token leaves the index and comes back through a caller's first request; a login
+    /// is looked at again later.
     async fn retire(&self, record: &Record, deadline: Deadline) -> Result<()> {
         let expect = Expect::Version(record.version);
         let mut retired = record.clone();
         retired.version += 1;
-        retired.due = None;
+        let key = TokenKey::from_store_key(&record.key);
+        let is_login = key.is_some_and(|key| key.kind == TokenKind::User);
+        retired.due = retired.due.filter(|_| is_login);
+        if let Some(due) = &mut retired.due {
+            due.at = self.inner.clock.now() + LOGIN_PAUSE;
+        }
         Ok(self
             .inner
             .storage
@@ -240,16 +320,55 @@ impl Refresher {
     }
 }
 
-impl Counts {
-    fn report(&self, is_partial: bool) -> RunReport {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        RunReport {
-            due: read(&self.due),
-            refreshed: read(&self.refreshed),
-            failed: read(&self.failed),
-            skipped: read(&self.skipped),
-            retired: read(&self.retired),
-            is_partial,
+impl Inner {
+    /// `state` without a time to look at it: there is nothing to be renewed.
+    fn retired(&self, state: &TokenState) -> TokenState {
+        TokenState {
+            version: state.next_version(self.clock.now()),
+            due_at: None,
+            ..state.clone()
         }
+    }
+
+    fn looked_at_again(&self, state: &TokenState, at: Timestamp) -> TokenState {
+        TokenState {
+            version: state.next_version(self.clock.now()),
+            due_at: Some(at),
+            ..state.clone()
+        }
+    }
+}
+
+impl Reading {
+    fn begin(now: Timestamp) -> Self {
+        Self {
+            until: now,
+            shards: (0..SHARDS).map(|shard| (shard, None)).collect(),
+        }
+    }
+}
+
+impl RunReport {
+    fn count(&mut self, ending: Ending) {
+        let count = match ending {
+            Ending::Refreshed => &mut self.refreshed,
+            Ending::Failed | Ending::Refused => &mut self.failed,
+            Ending::Skipped => &mut self.skipped,
+            Ending::Retired => &mut self.retired,
+        };
+        *count += 1;
+    }
+
+    fn log(&self) {
+        info!(
+            due = self.due,
+            refreshed = self.refreshed,
+            failed = self.failed,
+            skipped = self.skipped,
+            retired = self.retired,
+            left = self.left,
+            is_partial = self.is_partial,
+            "the scheduled refresh ended"
+        );
     }
 }

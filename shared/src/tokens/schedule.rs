@@ -20,6 +20,9 @@ const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
 /// The pause after refused credentials doubles from a minute up to this.
 const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(15 * 60);
 
+/// The pause while a marketplace app's ticket is on its way.
+const TICKET_PAUSE: Duration = Duration::from_secs(1);
+
 /// How much of a token's life is left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Standing {
@@ -65,6 +68,14 @@ pub fn refresh_at(issued_at: Timestamp, expires_at: Timestamp, jitter: f64) -> T
     expires_at - (least + (most - least).mul_f64(jitter))
 }
 
+/// When the renewal of a login is due whose refresh token lives from `issued_at` to `expires_at`, unless a caller needs it
+/// sooner: between the middle of its life and a tenth of it earlier, so that an outage of days costs nobody their login.
+#[must_use]
+pub fn login_refresh_at(issued_at: Timestamp, expires_at: Timestamp, jitter: f64) -> Timestamp {
+    let life = expires_at.since(issued_at);
+    expires_at - life.mul_f64(0.5 + 0.1 * jitter.clamp(0.0, 1.0))
+}
+
 /// How long to leave the platform alone after `count` failures of `kind` in a row.
 #[must_use]
 pub fn pause(kind: FailureKind, count: u32, wish: Option<Duration>) -> Duration {
@@ -74,6 +85,9 @@ pub fn pause(kind: FailureKind, count: u32, wish: Option<Duration>) -> Duration 
             .saturating_mul(doublings)
             .min(MAX_OUTAGE_PAUSE);
         own.max(wish.unwrap_or_default().min(MAX_OUTAGE_PAUSE))
+    } else if kind == FailureKind::TicketMissing {
+        // The ticket comes within moments of being asked for, and looking for it costs the platform nothing.
+        TICKET_PAUSE
     } else {
         Duration::from_secs(60)
             .saturating_mul(doublings)

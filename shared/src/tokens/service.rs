@@ -7,13 +7,14 @@ use quick_cache::sync::Cache as LocalCache;
 use tracing::warn;
 
 use super::renewal::Renewal;
-use super::{SharedToken, TokenKey, TokenKind, TokenState, Verdict};
-use crate::apps::App;
+use super::{Login, SharedToken, TokenKey, TokenKind, TokenState, Verdict};
+use crate::apps::{App, AppKind, Apps, NewApp};
 use crate::cache::{CacheClient, CacheError, split_version};
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::ids::AppId;
 use crate::lark::{FailureKind, LarkClient, LarkFailure};
 use crate::seal::Sealer;
 use crate::store::{Expect, Storage, StoreError, Table};
@@ -45,6 +46,7 @@ pub struct TokenService {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub lark: LarkClient,
+    pub apps: Apps,
     pub storage: Storage,
     pub cache: Option<CacheClient>,
     pub sealer: Sealer,
@@ -59,11 +61,22 @@ struct Remembered {
     checked_at: Timestamp,
 }
 
+/// What the shared tiers know of a token.
+pub(super) enum Shared {
+    /// This.
+    State(Arc<TokenState>),
+    /// Nothing, for certain.
+    Nothing,
+    /// The store does not answer.
+    Unknown,
+}
+
 impl TokenService {
     /// A service over these tiers; `cache` is the shared one, if there is one.
     #[must_use]
     pub fn new(
         lark: LarkClient,
+        apps: Apps,
         storage: Storage,
         cache: Option<CacheClient>,
         sealer: Sealer,
@@ -72,6 +85,7 @@ impl TokenService {
         let remembered = LocalCache::new(MAX_REMEMBERED);
         let inner = Inner {
             lark,
+            apps,
             storage,
             cache,
             sealer,
@@ -84,42 +98,49 @@ impl TokenService {
         }
     }
 
-    /// A token of `kind` for the own tenant of `app`, valid for at least [`super::schedule::MARGIN`] unless Lark is down.
+    /// The token `key` of `app`, valid for at least [`super::schedule::MARGIN`] unless Lark is down.
     ///
     /// # Errors
     /// [`Error::AppRefused`], [`Error::LarkUnavailable`], [`Error::RateLimited`] when Lark issues none and none is left;
+    /// [`Error::ReauthorizationRequired`] for a user without a login; [`Error::AppTicketMissing`] for a marketplace app;
     /// [`Error::DeadlineExceeded`]; [`Error::Seal`] when the data keys cannot be had.
     pub async fn token(
         &self,
         app: &App,
-        kind: TokenKind,
+        key: &TokenKey,
         trust: Trust,
         deadline: Deadline,
     ) -> Result<SharedToken> {
-        let key = TokenKey::internal(app.app_id.clone(), kind);
         let now = self.inner.clock.now();
-        let remembered = self.inner.remembered.get(&key);
+        let remembered = self.inner.remembered.get(key);
         if let (Trust::Local, Some(remembered)) = (trust, &remembered)
             && remembered.checked_at + TRUSTED > now
-            && let Verdict::Serve(token) = remembered.state.verdict(&app.fingerprint, now)
+            && let Verdict::Serve(token) = remembered.state.verdict(&app.secrets, now)
         {
             metrics::cache_request("tokens", "memory", "hit");
             return Ok(token);
         }
         metrics::cache_request("tokens", "memory", "miss");
-        let verdict = match self.inner.shared_state(&key, deadline).await? {
-            Some(state) => state.verdict(&app.fingerprint, now),
+        let verdict = match self.inner.shared_state(key, deadline).await? {
+            Shared::State(state) => state.verdict(&app.secrets, now),
             // No shared tier answers: what the process remembers is better than another token request.
-            None => remembered.map_or(Verdict::Renew(None), |known| {
-                known.state.verdict(&app.fingerprint, now)
+            Shared::Unknown => remembered.as_ref().map_or(Verdict::Renew(None), |known| {
+                known.state.verdict(&app.secrets, now)
             }),
+            // A login that is gone is over; another token that was had without the store is as good as any.
+            Shared::Nothing => match remembered {
+                Some(known) if key.kind != TokenKind::User => {
+                    known.state.verdict(&app.secrets, now)
+                }
+                Some(_) | None => TokenState::unknown(key.clone(), now).verdict(&app.secrets, now),
+            },
         };
         match verdict {
             Verdict::Serve(token) => Ok(token),
             Verdict::Refuse(error) => Err(*error),
-            Verdict::Renew(None) => self.renewed(&key, app, deadline).await,
+            Verdict::Renew(None) => self.renewed(key, app, deadline).await,
             Verdict::Renew(Some(old)) => match self
-                .renewed(&key, app, deadline.at_most(RENEWAL_PATIENCE))
+                .renewed(key, app, deadline.at_most(RENEWAL_PATIENCE))
                 .await
             {
                 Ok(token) => Ok(token),
@@ -131,7 +152,7 @@ impl TokenService {
         }
     }
 
-    /// Calls Lark with a token of `kind`. Should Lark reject the token, exactly that token is dropped everywhere, another
+    /// Calls Lark with the token `key`. Should Lark reject the token, exactly that token is dropped everywhere, another
     /// one is fetched, and the call is made once more.
     ///
     /// # Errors
@@ -139,18 +160,18 @@ impl TokenService {
     pub async fn call<T, F>(
         &self,
         app: &App,
-        kind: TokenKind,
+        key: &TokenKey,
         deadline: Deadline,
         call: impl Fn(SharedToken) -> F,
     ) -> Result<std::result::Result<T, LarkFailure>>
     where
         F: Future<Output = std::result::Result<T, LarkFailure>>,
     {
-        let token = self.token(app, kind, Trust::Shared, deadline).await?;
+        let token = self.token(app, key, Trust::Shared, deadline).await?;
         let outcome = call(Arc::clone(&token)).await;
         match &outcome {
             Err(failure) if failure.kind == FailureKind::TokenInvalid => {
-                metrics::token_rejected(kind.as_str());
+                metrics::token_rejected(key.kind.as_str());
                 warn!(
                     lark.app_id = app.app_id.as_str(),
                     lark.code = failure.code,
@@ -160,10 +181,68 @@ impl TokenService {
             }
             Ok(_) | Err(_) => return Ok(outcome),
         }
-        let key = TokenKey::internal(app.app_id.clone(), kind);
-        self.inner.invalidate(&key, &token, deadline).await;
-        let token = self.token(app, kind, Trust::Shared, deadline).await?;
+        self.inner.invalidate(key, &token, deadline).await;
+        let token = self.token(app, key, Trust::Shared, deadline).await?;
         Ok(call(token).await)
+    }
+
+    /// What this process knows of the login behind a user's token that it handed out.
+    #[must_use]
+    pub fn known_login(&self, key: &TokenKey) -> Option<Login> {
+        let known = self.inner.remembered.get(key)?;
+        known.state.login.clone()
+    }
+
+    /// Lets the next scheduled run fetch the first token of a new app. A marketplace app has a token for each tenant; those
+    /// are fetched when somebody asks for them.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn make_first_due(&self, new: &NewApp, deadline: Deadline) -> Result<()> {
+        let key = match new.kind {
+            AppKind::Internal => TokenKey::tenant(new.app_id.clone(), None),
+            AppKind::Marketplace => TokenKey::app(new.app_id.clone()),
+        };
+        self.make_due(&key, deadline).await
+    }
+
+    /// Lets the next caller try again at once who was told that the app's ticket is missing.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Seal`].
+    pub async fn ticket_came(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
+        let inner = &self.inner;
+        let key = TokenKey::app(app_id.clone());
+        let store_key = key.store_key();
+        let Some(record) = inner
+            .storage
+            .get(Table::Tokens, &store_key, deadline)
+            .await?
+        else {
+            return Ok(());
+        };
+        let state = TokenState::from_record(&record, &inner.sealer, deadline).await?;
+        if state.failure.is_none() {
+            return Ok(());
+        }
+        let now = inner.clock.now();
+        let state = TokenState {
+            version: state.next_version(now),
+            failure: None,
+            due_at: state.due_at.map(|_| now),
+            ..state
+        };
+        let expect = Expect::Version(record.version);
+        match inner.write(&state, expect, deadline).await {
+            Ok(()) => {
+                inner.publish(&state, deadline).await;
+                inner.remember(state);
+                Ok(())
+            }
+            // Somebody is renewing it: then the ticket is found.
+            Err(Error::Store(StoreError::Conflict)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets the next scheduled run fetch the token `key`, if nothing is known of it yet.
@@ -200,15 +279,10 @@ impl TokenService {
 }
 
 impl Inner {
-    /// The state in L2, else in L3, remembered in L1 and in the tiers before the one that had it. `None` when neither
-    /// tier can be asked or L3 has nothing.
-    pub(super) async fn shared_state(
-        &self,
-        key: &TokenKey,
-        deadline: Deadline,
-    ) -> Result<Option<Arc<TokenState>>> {
+    /// The state in L2, else in L3, remembered in L1 and in the tiers before the one that had it.
+    pub(super) async fn shared_state(&self, key: &TokenKey, deadline: Deadline) -> Result<Shared> {
         if let Some(state) = self.cached_state(key, deadline).await? {
-            return Ok(Some(state));
+            return Ok(Shared::State(state));
         }
         let record = match self
             .storage
@@ -218,12 +292,12 @@ impl Inner {
             Ok(record) => record,
             Err(error) => {
                 warn!(lark.app_id = key.app_id.as_str(), %error, "the token store does not answer");
-                return Ok(None);
+                return Ok(Shared::Unknown);
             }
         };
         let Some(record) = record else {
             metrics::cache_request("tokens", "store", "miss");
-            return Ok(None);
+            return Ok(Shared::Nothing);
         };
         metrics::cache_request("tokens", "store", "hit");
         let state = TokenState::from_record(&record, &self.sealer, deadline).await?;
@@ -231,7 +305,7 @@ impl Inner {
         if state.token.is_some() {
             self.publish(&state, deadline).await;
         }
-        Ok(Some(self.remember(state)))
+        Ok(Shared::State(self.remember(state)))
     }
 
     /// The state in L2, if it answers a caller.

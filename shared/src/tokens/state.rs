@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::schedule::{self, Standing};
-use super::{SharedToken, TokenKey};
+use super::{Login, SharedToken, TokenKey, TokenKind};
+use crate::apps::Secrets;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::lark::{FailureKind, LarkFailure};
@@ -18,12 +19,25 @@ pub struct TokenState {
     pub version: u64,
     /// The token, if there is one.
     pub token: Option<SharedToken>,
-    /// Until when somebody is renewing it.
-    pub leased_until: Option<Timestamp>,
+    /// Who is renewing it.
+    pub leased: Option<Lease>,
     /// The failures since the last success.
     pub failure: Option<TokenFailure>,
-    /// When the scheduled run should look at it.
-    pub due_at: Timestamp,
+    /// When the scheduled run should look at it; `None`: never.
+    pub due_at: Option<Timestamp>,
+    /// When it is not worth keeping any more; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// For a user's token: the login that it comes from.
+    pub login: Option<Login>,
+}
+
+/// Somebody is renewing a token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lease {
+    /// Until then others stay away.
+    pub until: Timestamp,
+    /// Tells this renewal from every other.
+    pub mark: String,
 }
 
 /// Failures in a row, and what the last one was.
@@ -64,6 +78,10 @@ pub(super) fn failure_to_error(
             retry_after,
             failure: Some(failure),
         },
+        FailureKind::TicketMissing => Error::AppTicketMissing {
+            app_id: key.app_id.clone(),
+            retry_after,
+        },
         FailureKind::Unavailable | FailureKind::Timeout => Error::LarkUnavailable {
             failure,
             retry_after,
@@ -71,6 +89,7 @@ pub(super) fn failure_to_error(
         FailureKind::TokenInvalid
         | FailureKind::NotFound
         | FailureKind::Forbidden
+        | FailureKind::GrantVoid
         | FailureKind::Invalid
         | FailureKind::Rejected => Error::LarkRejected(failure),
     }
@@ -95,27 +114,33 @@ impl TokenState {
             key,
             version: 0,
             token: None,
-            leased_until: None,
+            leased: None,
             failure: None,
-            due_at: now,
+            due_at: Some(now),
+            expires_at: None,
+            login: None,
         }
     }
 
-    /// What to do at `now` for a caller whose app's secret has the fingerprint `secret`. Tokens and failures of another
-    /// secret do not count.
+    /// What to do at `now` for a caller whose app has these secrets. Tokens and failures of other secrets do not count. A
+    /// user's token does not depend on the app's secret.
     #[must_use]
-    pub fn verdict(&self, secret: &Fingerprint, now: Timestamp) -> Verdict {
+    pub fn verdict(&self, secrets: &Secrets, now: Timestamp) -> Verdict {
+        if self.key.kind == TokenKind::User {
+            return self.user_verdict(now);
+        }
         let token = self
             .token
             .as_ref()
-            .filter(|token| token.fingerprint == *secret);
+            .filter(|token| secrets.accept(&token.fingerprint, now));
         let standing = token.map_or(Standing::Ended, |token| {
             schedule::standing(token.issued_at, token.expires_at, now)
         });
         let cooling = self
             .failure
             .as_ref()
-            .filter(|failure| failure.fingerprint == *secret && failure.retry_at > now);
+            .filter(|failure| failure.fingerprint == secrets.current.fingerprint)
+            .filter(|failure| failure.retry_at > now);
         match (standing, token, cooling) {
             (Standing::Fresh, Some(token), _) | (Standing::Ending, Some(token), Some(_)) => {
                 Verdict::Serve(token.clone())
@@ -129,7 +154,7 @@ impl TokenState {
     /// Whether somebody is renewing it.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.leased_until.is_some_and(|until| until > now)
+        self.leased.as_ref().is_some_and(|lease| lease.until > now)
     }
 
     /// The next version: higher than this one and than any given out before `now`, even by a record that is gone.
@@ -140,13 +165,22 @@ impl TokenState {
             .max(self.version.saturating_add(1))
     }
 
-    /// The state in which somebody renews it until `until`. Until then the scheduled run leaves it alone.
+    /// The state in which somebody renews it until `until`. Until then the scheduled run leaves it alone. A refresh token
+    /// may be spent from now on.
     #[must_use]
-    pub fn leased(&self, now: Timestamp, until: Timestamp) -> Self {
+    pub fn leased(&self, now: Timestamp, until: Timestamp, mark: &str) -> Self {
+        let login = self.login.clone().map(|login| Login {
+            uncertain_since: login.uncertain_since.or(Some(now)),
+            ..login
+        });
         Self {
             version: self.next_version(now),
-            leased_until: Some(until),
-            due_at: until,
+            leased: Some(Lease {
+                until,
+                mark: mark.to_owned(),
+            }),
+            due_at: Some(until),
+            login,
             ..self.clone()
         }
     }
@@ -162,9 +196,11 @@ impl TokenState {
             key: self.key.clone(),
             version,
             token: Some(token),
-            leased_until: None,
+            leased: None,
             failure: None,
-            due_at,
+            due_at: Some(due_at),
+            expires_at: None,
+            login: None,
         }
     }
 
@@ -186,9 +222,9 @@ impl TokenState {
         let version = self.next_version(now);
         Self {
             version,
-            leased_until: None,
+            leased: None,
             failure: Some(failure),
-            due_at: retry_at,
+            due_at: Some(retry_at),
             ..self.clone()
         }
     }
@@ -199,7 +235,11 @@ impl TokenState {
         Self {
             version: self.next_version(now),
             token: None,
-            due_at: now,
+            due_at: if self.login.is_some() {
+                self.due_at
+            } else {
+                Some(now)
+            },
             ..self.clone()
         }
     }
@@ -210,8 +250,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::apps::Secret;
     use crate::ids::AppId;
-    use crate::tokens::{Token, TokenKind};
+    use crate::tokens::Token;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -219,8 +260,19 @@ mod tests {
         Fingerprint::from_stored(text)
     }
 
+    fn secrets(current: &str, previous: Option<&str>) -> Secrets {
+        let secret = |text: &str| Secret {
+            value: text.into(),
+            fingerprint: secret(text),
+        };
+        Secrets {
+            current: secret(current),
+            previous: previous.map(|text| (secret(text), NOW + Duration::from_secs(60))),
+        }
+    }
+
     fn state(left: Option<u64>) -> TokenState {
-        let key = TokenKey::internal(AppId::parse("cli_a").unwrap(), TokenKind::Tenant);
+        let key = TokenKey::tenant(AppId::parse("cli_a").unwrap(), None);
         let token = left.map(|left| {
             let expires_at = NOW + Duration::from_secs(left);
             Arc::new(Token {
@@ -241,7 +293,7 @@ mod tests {
     }
 
     fn verdict(state: &TokenState) -> &'static str {
-        match state.verdict(&secret("s"), NOW) {
+        match state.verdict(&secrets("s", None), NOW) {
             Verdict::Serve(_) => "serve",
             Verdict::Renew(Some(_)) => "renew with fallback",
             Verdict::Renew(None) => "renew",
@@ -270,7 +322,7 @@ mod tests {
     fn tokens_and_failures_of_another_secret_do_not_count() {
         let other = state(Some(7_000));
         assert!(matches!(
-            other.verdict(&secret("rotated"), NOW),
+            other.verdict(&secrets("rotated", None), NOW),
             Verdict::Renew(None)
         ));
         let failed = state(None).failed(outage(), &secret("old"), NOW);
@@ -278,9 +330,21 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_the_secret_before_count_until_it_does_not() {
+        let state = state(Some(7_000));
+        let rotated = secrets("rotated", Some("s"));
+        assert!(matches!(state.verdict(&rotated, NOW), Verdict::Serve(_)));
+        let later = NOW + Duration::from_secs(60);
+        assert!(matches!(
+            state.verdict(&rotated, later),
+            Verdict::Renew(None)
+        ));
+    }
+
+    #[test]
     fn every_change_has_a_higher_version_even_after_the_record_was_lost() {
         let state = state(Some(100));
-        let leased = state.leased(NOW, NOW + Duration::from_secs(15));
+        let leased = state.leased(NOW, NOW + Duration::from_secs(15), "m");
         assert!(leased.version > state.version);
         assert!(leased.failed(outage(), &secret("s"), NOW).version > leased.version);
         assert!(

@@ -8,17 +8,17 @@ use tracing::warn;
 
 use super::entry::{Freshness, Tier, UserEntry};
 use super::id::UserId;
-use crate::apps::{App, Apps};
+use crate::apps::Acting;
 use crate::cache::CacheClient;
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::ids::AppId;
+use crate::ids::{AppId, TenantKey};
 use crate::lark::{FailureKind, LarkClient, LarkFailure};
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 use crate::telemetry::metrics;
-use crate::tokens::{SharedToken, TokenKind, TokenService};
+use crate::tokens::{SharedToken, TokenKey, TokenService};
 
 /// How long a profile is kept to be served when Lark fails.
 const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 3_600);
@@ -53,12 +53,17 @@ pub struct UserService {
     inner: Arc<Inner>,
 }
 
-type CacheKey = (AppId, UserId);
+/// Whom a profile is kept for. A `user_id` tells users apart in one tenant only.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct CacheKey {
+    app_id: AppId,
+    tenant: Option<TenantKey>,
+    id: UserId,
+}
 
 #[derive(Debug)]
 struct Inner {
     lark: LarkClient,
-    apps: Apps,
     tokens: TokenService,
     storage: Storage,
     cache: Option<CacheClient>,
@@ -72,8 +77,13 @@ struct Inner {
 struct Weigher;
 
 impl quick_cache::Weighter<CacheKey, Arc<UserEntry>> for Weigher {
-    fn weight(&self, (app_id, id): &CacheKey, entry: &Arc<UserEntry>) -> u64 {
-        entry.weight() + (app_id.as_str().len() + id.as_str().len() + size_of::<CacheKey>()) as u64
+    fn weight(&self, key: &CacheKey, entry: &Arc<UserEntry>) -> u64 {
+        let tenant = key
+            .tenant
+            .as_ref()
+            .map_or(0, |tenant| tenant.as_str().len());
+        let texts = key.app_id.as_str().len() + tenant + key.id.as_str().len();
+        entry.weight() + (texts + size_of::<CacheKey>()) as u64
     }
 }
 
@@ -82,7 +92,6 @@ impl UserService {
     #[must_use]
     pub fn new(
         lark: LarkClient,
-        apps: Apps,
         tokens: TokenService,
         storage: Storage,
         cache: Option<CacheClient>,
@@ -98,7 +107,6 @@ impl UserService {
         Self {
             inner: Arc::new(Inner {
                 lark,
-                apps,
                 tokens,
                 storage,
                 cache,
@@ -113,15 +121,18 @@ impl UserService {
     /// The user `id`, as the app sees it.
     ///
     /// # Errors
-    /// [`Error::UserNotFound`]; what [`Apps::enabled`] and [`TokenService::token`] say; [`Error::LarkUnavailable`] and its
+    /// [`Error::UserNotFound`]; what [`TokenService::token`] says; [`Error::LarkUnavailable`] and its
     /// like when Lark fails and nothing is kept; [`Error::DeadlineExceeded`].
-    pub async fn user(&self, app_id: &AppId, id: &UserId, deadline: Deadline) -> Result<Found> {
+    pub async fn user(&self, acting: &Acting, id: &UserId, deadline: Deadline) -> Result<Found> {
         let inner = &self.inner;
-        let app = inner.apps.enabled(app_id, deadline).await?;
-        let key = (app_id.clone(), id.clone());
+        let key = CacheKey {
+            app_id: acting.app().app_id.clone(),
+            tenant: acting.tenant().cloned(),
+            id: id.clone(),
+        };
         let (entry, tier) = match inner.cached(&key, deadline).await {
             Cached::Fresh(entry, tier) => (entry, tier),
-            Cached::Stale(old) => match inner.fetched(&key, &app, Kept::Yes, deadline).await {
+            Cached::Stale(old) => match inner.fetched(&key, acting, Kept::Yes, deadline).await {
                 Err(error) if error.is_outage() => {
                     warn!(error.code = error.code().as_str(), %error, "serving a stale profile");
                     metrics::cache_request("users", "lark", "stale_served");
@@ -130,7 +141,7 @@ impl UserService {
                 outcome => (outcome?, Tier::Lark),
             },
             Cached::Nothing => (
-                inner.fetched(&key, &app, Kept::No, deadline).await?,
+                inner.fetched(&key, acting, Kept::No, deadline).await?,
                 Tier::Lark,
             ),
         };
@@ -222,15 +233,15 @@ impl Inner {
     async fn fetched(
         self: &Arc<Self>,
         key: &CacheKey,
-        app: &Arc<App>,
+        acting: &Acting,
         kept: Kept,
         deadline: Deadline,
     ) -> Result<Arc<UserEntry>> {
         let work = || {
-            let (inner, key, app) = (Arc::clone(self), key.clone(), Arc::clone(app));
+            let (inner, key, acting) = (Arc::clone(self), key.clone(), acting.clone());
             async move {
                 inner
-                    .fetch(&key, &app, kept, Deadline::after(FETCH_TIMEOUT))
+                    .fetch(&key, &acting, kept, Deadline::after(FETCH_TIMEOUT))
                     .await
             }
         };
@@ -241,7 +252,7 @@ impl Inner {
     async fn fetch(
         &self,
         key: &CacheKey,
-        app: &App,
+        acting: &Acting,
         kept: Kept,
         deadline: Deadline,
     ) -> Result<Arc<UserEntry>> {
@@ -251,12 +262,12 @@ impl Inner {
             return Ok(entry);
         }
         let call = |token: SharedToken| {
-            let (lark, domain, id) = (self.lark.clone(), app.domain, key.1.clone());
+            let (lark, domain, id) = (self.lark.clone(), acting.app().domain, key.id.clone());
             async move { lark.fetch_user(domain, &token.value, &id, deadline).await }
         };
         let answer = self
             .tokens
-            .call(app, TokenKind::Tenant, deadline, call)
+            .call(acting.app(), &TokenKey::acting(acting), deadline, call)
             .await?;
         let now = self.clock.now();
         let entry = match answer {
@@ -326,6 +337,8 @@ fn refused(failure: LarkFailure) -> Error {
         },
         FailureKind::TokenInvalid
         | FailureKind::AppRefused
+        | FailureKind::GrantVoid
+        | FailureKind::TicketMissing
         | FailureKind::Invalid
         | FailureKind::Rejected => Error::LarkRejected(failure),
     }
@@ -335,11 +348,27 @@ fn jittered(ttl: Duration) -> Duration {
     ttl.mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0))
 }
 
-fn cache_key((app_id, id): &CacheKey) -> String {
-    format!("lark:user:{app_id}:{}:{}", id.kind().as_str(), id.as_str())
+fn cache_key(key: &CacheKey) -> String {
+    format!(
+        "lark:user:{}:{}:{}",
+        whose(key),
+        key.id.kind().as_str(),
+        key.id.as_str()
+    )
 }
 
-fn store_key((app_id, id): &CacheKey) -> Key {
+fn store_key(key: &CacheKey) -> Key {
     // The app alone would put a company's whole directory into one partition.
-    Key::new(format!("{app_id}#{}", id.as_str()), id.kind().as_str())
+    Key::new(
+        format!("{}#{}", whose(key), key.id.as_str()),
+        key.id.kind().as_str(),
+    )
+}
+
+/// The app, and its tenant where it has several.
+fn whose(key: &CacheKey) -> String {
+    match &key.tenant {
+        None => key.app_id.to_string(),
+        Some(tenant) => format!("{}@{tenant}", key.app_id),
+    }
 }

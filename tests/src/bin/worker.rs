@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lark_service::apps::Acting;
 use lark_service::config::Config;
 use lark_service::deadline::Deadline;
 use lark_service::error::Result;
 use lark_service::ids::AppId;
 use lark_service::telemetry;
-use lark_service::tokens::{TokenKind, Trust};
+use lark_service::tokens::{TokenKey, Trust};
 use lark_service::users::{UserId, UserIdKind};
 use lark_service::wiring::{Adapters, Services};
 use lark_service_tests::worker::{Answer, Command, Work};
@@ -120,10 +121,11 @@ impl Worker {
                     Trust::Shared
                 };
                 let app = self.services.apps.enabled(&app_id, deadline).await?;
+                let key = TokenKey::tenant(app_id, None);
                 let token = self
                     .services
                     .tokens
-                    .token(&app, TokenKind::Tenant, trust, deadline)
+                    .token(&app, &key, trust, deadline)
                     .await?;
                 Ok(Some(token.value.expose_secret().to_owned()))
             }
@@ -133,9 +135,10 @@ impl Worker {
                     UserIdKind::OpenId,
                     &lark_simulator::open_id(app_id.as_str(), number),
                 )?;
+                let app = self.services.apps.enabled(&app_id, deadline).await?;
                 self.services
                     .users
-                    .user(&app_id, &id, deadline)
+                    .user(&Acting::new(app, None)?, &id, deadline)
                     .await
                     .map(|_| None)
             }

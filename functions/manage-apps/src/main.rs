@@ -1,0 +1,18 @@
+//! Wires `manage-apps` and starts the Lambda runtime.
+
+use lambda_http::{Error, run, service_fn};
+use lark_service::wiring::Services;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let services = Services::start().await?;
+    run(service_fn(|request| {
+        manage_apps::handle(
+            &services.admission,
+            &services.apps,
+            &services.tokens,
+            request,
+        )
+    }))
+    .await
+}

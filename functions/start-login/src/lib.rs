@@ -1,0 +1,56 @@
+//! `GET /v1/oauth/authorize`: sends a browser to the platform's log-in page.
+
+use std::convert::Infallible;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use lambda_http::{Body, Request, Response};
+use lark_service::error::{Error, Result};
+use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::ids::AppId;
+use lark_service::limiter::Quota;
+use lark_service::logins::{LoginStart, Logins};
+use url::Url;
+
+/// Each login begun is a record for ten minutes: one sender begins so many in a minute.
+const STARTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("sixty is not zero");
+
+/// Answers one request.
+///
+/// # Errors
+/// Never: every failure is an answer.
+pub async fn handle(
+    admission: &Admission,
+    logins: &Logins,
+    public_url: Option<&Url>,
+    request: Request,
+) -> std::result::Result<Response<Body>, Infallible> {
+    Ok(http::serve("start-login", &request, async |call| {
+        start(admission, logins, public_url, call).await
+    })
+    .await)
+}
+
+async fn start(
+    admission: &Admission,
+    logins: &Logins,
+    public_url: Option<&Url>,
+    call: &Call<'_>,
+) -> Result<Reply> {
+    call.only_query(&["app_id", "scope", "redirect_to"])?;
+    let app_id = call.query("app_id")?.and_then(AppId::parse);
+    let app_id = app_id.ok_or_else(|| {
+        Error::invalid("app_id", "is required: 1 to 64 letters, digits, `_` or `-`")
+    })?;
+    let quota = Quota::new(STARTS_PER_MINUTE, Duration::from_secs(60));
+    admission.public(call, "login_start", quota).await?;
+    let public_url = call.public_url(public_url)?;
+    let start = LoginStart {
+        app_id: &app_id,
+        scope: call.query("scope")?,
+        redirect_to: call.query("redirect_to")?,
+        public_url: &public_url,
+    };
+    let started = logins.start(&start, call.deadline()).await?;
+    Ok(Reply::redirect(started.location.as_str()).with_header("set-cookie", &started.cookie))
+}

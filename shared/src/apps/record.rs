@@ -1,0 +1,74 @@
+//! An app as a record of the store. Its secrets are sealed.
+
+use super::{App, AppKind, AppStatus, Secret, Secrets, corrupt};
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::ids::AppId;
+use crate::lark::Domain;
+use crate::seal::Sealer;
+use crate::store::Record;
+
+/// Whether the app was deleted: its record stays for a while, so that every process learns of it.
+pub(super) fn is_deleted(record: &Record) -> bool {
+    record.text("status") == Some("deleted")
+}
+
+/// What a sealed secret of the app is bound to. The two secrets move from one attribute to the other as they are.
+pub(super) fn seal_context(app_id: &AppId) -> String {
+    format!("apps/{app_id}/secret")
+}
+
+/// The app that `record` holds.
+pub(super) async fn open(record: &Record, sealer: &Sealer, deadline: Deadline) -> Result<App> {
+    let wrong = |detail: &str| corrupt(record, detail);
+    let app_id =
+        AppId::parse(&record.key.partition).ok_or_else(|| wrong("the key is not an app id"))?;
+    let domain = match record.text("domain") {
+        Some("feishu") => Domain::Feishu,
+        Some("lark") => Domain::Lark,
+        Some(_) | None => return Err(wrong("`domain` is neither feishu nor lark").into()),
+    };
+    let kind = match record.text("kind") {
+        Some("marketplace") => AppKind::Marketplace,
+        Some(_) | None => AppKind::Internal,
+    };
+    let status = match record.text("status") {
+        Some("enabled") => AppStatus::Enabled,
+        Some(_) | None => AppStatus::Disabled,
+    };
+    let secret = async |name: &str| -> Result<Option<Secret>> {
+        let Some(sealed) = record.bytes(name) else {
+            return Ok(None);
+        };
+        let value = sealer
+            .open(&seal_context(&app_id), sealed, deadline)
+            .await?;
+        let fingerprint = sealer.fingerprint(&value, deadline).await?;
+        Ok(Some(Secret { value, fingerprint }))
+    };
+    let current = secret("secret").await?;
+    let current = current.ok_or_else(|| wrong("`secret` is missing"))?;
+    let moment = |name| record.number(name).map(Timestamp::from_millis);
+    let previous = secret("previous_secret")
+        .await?
+        .zip(moment("previous_secret_until"));
+    let created_at = moment("created_at").unwrap_or_default();
+    Ok(App {
+        name: record.text("name").unwrap_or_default().to_owned(),
+        domain,
+        kind,
+        status,
+        secrets: Secrets { current, previous },
+        redirect_targets: record
+            .text("redirect_targets")
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        created_at,
+        changed_at: moment("changed_at").unwrap_or(created_at),
+        version: record.version,
+        app_id,
+    })
+}

@@ -1,0 +1,109 @@
+//! Tickets of marketplace apps: without the one that the platform sent last, no token is issued. The platform sends one
+//! every hour, and at once when it is asked to ("Resend app_ticket").
+
+use secrecy::SecretString;
+
+use super::{AppKind, Apps};
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::error::{Error, FieldError, Result};
+use crate::ids::AppId;
+use crate::store::{Expect, Key, Record, Table, Value};
+
+/// The sort key of a ticket's record.
+const SORT: &str = "ticket";
+/// The longest ticket that is taken.
+const MAX_BYTES: usize = 1_024;
+
+/// The ticket that the platform sent last.
+#[derive(Clone, Debug)]
+pub struct AppTicket {
+    /// The ticket.
+    pub value: SecretString,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+impl Apps {
+    /// Keeps the ticket that the platform sent for the app.
+    ///
+    /// # Errors
+    /// [`Error::AppNotFound`], [`Error::InvalidArgument`] when the app is none of the marketplace or the ticket is empty or
+    /// too long, [`Error::Store`], [`Error::Seal`].
+    pub async fn keep_ticket(
+        &self,
+        app_id: &AppId,
+        ticket: &SecretString,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let wrong = |field: &str, message: &str| {
+            Error::InvalidArgument(vec![FieldError {
+                field: field.to_owned(),
+                message: message.to_owned(),
+            }])
+        };
+        let bytes = secrecy::ExposeSecret::expose_secret(ticket).len();
+        if bytes == 0 || bytes > MAX_BYTES {
+            return Err(wrong("app_ticket", "must be 1 to 1,024 bytes of text"));
+        }
+        if self.read(app_id, deadline).await?.kind != AppKind::Marketplace {
+            return Err(wrong(
+                "app_id",
+                "must be a marketplace app: others have no tickets",
+            ));
+        }
+        let sealed = self
+            .sealer
+            .seal(&seal_context(app_id), ticket, deadline)
+            .await?;
+        let record = Record::new(key(app_id), self.version_after(0))
+            .with("ticket", Value::Bytes(sealed))
+            .with("received_at", Value::Number(self.clock.now().as_millis()));
+        Ok(self
+            .storage()
+            .put(Table::Apps, &record, Expect::Anything, deadline)
+            .await?)
+    }
+
+    /// The ticket that the platform sent last for the app, if any came.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Seal`].
+    pub async fn ticket(&self, app_id: &AppId, deadline: Deadline) -> Result<Option<AppTicket>> {
+        let record = self
+            .storage()
+            .get(Table::Apps, &key(app_id), deadline)
+            .await?;
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let (Some(sealed), Some(received_at)) =
+            (record.bytes("ticket"), record.number("received_at"))
+        else {
+            return Ok(None);
+        };
+        let value = self
+            .sealer
+            .open(&seal_context(app_id), sealed, deadline)
+            .await?;
+        Ok(Some(AppTicket {
+            value,
+            received_at: Timestamp::from_millis(received_at),
+        }))
+    }
+
+    pub(super) async fn forget_ticket(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
+        Ok(self
+            .storage()
+            .delete(Table::Apps, &key(app_id), Expect::Anything, deadline)
+            .await?)
+    }
+}
+
+pub(super) fn key(app_id: &AppId) -> Key {
+    Key::new(app_id.as_str(), SORT)
+}
+
+pub(super) fn seal_context(app_id: &AppId) -> String {
+    format!("apps/{app_id}/ticket")
+}

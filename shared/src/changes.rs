@@ -1,0 +1,159 @@
+//! Who changed which app or API key, how and when.
+//!
+//! The last change stands in the record that it changed, so no change can happen without it; earlier ones are records of
+//! their own beside it, written before the next change may happen. A process that dies in between loses none.
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
+use std::time::Duration;
+
+/// How long a change is remembered.
+const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// What the sort key of a change's record begins with; its version follows, in 20 digits.
+const SORT_PREFIX: &str = "change#";
+
+/// Who changes something.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Actor(String);
+
+impl Actor {
+    /// The holder of the API key `key_id`.
+    #[must_use]
+    pub fn api_key(key_id: &str) -> Self {
+        Self(format!("key:{key_id}"))
+    }
+
+    /// Somebody at the command line.
+    #[must_use]
+    pub fn operator(name: &str) -> Self {
+        Self(format!("cli:{name}"))
+    }
+
+    /// A seed document.
+    #[must_use]
+    pub fn seed() -> Self {
+        Self("seed".to_owned())
+    }
+}
+
+/// A change that happened.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Change {
+    /// RFC 3339.
+    pub at: String,
+    /// `key:<id of an API key>`, `cli:<user>@<host>` or `seed`.
+    pub by: String,
+    /// `created`, `changed`, `enabled`, `disabled`, `secret_rotated`, `previous_secret_dropped`, `resealed`, `revoked` or
+    /// `deleted`.
+    pub action: String,
+    /// Which fields got another value, never the values.
+    pub fields: Vec<String>,
+    /// The version of the record since then.
+    pub version: u64,
+}
+
+/// A page of changes, the latest last.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ChangePage {
+    /// The changes.
+    pub items: Vec<Change>,
+    /// Where the next page begins; `None` on the last one.
+    pub next_page_token: Option<String>,
+}
+
+/// `record`, with what is written about its change.
+#[must_use]
+pub(crate) fn stamped(
+    record: Record,
+    actor: &Actor,
+    action: &str,
+    fields: &[&str],
+    now: Timestamp,
+) -> Record {
+    record
+        .with("changed_at", Value::Number(now.as_millis()))
+        .with("changed_by", Value::Text(actor.0.clone()))
+        .with("change", Value::Text(action.to_owned()))
+        .with("changed_fields", Value::Text(fields.join(" ")))
+}
+
+/// The last change of `record`, which carries it.
+fn last(record: &Record) -> Option<Change> {
+    Some(Change {
+        at: Timestamp::from_millis(record.number("changed_at")?).to_string(),
+        by: record.text("changed_by")?.to_owned(),
+        action: record.text("change")?.to_owned(),
+        fields: record
+            .text("changed_fields")?
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        version: record.version,
+    })
+}
+
+/// Keeps the last change of `record` as a record of its own. Doing it again changes nothing.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn keep(
+    storage: &Storage,
+    table: Table,
+    record: &Record,
+    deadline: Deadline,
+) -> Result<()> {
+    let Some(at) = record.number("changed_at") else {
+        return Ok(());
+    };
+    let sort = format!("{SORT_PREFIX}{:020}", record.version);
+    let mut kept = Record::new(Key::new(&record.key.partition, sort), record.version);
+    for name in ["changed_at", "changed_by", "change", "changed_fields"] {
+        if let Some(value) = record.attributes.get(name) {
+            kept = kept.with(name, value.clone());
+        }
+    }
+    kept.expires_at = Some(Timestamp::from_millis(at) + KEPT);
+    match storage.put(table, &kept, Expect::Absent, deadline).await {
+        Ok(()) | Err(StoreError::Conflict) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The changes of what is kept at `key`, oldest first.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn list(
+    storage: &Storage,
+    table: Table,
+    key: &Key,
+    after: Option<&str>,
+    limit: usize,
+    deadline: Deadline,
+) -> Result<ChangePage> {
+    if let Some(record) = storage.get(table, key, deadline).await? {
+        keep(storage, table, &record, deadline).await?;
+    }
+    let after = after.map(|version| format!("{SORT_PREFIX}{version}"));
+    let page = storage
+        .list(
+            table,
+            &key.partition,
+            SORT_PREFIX,
+            after.as_deref(),
+            limit,
+            deadline,
+        )
+        .await?;
+    let next = page.next.as_deref();
+    let next = next.and_then(|sort| Some(sort.strip_prefix(SORT_PREFIX)?.to_owned()));
+    Ok(ChangePage {
+        items: page.records.iter().filter_map(last).collect(),
+        next_page_token: next,
+    })
+}

@@ -1,0 +1,243 @@
+//! Logins of users: the platform's OAuth endpoints and `authen/v1/user_info`.
+//!
+//! Sources: "Obtain OAuth code", "Get user_access_token", "Refresh user_access_token", "Get user information". A refresh
+//! token works once: the answer brings the next one, and the old one is dead from then on, whether the answer arrives or
+//! not. So nothing here is sent twice.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::transport::{Host, LarkCall};
+use super::{Domain, FailureKind, LarkClient, LarkFailure, OAuthVersion};
+use crate::deadline::Deadline;
+use crate::ids::{AppId, OpenId, Personal};
+
+/// What a login's token endpoint hands out.
+#[derive(Clone, Debug)]
+pub struct IssuedLogin {
+    /// `user_access_token`.
+    pub access_token: SecretString,
+    /// How long it lives from the moment of the answer; two hours in the documented sample.
+    pub expires_in: Duration,
+    /// The next refresh token; only with the scope `offline_access`.
+    pub refresh_token: Option<SecretString>,
+    /// How long the refresh token lives; seven days in the documented sample.
+    pub refresh_expires_in: Option<Duration>,
+    /// The scopes that were granted, separated by spaces.
+    pub scope: String,
+}
+
+/// What is exchanged for tokens.
+#[derive(Clone, Debug)]
+pub enum Grant<'g> {
+    /// The code that the log-in page gave the browser.
+    Code {
+        /// The code; works once, within five minutes.
+        code: &'g SecretString,
+        /// The same as the log-in page was given.
+        redirect_uri: &'g str,
+        /// PKCE (RFC 7636): what the challenge was made of.
+        code_verifier: &'g SecretString,
+    },
+    /// A refresh token; works once.
+    Refresh(&'g SecretString),
+}
+
+/// Who logged in.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Identity {
+    /// The user for this app.
+    pub open_id: OpenId,
+    /// The user for all apps of the developer.
+    pub union_id: Option<String>,
+    /// Which tenant they belong to.
+    pub tenant_key: Option<String>,
+    /// How they are called.
+    pub name: Option<Personal>,
+}
+
+/// What the log-in page is asked for.
+#[derive(Clone, Debug)]
+pub struct LoginRequest<'r> {
+    /// The app to log in to.
+    pub app_id: &'r AppId,
+    /// Where the browser is sent with the code; registered with the platform.
+    pub redirect_uri: &'r str,
+    /// Separated by spaces, 50 at most.
+    pub scope: &'r str,
+    /// Comes back with the code.
+    pub state: &'r str,
+    /// PKCE (RFC 7636), method S256.
+    pub code_challenge: &'r str,
+}
+
+#[derive(Serialize)]
+struct TokenRequest<'c> {
+    grant_type: &'static str,
+    client_id: &'c str,
+    client_secret: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect_uri: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_verifier: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'c str>,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: Option<SecretString>,
+    #[serde(default)]
+    expires_in: u64,
+    refresh_token: Option<SecretString>,
+    refresh_token_expires_in: Option<u64>,
+    #[serde(default)]
+    scope: String,
+}
+
+#[derive(Deserialize)]
+struct IdentityAnswer {
+    data: Option<Identity>,
+}
+
+impl LarkClient {
+    /// The address of the platform's log-in page for `request`.
+    #[must_use]
+    pub fn login_page(&self, domain: Domain, request: &LoginRequest<'_>) -> Url {
+        let mut url = self.settings().accounts_url(domain).clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments
+                .pop_if_empty()
+                .extend(["open-apis", "authen", "v1", "authorize"]);
+        }
+        url.query_pairs_mut()
+            .append_pair("client_id", request.app_id.as_str())
+            .append_pair("response_type", "code")
+            .append_pair("redirect_uri", request.redirect_uri)
+            .append_pair("scope", request.scope)
+            .append_pair("state", request.state)
+            .append_pair("code_challenge", request.code_challenge)
+            .append_pair("code_challenge_method", "S256");
+        url
+    }
+
+    /// Exchanges `grant` for tokens. Sent once, whatever happens: see [`LarkFailure::may_have_happened`].
+    ///
+    /// # Errors
+    /// [`FailureKind::GrantVoid`], [`FailureKind::AppRefused`], and what the transport says.
+    pub async fn exchange(
+        &self,
+        domain: Domain,
+        app_id: &AppId,
+        secret: &SecretString,
+        grant: &Grant<'_>,
+        deadline: Deadline,
+    ) -> Result<IssuedLogin, LarkFailure> {
+        let credentials = TokenRequest {
+            grant_type: "refresh_token",
+            client_id: app_id.as_str(),
+            client_secret: secret.expose_secret(),
+            code: None,
+            redirect_uri: None,
+            code_verifier: None,
+            refresh_token: None,
+        };
+        let (endpoint, request) = match grant {
+            Grant::Code {
+                code,
+                redirect_uri,
+                code_verifier,
+            } => {
+                let request = TokenRequest {
+                    grant_type: "authorization_code",
+                    code: Some(code.expose_secret()),
+                    redirect_uri: Some(redirect_uri),
+                    code_verifier: Some(code_verifier.expose_secret()),
+                    ..credentials
+                };
+                ("oauth_code", request)
+            }
+            Grant::Refresh(refresh_token) => {
+                let request = TokenRequest {
+                    refresh_token: Some(refresh_token.expose_secret()),
+                    ..credentials
+                };
+                ("oauth_refresh", request)
+            }
+        };
+        let (host, path): (_, &[&str]) = match self.settings().oauth_version {
+            OAuthVersion::V2 => (Host::Open, &["open-apis", "authen", "v2", "oauth", "token"]),
+            OAuthVersion::V3 => (Host::Accounts, &["oauth", "v3", "token"]),
+        };
+        let call = LarkCall {
+            endpoint,
+            domain,
+            host,
+            method: Method::POST,
+            path,
+            query: &[],
+            token: None,
+            body: Some(serde_json::to_vec(&request).expect("texts are JSON")),
+            repeatable: false,
+        };
+        let answer: TokenAnswer = self.send(&call, deadline).await?;
+        answer.issued()
+    }
+
+    /// Whose `user_access_token` this is. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`FailureKind::TokenInvalid`], and what the transport says.
+    pub async fn fetch_identity(
+        &self,
+        domain: Domain,
+        access_token: &SecretString,
+        deadline: Deadline,
+    ) -> Result<Identity, LarkFailure> {
+        let call = LarkCall {
+            endpoint: "user_info",
+            domain,
+            host: Host::Open,
+            method: Method::GET,
+            path: &["open-apis", "authen", "v1", "user_info"],
+            query: &[],
+            token: Some(access_token),
+            body: None,
+            repeatable: true,
+        };
+        let answer: IdentityAnswer = self.send(&call, deadline).await?;
+        let identity = answer
+            .data
+            .filter(|identity| OpenId::parse(identity.open_id.as_str()).is_some());
+        identity.ok_or_else(|| {
+            LarkFailure::without_answer(FailureKind::Rejected, "Lark's answer has no open_id in it")
+        })
+    }
+}
+
+impl TokenAnswer {
+    /// Only what was validated becomes a login.
+    fn issued(self) -> Result<IssuedLogin, LarkFailure> {
+        let is_there = |token: &SecretString| !token.expose_secret().is_empty();
+        let access_token = self.access_token.filter(is_there);
+        let (Some(access_token), true) = (access_token, self.expires_in > 0) else {
+            return Err(LarkFailure::without_answer(
+                FailureKind::Rejected,
+                "Lark's answer has no token or no time left on it",
+            ));
+        };
+        Ok(IssuedLogin {
+            access_token,
+            expires_in: Duration::from_secs(self.expires_in),
+            refresh_token: self.refresh_token.filter(is_there),
+            refresh_expires_in: self.refresh_token_expires_in.map(Duration::from_secs),
+            scope: self.scope,
+        })
+    }
+}

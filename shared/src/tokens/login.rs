@@ -1,0 +1,491 @@
+//! A user's login: what it takes to get the next `user_access_token`, and how logins end. Pure.
+//!
+//! A refresh token works once. Whoever is about to present it writes that down first ([`Login::uncertain_since`]), so that
+//! after a crash or a lost answer everybody knows that it may be spent. It is then presented again only when nothing is to be
+//! lost by it, once the access token has ended, and the platform's answer settles the question either way.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{self, Standing};
+use super::{SharedToken, TokenKey, TokenState, Verdict};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::OpenId;
+use crate::lark::LarkFailure;
+use crate::seal::Fingerprint;
+
+/// The scope without which the platform hands out no refresh token.
+pub const OFFLINE_ACCESS: &str = "offline_access";
+/// A login that ended stays on record for so long, for its operator to see why.
+const ENDED: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Why a user must log in (again). Stable: callers and operators match on it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginEnd {
+    /// There is no login of this user.
+    NotLoggedIn,
+    /// The access token ended and the login has no refresh token: `offline_access` was not granted.
+    NoOfflineAccess,
+    /// The refresh token was not used before its end, or the login is a year old.
+    Expired,
+    /// The platform revoked the login.
+    Revoked,
+    /// Somebody else used the refresh token: two services share the login, or an old copy of the store came back.
+    UsedElsewhere,
+    /// The answer to a refresh was lost, and with it the next refresh token.
+    OutcomeLost,
+    /// The platform refuses the user: gone, in a bad state, or not allowed to use the app; or refreshing is switched off.
+    Refused,
+}
+
+impl LoginEnd {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::NotLoggedIn,
+        Self::NoOfflineAccess,
+        Self::Expired,
+        Self::Revoked,
+        Self::UsedElsewhere,
+        Self::OutcomeLost,
+        Self::Refused,
+    ];
+
+    /// The reason that `text` names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.as_str() == text)
+    }
+
+    /// The reason as it stands in an answer.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotLoggedIn => "not_logged_in",
+            Self::NoOfflineAccess => "no_offline_access",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::UsedElsewhere => "used_elsewhere",
+            Self::OutcomeLost => "outcome_lost",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// What a refusal of the refresh token means: codes of "Refresh user_access_token".
+    pub(super) const fn of(code: Option<i64>) -> Self {
+        match code {
+            Some(20_037) => Self::Expired,
+            Some(20_064) => Self::Revoked,
+            Some(20_073) => Self::UsedElsewhere,
+            Some(_) | None => Self::Refused,
+        }
+    }
+}
+
+impl fmt::Display for LoginEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotLoggedIn => "there is no login",
+            Self::NoOfflineAccess => {
+                "the login has ended and cannot be renewed: offline_access was not granted"
+            }
+            Self::Expired => "the login was not used for too long, or is a year old",
+            Self::Revoked => "the platform revoked the login",
+            Self::UsedElsewhere => "the login's refresh token was used by somebody else",
+            Self::OutcomeLost => "the answer to a refresh was lost, and the login with it",
+            Self::Refused => "the platform refuses the login",
+        })
+    }
+}
+
+/// What it takes to get the next access token of a user.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Counts the token pairs. Only a later pair replaces a pair.
+    pub generation: u64,
+    /// The refresh token, if `offline_access` was granted.
+    pub refresh: Option<RefreshToken>,
+    /// The granted scopes, separated by spaces.
+    pub scopes: String,
+    /// When the user consented.
+    pub consented_at: Timestamp,
+    /// Since when the refresh token may be spent without its successor being known.
+    pub uncertain_since: Option<Timestamp>,
+    /// Why and when the login ended.
+    pub ended: Option<(LoginEnd, Timestamp)>,
+}
+
+/// A refresh token. Its copy in the shared cache has no value: only the store knows it.
+#[derive(Clone)]
+pub struct RefreshToken {
+    /// The token itself.
+    pub value: Option<SecretString>,
+    /// When it was handed out.
+    pub issued_at: Timestamp,
+    /// When it ends unless it is used.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshToken")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An access token and what comes with it, fresh from the platform.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The access token.
+    pub token: SharedToken,
+    /// The next refresh token.
+    pub refresh: Option<RefreshToken>,
+    /// The granted scopes; empty: as before.
+    pub scopes: String,
+}
+
+impl Login {
+    /// Why the access token cannot be renewed at `now`, if that is so.
+    fn dead_end(&self, now: Timestamp) -> Option<LoginEnd> {
+        match (&self.ended, &self.refresh) {
+            (Some((end, _)), _) => Some(*end),
+            (None, None) => Some(LoginEnd::NoOfflineAccess),
+            (None, Some(refresh)) if refresh.expires_at <= now => Some(LoginEnd::Expired),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+impl TokenState {
+    /// The state right after the user consented; whatever was known before is over.
+    #[must_use]
+    pub fn logged_in(&self, pair: Pair, now: Timestamp, jitter: f64) -> Self {
+        let generation = self.login.as_ref().map_or(0, |login| login.generation) + 1;
+        let login = Login {
+            generation,
+            refresh: pair.refresh,
+            scopes: pair.scopes,
+            consented_at: now,
+            uncertain_since: None,
+            ended: None,
+        };
+        Self {
+            key: self.key.clone(),
+            version: self.next_version(now),
+            token: Some(pair.token),
+            leased: None,
+            failure: None,
+            due_at: due_at(&login, jitter),
+            expires_at: expires_at(&login, now),
+            login: Some(login),
+        }
+    }
+
+    /// The state after the refresh token was exchanged for `pair`.
+    #[must_use]
+    pub fn refreshed(&self, pair: Pair, now: Timestamp, jitter: f64) -> Self {
+        let Some(old) = &self.login else {
+            return self.logged_in(pair, now, jitter);
+        };
+        let scopes = if pair.scopes.is_empty() {
+            old.scopes.clone()
+        } else {
+            pair.scopes
+        };
+        let login = Login {
+            generation: old.generation + 1,
+            // An answer without a refresh token leaves the old one standing.
+            refresh: pair.refresh.or_else(|| old.refresh.clone()),
+            scopes,
+            consented_at: old.consented_at,
+            uncertain_since: None,
+            ended: None,
+        };
+        Self {
+            key: self.key.clone(),
+            version: self.next_version(now),
+            token: Some(pair.token),
+            leased: None,
+            failure: None,
+            due_at: due_at(&login, jitter),
+            expires_at: expires_at(&login, now),
+            login: Some(login),
+        }
+    }
+
+    /// The state after a refresh brought no pair. `was_uncertain` is what was known of the refresh token before it.
+    #[must_use]
+    pub fn not_refreshed(
+        &self,
+        was_uncertain: Option<Timestamp>,
+        failure: LarkFailure,
+        secret: &Fingerprint,
+        now: Timestamp,
+    ) -> Self {
+        let Some(old) = &self.login else {
+            return self.clone();
+        };
+        if failure.kind == crate::lark::FailureKind::GrantVoid {
+            let end = if was_uncertain.is_some() {
+                LoginEnd::OutcomeLost
+            } else {
+                LoginEnd::of(failure.code)
+            };
+            return self.ended(end, Some((failure, secret)), now);
+        }
+        let may_have_happened = failure.may_have_happened();
+        let mut state = self.failed(failure, secret, now);
+        let uncertain_since = if may_have_happened {
+            was_uncertain.or(Some(now))
+        } else {
+            was_uncertain
+        };
+        // The refresh token may be spent: it is presented again only when the access token is of no more use.
+        if let (true, Some(token), Some(failure)) =
+            (uncertain_since.is_some(), &self.token, &mut state.failure)
+        {
+            failure.retry_at = failure.retry_at.max(token.expires_at);
+            state.due_at = Some(failure.retry_at);
+        }
+        state.login = Some(Login {
+            uncertain_since,
+            ..old.clone()
+        });
+        state
+    }
+
+    /// The state of a login that is over.
+    #[must_use]
+    pub fn ended(
+        &self,
+        end: LoginEnd,
+        failure: Option<(LarkFailure, &Fingerprint)>,
+        now: Timestamp,
+    ) -> Self {
+        let state = match failure {
+            Some((failure, secret)) => self.failed(failure, secret, now),
+            None => Self {
+                version: self.next_version(now),
+                leased: None,
+                ..self.clone()
+            },
+        };
+        let login = state.login.map(|login| Login {
+            refresh: None,
+            ended: Some((end, now)),
+            uncertain_since: None,
+            ..login
+        });
+        Self {
+            token: None,
+            due_at: None,
+            expires_at: Some(now + ENDED),
+            login,
+            ..state
+        }
+    }
+
+    /// What to do at `now` for a caller who wants the user's token.
+    pub(super) fn user_verdict(&self, now: Timestamp) -> Verdict {
+        let Some(login) = &self.login else {
+            return self.reauthorize(LoginEnd::NotLoggedIn);
+        };
+        if let Some((end, _)) = login.ended {
+            return self.reauthorize(end);
+        }
+        let standing = self.token.as_ref().map_or(Standing::Ended, |token| {
+            schedule::standing(token.issued_at, token.expires_at, now)
+        });
+        let cooling = self
+            .failure
+            .as_ref()
+            .filter(|failure| failure.retry_at > now);
+        match (standing, &self.token, login.dead_end(now), cooling) {
+            (Standing::Fresh, Some(token), _, _)
+            | (Standing::Ending, Some(token), Some(_), _)
+            | (Standing::Ending, Some(token), None, Some(_)) => Verdict::Serve(token.clone()),
+            (Standing::Ending, Some(token), None, None) if login.uncertain_since.is_some() => {
+                Verdict::Serve(token.clone())
+            }
+            (Standing::Ending, Some(token), None, None) => Verdict::Renew(Some(token.clone())),
+            (_, _, Some(end), _) => self.reauthorize(end),
+            (_, _, None, Some(failure)) => {
+                Verdict::Refuse(Box::new(failure.to_error(&self.key, now)))
+            }
+            (_, _, None, None) => Verdict::Renew(None),
+        }
+    }
+
+    fn reauthorize(&self, end: LoginEnd) -> Verdict {
+        Verdict::Refuse(Box::new(reauthorization_required(&self.key, end)))
+    }
+}
+
+/// The error for a caller who wants a token of a user without a login.
+pub(super) fn reauthorization_required(key: &TokenKey, end: LoginEnd) -> Error {
+    match OpenId::parse(&key.subject) {
+        Some(open_id) => Error::ReauthorizationRequired {
+            app_id: key.app_id.clone(),
+            open_id,
+            end,
+        },
+        None => Error::internal("a user's token without a user"),
+    }
+}
+
+/// When the scheduled run renews the login: around the middle of its refresh token's life.
+fn due_at(login: &Login, jitter: f64) -> Option<Timestamp> {
+    let refresh = login.refresh.as_ref()?;
+    Some(schedule::login_refresh_at(
+        refresh.issued_at,
+        refresh.expires_at,
+        jitter,
+    ))
+}
+
+/// When nothing of the login is worth keeping any more.
+fn expires_at(login: &Login, now: Timestamp) -> Option<Timestamp> {
+    let last = login
+        .refresh
+        .as_ref()
+        .map_or(now, |refresh| refresh.expires_at);
+    Some(last + ENDED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ids::AppId;
+    use crate::lark::FailureKind;
+    use crate::tokens::Token;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn secret() -> Fingerprint {
+        Fingerprint::from_stored("s")
+    }
+
+    fn pair(left: Duration) -> Pair {
+        let expires_at = NOW + left;
+        Pair {
+            token: Arc::new(Token {
+                value: "u".into(),
+                fingerprint: secret(),
+                issued_at: expires_at - 2 * HOUR,
+                expires_at,
+            }),
+            refresh: Some(RefreshToken {
+                value: Some("r".into()),
+                issued_at: NOW,
+                expires_at: NOW + 24 * 7 * HOUR,
+            }),
+            scopes: OFFLINE_ACCESS.to_owned(),
+        }
+    }
+
+    fn login(left: Duration) -> TokenState {
+        let open_id = OpenId::parse("ou_1").unwrap();
+        let key = TokenKey::user(AppId::parse("cli_a").unwrap(), &open_id);
+        TokenState::unknown(key, NOW).logged_in(pair(left), NOW, 0.5)
+    }
+
+    fn verdict(state: &TokenState, now: Timestamp) -> String {
+        match state.user_verdict(now) {
+            Verdict::Serve(_) => "serve".to_owned(),
+            Verdict::Renew(Some(_)) => "renew with fallback".to_owned(),
+            Verdict::Renew(None) => "renew".to_owned(),
+            Verdict::Refuse(error) => match *error {
+                Error::ReauthorizationRequired { end, .. } => end.as_str().to_owned(),
+                error => error.code().as_str().to_owned(),
+            },
+        }
+    }
+
+    fn failure(kind: FailureKind, code: Option<i64>) -> LarkFailure {
+        LarkFailure {
+            code,
+            ..LarkFailure::without_answer(kind, "")
+        }
+    }
+
+    #[test]
+    fn a_token_is_served_renewed_near_its_end_and_renewed_after_it() {
+        assert_eq!(verdict(&login(HOUR), NOW), "serve");
+        let near = login(Duration::from_secs(100));
+        assert_eq!(verdict(&near, NOW), "renew with fallback");
+        assert_eq!(verdict(&near, NOW + HOUR), "renew");
+        assert_eq!(verdict(&near, NOW + 24 * 8 * HOUR), "expired");
+    }
+
+    #[test]
+    fn without_offline_access_the_login_lasts_as_long_as_its_token() {
+        let mut state = login(HOUR);
+        state.login.as_mut().unwrap().refresh = None;
+        assert_eq!(verdict(&state, NOW), "serve");
+        assert_eq!(
+            verdict(&state, NOW + HOUR - Duration::from_secs(1)),
+            "serve"
+        );
+        assert_eq!(verdict(&state, NOW + HOUR), "no_offline_access");
+    }
+
+    #[test]
+    fn a_lost_answer_costs_nothing_while_the_old_token_lives_and_one_more_try_after() {
+        let near = login(Duration::from_secs(100));
+        let lost = near.not_refreshed(None, failure(FailureKind::Timeout, None), &secret(), NOW);
+        assert_eq!(verdict(&lost, NOW), "serve");
+        assert_eq!(verdict(&lost, NOW + Duration::from_secs(99)), "serve");
+        assert_eq!(verdict(&lost, NOW + Duration::from_secs(100)), "renew");
+        let since = lost.login.as_ref().unwrap().uncertain_since;
+        let spent = failure(FailureKind::GrantVoid, Some(20_073));
+        let over = lost.not_refreshed(since, spent.clone(), &secret(), NOW + HOUR);
+        assert_eq!(verdict(&over, NOW + HOUR), "outcome_lost");
+        assert!(over.due_at.is_none() && over.token.is_none());
+        let elsewhere = near.not_refreshed(None, spent, &secret(), NOW);
+        assert_eq!(verdict(&elsewhere, NOW), "used_elsewhere");
+    }
+
+    #[test]
+    fn a_crash_after_the_intent_was_written_is_like_a_lost_answer() {
+        let near = login(Duration::from_secs(100));
+        let leased = near.leased(NOW, NOW + Duration::from_secs(20), "m");
+        assert!(leased.login.as_ref().unwrap().uncertain_since.is_some());
+        assert_eq!(verdict(&leased, NOW + Duration::from_secs(30)), "serve");
+        assert_eq!(verdict(&leased, NOW + Duration::from_secs(100)), "renew");
+    }
+
+    #[test]
+    fn what_certainly_did_not_happen_leaves_nothing_uncertain() {
+        let near = login(Duration::from_secs(100));
+        let mut refused = failure(FailureKind::Unavailable, None);
+        refused.is_unsent = true;
+        for failure in [refused, failure(FailureKind::RateLimited, Some(99_991_400))] {
+            let state = near.not_refreshed(None, failure, &secret(), NOW);
+            assert_eq!(state.login.as_ref().unwrap().uncertain_since, None);
+            assert_eq!(verdict(&state, NOW + HOUR), "renew");
+        }
+    }
+
+    #[test]
+    fn the_next_pair_counts_on_and_clears_every_doubt() {
+        let near = login(Duration::from_secs(100));
+        let lost = near.not_refreshed(None, failure(FailureKind::Timeout, None), &secret(), NOW);
+        let mut next = pair(2 * HOUR);
+        next.refresh = None;
+        next.scopes = String::new();
+        let refreshed = lost.refreshed(next, NOW, 0.5);
+        let login = refreshed.login.as_ref().unwrap();
+        assert_eq!((login.generation, login.uncertain_since), (2, None));
+        assert!(login.refresh.is_some(), "the old one stays if none comes");
+        assert_eq!(login.scopes, OFFLINE_ACCESS);
+        assert!(refreshed.failure.is_none());
+    }
+}

@@ -1,0 +1,21 @@
+//! What is sealed in a token's record, for whoever seals it anew.
+
+use super::{TokenKey, login_codec};
+use crate::clock::Timestamp;
+use crate::store::Record;
+
+/// The sealed attributes that a token's record may have, each with what it is bound to.
+pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> {
+    let Some(key) = TokenKey::from_store_key(&record.key) else {
+        return Vec::new();
+    };
+    vec![
+        ("value", key.seal_context()),
+        ("refresh", login_codec::context(&key)),
+    ]
+}
+
+/// Until when somebody renews the token: what they write then must not be in vain.
+pub(crate) fn leased_until(record: &Record) -> Option<Timestamp> {
+    record.number("leased_until").map(Timestamp::from_millis)
+}
