@@ -3,6 +3,7 @@
 //! `scripts/with-services cargo test -p lark-service-tests --test faults -- --nocapture` prints the figures that
 //! `docs/reliability.md` quotes.
 
+mod logins;
 mod outages;
 mod servers;
 mod stampede;

@@ -5,7 +5,7 @@ use lark_service::aws::{self, AwsCredentials, AwsSettings};
 use lark_service::store::dynamodb::TableNames;
 use lark_service::store::dynamodb::schema::create_tables;
 use lark_service_tests::worker::Worker;
-use lark_service_tests::world::APP;
+use lark_service_tests::world::{APP, Process};
 use lark_simulator::{Options, Simulator};
 use tokio::io::AsyncWriteExt;
 
@@ -68,8 +68,8 @@ impl Town {
         Worker::start(env!("CARGO_BIN_EXE_worker"), &variables).await
     }
 
-    /// Applies a seed document through the operator's own way in.
-    pub(crate) async fn seed(&self, document: &str) {
+    /// The service in the test's own process.
+    pub(crate) async fn process(&self) -> Process {
         let lookup = |name: &'static str| {
             let found = self.variables.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.clone())
@@ -79,7 +79,12 @@ impl Town {
         let adapters = lark_service::wiring::Adapters::connect(&config)
             .await
             .expect("adapters");
-        let services = lark_service::wiring::Services::new(config, &adapters);
+        Process(lark_service::wiring::Services::new(config, &adapters))
+    }
+
+    /// Applies a seed document through the operator's own way in.
+    pub(crate) async fn seed(&self, document: &str) {
+        let Process(services) = self.process().await;
         let seed = lark_service::seed::Seed::parse(document).expect("a right seed");
         let deadline = lark_service_tests::world::soon();
         seed.apply(
@@ -137,6 +142,8 @@ fn variables(
         ("LARK_SERVICE_CACHE_URL", valkey.url()),
         ("LARK_SERVICE_FEISHU_URL", simulator.base_url()),
         ("LARK_SERVICE_LARK_URL", simulator.base_url()),
+        ("LARK_SERVICE_FEISHU_ACCOUNTS_URL", simulator.base_url()),
+        ("LARK_SERVICE_LARK_ACCOUNTS_URL", simulator.base_url()),
         ("LARK_SERVICE_LOG", "error".to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ENDPOINT_URL", dynamodb.url()),

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod functions;
 mod interleavings;
 mod logins;
+mod marketplace;
 mod tokens;
 mod users;

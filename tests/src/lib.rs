@@ -1,6 +1,7 @@
 //! What the integration and fault tests stand on: a simulated platform, and as many processes of the service as wanted.
 
 pub mod gated;
+pub mod requests;
 pub mod switchable;
 pub mod worker;
 pub mod world;

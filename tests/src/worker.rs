@@ -41,6 +41,8 @@ pub enum Work {
     SharedToken,
     /// Look up the next user of the directory.
     User,
+    /// Ask for the token of the user with this number, who logged in.
+    UserToken(u32),
 }
 
 /// What a worker answers.

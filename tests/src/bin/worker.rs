@@ -11,7 +11,7 @@ use lark_service::apps::Acting;
 use lark_service::config::Config;
 use lark_service::deadline::Deadline;
 use lark_service::error::Result;
-use lark_service::ids::AppId;
+use lark_service::ids::{AppId, OpenId};
 use lark_service::telemetry;
 use lark_service::tokens::{TokenKey, Trust};
 use lark_service::users::{UserId, UserIdKind};
@@ -127,6 +127,15 @@ impl Worker {
                     .tokens
                     .token(&app, &key, trust, deadline)
                     .await?;
+                Ok(Some(token.value.expose_secret().to_owned()))
+            }
+            Work::UserToken(number) => {
+                let app = self.services.apps.enabled(&app_id, deadline).await?;
+                let open_id = lark_simulator::open_id(app_id.as_str(), number);
+                let open_id = OpenId::parse(&open_id).expect("an open_id");
+                let key = TokenKey::user(app_id, &open_id);
+                let tokens = &self.services.tokens;
+                let token = tokens.token(&app, &key, Trust::Local, deadline).await?;
                 Ok(Some(token.value.expose_secret().to_owned()))
             }
             Work::User => {
