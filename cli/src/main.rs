@@ -1,135 +1,57 @@
 //! `lark-service`: the operator's command line.
 //!
-//! It works on whatever the `LARK_SERVICE_*` variables name: the embedded store, DynamoDB, or an emulator of it. Exit
-//! codes: 0 done, 1 failed, 2 wrong usage or input.
+//! It works on whatever the `LARK_SERVICE_*` variables name: the embedded store, DynamoDB, or an emulator of it.
+//! `docs/cli.md` describes commands and exit codes.
 
-use std::io::Read;
+mod app;
+mod arguments;
+mod completions;
+mod doctor;
+mod failure;
+mod key;
+mod login;
+mod output;
+mod seal;
+mod secret_input;
+mod seed;
+mod session;
+mod token;
+mod values;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use lark_service::config::Config;
-use lark_service::deadline::Deadline;
-use lark_service::error::{Error, ErrorCode};
-use lark_service::seed::{Seed, Seeded};
-use lark_service::wiring::{Adapters, Services, StartError};
+use clap::Parser;
 
-/// The time for one command.
-const TIMEOUT: Duration = Duration::from_secs(600);
-
-/// The operator's command line of Lark Service.
-#[derive(Debug, Parser)]
-#[command(name = "lark-service", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Add the apps and API keys of a JSON document on standard input; repeating it changes only what differs.
-    ///
-    /// {"apps": [{"app_id": "cli_…", "secret": "…", "domain": "feishu"}],
-    ///  "api_keys": [{"token": "lsk_…", "scopes": ["users:read"], "apps": ["*"]}]}
-    #[command(verbatim_doc_comment)]
-    Seed,
-    /// Print a new API key, to stand in a seed document and in its caller's configuration.
-    NewApiKey,
-}
-
-/// Why a command failed.
-#[derive(Debug)]
-enum Failure {
-    Start(StartError),
-    Service(Error),
-    Input(std::io::Error),
-}
+use crate::arguments::{Arguments, Command};
+use crate::failure::{Failure, refuse};
+use crate::output::Output;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
-        Ok(said) => {
-            say(&said);
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            complain(&failure);
-            failure.exit_code()
-        }
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match Arguments::try_parse_from(&given) {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error, &given),
+    };
+    let output = Output::new(arguments.json);
+    match run(arguments.command, &output).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(&output),
     }
 }
 
-async fn run(command: Command) -> Result<String, Failure> {
+/// On the heap, each of them: together they would be larger than a stack likes.
+async fn run(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
-        Command::Seed => {
-            let Seeded { apps, api_keys } = seed().await?;
-            Ok(format!(
-                "added or changed {apps} apps, added {api_keys} API keys"
-            ))
-        }
-        Command::NewApiKey => {
-            let key = lark_service::api_keys::ApiKey::generate().map_err(Failure::Service)?;
-            Ok(secrecy::ExposeSecret::expose_secret(&key.reveal()).to_owned())
-        }
-    }
-}
-
-async fn seed() -> Result<Seeded, Failure> {
-    let mut document = String::new();
-    std::io::stdin()
-        .read_to_string(&mut document)
-        .map_err(Failure::Input)?;
-    let seed = Seed::parse(&document).map_err(Failure::Service)?;
-    let config = Config::from_env().map_err(|error| Failure::Start(error.into()))?;
-    let adapters = Adapters::connect(&config).await.map_err(Failure::Start)?;
-    let services = Services::new(config, &adapters);
-    let deadline = Deadline::after(TIMEOUT);
-    let seeded = seed
-        .apply(
-            &services.apps,
-            &services.api_keys,
-            &services.tokens,
-            deadline,
-        )
-        .await;
-    seeded.map_err(Failure::Service)
-}
-
-impl Failure {
-    fn exit_code(&self) -> ExitCode {
-        let is_usage = match self {
-            Self::Start(error) => matches!(error, StartError::Config(_)),
-            Self::Service(error) => error.code() == ErrorCode::InvalidArgument,
-            Self::Input(_) => true,
-        };
-        ExitCode::from(if is_usage { 2 } else { 1 })
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "a command's answer")]
-fn say(text: &str) {
-    println!("{text}");
-}
-
-#[expect(clippy::print_stderr, reason = "a command's failure")]
-fn complain(failure: &Failure) {
-    match failure {
-        Failure::Start(error) => eprintln!("lark-service: {error}"),
-        Failure::Input(error) => eprintln!("lark-service: standard input cannot be read: {error}"),
-        Failure::Service(Error::InvalidArgument(errors)) => {
-            for error in errors {
-                eprintln!("lark-service: {} {}", error.field, error.message);
-            }
-        }
-        Failure::Service(error) => {
-            let mut cause: Option<&dyn std::error::Error> = Some(error);
-            let mut text = "lark-service".to_owned();
-            while let Some(next) = cause {
-                text.push_str(": ");
-                text.push_str(&next.to_string());
-                cause = next.source();
-            }
-            eprintln!("{text}");
-        }
+        Command::App { command } => Box::pin(app::run(command, output)).await,
+        Command::Key { command } => Box::pin(key::run(command, output)).await,
+        Command::Token { command } => Box::pin(token::run(command, output)).await,
+        Command::Login { command } => Box::pin(login::run(command, output)).await,
+        Command::Seal { command } => Box::pin(seal::run(command, output)).await,
+        Command::Doctor(arguments) => Box::pin(doctor::run(arguments, output)).await,
+        Command::Seed => Box::pin(seed::seed(output)).await,
+        Command::NewApiKey => seed::new_api_key(output),
+        Command::Completions { shell } => completions::run(shell, output),
     }
 }

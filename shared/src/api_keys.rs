@@ -147,8 +147,8 @@ impl ApiKeys {
 
     fn caller(&self, key: &ApiKey, record: &Record) -> Option<Caller> {
         let is_same: bool = key.hash().ct_eq(record.bytes("secret_hash")?).into();
-        let info = registry::info(record)?;
-        if !is_same || info.state(self.clock.now()) != KeyState::Active {
+        let info = registry::info(record, self.clock.now())?;
+        if !is_same || info.state != KeyState::Active {
             return None;
         }
         Some(Caller {

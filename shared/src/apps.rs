@@ -312,7 +312,7 @@ impl Apps {
         record: &crate::store::Record,
         deadline: Deadline,
     ) -> Result<Arc<App>> {
-        let app = Arc::new(record::open(record, &self.sealer, deadline).await?);
+        let app = Arc::new(record::open(record, &self.sealer, self.clock.now(), deadline).await?);
         let known = Remembered {
             app: Arc::clone(&app),
             read_at: self.clock.now(),

@@ -36,6 +36,8 @@ pub const CALLBACK_PATH: &str = "/v1/oauth/callback";
 const MAX_SCOPES: usize = 50;
 /// The length of an attempt's id.
 const ID_BYTES: usize = 16;
+/// The parameters that tell a redirect target how the login ended.
+const TOLD: [&str; 3] = ["login", "open_id", "code"];
 /// The longest code that is passed on; the platform's have about 64 characters.
 const MAX_CODE_BYTES: usize = 1_024;
 
@@ -404,6 +406,16 @@ fn allowed_target(app: &App, target: &str) -> Result<Url> {
     };
     let url = Url::parse(target).map_err(|_| wrong())?;
     let is_plain = url.username().is_empty() && url.password().is_none();
+    // Ours are added later; with two of a name, a failed login could be read as a good one.
+    if url
+        .query_pairs()
+        .any(|(name, _)| TOLD.contains(&name.as_ref()))
+    {
+        return Err(Error::invalid(
+            "redirect_to",
+            "must not have a parameter login, open_id or code",
+        ));
+    }
     let is_allowed = app
         .redirect_targets
         .iter()
@@ -424,6 +436,16 @@ fn is_below(url: &Url, allowed: &Url) -> bool {
         && url.host_str() == allowed.host_str()
         && url.port_or_known_default() == allowed.port_or_known_default()
         && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        && (base.is_empty() || !rest.is_some_and(may_climb))
+}
+
+/// Whether a server that decodes or cleans the path in its own way could be led out of the folder: by `..%2f` or `..;/`.
+/// What browsers see as `..` is resolved already.
+fn may_climb(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    ["..", "%2e", "%2f", "%5c", "%25"]
+        .iter()
+        .any(|part| path.contains(part))
 }
 
 /// The id and the secret in what came back.
@@ -512,11 +534,15 @@ mod tests {
             "https://portal.example/done/../other",
             "https://portal.example/done/%2e%2e/other",
             "https://portal.example\\.evil.example/done",
+            "https://portal.example/done/..%2fother",
+            "https://portal.example/done/%2E%2e%5Cother",
+            "https://portal.example/done/..;/other",
+            "https://portal.example/done/%252e%252e%252fother",
         ] {
             assert!(!below(wrong, allowed), "{wrong}");
         }
         assert!(below(
-            "https://portal.example/any/where",
+            "https://portal.example/any%2fwhere",
             "https://portal.example"
         ));
     }

@@ -4,12 +4,16 @@
 //! come from a [`KeySource`] and are loaded when first needed.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{info, warn};
 
+use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 
 mod key_file;
@@ -19,6 +23,15 @@ mod kms;
 pub use key_file::KeyFile;
 pub use keyring::KeyRing;
 pub use kms::KmsKeys;
+
+/// How old a ring may get before it is read again: no process seals with an old key for longer.
+const REFRESHED_AFTER: Duration = Duration::from_secs(3_600);
+/// After looking in vain for an unknown key the ring is left alone for this long.
+const IN_VAIN: Duration = Duration::from_secs(60);
+/// After the ring could not be read for an unknown key it is left alone for this long.
+const FAILED: Duration = Duration::from_secs(5);
+/// The pause of one who waits for another to change the key file.
+const TURN: Duration = Duration::from_millis(20);
 
 /// Why something could not be sealed or opened. Never says what was in it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,10 +67,12 @@ pub enum KeySource {
 }
 
 /// Seals and opens. Cheap to clone; clones share the keys.
+///
+/// A process learns of a new key when it meets something that was sealed with it, and within an hour in any case.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     source: Arc<KeySource>,
-    keyring: Arc<OnceCell<KeyRing>>,
+    loaded: Arc<Loaded>,
 }
 
 impl Sealer {
@@ -66,7 +81,7 @@ impl Sealer {
     pub fn new(source: KeySource) -> Self {
         Self {
             source: Arc::new(source),
-            keyring: Arc::default(),
+            loaded: Arc::default(),
         }
     }
 
@@ -95,10 +110,33 @@ impl Sealer {
         sealed: &[u8],
         deadline: Deadline,
     ) -> Result<SecretString, SealError> {
-        let plaintext = self.keyring(deadline).await?.open(context, sealed)?;
+        let plaintext = self.opened(context, sealed, deadline).await?;
         String::from_utf8(plaintext)
             .map(SecretString::from)
             .map_err(|_| SealError::Broken)
+    }
+
+    /// What was sealed for the place `context`, sealed with the current key; `None` if it is already.
+    ///
+    /// # Errors
+    /// Any [`SealError`].
+    pub async fn reseal(
+        &self,
+        context: &str,
+        sealed: &[u8],
+        deadline: Deadline,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let id = key_id_of(sealed).ok_or(SealError::Broken)?;
+        if self.keyring(deadline).await?.current_key_id() == id {
+            return Ok(None);
+        }
+        let plaintext = self.opened(context, sealed, deadline).await?;
+        // Opening it may have brought the news that its key is the current one.
+        let ring = self.keyring(deadline).await?;
+        if ring.current_key_id() == id {
+            return Ok(None);
+        }
+        ring.seal(context, &plaintext).map(Some)
     }
 
     /// A short keyed hash of `secret`: equal for equal secrets, and of no use to anybody without the keys.
@@ -123,19 +161,203 @@ impl Sealer {
         ))
     }
 
-    async fn keyring(&self, deadline: Deadline) -> Result<&KeyRing, SealError> {
-        let load = async {
-            match &*self.source {
-                KeySource::File(file) => file.load(),
-                // On the heap: it runs once and would weigh on every future that seals.
-                KeySource::Kms(kms) => Box::pin(kms.load(deadline)).await,
-                KeySource::Given(keyring) => Ok(keyring.clone()),
-                KeySource::Absent => Err(SealError::keys(
-                    "neither LARK_SERVICE_KMS_KEY_ID nor LARK_SERVICE_KEY_FILE is set",
-                )),
+    /// The keys in use by this process.
+    ///
+    /// # Errors
+    /// [`SealError::Keys`] when they cannot be loaded.
+    pub async fn keyring(&self, deadline: Deadline) -> Result<Arc<KeyRing>, SealError> {
+        let current = self.loaded.current();
+        match current {
+            Some(current) if Instant::now() < current.refresh_at => Ok(current.ring),
+            Some(current) => Ok(Box::pin(self.refreshed(current.ring, deadline)).await),
+            None => self.first(deadline).await,
+        }
+    }
+
+    /// Adds a new key to the ring, which seals from `now` on, and answers its id. Processes that have the ring without it
+    /// learn of it by themselves.
+    ///
+    /// # Errors
+    /// [`SealError::Keys`] when the ring cannot be read and written.
+    pub async fn add_key(&self, now: Timestamp, deadline: Deadline) -> Result<String, SealError> {
+        let ring = self.change(|ring| ring.with_new_key(now), deadline).await?;
+        Ok(ring.current_key_id().to_owned())
+    }
+
+    /// Removes the keys `ids` from the ring, but never the one that seals. What they sealed does not open again.
+    ///
+    /// # Errors
+    /// [`SealError::Keys`] when the ring cannot be read and written.
+    pub async fn remove_keys(&self, ids: &[String], deadline: Deadline) -> Result<(), SealError> {
+        self.change(|ring| Ok(ring.without_keys(ids)), deadline)
+            .await
+            .map(drop)
+    }
+
+    async fn change(
+        &self,
+        change: impl Fn(&KeyRing) -> Result<KeyRing, SealError>,
+        deadline: Deadline,
+    ) -> Result<Arc<KeyRing>, SealError> {
+        let ring = match &*self.source {
+            KeySource::File(file) => loop {
+                if let Some(ring) = file.change(&change)? {
+                    break ring;
+                }
+                if deadline.has_passed() {
+                    return Err(SealError::keys("others keep changing the key file"));
+                }
+                tokio::time::sleep(TURN).await;
+            },
+            KeySource::Kms(kms) => Box::pin(kms.change(change, deadline)).await?,
+            KeySource::Given(_) => {
+                return Err(SealError::keys("keys made for a test do not change"));
             }
+            KeySource::Absent => return Err(no_keys()),
         };
-        self.keyring.get_or_try_init(|| load).await
+        Ok(self.loaded.replace(ring))
+    }
+
+    async fn opened(
+        &self,
+        context: &str,
+        sealed: &[u8],
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, SealError> {
+        let ring = self.keyring(deadline).await?;
+        match ring.open(context, sealed) {
+            Err(SealError::UnknownKey(id)) => {
+                let ring = Box::pin(self.ring_with(&id, deadline)).await?;
+                ring.open(context, sealed)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn first(&self, deadline: Deadline) -> Result<Arc<KeyRing>, SealError> {
+        // Held while loading, on purpose: those who come meanwhile need what comes of it.
+        let _loading = self.loaded.loading.lock().await;
+        if let Some(current) = self.loaded.current() {
+            return Ok(current.ring);
+        }
+        let ring = match &*self.source {
+            KeySource::File(file) => file.load()?,
+            // On the heap: it runs once and would weigh on every future that seals.
+            KeySource::Kms(kms) => Box::pin(kms.load(deadline)).await?,
+            KeySource::Given(ring) => ring.clone(),
+            KeySource::Absent => return Err(no_keys()),
+        };
+        Ok(self.loaded.replace(ring))
+    }
+
+    /// The ring as it is kept now, so that this process does not seal with an old key for ever; if that fails, the one at
+    /// hand for a while longer.
+    async fn refreshed(&self, at_hand: Arc<KeyRing>, deadline: Deadline) -> Arc<KeyRing> {
+        // Others go on with what is at hand.
+        let Ok(_loading) = self.loaded.loading.try_lock() else {
+            return at_hand;
+        };
+        match self.reload(deadline).await {
+            Ok(ring) => self.loaded.replace(ring),
+            Err(error) => {
+                warn!(%error, "the data keys cannot be read again; going on with those at hand");
+                self.loaded.postpone();
+                at_hand
+            }
+        }
+    }
+
+    /// The ring with the key `id`, if it is one of ours: somebody may have added it. Looking in vain happens once a minute
+    /// at most.
+    async fn ring_with(&self, id: &str, deadline: Deadline) -> Result<Arc<KeyRing>, SealError> {
+        // Held while loading, on purpose: those who come meanwhile need what comes of it.
+        let mut loading = self.loaded.loading.lock().await;
+        let unknown = || SealError::UnknownKey(id.to_owned());
+        let current = self.loaded.current().ok_or_else(unknown)?;
+        if current.ring.has_key(id) {
+            return Ok(current.ring);
+        }
+        if let Some((until, outcome)) = &*loading
+            && *until > Instant::now()
+        {
+            return Err(outcome.clone().unwrap_or_else(unknown));
+        }
+        match self.reload(deadline).await {
+            Ok(ring) => {
+                let ring = self.loaded.replace(ring);
+                if ring.has_key(id) {
+                    info!(seal.key_id = id, "learned of a new data key");
+                    *loading = None;
+                    return Ok(ring);
+                }
+                *loading = Some((Instant::now() + IN_VAIN, None));
+                Err(unknown())
+            }
+            Err(error) => {
+                *loading = Some((Instant::now() + FAILED, Some(error.clone())));
+                Err(error)
+            }
+        }
+    }
+
+    async fn reload(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
+        match &*self.source {
+            KeySource::File(file) => file.reload(),
+            KeySource::Kms(kms) => Box::pin(kms.reload(deadline)).await,
+            KeySource::Given(ring) => Ok(ring.clone()),
+            KeySource::Absent => Err(no_keys()),
+        }
+    }
+}
+
+/// The id of the key that `sealed` was sealed with; `None` if it is not a sealed value.
+#[must_use]
+pub fn key_id_of(sealed: &[u8]) -> Option<&str> {
+    keyring::split_key_id(sealed).map(|(id, _)| id)
+}
+
+fn no_keys() -> SealError {
+    SealError::keys("neither LARK_SERVICE_KMS_KEY_ID nor LARK_SERVICE_KEY_FILE is set")
+}
+
+/// What a process has of the key ring.
+#[derive(Debug, Default)]
+struct Loaded {
+    current: RwLock<Option<Current>>,
+    /// Held by whoever loads the ring. Until when it is not looked at again for an unknown key, and why if it could not be.
+    loading: Mutex<Option<(Instant, Option<SealError>)>>,
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    ring: Arc<KeyRing>,
+    refresh_at: Instant,
+}
+
+impl Loaded {
+    fn current(&self) -> Option<Current> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn replace(&self, ring: KeyRing) -> Arc<KeyRing> {
+        let ring = Arc::new(ring);
+        let current = Current {
+            ring: Arc::clone(&ring),
+            refresh_at: Instant::now() + REFRESHED_AFTER,
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
+        ring
+    }
+
+    /// Lets a minute pass before the ring is read again.
+    fn postpone(&self) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(current) = &mut *current {
+            current.refresh_at = Instant::now() + IN_VAIN;
+        }
     }
 }
 
@@ -156,3 +378,6 @@ impl Fingerprint {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,7 @@ mod sealed;
 mod service;
 mod state;
 
+#[cfg(feature = "embedded")]
 pub(crate) use codec::SHARDS;
 pub use info::{FailureInfo, LoginInfo, TokenInfo};
 pub use login::{Login, LoginEnd, OFFLINE_ACCESS, Pair, RefreshToken};

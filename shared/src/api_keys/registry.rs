@@ -93,18 +93,18 @@ pub struct ApiKeyInfo {
     pub created_at: Timestamp,
     /// Grows with each change.
     pub version: u64,
-    status: String,
+    /// Whether it may be used now.
+    pub state: KeyState,
 }
 
-impl ApiKeyInfo {
-    /// Whether it may be used at `now`.
-    #[must_use]
-    pub fn state(&self, now: Timestamp) -> KeyState {
-        match self.status.as_str() {
-            "active" if self.expires_at.is_some_and(|at| at <= now) => KeyState::Expired,
-            "active" => KeyState::Active,
-            "disabled" => KeyState::Disabled,
-            _ => KeyState::Revoked,
+impl KeyState {
+    /// What the status on record, and the key's end, mean at `now`.
+    fn of(status: &str, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        match status {
+            "active" if expires_at.is_some_and(|at| at <= now) => Self::Expired,
+            "active" => Self::Active,
+            "disabled" => Self::Disabled,
+            _ => Self::Revoked,
         }
     }
 }
@@ -171,7 +171,7 @@ impl ApiKeys {
             .storage
             .get_many(Table::ApiKeys, &keys, deadline)
             .await?;
-        infos(records).pop().ok_or_else(unknown)
+        infos(&records, self.clock.now()).pop().ok_or_else(unknown)
     }
 
     /// A page of keys, by id. `after` is where the page before said that it begins.
@@ -207,7 +207,7 @@ impl ApiKeys {
             .storage
             .get_many(Table::ApiKeys, &keys, deadline)
             .await?;
-        let mut keys = infos(records);
+        let mut keys = infos(&records, self.clock.now());
         keys.sort_by(|one, other| one.key_id.cmp(&other.key_id));
         Ok(ApiKeyPage {
             keys,
@@ -324,8 +324,9 @@ impl ApiKeys {
     }
 }
 
-/// The key that `record` holds; `None` if it holds none.
-pub(super) fn info(record: &Record) -> Option<ApiKeyInfo> {
+/// The key that `record` holds, as it stands at `now`; `None` if it holds none.
+pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
+    let expires_at = record.number("ends_at").map(Timestamp::from_millis);
     Some(ApiKeyInfo {
         key_id: record.key.partition.clone(),
         name: record.text("name").unwrap_or_default().to_owned(),
@@ -336,21 +337,21 @@ pub(super) fn info(record: &Record) -> Option<ApiKeyInfo> {
             .collect(),
         apps: AllowedApps::parse(record.text("apps")?),
         rate_limit: record.text("rate_limit").and_then(RateLimit::parse),
-        expires_at: record.number("ends_at").map(Timestamp::from_millis),
+        expires_at,
         last_used_at: None,
         created_at: Timestamp::from_millis(record.number("created_at")?),
         version: record.version,
-        status: record.text("status")?.to_owned(),
+        state: KeyState::of(record.text("status")?, expires_at, now),
     })
 }
 
 /// The keys among `records`, each with when it was used.
-fn infos(records: Vec<Record>) -> Vec<ApiKeyInfo> {
+fn infos(records: &[Record], now: Timestamp) -> Vec<ApiKeyInfo> {
     let used: HashMap<_, _> = records
         .iter()
         .filter_map(|record| Some((record.key.partition.clone(), record.number("used_at")?)))
         .collect();
-    let keys = records.iter().filter_map(info);
+    let keys = records.iter().filter_map(|record| info(record, now));
     keys.map(|key| ApiKeyInfo {
         last_used_at: used.get(&key.key_id).copied().map(Timestamp::from_millis),
         ..key
@@ -366,8 +367,8 @@ fn changed(
     now: Timestamp,
 ) -> Result<Option<Record>> {
     let current =
-        info(&record).ok_or_else(|| Error::ApiKeyNotFound(record.key.partition.clone()))?;
-    if current.status == "revoked" {
+        info(&record, now).ok_or_else(|| Error::ApiKeyNotFound(record.key.partition.clone()))?;
+    if current.state == KeyState::Revoked {
         return Err(Error::invalid(
             "key_id",
             "is of a revoked key: make a new one",

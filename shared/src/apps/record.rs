@@ -19,8 +19,13 @@ pub(super) fn seal_context(app_id: &AppId) -> String {
     format!("apps/{app_id}/secret")
 }
 
-/// The app that `record` holds.
-pub(super) async fn open(record: &Record, sealer: &Sealer, deadline: Deadline) -> Result<App> {
+/// The app that `record` holds. A secret before that does not count any more at `now` is left out.
+pub(super) async fn open(
+    record: &Record,
+    sealer: &Sealer,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<App> {
     let wrong = |detail: &str| corrupt(record, detail);
     let app_id =
         AppId::parse(&record.key.partition).ok_or_else(|| wrong("the key is not an app id"))?;
@@ -52,7 +57,8 @@ pub(super) async fn open(record: &Record, sealer: &Sealer, deadline: Deadline) -
     let moment = |name| record.number(name).map(Timestamp::from_millis);
     let previous = secret("previous_secret")
         .await?
-        .zip(moment("previous_secret_until"));
+        .zip(moment("previous_secret_until"))
+        .filter(|(_, until)| *until > now);
     let created_at = moment("created_at").unwrap_or_default();
     Ok(App {
         name: record.text("name").unwrap_or_default().to_owned(),

@@ -68,9 +68,10 @@ impl<'e> Problem<'e> {
                     .try_into()
                     .unwrap_or(u64::MAX)
             }),
-            reason: match error {
-                Error::ReauthorizationRequired { end, .. } => Some(end.as_str()),
-                _ => None,
+            reason: if let Error::ReauthorizationRequired { end, .. } = error {
+                Some(end.as_str())
+            } else {
+                None
             },
             errors: if let Error::InvalidArgument(errors) = error {
                 errors

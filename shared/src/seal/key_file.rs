@@ -1,6 +1,6 @@
 //! Data keys in a file that only its owner may read.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,53 +17,111 @@ impl KeyFile {
         Self(path.into())
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Reads the key ring, making a new one if there is no file.
     pub(super) fn load(&self) -> Result<KeyRing, SealError> {
+        match self.read()? {
+            Some(ring) => Ok(ring),
+            None => self.create(),
+        }
+    }
+
+    /// Reads the key ring; a missing file is an error: what was sealed needs its keys.
+    pub(super) fn reload(&self) -> Result<KeyRing, SealError> {
+        let missing = || SealError::keys(format_args!("{}: the file is gone", self.0.display()));
+        self.read()?.ok_or_else(missing)
+    }
+
+    /// Replaces the key ring by what `change` makes of it; `None`, and nothing happened, while somebody else does so.
+    pub(super) fn change(
+        &self,
+        change: impl Fn(&KeyRing) -> Result<KeyRing, SealError>,
+    ) -> Result<Option<KeyRing>, SealError> {
+        self.load()?;
+        // Held until the new ring is in place, so that the next one builds on it. It ends with the process.
+        let lock = File::open(self.folder()).map_err(|error| self.failed(error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(self.failed(error)),
+        }
+        let ring = change(&self.reload()?)?;
+        let draft = self.draft(&ring)?;
+        let written = fs::rename(&draft, &self.0)
+            // The folder's entry is durable too.
+            .and_then(|()| lock.sync_all());
+        written.map_err(|error| self.failed(error))?;
+        Ok(Some(ring))
+    }
+
+    fn read(&self) -> Result<Option<KeyRing>, SealError> {
         match fs::read_to_string(&self.0) {
             Ok(text) => {
                 check_mode(&self.0)?;
-                KeyRing::from_text(&text)
+                let ring = KeyRing::from_text(&text);
+                ring.map(Some)
                     .map_err(|error| SealError::keys(format_args!("{}: {error}", self.0.display())))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => self.create(),
-            Err(error) => Err(SealError::keys(format_args!(
-                "{}: {error}",
-                self.0.display()
-            ))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     /// Written to a file of its own and linked into place, so that two processes end up with one ring.
     fn create(&self) -> Result<KeyRing, SealError> {
-        let fail =
-            |error: std::io::Error| SealError::keys(format_args!("{}: {error}", self.0.display()));
-        if let Some(parent) = self.0.parent() {
-            fs::create_dir_all(parent).map_err(fail)?;
-        }
+        fs::create_dir_all(self.folder()).map_err(|error| self.failed(error))?;
         let ring = KeyRing::generate()?;
+        let draft = self.draft(&ring)?;
+        let linked = fs::hard_link(&draft, &self.0);
+        fs::remove_file(&draft).map_err(|error| self.failed(error))?;
+        match linked {
+            Ok(()) => Ok(ring),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.reload(),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// A durable file with `ring` beside the one that it is to become.
+    fn draft(&self, ring: &KeyRing) -> Result<PathBuf, SealError> {
         let draft = self
             .0
             .with_extension(format!("draft-{:016x}", fastrand::u64(..)));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)
-            .map_err(fail)?;
         let text = format!(
             "# Data keys of Lark Service. Without them nothing sealed opens again.\n{}",
             ring.to_text()
         );
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all());
-        let linked = written.and_then(|()| fs::hard_link(&draft, &self.0));
-        fs::remove_file(&draft).map_err(fail)?;
-        match linked {
-            Ok(()) => Ok(ring),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.load(),
-            Err(error) => Err(fail(error)),
+        let mut options = OpenOptions::new();
+        let opened = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft);
+        let written = opened.and_then(|mut file| {
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+        });
+        if let Err(error) = written {
+            // It may not exist; if it does, it is of no use.
+            let _ = fs::remove_file(&draft);
+            return Err(self.failed(error));
         }
+        Ok(draft)
+    }
+
+    fn folder(&self) -> &Path {
+        match self.0.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            Some(_) | None => Path::new("."),
+        }
+    }
+
+    fn failed(&self, error: std::io::Error) -> SealError {
+        SealError::keys(format_args!("{}: {error}", self.0.display()))
     }
 }
 
@@ -114,6 +172,40 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = KeyFile::at(&path).load().unwrap_err().to_string();
         assert!(error.contains("has mode 640; run chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_not_made_anew_by_those_who_had_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = KeyFile::at(folder.path().join("keys"));
+        let error = file.reload().unwrap_err().to_string();
+        assert!(error.contains("the file is gone"), "{error}");
+        assert!(!file.path().exists());
+    }
+
+    #[test]
+    fn changes_at_the_same_time_lose_no_key_and_leave_one_file_for_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = KeyFile::at(folder.path().join("keys"));
+        let first = file.load().unwrap();
+        let now = crate::clock::Timestamp::from_seconds(1);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while file
+                        .change(|ring| ring.with_new_key(now))
+                        .unwrap()
+                        .is_none()
+                    {}
+                });
+            }
+        });
+        let ring = file.load().unwrap();
+        assert_eq!(ring.key_ids().count(), 9);
+        assert!(ring.open("c", &first.seal("c", b"x").unwrap()).is_ok());
+        let mode = fs::metadata(file.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::SealError;
+use crate::clock::Timestamp;
 
 /// First byte of everything sealed; another layout gets another number.
 const LAYOUT: u8 = 1;
@@ -29,16 +30,24 @@ struct DataKey {
     id: String,
     bytes: [u8; KEY_BYTES],
     cipher: Arc<LessSafeKey>,
+    /// When it was added to a ring that had others already.
+    added_at: Option<Timestamp>,
 }
 
 impl DataKey {
-    fn new(id: &str, bytes: [u8; KEY_BYTES]) -> Self {
+    fn new(id: &str, bytes: [u8; KEY_BYTES], added_at: Option<Timestamp>) -> Self {
         let key = UnboundKey::new(&AES_256_GCM, &bytes).expect("32 bytes are an AES-256 key");
         Self {
             id: id.to_owned(),
             bytes,
             cipher: Arc::new(LessSafeKey::new(key)),
+            added_at,
         }
+    }
+
+    fn generate(added_at: Option<Timestamp>) -> Result<Self, SealError> {
+        let id = format!("k{:08x}", u32::from_be_bytes(random()?));
+        Ok(Self::new(&id, random()?, added_at))
     }
 }
 
@@ -57,11 +66,50 @@ impl KeyRing {
     /// # Errors
     /// [`SealError::Keys`] when the system has no randomness.
     pub fn generate() -> Result<Self, SealError> {
-        let id = format!("k{:08x}", u32::from_be_bytes(random()?));
-        Ok(Self::assemble(
-            vec![DataKey::new(&id, random()?)],
-            random()?,
-        ))
+        Ok(Self::assemble(vec![DataKey::generate(None)?], random()?))
+    }
+
+    /// The ids of the keys, the one that seals last.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn current_key_id(&self) -> &str {
+        self.keys.last().map_or("", |key| key.id.as_str())
+    }
+
+    /// When the key that seals was added to older ones; `None` for a ring's first key.
+    #[must_use]
+    pub fn current_key_added_at(&self) -> Option<Timestamp> {
+        self.keys.last()?.added_at
+    }
+
+    pub(super) fn has_key(&self, id: &str) -> bool {
+        self.key_ids().any(|known| known == id)
+    }
+
+    /// The ring with a new key, added at `now`, which seals from then on.
+    pub(super) fn with_new_key(&self, now: Timestamp) -> Result<Self, SealError> {
+        let mut key = DataKey::generate(Some(now))?;
+        while self.has_key(&key.id) {
+            key = DataKey::generate(Some(now))?;
+        }
+        let mut keys = self.keys.clone();
+        keys.push(key);
+        Ok(Self::assemble(keys, self.fingerprint_bytes))
+    }
+
+    /// The ring without the keys `ids`. The key that seals stays, whatever its id.
+    pub(super) fn without_keys(&self, ids: &[String]) -> Self {
+        let (current, older) = match self.keys.split_last() {
+            Some((current, older)) => (vec![current.clone()], older),
+            None => (Vec::new(), [].as_slice()),
+        };
+        let kept = older.iter().filter(|key| !ids.contains(&key.id));
+        let keys = kept.cloned().chain(current).collect();
+        Self::assemble(keys, self.fingerprint_bytes)
     }
 
     fn assemble(keys: Vec<DataKey>, fingerprint_bytes: [u8; KEY_BYTES]) -> Self {
@@ -76,11 +124,18 @@ impl KeyRing {
         &self.fingerprint_key
     }
 
-    /// The text form: a line `fingerprint <base64>`, then a line `key <id> <base64>` for each key.
+    /// The text form: a line `fingerprint <base64>`, then for each key a line `key <id> <base64>`, ending with the
+    /// milliseconds since the Unix epoch at which it was added, if that is known.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!("fingerprint {}\n", STANDARD.encode(self.fingerprint_bytes));
         for key in &self.keys {
-            text.push_str(&format!("key {} {}\n", key.id, STANDARD.encode(key.bytes)));
+            let added_at = key.added_at.map(|at| format!(" {}", at.as_millis()));
+            text.push_str(&format!(
+                "key {} {}{}\n",
+                key.id,
+                STANDARD.encode(key.bytes),
+                added_at.unwrap_or_default()
+            ));
         }
         text
     }
@@ -92,7 +147,7 @@ impl KeyRing {
         for (number, line) in text.lines().enumerate() {
             let wrong = || {
                 SealError::keys(format_args!(
-                    "line {} is not `fingerprint <base64>` or `key <id> <base64>`",
+                    "line {} is not `fingerprint <base64>` or `key <id> <base64> [<added at>]`",
                     number + 1
                 ))
             };
@@ -100,8 +155,11 @@ impl KeyRing {
                 [] => {}
                 [first, ..] if first.starts_with('#') => {}
                 ["fingerprint", bytes] => fingerprint = Some(key_bytes(bytes).ok_or_else(wrong)?),
-                ["key", id, bytes] if id.len() <= 64 => {
-                    keys.push(DataKey::new(id, key_bytes(bytes).ok_or_else(wrong)?))
+                ["key", id, bytes, ref added_at @ ..] if id.len() <= 64 && added_at.len() <= 1 => {
+                    let added_at = added_at.first().map(|at| at.parse().map_err(|_| wrong()));
+                    let added_at = added_at.transpose()?.map(Timestamp::from_millis);
+                    let bytes = key_bytes(bytes).ok_or_else(wrong)?;
+                    keys.push(DataKey::new(id, bytes, added_at));
                 }
                 _ => return Err(wrong()),
             }
@@ -154,7 +212,7 @@ impl KeyRing {
     }
 }
 
-fn split_key_id(sealed: &[u8]) -> Option<(&str, &[u8])> {
+pub(super) fn split_key_id(sealed: &[u8]) -> Option<(&str, &[u8])> {
     let [LAYOUT, id_bytes, rest @ ..] = sealed else {
         return None;
     };
@@ -212,6 +270,28 @@ mod tests {
         assert_eq!(new.open("c", &sealed).unwrap(), b"y");
         assert!(matches!(
             old.open("c", &sealed),
+            Err(SealError::UnknownKey(_))
+        ));
+    }
+
+    #[test]
+    fn a_new_key_seals_and_stays_when_others_are_retired() {
+        let ring = KeyRing::generate().unwrap();
+        let now = Timestamp::from_seconds(1_000_000);
+        let both = ring.with_new_key(now).unwrap();
+        let both = KeyRing::from_text(&both.to_text()).unwrap();
+        assert_eq!(both.current_key_added_at(), Some(now));
+        let (old, new) = (ring.seal("c", b"x").unwrap(), both.seal("c", b"y").unwrap());
+        assert_eq!(both.open("c", &old).unwrap(), b"x");
+        let every_id: Vec<_> = both.key_ids().map(str::to_owned).collect();
+        let newest = both.without_keys(&every_id);
+        assert_eq!(
+            newest.key_ids().collect::<Vec<_>>(),
+            [both.current_key_id()]
+        );
+        assert_eq!(newest.open("c", &new).unwrap(), b"y");
+        assert!(matches!(
+            newest.open("c", &old),
             Err(SealError::UnknownKey(_))
         ));
     }

@@ -18,6 +18,8 @@ use crate::store::{Expect, Key, Mirror, Record, StoreError, Table, Value};
 
 /// What KMS has to do is done within milliseconds; longer means it is out of reach.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a change is tried again when others change the ring meanwhile.
+const ATTEMPTS: u32 = 8;
 /// KMS logs and checks it: a wrapped key of another service does not open here.
 const ENCRYPTION_CONTEXT: (&str, &str) = ("service", "lark-service");
 /// The wrapping key is used for one message only, so the nonce may be constant.
@@ -44,43 +46,72 @@ impl KmsKeys {
 
     /// Reads the key ring, making one if there is none. Of processes that make one together, one wins.
     pub(super) async fn load(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
-        let key = Key::new("keyring", "current");
-        if let Some(record) = self
-            .mirror
-            .get(Table::DataKeys, &key, deadline)
-            .await
-            .map_err(SealError::keys)?
-        {
+        if let Some(record) = self.record(deadline).await? {
             return self.unwrap(&record, deadline).await;
         }
         let ring = KeyRing::generate()?;
-        let record = self.wrap(&ring, &key, deadline).await?;
+        let record = self.wrap(&ring, 1, deadline).await?;
         match self
             .mirror
             .put(Table::DataKeys, &record, Expect::Absent, deadline)
             .await
         {
             Ok(()) => Ok(ring),
-            Err(StoreError::Conflict) => {
-                let record = self
-                    .mirror
-                    .get(Table::DataKeys, &key, deadline)
-                    .await
-                    .map_err(SealError::keys)?;
-                self.unwrap(
-                    &record.ok_or_else(|| SealError::keys("the key ring vanished"))?,
-                    deadline,
-                )
-                .await
-            }
+            Err(StoreError::Conflict) => self.reload(deadline).await,
             Err(error) => Err(SealError::keys(error)),
         }
+    }
+
+    /// Reads the key ring; that there is none is an error: what was sealed needs its keys.
+    pub(super) async fn reload(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
+        let record = self.record(deadline).await?;
+        let record = record.ok_or_else(|| SealError::keys("the stored key ring is gone"))?;
+        self.unwrap(&record, deadline).await
+    }
+
+    /// Replaces the key ring by what `change` makes of it. Of those who do so at the same time, each builds on the other.
+    pub(super) async fn change(
+        &self,
+        change: impl Fn(&KeyRing) -> Result<KeyRing, SealError>,
+        deadline: Deadline,
+    ) -> Result<KeyRing, SealError> {
+        self.load(deadline).await?;
+        for _ in 0..ATTEMPTS {
+            // The store alone: a copy may be an old one.
+            let found = self
+                .mirror
+                .storage()
+                .get(Table::DataKeys, &store_key(), deadline)
+                .await
+                .map_err(SealError::keys)?;
+            let found = found.ok_or_else(|| SealError::keys("the stored key ring is gone"))?;
+            let ring = change(&self.unwrap(&found, deadline).await?)?;
+            let record = self.wrap(&ring, found.version + 1, deadline).await?;
+            let expect = Expect::Version(found.version);
+            match self
+                .mirror
+                .put(Table::DataKeys, &record, expect, deadline)
+                .await
+            {
+                Ok(()) => return Ok(ring),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(SealError::keys(error)),
+            }
+        }
+        Err(SealError::keys("others keep changing the key ring"))
+    }
+
+    async fn record(&self, deadline: Deadline) -> Result<Option<Record>, SealError> {
+        self.mirror
+            .get(Table::DataKeys, &store_key(), deadline)
+            .await
+            .map_err(SealError::keys)
     }
 
     async fn wrap(
         &self,
         ring: &KeyRing,
-        key: &Key,
+        version: u64,
         deadline: Deadline,
     ) -> Result<Record, SealError> {
         let request = self
@@ -98,7 +129,7 @@ impl KmsKeys {
         cipher(plaintext.as_ref())?
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(NONCE), Aad::empty(), &mut text)
             .map_err(|_| SealError::Broken)?;
-        let record = Record::new(key.clone(), 1);
+        let record = Record::new(store_key(), version);
         Ok(record
             .with("wrapped_key", Value::Bytes(wrapped.into_inner()))
             .with("keyring", Value::Bytes(text)))
@@ -128,6 +159,10 @@ impl KmsKeys {
     }
 }
 
+fn store_key() -> Key {
+    Key::new("keyring", "current")
+}
+
 fn cipher(key: &[u8]) -> Result<LessSafeKey, SealError> {
     let key = UnboundKey::new(&AES_256_GCM, key)
         .map_err(|_| SealError::keys("KMS answered with a key of another size"))?;
@@ -137,7 +172,7 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, SealError> {
 /// The request comes on the heap: the SDK's futures are large, and this runs once.
 async fn within<T, E: Display + std::error::Error>(
     deadline: Deadline,
-    request: Pin<Box<impl Future<Output = Result<T, E>>>>,
+    request: Pin<Box<dyn Future<Output = Result<T, E>> + Send + '_>>,
 ) -> Result<T, SealError> {
     match deadline.at_most(TIMEOUT).run(request).await {
         Ok(Ok(answer)) => Ok(answer),

@@ -305,10 +305,12 @@ fn unasked(error: &Error) -> LarkFailure {
     if let Some(failure) = error.lark() {
         return failure.clone();
     }
-    let kind = match error {
-        Error::AppTicketMissing { .. } => FailureKind::TicketMissing,
-        Error::DeadlineExceeded => FailureKind::Timeout,
-        _ => FailureKind::Unavailable,
+    let kind = if matches!(error, Error::AppTicketMissing { .. }) {
+        FailureKind::TicketMissing
+    } else if matches!(error, Error::DeadlineExceeded) {
+        FailureKind::Timeout
+    } else {
+        FailureKind::Unavailable
     };
     LarkFailure {
         is_unsent: true,

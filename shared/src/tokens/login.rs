@@ -402,10 +402,13 @@ mod tests {
             Verdict::Serve(_) => "serve".to_owned(),
             Verdict::Renew(Some(_)) => "renew with fallback".to_owned(),
             Verdict::Renew(None) => "renew".to_owned(),
-            Verdict::Refuse(error) => match *error {
-                Error::ReauthorizationRequired { end, .. } => end.as_str().to_owned(),
-                error => error.code().as_str().to_owned(),
-            },
+            Verdict::Refuse(error) => {
+                if let Error::ReauthorizationRequired { end, .. } = *error {
+                    end.as_str().to_owned()
+                } else {
+                    error.code().as_str().to_owned()
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod discovery;
+mod doctor;
 mod dynamodb;
 mod dynamodb_inspection;
 mod http;

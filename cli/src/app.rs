@@ -1,0 +1,333 @@
+//! `lark-service app`: registered apps.
+
+mod removal;
+mod view;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use lark_service::apps::{AppChange, AppKind, AppStatus, NewApp};
+use lark_service::changes::Change;
+use lark_service::ids::AppId;
+use lark_service::lark::Domain;
+use lark_service::wiring::Services;
+
+use self::view::{AppDetails, AppView};
+use crate::failure::Failure;
+use crate::output::{Output, pairs};
+use crate::session::{PAGE, actor, soon};
+use crate::{secret_input, session, token, values};
+
+/// How many tokens `app show` shows; `token show` has them all.
+const SHOWN_TOKENS: usize = 50;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Register an app. Its secret comes on standard input, or is asked for.
+    Add(Add),
+    /// List the apps.
+    List,
+    /// Show an app, its tokens and what went wrong with them.
+    Show {
+        /// Which app.
+        #[arg(value_parser = values::app_id)]
+        app_id: AppId,
+        /// Show who changed it, too.
+        #[arg(long)]
+        changes: bool,
+    },
+    /// Change an app. What is not named stays.
+    Update(Update),
+    /// Give an app a new secret, which comes on standard input or is asked for. Tokens of both secrets are good for a while.
+    RotateSecret {
+        /// Which app.
+        #[arg(value_parser = values::app_id)]
+        app_id: AppId,
+        /// How long the secret before counts: 24h, 30m, or 0 for not at all.
+        #[arg(long, value_parser = values::length, default_value = "24h")]
+        previous_for: Duration,
+    },
+    /// Switch an app on.
+    Enable {
+        /// Which app.
+        #[arg(value_parser = values::app_id)]
+        app_id: AppId,
+    },
+    /// Switch an app off: nothing is done for it until it is switched on again. Logins stay.
+    Disable {
+        /// Which app.
+        #[arg(value_parser = values::app_id)]
+        app_id: AppId,
+    },
+    /// Delete an app with its tokens and logins. Repeating it goes on where it was broken off.
+    Delete {
+        /// Which app.
+        #[arg(value_parser = values::app_id)]
+        app_id: AppId,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// A new app.
+#[derive(Args, Debug)]
+pub(crate) struct Add {
+    /// The App ID of the developer console.
+    #[arg(long, value_parser = values::app_id)]
+    app_id: AppId,
+    /// How people call it.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// The platform it lives on.
+    #[arg(long, value_enum, default_value = "feishu")]
+    domain: DomainArgument,
+    /// Made by the tenant for itself, or installed from the app directory.
+    #[arg(long, value_enum, default_value = "internal")]
+    kind: KindArgument,
+    /// Where browsers may be sent after a login; may be repeated.
+    #[arg(long = "redirect-target", value_name = "URL")]
+    redirect_targets: Vec<String>,
+}
+
+/// What is to become of an app.
+#[derive(Args, Debug)]
+pub(crate) struct Update {
+    /// Which app.
+    #[arg(value_parser = values::app_id)]
+    app_id: AppId,
+    /// How people call it.
+    #[arg(long)]
+    name: Option<String>,
+    /// The platform it lives on.
+    #[arg(long, value_enum)]
+    domain: Option<DomainArgument>,
+    /// Where browsers may be sent after a login, in place of what was allowed before; may be repeated.
+    #[arg(
+        long = "redirect-target",
+        value_name = "URL",
+        conflicts_with = "no_redirect_targets"
+    )]
+    redirect_targets: Vec<String>,
+    /// Send browsers nowhere after a login.
+    #[arg(long)]
+    no_redirect_targets: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DomainArgument {
+    Feishu,
+    Lark,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindArgument {
+    Internal,
+    Marketplace,
+}
+
+pub(crate) async fn run(command: AppCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        AppCommand::Add(new) => add(new, output).await,
+        AppCommand::List => list(output).await,
+        AppCommand::Show { app_id, changes } => show(&app_id, changes, output).await,
+        AppCommand::Update(update) => update.run(output).await,
+        AppCommand::RotateSecret {
+            app_id,
+            previous_for,
+        } => rotate_secret(&app_id, previous_for, output).await,
+        AppCommand::Enable { app_id } => switch(&app_id, AppStatus::Enabled, output).await,
+        AppCommand::Disable { app_id } => switch(&app_id, AppStatus::Disabled, output).await,
+        AppCommand::Delete { app_id, yes } => removal::delete(&app_id, yes, output).await,
+    }
+}
+
+async fn add(new: Add, output: &Output) -> Result<(), Failure> {
+    let secret = secret_input::secret("App Secret")?;
+    let new = NewApp {
+        name: new.name,
+        domain: new.domain.into(),
+        kind: new.kind.into(),
+        redirect_targets: new.redirect_targets,
+        ..NewApp::new(new.app_id, secret)
+    };
+    let services = session::open().await?;
+    services.apps.register(&new, &actor(), soon()).await?;
+    services.tokens.make_first_due(&new, soon()).await?;
+    let app = services.apps.read(&new.app_id, soon()).await?;
+    let text = format!(
+        "registered the app {}; its first token is due now",
+        new.app_id
+    );
+    output.answer(&AppView::of(&app), &text)
+}
+
+async fn list(output: &Output) -> Result<(), Failure> {
+    let services = session::open().await?;
+    let mut list = output.list(&["app id", "name", "domain", "kind", "status", "changed"])?;
+    let mut after = None::<String>;
+    loop {
+        let page = services.apps.list(after.as_deref(), PAGE, soon()).await?;
+        let rows = page.apps.iter().map(|app| {
+            let cells = vec![
+                app.app_id.to_string(),
+                app.name.clone(),
+                app.domain.as_str().to_owned(),
+                app.kind.as_str().to_owned(),
+                app.status.as_str().to_owned(),
+                app.changed_at.to_string(),
+            ];
+            (AppView::of(app), cells)
+        });
+        list.rows(&rows.collect::<Vec<_>>())?;
+        after = page.next_page_token;
+        if after.is_none() {
+            return list.end("no app is registered");
+        }
+    }
+}
+
+async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(), Failure> {
+    let services = session::open().await?;
+    let app = services.apps.read(app_id, soon()).await?;
+    let page = services
+        .tokens
+        .list(app_id, None, None, SHOWN_TOKENS, soon())
+        .await?;
+    let changes = if with_changes {
+        Some(changes(&services, app_id).await?)
+    } else {
+        None
+    };
+    let mut text = pairs(&[
+        ("app id", app.app_id.to_string()),
+        ("name", app.name.clone()),
+        ("domain", app.domain.as_str().to_owned()),
+        ("kind", app.kind.as_str().to_owned()),
+        ("status", app.status.as_str().to_owned()),
+        (
+            "secret",
+            format!("fingerprint {}", app.secrets.current.fingerprint.as_str()),
+        ),
+        (
+            "previous secret",
+            AppView::of(&app)
+                .previous_secret_until
+                .map(|until| format!("counts until {until}"))
+                .unwrap_or_default(),
+        ),
+        ("redirect targets", app.redirect_targets.join(" ")),
+        ("created", app.created_at.to_string()),
+        ("changed", app.changed_at.to_string()),
+    ]);
+    for info in &page.items {
+        text.push_str(&format!("\ntoken {}", token::line(info)));
+    }
+    if page.next_page_token.is_some() {
+        text.push_str(&format!("\nmore: lark-service token show {app_id}"));
+    }
+    for change in changes.iter().flatten() {
+        let fields = change.fields.join(", ");
+        text.push_str(&format!(
+            "\nchange {}  {}  {}  {fields}",
+            change.at, change.action, change.by
+        ));
+    }
+    let details = AppDetails {
+        app: AppView::of(&app),
+        tokens: &page.items,
+        has_more_tokens: page.next_page_token.is_some(),
+        changes,
+    };
+    output.answer(&details, &text)
+}
+
+async fn changes(services: &Services, app_id: &AppId) -> Result<Vec<Change>, Failure> {
+    let (mut changes, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = services
+            .apps
+            .changes(app_id, after.as_deref(), PAGE, soon())
+            .await?;
+        changes.extend(page.items);
+        after = page.next_page_token;
+        if after.is_none() {
+            return Ok(changes);
+        }
+    }
+}
+
+impl Update {
+    async fn run(self, output: &Output) -> Result<(), Failure> {
+        let targets = if self.no_redirect_targets {
+            Some(Vec::new())
+        } else {
+            Some(self.redirect_targets).filter(|targets| !targets.is_empty())
+        };
+        let change = AppChange {
+            name: self.name,
+            domain: self.domain.map(Domain::from),
+            redirect_targets: targets,
+            ..AppChange::default()
+        };
+        if change.is_empty() {
+            let detail =
+                "say what to change: --name, --domain, --redirect-target or --no-redirect-targets";
+            return Err(Failure::Usage(detail.to_owned()));
+        }
+        change_app(&self.app_id, &change, "changed", output).await
+    }
+}
+
+async fn rotate_secret(
+    app_id: &AppId,
+    previous_for: Duration,
+    output: &Output,
+) -> Result<(), Failure> {
+    let change = AppChange {
+        secret: Some(secret_input::secret("New App Secret")?),
+        previous_secret_ttl: Some(previous_for),
+        ..AppChange::default()
+    };
+    change_app(app_id, &change, "gave a new secret to", output).await
+}
+
+async fn switch(app_id: &AppId, status: AppStatus, output: &Output) -> Result<(), Failure> {
+    let change = AppChange {
+        status: Some(status),
+        ..AppChange::default()
+    };
+    change_app(app_id, &change, status.as_str(), output).await
+}
+
+async fn change_app(
+    app_id: &AppId,
+    change: &AppChange,
+    done: &str,
+    output: &Output,
+) -> Result<(), Failure> {
+    let services = session::open().await?;
+    let app = services
+        .apps
+        .change(app_id, change, &actor(), soon())
+        .await?;
+    output.answer(&AppView::of(&app), &format!("{done} the app {app_id}"))
+}
+
+impl From<DomainArgument> for Domain {
+    fn from(argument: DomainArgument) -> Self {
+        match argument {
+            DomainArgument::Feishu => Self::Feishu,
+            DomainArgument::Lark => Self::Lark,
+        }
+    }
+}
+
+impl From<KindArgument> for AppKind {
+    fn from(argument: KindArgument) -> Self {
+        match argument {
+            KindArgument::Internal => Self::Internal,
+            KindArgument::Marketplace => Self::Marketplace,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What can be asked for.
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::app::AppCommand;
+use crate::doctor::DoctorArguments;
+use crate::key::KeyCommand;
+use crate::login::LoginCommand;
+use crate::seal::SealCommand;
+use crate::token::TokenCommand;
+
+/// What the exit codes mean; docs/cli.md says the same.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage or input
+  3  no such app, API key or login
+  4  the doctor found problems
+  5  the store or the platform is unavailable: worth another try";
+
+/// The operator's command line of Lark Service. The LARK_SERVICE_* variables say where the service's store is.
+#[derive(Debug, Parser)]
+#[command(name = "lark-service", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// Answer with one JSON object on standard output, and tell failures as JSON on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Registered apps.
+    App {
+        #[command(subcommand)]
+        command: AppCommand,
+    },
+    /// API keys of callers.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// The platform's tokens: their state, never their values.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Logins of users.
+    Login {
+        #[command(subcommand)]
+        command: LoginCommand,
+    },
+    /// Data keys, with which secrets and tokens are sealed.
+    Seal {
+        #[command(subcommand)]
+        command: SealCommand,
+    },
+    /// Check everything, and say what to do about what is wrong.
+    Doctor(DoctorArguments),
+    /// Add the apps and API keys of a JSON document on standard input; repeating it changes only what differs.
+    ///
+    /// {"apps": [{"app_id": "cli_…", "secret": "…", "domain": "feishu"}],
+    ///  "api_keys": [{"token": "lsk_…", "scopes": ["users:read"], "apps": ["*"]}]}
+    #[command(verbatim_doc_comment)]
+    Seed,
+    /// Print a new API key, to stand in a seed document and in its caller's configuration.
+    NewApiKey,
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}

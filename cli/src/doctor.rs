@@ -1,0 +1,71 @@
+//! `lark-service doctor`: what is wrong, and what to do about it.
+
+use std::sync::Arc;
+
+use clap::Args;
+use lark_service::clock::SystemClock;
+use lark_service::config::variable;
+use lark_service::doctor::{Check, Options, Report, Status, examine};
+use lark_service::ids::AppId;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::values;
+
+/// What to look at.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArguments {
+    /// Leave the platform alone.
+    #[arg(long)]
+    offline: bool,
+    /// Look at this app alone; may be repeated.
+    #[arg(long = "app", value_name = "APP_ID", value_parser = values::app_id)]
+    apps: Vec<AppId>,
+}
+
+pub(crate) async fn run(arguments: DoctorArguments, output: &Output) -> Result<(), Failure> {
+    let options = Options {
+        is_offline: arguments.offline,
+        apps: arguments.apps,
+    };
+    let mut told = Ok(());
+    let mut tell = |check: &Check| {
+        if told.is_ok() {
+            told = output.line(&line(check));
+        }
+    };
+    let clock = Arc::new(SystemClock);
+    let report = Box::pin(examine(variable, &options, clock, &mut tell)).await;
+    told?;
+    output.answer(
+        &json!({ "healthy": !report.has_failed(), "checks": report.checks }),
+        &summary(&report),
+    )?;
+    if report.has_failed() {
+        Err(Failure::Unhealthy)
+    } else {
+        Ok(())
+    }
+}
+
+fn line(check: &Check) -> String {
+    let status = match check.status {
+        Status::Ok => "ok",
+        Status::Warning => "WARNING",
+        Status::Failed => "FAILED",
+        Status::Skipped => "skipped",
+    };
+    let mut line = format!("{status:<8} {:<18} {}", check.name, check.detail);
+    if let Some(remedy) = &check.remedy {
+        line.push_str(&format!("\n         -> {remedy}"));
+    }
+    line
+}
+
+fn summary(report: &Report) -> String {
+    match (report.count(Status::Failed), report.count(Status::Warning)) {
+        (0, 0) => "all is well".to_owned(),
+        (failed, warnings) => format!("{failed} failed, {warnings} warnings"),
+    }
+}

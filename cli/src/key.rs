@@ -1,0 +1,260 @@
+//! `lark-service key`: API keys of callers.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, Subcommand};
+use lark_service::api_keys::{ApiKey, ApiKeyInfo, KeyState, NewApiKey};
+use lark_service::changes::Change;
+use lark_service::clock::Timestamp;
+use lark_service::http::{AllowedApps, RateLimit, Scope};
+use lark_service::ids::AppId;
+use lark_service::wiring::Services;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::{Output, pairs};
+use crate::session;
+use crate::session::{PAGE, actor, soon};
+use crate::values::{self, End};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print it: this once, and never again.
+    Create(Create),
+    /// List the keys.
+    List,
+    /// Show a key without its secret.
+    Show {
+        /// The key's id: the part between `lsk_` and the next `_`.
+        key_id: String,
+        /// Show who changed it, too.
+        #[arg(long)]
+        changes: bool,
+    },
+    /// Revoke a key for ever.
+    Revoke {
+        /// The key's id: the part between `lsk_` and the next `_`.
+        key_id: String,
+    },
+}
+
+/// A new key.
+#[derive(Args, Debug)]
+pub(crate) struct Create {
+    /// How people call it.
+    #[arg(long)]
+    name: String,
+    /// What it allows; may be repeated: tokens:read, users:read, messages:send, admin, gateway.
+    #[arg(long = "scope", required = true)]
+    scopes: Vec<Scope>,
+    /// For which app; may be repeated. `*` for all.
+    #[arg(long = "app", required = true)]
+    apps: Vec<String>,
+    /// How many requests in how many seconds, such as 600/60. Without: no limit of its own.
+    #[arg(long, value_parser = values::rate_limit)]
+    rate_limit: Option<RateLimit>,
+    /// When it ends: 90d, or a moment such as 2027-01-31T08:00:00Z. Without: never.
+    #[arg(long, value_parser = values::end)]
+    expires: Option<End>,
+}
+
+/// A key as scripts see it.
+#[derive(Serialize)]
+struct KeyView<'k> {
+    key_id: &'k str,
+    name: &'k str,
+    scopes: Vec<&'static str>,
+    apps: Vec<&'k str>,
+    rate_limit: Option<String>,
+    status: KeyState,
+    expires_at: Option<String>,
+    last_used_at: Option<String>,
+    created_at: String,
+    version: u64,
+}
+
+/// A key with all about it.
+#[derive(Serialize)]
+struct KeyDetails<'k> {
+    #[serde(flatten)]
+    info: KeyView<'k>,
+    /// The whole key: right after it was made, never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'k str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<Change>>,
+}
+
+pub(crate) async fn run(command: KeyCommand, output: &Output) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Create(new) => create(new, output).await,
+        KeyCommand::List => list(output).await,
+        KeyCommand::Show { key_id, changes } => show(&key_id, changes, output).await,
+        KeyCommand::Revoke { key_id } => revoke(&key_id, output).await,
+    }
+}
+
+async fn create(new: Create, output: &Output) -> Result<(), Failure> {
+    let apps = values::allowed_apps(&new.apps);
+    let apps = apps.map_err(|problem| Failure::Usage(format!("--app: {problem}")))?;
+    let services = session::open().await?;
+    let now = services.clock.now();
+    let new = NewApiKey {
+        key: ApiKey::generate()?,
+        name: new.name,
+        scopes: new.scopes.into_iter().collect::<BTreeSet<_>>(),
+        apps,
+        rate_limit: new.rate_limit,
+        expires_at: new.expires.map(|end| end.moment(now)),
+    };
+    services.api_keys.add(&new, &actor(), soon()).await?;
+    let info = services.api_keys.show(new.key.id(), soon()).await?;
+    let key = new.key.reveal();
+    let details = KeyDetails {
+        info: KeyView::of(&info),
+        key: Some(key.expose_secret()),
+        changes: None,
+    };
+    let text = format!(
+        "{}\n\nkeep it now: it is not shown again\n{}",
+        described(&info),
+        key.expose_secret()
+    );
+    output.answer(&details, &text)
+}
+
+async fn list(output: &Output) -> Result<(), Failure> {
+    let services = session::open().await?;
+    let columns = &[
+        "key id",
+        "name",
+        "status",
+        "scopes",
+        "apps",
+        "limit",
+        "ends",
+        "last used",
+    ];
+    let mut list = output.list(columns)?;
+    let mut after = None::<String>;
+    loop {
+        let page = services
+            .api_keys
+            .list(after.as_deref(), PAGE, soon())
+            .await?;
+        let rows = page.keys.iter().map(|key| {
+            let view = KeyView::of(key);
+            let cells = vec![
+                key.key_id.clone(),
+                key.name.clone(),
+                status(view.status).to_owned(),
+                view.scopes.join(" "),
+                key.apps.to_string(),
+                view.rate_limit.clone().unwrap_or_default(),
+                view.expires_at.clone().unwrap_or_default(),
+                view.last_used_at.clone().unwrap_or_default(),
+            ];
+            (view, cells)
+        });
+        list.rows(&rows.collect::<Vec<_>>())?;
+        after = page.next_page_token;
+        if after.is_none() {
+            return list.end("there is no API key");
+        }
+    }
+}
+
+async fn show(key_id: &str, with_changes: bool, output: &Output) -> Result<(), Failure> {
+    let services = session::open().await?;
+    let info = services.api_keys.show(key_id, soon()).await?;
+    let mut text = described(&info);
+    let changes = if with_changes {
+        Some(changes(&services, key_id).await?)
+    } else {
+        None
+    };
+    for change in changes.iter().flatten() {
+        let fields = change.fields.join(", ");
+        text.push_str(&format!(
+            "\nchange {}  {}  {}  {fields}",
+            change.at, change.action, change.by
+        ));
+    }
+    let details = KeyDetails {
+        info: KeyView::of(&info),
+        key: None,
+        changes,
+    };
+    output.answer(&details, &text)
+}
+
+async fn changes(services: &Services, key_id: &str) -> Result<Vec<Change>, Failure> {
+    let (mut changes, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = services
+            .api_keys
+            .changes(key_id, after.as_deref(), PAGE, soon())
+            .await?;
+        changes.extend(page.items);
+        after = page.next_page_token;
+        if after.is_none() {
+            return Ok(changes);
+        }
+    }
+}
+
+async fn revoke(key_id: &str, output: &Output) -> Result<(), Failure> {
+    let services = session::open().await?;
+    services.api_keys.revoke(key_id, &actor(), soon()).await?;
+    output.answer(
+        &json!({ "key_id": key_id, "status": "revoked" }),
+        &format!("revoked the API key {key_id}; the gateway may let it in for five more minutes"),
+    )
+}
+
+fn described(info: &ApiKeyInfo) -> String {
+    let view = KeyView::of(info);
+    pairs(&[
+        ("key id", info.key_id.clone()),
+        ("name", info.name.clone()),
+        ("status", status(view.status).to_owned()),
+        ("scopes", view.scopes.join(" ")),
+        ("apps", info.apps.to_string()),
+        ("rate limit", view.rate_limit.unwrap_or_default()),
+        ("ends", view.expires_at.unwrap_or_default()),
+        ("last used", view.last_used_at.unwrap_or_default()),
+        ("created", view.created_at),
+    ])
+}
+
+const fn status(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Active => "active",
+        KeyState::Disabled => "disabled",
+        KeyState::Revoked => "revoked",
+        KeyState::Expired => "expired",
+    }
+}
+
+impl<'k> KeyView<'k> {
+    fn of(info: &'k ApiKeyInfo) -> Self {
+        let text = |at: Timestamp| at.to_string();
+        Self {
+            key_id: &info.key_id,
+            name: &info.name,
+            scopes: info.scopes.iter().map(|scope| scope.as_str()).collect(),
+            apps: match &info.apps {
+                AllowedApps::All => vec!["*"],
+                AllowedApps::Only(apps) => apps.iter().map(AppId::as_str).collect(),
+            },
+            rate_limit: info.rate_limit.map(|limit| limit.to_string()),
+            status: info.state,
+            expires_at: info.expires_at.map(text),
+            last_used_at: info.last_used_at.map(text),
+            created_at: info.created_at.to_string(),
+            version: info.version,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The service that a command works on, and who works on it.
+
+use std::time::Duration;
+
+use lark_service::changes::Actor;
+use lark_service::config::{Config, variable};
+use lark_service::deadline::Deadline;
+use lark_service::wiring::{Adapters, Services, StartError};
+
+use crate::failure::Failure;
+
+/// The time for one step of a command: a page, a record, a question to the platform.
+const STEP: Duration = Duration::from_secs(60);
+/// How many records are listed at a time.
+pub(crate) const PAGE: usize = 100;
+
+/// The services over what the environment names.
+pub(crate) async fn open() -> Result<Services, Failure> {
+    let config = Config::from_env().map_err(StartError::from)?;
+    let adapters = Box::pin(Adapters::connect(&config)).await?;
+    Ok(Services::new(config, &adapters))
+}
+
+/// Who is at the command line, for the record of changes.
+pub(crate) fn actor() -> Actor {
+    let user = variable("USER").or_else(|| variable("LOGNAME"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| variable("HOSTNAME"));
+    let name = |text: Option<String>| {
+        let text = text.unwrap_or_default();
+        let name: String = text
+            .trim()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(64)
+            .collect();
+        if name.is_empty() {
+            "unknown".to_owned()
+        } else {
+            name
+        }
+    };
+    Actor::operator(&format!("{}@{}", name(user), name(host)))
+}
+
+/// The end of a step that begins now.
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(STEP)
+}

@@ -1,0 +1,193 @@
+//! An operator's check-up: configuration, files, store, keys, cache, platform, apps. Each failure comes with its remedy.
+//!
+//! It changes nothing but for probes: a record in each table and a key in the cache, which are removed at once and end by
+//! themselves otherwise. Callers never wait for it, so it asks the platform about each app's credentials, which costs a
+//! token request each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::aws;
+use crate::clock::Clock;
+use crate::config::{Config, StoreConfig};
+use crate::deadline::Deadline;
+use crate::ids::AppId;
+use crate::wiring::Services;
+
+mod apps;
+mod cache;
+mod files;
+mod lark;
+mod report;
+mod store;
+mod upkeep;
+
+pub use report::{Check, Report, Status};
+
+use report::Findings;
+
+/// The time for one group of checks.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What needs a store that answers.
+const ON_STORE: [&str; 3] = ["schema", "permissions", "data_keys"];
+/// What needs a store that answers and keys that open.
+const ON_KEYS: [&str; 7] = [
+    "apps",
+    "default_app",
+    "credentials",
+    "tickets",
+    "api_keys",
+    "schedule",
+    "logins",
+];
+
+/// What to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether to leave the platform alone.
+    pub is_offline: bool,
+    /// The apps to look at; empty: all.
+    pub apps: Vec<AppId>,
+}
+
+/// Looks at everything that the variables in `lookup` name, and tells `tell` of each check at once.
+pub async fn examine(
+    lookup: impl Fn(&'static str) -> Option<String>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
+    tell: &mut (dyn FnMut(&Check) + Send),
+) -> Report {
+    let mut findings = Findings::new(tell);
+    let config = match Config::from_lookup(lookup) {
+        Ok(config) => config,
+        Err(error) => {
+            let remedy = format!(
+                "set {}: it {} (docs/configuration.md)",
+                error.variable, error.problem
+            );
+            findings.add(Check::failed("configuration", error.to_string(), remedy));
+            let others = ["store", "cache", "lark", "clock"];
+            let why = "needs a right configuration";
+            findings.skip(&others, why);
+            findings.skip(&ON_STORE, why);
+            findings.skip(&ON_KEYS, why);
+            return findings.into_report();
+        }
+    };
+    findings.add(Check::ok("configuration", described(&config)));
+    let (keys_readable, checks) = files::examine(&config);
+    findings.extend(checks);
+    // On the heap, each of them: they run once and would weigh on whoever asks.
+    let services = Box::pin(on_store(&config, keys_readable, &clock, &mut findings)).await;
+    findings.extend(Box::pin(cache::examine(&config, &clock)).await);
+    let known = match &services {
+        Some(services) => {
+            let (known, checks) = Box::pin(apps::examine(services, options)).await;
+            findings.extend(checks);
+            known
+        }
+        None => Vec::new(),
+    };
+    let work = on_lark(&config, options, &known, &clock, &mut findings);
+    let is_reachable = Box::pin(work).await;
+    if let Some(services) = &services {
+        if is_reachable {
+            findings.extend(Box::pin(apps::credentials(services, &known)).await);
+        } else {
+            let why = "the platform is not asked or not reached";
+            findings.skip(&["credentials"], why);
+        }
+        findings.extend(Box::pin(upkeep::examine(services, &known)).await);
+    }
+    findings.into_report()
+}
+
+/// Opens the store and looks at it; the services over it, if it answers and sealed data opens.
+async fn on_store(
+    config: &Config,
+    keys_readable: bool,
+    clock: &Arc<dyn Clock>,
+    findings: &mut Findings<'_>,
+) -> Option<Services> {
+    let skip = |findings: &mut Findings<'_>| {
+        findings.skip(&ON_STORE, "needs the store");
+        findings.skip(&ON_KEYS, "needs the store");
+    };
+    let adapters = match store::open(config, clock).await {
+        Ok(adapters) => adapters,
+        Err(check) => {
+            findings.add(check);
+            skip(findings);
+            return None;
+        }
+    };
+    let services = Services::new(config.clone(), &adapters);
+    let (answers, check) = store::reachable(&services).await;
+    findings.add(check);
+    if !answers {
+        skip(findings);
+        return None;
+    }
+    let (is_usable, checks) = store::schema(config, &adapters).await;
+    findings.extend(checks);
+    if !is_usable {
+        findings.skip(&["permissions", "data_keys"], "needs the tables");
+        findings.skip(&ON_KEYS, "needs the tables");
+        return None;
+    }
+    findings.extend(store::permissions(config, &services).await);
+    if !keys_readable {
+        findings.skip(&["data_keys"], "needs the key file");
+        findings.skip(&ON_KEYS, "needs the data keys");
+        return None;
+    }
+    let (opens, check) = store::data_keys(config, &services).await;
+    findings.add(check);
+    if !opens {
+        findings.skip(&ON_KEYS, "needs the data keys");
+        return None;
+    }
+    Some(services)
+}
+
+/// Whether the platform can be asked about apps.
+async fn on_lark(
+    config: &Config,
+    options: &Options,
+    known: &[apps::Known],
+    clock: &Arc<dyn Clock>,
+    findings: &mut Findings<'_>,
+) -> bool {
+    let Ok(http) = aws::http(aws::DEFAULT_IDLE_TIMEOUT) else {
+        findings.skip(&["lark", "clock"], "the HTTP client cannot be built");
+        return false;
+    };
+    if options.is_offline {
+        findings.skip(&["lark"], "--offline");
+        findings.add(lark::clock_by_dynamodb(&http, config, clock).await);
+        return false;
+    }
+    let (is_reachable, checks) = lark::examine(&http, config, known, clock).await;
+    findings.extend(checks);
+    is_reachable
+}
+
+fn described(config: &Config) -> String {
+    let store = match &config.store {
+        StoreConfig::DynamoDb { .. } => "store dynamodb".to_owned(),
+        StoreConfig::Embedded { data_dir } => format!("store embedded in {}", data_dir.display()),
+    };
+    let cache = if config.cache.is_some() {
+        "a shared cache"
+    } else {
+        "no shared cache"
+    };
+    format!("{store}, {cache}")
+}
+
+fn soon() -> Deadline {
+    Deadline::after(PATIENCE)
+}
+
+#[cfg(test)]
+mod tests;
