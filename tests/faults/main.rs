@@ -3,6 +3,8 @@
 //! `scripts/with-services cargo test -p lark-service-tests --test faults -- --nocapture` prints the figures that
 //! `docs/reliability.md` quotes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod logins;
 mod outages;
 mod servers;

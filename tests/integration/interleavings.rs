@@ -179,12 +179,17 @@ async fn play(steps: Vec<Step>, is_harsh: bool) {
         );
         before = now;
     }
-    // A minute later everybody who is still alive gets an answer, then one who comes anew.
     world.advance(Duration::from_secs(120));
+    // A minute later everybody who is still alive gets an answer, then one who comes anew.
     stage.finish(&mut callers).await;
+    check_the_end(&world, &open_id, troubled).await;
+}
+
+/// The login lives, or it ended where an answer was lost, and not on a guess.
+async fn check_the_end(world: &World, open_id: &OpenId, troubled: bool) {
     world.control().clear_faults();
     world.advance(Duration::from_secs(900));
-    let outcome = world.process().user_token(&open_id).await;
+    let outcome = world.process().user_token(open_id).await;
     let counters = world.control().counters();
     match outcome {
         Ok(_) => {}

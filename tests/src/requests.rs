@@ -181,7 +181,7 @@ fn answered(response: Response<Body>) -> Answered {
     let (parts, body) = response.into_parts();
     let body = match body {
         Body::Text(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        _ => Value::Null,
+        Body::Empty | Body::Binary(_) | _ => Value::Null,
     };
     Answered {
         status: parts.status.as_u16(),

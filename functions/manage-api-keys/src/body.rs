@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lark_service::api_keys::{ApiKey, ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
-use lark_service::clock::{Clock, SystemClock, Timestamp};
+use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
 use lark_service::http::{AllowedApps, RateLimit, Scope};
 use lark_service::ids::AppId;
@@ -192,7 +192,7 @@ impl<'k> KeyAnswer<'k> {
                 limit: limit.limit.get(),
                 window_seconds: limit.window_seconds.get(),
             }),
-            status: key.state(SystemClock.now()),
+            status: key.state,
             expires_at: key.expires_at.map(text),
             last_used_at: key.last_used_at.map(text),
             created_at: text(key.created_at),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lark_service::apps::{App, AppChange, AppKind, AppStatus, NewApp};
-use lark_service::clock::{Clock, SystemClock};
 use lark_service::deadline::Deadline;
 use lark_service::error::{Error, Result};
 use lark_service::ids::AppId;
@@ -14,7 +13,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest time that a secret before may count: 30 days.
-const MAX_PREVIOUS_SECONDS: u64 = 30 * 24 * 3_600;
+const MAX_PREVIOUS_SECONDS: f64 = 30.0 * 24.0 * 3_600.0;
 /// How many of an app's tokens are shown; a marketplace app may have thousands.
 const SHOWN_TOKENS: usize = 20;
 
@@ -62,7 +61,7 @@ pub(crate) struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     secret: Option<SecretString>,
     #[serde(default, deserialize_with = "given")]
-    previous_secret_seconds: Option<u64>,
+    previous_secret_seconds: Option<f64>,
     #[serde(default, deserialize_with = "given")]
     redirect_targets: Option<Vec<String>>,
 }
@@ -70,7 +69,7 @@ pub(crate) struct ChangeBody {
 impl ChangeBody {
     pub(crate) fn read(self) -> Result<AppChange> {
         let seconds = self.previous_secret_seconds;
-        if seconds.is_some_and(|seconds| seconds > MAX_PREVIOUS_SECONDS) {
+        if seconds.is_some_and(|seconds| !(0.0..=MAX_PREVIOUS_SECONDS).contains(&seconds)) {
             return Err(Error::invalid(
                 "previous_secret_seconds",
                 "must be from 0 to 2592000, thirty days",
@@ -81,7 +80,7 @@ impl ChangeBody {
             domain: self.domain,
             status: self.status,
             secret: self.secret,
-            previous_secret_ttl: seconds.map(Duration::from_secs),
+            previous_secret_ttl: seconds.map(Duration::from_secs_f64),
             redirect_targets: self.redirect_targets,
         };
         if change.is_empty() {
@@ -126,11 +125,7 @@ pub(crate) struct AppAnswer<'a> {
 
 impl<'a> AppAnswer<'a> {
     pub(crate) fn of(app: &'a App) -> Self {
-        let now = SystemClock.now();
         let previous = app.secrets.previous.as_ref();
-        let until = previous
-            .map(|(_, until)| *until)
-            .filter(|until| *until > now);
         Self {
             app_id: app.app_id.as_str(),
             name: &app.name,
@@ -139,7 +134,7 @@ impl<'a> AppAnswer<'a> {
             status: app.status,
             secret: "********",
             secret_fingerprint: app.secrets.current.fingerprint.as_str(),
-            previous_secret_until: until.map(|until| until.to_string()),
+            previous_secret_until: previous.map(|(_, until)| until.to_string()),
             redirect_targets: &app.redirect_targets,
             created_at: app.created_at.to_string(),
             changed_at: app.changed_at.to_string(),

@@ -146,6 +146,7 @@ mod tests {
 
     use lark_service::api_keys::ApiKey;
     use lark_service::aws;
+    use lark_service::changes::Actor;
     use lark_service::clock::SystemClock;
     use lark_service::config::Config;
     use lark_service::deadline::Deadline;
@@ -227,6 +228,28 @@ mod tests {
         tokio::time::advance(TTL).await;
         ask(&authorizer, &services, Some(&header)).await.unwrap();
         assert_eq!(asked(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_revoked_key_lets_nobody_in_once_the_kept_decision_is_over() {
+        let (services, header) = services().await;
+        let real: AuthorizerHandler =
+            |services, event| Box::pin(authorize::handle(&services.api_keys, event));
+        let authorizer = Authorizer::new(real, TTL, TTL);
+        assert!(ask(&authorizer, &services, Some(&header)).await.is_ok());
+        let key = ApiKey::parse(&header.to_str().unwrap()["Bearer ".len()..]).unwrap();
+        let actor = Actor::seed();
+        let revoked = services
+            .api_keys
+            .revoke(key.id(), &actor, Deadline::after(TTL));
+        revoked.await.unwrap();
+        tokio::time::pause();
+        // Some of the time has passed for real.
+        tokio::time::advance(TTL / 2).await;
+        assert!(ask(&authorizer, &services, Some(&header)).await.is_ok());
+        tokio::time::advance(TTL / 2).await;
+        let refused = ask(&authorizer, &services, Some(&header)).await;
+        assert_eq!(refused, Err(ErrorCode::PermissionDenied));
     }
 
     #[tokio::test]

@@ -55,6 +55,10 @@ impl fmt::Display for Banner<'_> {
             &format!("/v1/users/{user}"),
         )?;
         self.line(f, "the tenant's access token", "/v1/tokens/tenant")?;
+        writeln!(
+            f,
+            "\n# log a user in: open this in a browser\nhttp://{addr}/v1/oauth/authorize?app_id={app_id}"
+        )?;
         writeln!(f, "\n# health and metrics")?;
         writeln!(f, "curl -i http://{addr}/health/ready")?;
         writeln!(f, "curl http://{addr}/metrics")?;

@@ -6,6 +6,7 @@
 )]
 
 mod errors;
+mod marketplace;
 mod process;
 mod restarts;
 mod serving;

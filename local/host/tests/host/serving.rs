@@ -121,11 +121,13 @@ async fn a_scheduled_function_runs() {
     let world = World::start().await;
     let report = world.host.run_scheduled("refresh-tokens").await;
     let report = report.unwrap().unwrap();
+    // The marketplace app's is due too, and asks for its ticket.
     assert_eq!(
         (&report["due"], &report["refreshed"]),
-        (&json!(1), &json!(1))
+        (&json!(2), &json!(1))
     );
     assert_eq!(world.calls(TOKEN), 1);
+    assert_eq!(world.calls("auth.app_ticket.resend"), 1);
     assert!(world.host.run_scheduled("get-user").await.is_none());
     let token = world.get("/v1/tokens/tenant").await;
     assert_eq!(token.status, StatusCode::OK);

@@ -52,6 +52,7 @@ fn document(title: &str, main: &str) -> String {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>{title} - Lark simulator</title>
+<link rel="icon" href="data:,">
 </head>
 <body>
 <main>
