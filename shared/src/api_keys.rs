@@ -22,9 +22,10 @@ use crate::http::Caller;
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 
+mod info;
 mod registry;
 
-pub use registry::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, KeyState, NewApiKey};
+pub use info::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, KeyState, NewApiKey};
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";
@@ -147,7 +148,7 @@ impl ApiKeys {
 
     fn caller(&self, key: &ApiKey, record: &Record) -> Option<Caller> {
         let is_same: bool = key.hash().ct_eq(record.bytes("secret_hash")?).into();
-        let info = registry::info(record, self.clock.now())?;
+        let info = info::info(record, self.clock.now())?;
         if !is_same || info.state != KeyState::Active {
             return None;
         }

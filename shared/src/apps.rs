@@ -21,12 +21,14 @@ use crate::lark::Domain;
 use crate::seal::{Fingerprint, Sealer};
 use crate::store::{Copied, Key, Mirror, StoreError, Table};
 
+mod change;
 mod record;
 mod registry;
 mod sealed;
 mod tickets;
 
-pub use registry::{AppChange, AppPage, NewApp};
+pub use change::{AppChange, NewApp};
+pub use registry::AppPage;
 pub(crate) use sealed::{sealed_attributes, sealed_records};
 pub use tickets::AppTicket;
 

@@ -17,27 +17,29 @@ use subtle::ConstantTimeEq;
 use tracing::{info, warn};
 use url::Url;
 
-use crate::apps::{App, Apps};
+use crate::apps::Apps;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::error::{Error, FieldError, Result};
-use crate::ids::{AppId, OpenId, is_identifier};
+use crate::error::{Error, Result};
+use crate::ids::{AppId, OpenId};
+use crate::lark::LarkClient;
 use crate::lark::oauth::{Grant, Identity, LoginRequest};
-use crate::lark::{FailureKind, LarkClient, LarkFailure};
 use crate::seal::Sealer;
 use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
-use crate::tokens::{OFFLINE_ACCESS, TokenService};
+use crate::tokens::TokenService;
+
+mod browser;
+mod refusals;
+mod wishes;
+
+use browser::{cookie_name, set_cookie, state_parts};
+use refusals::{failed, refusal};
+use wishes::{allowed_target, scope};
 
 /// How long a login may take.
 pub const LIFE: Duration = Duration::from_secs(600);
 /// Where the platform sends the browser back to, under the service's address.
 pub const CALLBACK_PATH: &str = "/v1/oauth/callback";
-/// The most scopes that the platform lets a login ask for ("Obtain OAuth code").
-const MAX_SCOPES: usize = 50;
-/// The length of an attempt's id.
-const ID_BYTES: usize = 16;
-/// The parameters that tell a redirect target how the login ended.
-const TOLD: [&str; 3] = ["login", "open_id", "code"];
 /// The longest code that is passed on; the platform's have about 64 characters.
 const MAX_CODE_BYTES: usize = 1_024;
 
@@ -332,152 +334,6 @@ pub fn callback(public_url: &Url) -> String {
     )
 }
 
-/// What the platform said of the code or the user.
-fn failed(app: &App, failure: LarkFailure) -> Error {
-    let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
-    match failure.kind {
-        FailureKind::GrantVoid | FailureKind::TokenInvalid => {
-            Error::LoginRefused(format!("Lark says {failure}"))
-        }
-        FailureKind::AppRefused => Error::AppRefused {
-            app_id: app.app_id.clone(),
-            failure: Box::new(failure),
-            retry_after,
-        },
-        FailureKind::RateLimited => Error::RateLimited {
-            retry_after,
-            failure: Some(Box::new(failure)),
-        },
-        FailureKind::Unavailable | FailureKind::Timeout => Error::LarkUnavailable {
-            failure: Box::new(failure),
-            retry_after,
-        },
-        FailureKind::NotFound
-        | FailureKind::Forbidden
-        | FailureKind::TicketMissing
-        | FailureKind::Invalid
-        | FailureKind::Rejected => Error::LarkRejected(Box::new(failure)),
-    }
-}
-
-/// The platform's word for a refusal, if it is one that can be shown.
-fn refusal(error: &str) -> String {
-    if error == "access_denied" {
-        return "the user did not consent".to_owned();
-    }
-    let shown = if is_identifier(error, 64) {
-        error
-    } else {
-        "an unknown reason"
-    };
-    format!("the log-in page says {shown}")
-}
-
-/// The scopes to ask for. Without `offline_access` the login would end with its first token.
-fn scope(asked: Option<&str>) -> Result<String> {
-    let mut scopes: Vec<_> = asked.unwrap_or_default().split_ascii_whitespace().collect();
-    scopes.push(OFFLINE_ACCESS);
-    scopes.sort_unstable();
-    scopes.dedup();
-    let is_scope = |scope: &&str| {
-        scope.len() <= 128
-            && scope
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte))
-    };
-    if scopes.len() > MAX_SCOPES || !scopes.iter().all(is_scope) {
-        return Err(Error::InvalidArgument(vec![FieldError {
-            field: "scope".to_owned(),
-            message:
-                "must be up to 49 scopes such as contact:user.base:readonly, separated by spaces"
-                    .to_owned(),
-        }]));
-    }
-    Ok(scopes.join(" "))
-}
-
-/// `target`, if it is one of the app's redirect targets or below one.
-fn allowed_target(app: &App, target: &str) -> Result<Url> {
-    let wrong = || {
-        Error::invalid(
-            "redirect_to",
-            "must be one of the app's redirect_targets, or an address below one",
-        )
-    };
-    let url = Url::parse(target).map_err(|_| wrong())?;
-    let is_plain = url.username().is_empty() && url.password().is_none();
-    // Ours are added later; with two of a name, a failed login could be read as a good one.
-    if url
-        .query_pairs()
-        .any(|(name, _)| TOLD.contains(&name.as_ref()))
-    {
-        return Err(Error::invalid(
-            "redirect_to",
-            "must not have a parameter login, open_id or code",
-        ));
-    }
-    let is_allowed = app
-        .redirect_targets
-        .iter()
-        .filter_map(|allowed| Url::parse(allowed).ok())
-        .any(|allowed| is_below(&url, &allowed));
-    if is_plain && is_allowed {
-        Ok(url)
-    } else {
-        Err(wrong())
-    }
-}
-
-/// Whether `url` has the origin of `allowed` and its path, or one below it.
-fn is_below(url: &Url, allowed: &Url) -> bool {
-    let base = allowed.path().trim_end_matches('/');
-    let rest = url.path().strip_prefix(base);
-    url.scheme() == allowed.scheme()
-        && url.host_str() == allowed.host_str()
-        && url.port_or_known_default() == allowed.port_or_known_default()
-        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        && (base.is_empty() || !rest.is_some_and(may_climb))
-}
-
-/// Whether a server that decodes or cleans the path in its own way could be led out of the folder: by `..%2f` or `..;/`.
-/// What browsers see as `..` is resolved already.
-fn may_climb(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    ["..", "%2e", "%2f", "%5c", "%25"]
-        .iter()
-        .any(|part| path.contains(part))
-}
-
-/// The id and the secret in what came back.
-fn state_parts(state: Option<&str>) -> Result<(&str, &str)> {
-    let parts = state.and_then(|state| state.split_once('.'));
-    parts
-        .filter(|(id, secret)| {
-            id.len() == ID_BYTES && is_identifier(id, ID_BYTES) && is_identifier(secret, 64)
-        })
-        .ok_or(Error::LoginInvalid(UNKNOWN_STATE))
-}
-
-/// A name for each attempt, so that logins in two tabs do not get in each other's way. Over HTTPS the prefix keeps
-/// neighbouring hosts from setting it (RFC 6265bis).
-fn cookie_name(public_url: &Url, id: &str) -> String {
-    let prefix = if is_https(public_url) { "__Host-" } else { "" };
-    format!("{prefix}lark-login-{id}")
-}
-
-fn set_cookie(public_url: &Url, id: &str, value: &str, life: Duration) -> String {
-    let secure = if is_https(public_url) { "; Secure" } else { "" };
-    format!(
-        "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-        cookie_name(public_url, id),
-        life.as_secs()
-    )
-}
-
-fn is_https(url: &Url) -> bool {
-    url.scheme() == "https"
-}
-
 /// Apart from every token: an app id has no `#`.
 fn key(id: &str) -> Key {
     Key::new(format!("login#{id}"), "state")
@@ -507,67 +363,4 @@ fn random_text<const N: usize>() -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn below(url: &str, allowed: &str) -> bool {
-        is_below(&Url::parse(url).unwrap(), &Url::parse(allowed).unwrap())
-    }
-
-    #[test]
-    fn a_target_is_allowed_with_everything_below_it_and_nothing_beside_it() {
-        let allowed = "https://portal.example/done";
-        for right in [
-            "https://portal.example/done",
-            "https://portal.example:443/done/?a=b",
-            "https://portal.example/done/deep#x",
-        ] {
-            assert!(below(right, allowed), "{right}");
-        }
-        for wrong in [
-            "http://portal.example/done",
-            "https://portal.example:8443/done",
-            "https://portal.example.evil.example/done",
-            "https://evil.example/done",
-            "https://portal.example/donee",
-            "https://portal.example/",
-            "https://portal.example/done/../other",
-            "https://portal.example/done/%2e%2e/other",
-            "https://portal.example\\.evil.example/done",
-            "https://portal.example/done/..%2fother",
-            "https://portal.example/done/%2E%2e%5Cother",
-            "https://portal.example/done/..;/other",
-            "https://portal.example/done/%252e%252e%252fother",
-        ] {
-            assert!(!below(wrong, allowed), "{wrong}");
-        }
-        assert!(below(
-            "https://portal.example/any%2fwhere",
-            "https://portal.example"
-        ));
-    }
-
-    #[test]
-    fn offline_access_is_always_asked_for_and_once() {
-        assert_eq!(scope(None).unwrap(), "offline_access");
-        assert_eq!(
-            scope(Some("offline_access  contact:user.base:readonly")).unwrap(),
-            "contact:user.base:readonly offline_access"
-        );
-        assert!(scope(Some("a\"b")).is_err());
-        let many: Vec<_> = (0..50).map(|n| format!("s{n}")).collect();
-        assert!(scope(Some(&many.join(" "))).is_err());
-    }
-
-    #[test]
-    fn over_https_the_cookie_is_bound_to_the_host() {
-        let secure = Url::parse("https://api.example").unwrap();
-        let cookie = set_cookie(&secure, "abc", "v", LIFE);
-        assert_eq!(
-            cookie,
-            "__Host-lark-login-abc=v; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
-        );
-        let local = Url::parse("http://127.0.0.1:9000").unwrap();
-        assert!(!set_cookie(&local, "abc", "v", LIFE).contains("Secure"));
-    }
-}
+mod tests;

@@ -25,21 +25,23 @@ mod login_codec;
 mod logins;
 mod queue;
 mod renewal;
+mod rescue;
 mod run;
 pub mod schedule;
 mod sealed;
 mod service;
 mod state;
+mod upkeep;
 
 #[cfg(feature = "embedded")]
 pub(crate) use codec::SHARDS;
 pub use info::{FailureInfo, LoginInfo, TokenInfo};
 pub use login::{Login, LoginEnd, OFFLINE_ACCESS, Pair, RefreshToken};
-pub use logins::TokenPage;
 pub use run::{Refresher, RunReport};
 pub(crate) use sealed::{leased_until, sealed_attributes};
 pub use service::{TokenService, Trust};
 pub use state::{Lease, TokenFailure, TokenState, Verdict};
+pub use upkeep::TokenPage;
 
 /// Which of the platform's tokens.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -5,7 +5,9 @@
 mod admin;
 mod functions;
 mod interleavings;
+mod keys;
 mod logins;
 mod marketplace;
+mod rotation;
 mod tokens;
 mod users;

@@ -2,101 +2,25 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
 use tracing::info;
 
-use super::{App, AppKind, AppStatus, Apps, key, record};
+use super::change::{changed, check, name_problem, secret_problem, targets_problem};
+use super::{App, AppChange, AppStatus, Apps, NewApp, key, record};
 use crate::changes::{self, Actor, ChangePage};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, Result};
 use crate::ids::AppId;
-use crate::lark::Domain;
 use crate::store::{Expect, Key, Record, StoreError, Table, Value};
 
 /// How often a change is tried again when others change the same app meanwhile.
 const ATTEMPTS: u32 = 8;
 /// How long a deleted app's record stays, so that nothing that was made for it outlives it.
 const DELETED: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// How long the secret before counts unless said otherwise.
-const PREVIOUS_SECRET: Duration = Duration::from_secs(24 * 3_600);
-/// How many addresses an app may have its logins end at.
-const MAX_REDIRECT_TARGETS: usize = 20;
-/// The longest name and the longest address.
-const MAX_TEXT_BYTES: usize = 256;
-/// The longest secret; the platform's have 32 characters.
-const MAX_SECRET_BYTES: usize = 256;
 /// The partition in which every app is listed, one record each with the sort key `id#<app id>`.
 pub(super) const LISTED: &str = "listed";
 /// What the sort keys in the list begin with.
 pub(super) const LISTED_PREFIX: &str = "id#";
-
-/// What an operator says of a new app.
-#[derive(Clone, Debug)]
-pub struct NewApp {
-    /// Its id.
-    pub app_id: AppId,
-    /// How people call it.
-    pub name: String,
-    /// The platform it lives on.
-    pub domain: Domain,
-    /// How it came to its tenants.
-    pub kind: AppKind,
-    /// Its secret.
-    pub secret: SecretString,
-    /// See [`App::redirect_targets`].
-    pub redirect_targets: Vec<String>,
-}
-
-impl NewApp {
-    /// An internal app on Feishu with nothing but its secret.
-    #[must_use]
-    pub fn new(app_id: AppId, secret: SecretString) -> Self {
-        Self {
-            app_id,
-            name: String::new(),
-            domain: Domain::default(),
-            kind: AppKind::default(),
-            secret,
-            redirect_targets: Vec::new(),
-        }
-    }
-}
-
-/// What is to become of an app; what is `None` stays.
-#[derive(Clone, Debug, Default)]
-pub struct AppChange {
-    /// How people call it.
-    pub name: Option<String>,
-    /// The platform it lives on.
-    pub domain: Option<Domain>,
-    /// Whether it may be used.
-    pub status: Option<AppStatus>,
-    /// A new secret; the one in force becomes the one before.
-    pub secret: Option<SecretString>,
-    /// How long the secret before counts from now on; zero: not at all. With a new secret the default is a day.
-    pub previous_secret_ttl: Option<Duration>,
-    /// See [`App::redirect_targets`].
-    pub redirect_targets: Option<Vec<String>>,
-}
-
-impl AppChange {
-    /// Whether everything stays as it is.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        matches!(
-            self,
-            Self {
-                name: None,
-                domain: None,
-                status: None,
-                secret: None,
-                previous_secret_ttl: None,
-                redirect_targets: None,
-            }
-        )
-    }
-}
 
 /// A page of apps, by id.
 #[derive(Clone, Debug, Default)]
@@ -339,144 +263,5 @@ impl Apps {
         u64::try_from(self.clock.now().as_millis())
             .unwrap_or(0)
             .max(version + 1)
-    }
-}
-
-/// `record` after `change`.
-fn changed(
-    mut record: Record,
-    change: &AppChange,
-    sealed: Option<Vec<u8>>,
-    actor: &Actor,
-    now: Timestamp,
-) -> Record {
-    let (mut fields, mut action) = (Vec::new(), "changed");
-    if let Some(name) = &change.name {
-        record = record.with("name", Value::Text(name.clone()));
-        fields.push("name");
-    }
-    if let Some(domain) = change.domain {
-        record = record.with("domain", Value::Text(domain.as_str().to_owned()));
-        fields.push("domain");
-    }
-    if let Some(targets) = &change.redirect_targets {
-        record = record.with("redirect_targets", Value::Text(targets.join(" ")));
-        fields.push("redirect_targets");
-    }
-    if let Some(status) = change.status {
-        record = record.with("status", Value::Text(status.as_str().to_owned()));
-        fields.push("status");
-        action = status.as_str();
-    }
-    let mut previous_ttl = change.previous_secret_ttl;
-    if let Some(sealed) = sealed {
-        if let Some(current) = record
-            .attributes
-            .insert("secret".to_owned(), Value::Bytes(sealed))
-        {
-            record = record.with("previous_secret", current);
-        }
-        previous_ttl = Some(previous_ttl.unwrap_or(PREVIOUS_SECRET));
-        fields.push("secret");
-        action = "secret_rotated";
-    }
-    if let Some(ttl) = previous_ttl {
-        fields.push("previous_secret");
-        if ttl.is_zero() {
-            record.attributes.remove("previous_secret");
-            record.attributes.remove("previous_secret_until");
-            if change.secret.is_none() {
-                action = "previous_secret_dropped";
-            }
-        } else {
-            let until = (now + ttl).as_millis();
-            record = record.with("previous_secret_until", Value::Number(until));
-        }
-    }
-    changes::stamped(record, actor, action, &fields, now)
-}
-
-fn check(problems: &[Option<FieldError>]) -> Result<()> {
-    let problems: Vec<_> = problems.iter().flatten().cloned().collect();
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::InvalidArgument(problems))
-    }
-}
-
-fn problem(field: &str, message: impl Into<String>) -> FieldError {
-    FieldError {
-        field: field.to_owned(),
-        message: message.into(),
-    }
-}
-
-fn name_problem(name: &str) -> Option<FieldError> {
-    let is_wrong = name.len() > MAX_TEXT_BYTES || name.chars().any(char::is_control);
-    is_wrong.then(|| problem("name", "must be up to 256 bytes of text on one line"))
-}
-
-fn secret_problem(secret: &SecretString) -> Option<FieldError> {
-    let secret = secret.expose_secret();
-    let is_wrong = secret.is_empty()
-        || secret.len() > MAX_SECRET_BYTES
-        || !secret.bytes().all(|byte| byte.is_ascii_graphic());
-    is_wrong.then(|| problem("secret", "must be 1 to 256 visible ASCII characters"))
-}
-
-fn targets_problem(targets: &[String]) -> Option<FieldError> {
-    if targets.len() > MAX_REDIRECT_TARGETS {
-        return Some(problem("redirect_targets", "must be 20 addresses at most"));
-    }
-    let position = targets.iter().position(|target| !is_target(target))?;
-    Some(problem(
-        &format!("redirect_targets[{position}]"),
-        "must be an https address such as https://portal.example or https://portal.example/done, without user, query and \
-         fragment; http only for 127.0.0.1 and localhost",
-    ))
-}
-
-fn is_target(target: &str) -> bool {
-    let Ok(url) = url::Url::parse(target) else {
-        return false;
-    };
-    let is_local = matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
-    target.len() <= MAX_TEXT_BYTES
-        && (url.scheme() == "https" || url.scheme() == "http" && is_local)
-        && url.has_host()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && !target.contains(char::is_whitespace)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redirect_target_is_an_https_address_or_a_local_one() {
-        for right in [
-            "https://portal.example",
-            "https://portal.example:8443/done/",
-            "http://127.0.0.1:3000",
-            "http://localhost/x",
-        ] {
-            assert!(is_target(right), "{right}");
-        }
-        for wrong in [
-            "",
-            "portal.example",
-            "http://portal.example",
-            "javascript:alert(1)",
-            "https://a@portal.example",
-            "https://portal.example/?x=1",
-            "https://portal.example/#x",
-            "https://portal .example",
-        ] {
-            assert!(!is_target(wrong), "{wrong}");
-        }
     }
 }

@@ -4,22 +4,13 @@
 //! but the attempt that it belongs to; so of two who refresh the same login, whatever happens to the one never harms what
 //! the other brought. A pair that the store does not take waits, sealed, in the shared cache for whoever comes next.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use futures_util::{StreamExt, TryStreamExt, stream};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::login::reauthorization_required;
 use super::service::Inner;
-use super::{
-    LoginEnd, Pair, RefreshToken, SharedToken, Token, TokenInfo, TokenKey, TokenKind, TokenService,
-    TokenState,
-};
+use super::{LoginEnd, Pair, SharedToken, TokenKey, TokenKind, TokenService, TokenState};
 use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -27,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::ids::{AppId, OpenId};
 use crate::lark::LarkFailure;
 use crate::lark::oauth::Grant;
-use crate::seal::Fingerprint;
 use crate::store::{Expect, Record, StoreError, Table};
 
 /// How often a write is tried again when others change the record meanwhile.
@@ -38,20 +28,6 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(4);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// How many tokens of a deleted app are read at a time, and forgotten at a time.
-const FORGET_PAGE: usize = 200;
-const FORGET_CONCURRENCY: usize = 16;
-/// How long a pair that was not stored waits in the shared cache.
-const RESCUE_TTL: Duration = Duration::from_secs(24 * 3_600);
-
-/// A page of what is known of an app's tokens, without their values.
-#[derive(Clone, Debug, Default)]
-pub struct TokenPage {
-    /// What is known.
-    pub items: Vec<TokenInfo>,
-    /// Where the next page begins; `None` on the last one.
-    pub next_page_token: Option<String>,
-}
 
 impl TokenService {
     /// Exchanges what `grant` is for tokens, without keeping them: they are nobody's yet.
@@ -111,125 +87,6 @@ impl TokenService {
     ) -> Result<bool> {
         self.forget(&TokenKey::user(app_id.clone(), open_id), deadline)
             .await
-    }
-
-    /// Forgets everything about the token `key`; says whether there was anything.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn forget(&self, key: &TokenKey, deadline: Deadline) -> Result<bool> {
-        let inner = &self.inner;
-        let found = inner
-            .storage
-            .get(Table::Tokens, &key.store_key(), deadline)
-            .await?;
-        inner
-            .storage
-            .delete(Table::Tokens, &key.store_key(), Expect::Anything, deadline)
-            .await?;
-        let version = found.as_ref().map_or(0, |record| record.version);
-        let now = inner.clock.now();
-        let void = TokenState {
-            version,
-            ..TokenState::unknown(key.clone(), now)
-        };
-        let void = void.without_token(now);
-        inner.publish(&void, deadline).await;
-        inner.remember(void);
-        Ok(found.is_some())
-    }
-
-    /// Forgets every token and login of an app that was deleted.
-    ///
-    /// # Errors
-    /// [`Error::Store`]; doing it again goes on.
-    pub async fn forget_app(&self, app_id: &AppId, deadline: Deadline) -> Result<u64> {
-        let (mut after, mut forgotten) = (None::<String>, 0);
-        loop {
-            let page = self
-                .inner
-                .storage
-                .list(
-                    Table::Tokens,
-                    app_id.as_str(),
-                    "",
-                    after.as_deref(),
-                    FORGET_PAGE,
-                    deadline,
-                )
-                .await?;
-            let keys = page
-                .records
-                .iter()
-                .filter_map(|record| TokenKey::from_store_key(&record.key));
-            let keys: Vec<_> = keys.collect();
-            forgotten += keys.len() as u64;
-            stream::iter(keys)
-                .map(|key| async move { self.forget(&key, deadline).await })
-                .buffer_unordered(FORGET_CONCURRENCY)
-                .try_for_each(|_| std::future::ready(Ok(())))
-                .await?;
-            after = page.next;
-            if after.is_none() {
-                return Ok(forgotten);
-            }
-        }
-    }
-
-    /// What is known of the tokens of `app_id` of `kind` (`None`: of all), by subject. Without their values.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn list(
-        &self,
-        app_id: &AppId,
-        kind: Option<TokenKind>,
-        after: Option<&str>,
-        limit: usize,
-        deadline: Deadline,
-    ) -> Result<TokenPage> {
-        let prefix = kind
-            .map(|kind| format!("{}#", kind.as_str()))
-            .unwrap_or_default();
-        let after = after.map(|after| format!("{prefix}{after}"));
-        let page = self
-            .inner
-            .storage
-            .list(
-                Table::Tokens,
-                app_id.as_str(),
-                &prefix,
-                after.as_deref(),
-                limit,
-                deadline,
-            )
-            .await?;
-        let next = page
-            .next
-            .as_deref()
-            .and_then(|sort| sort.strip_prefix(&prefix));
-        let now = self.inner.clock.now();
-        let infos = page.records.iter();
-        Ok(TokenPage {
-            next_page_token: next.map(str::to_owned),
-            items: infos
-                .filter_map(|record| TokenInfo::of(record, now))
-                .collect(),
-        })
-    }
-
-    /// What is known of the token `key`, without its value; `None`: nothing.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn describe(&self, key: &TokenKey, deadline: Deadline) -> Result<Option<TokenInfo>> {
-        let record = self
-            .inner
-            .storage
-            .get(Table::Tokens, &key.store_key(), deadline)
-            .await?;
-        let now = self.inner.clock.now();
-        Ok(record.and_then(|record| TokenInfo::of(&record, now)))
     }
 }
 
@@ -428,108 +285,10 @@ impl Inner {
             .map_or(Duration::ZERO, |lease| lease.until.since(self.clock.now()));
         left > super::fetch::FETCH_TIMEOUT
     }
-
-    /// Leaves `pair` where the next one who finds the login in doubt looks first.
-    /// Says whether it is there.
-    async fn rescue(&self, leased: &TokenState, pair: &Pair, deadline: Deadline) -> bool {
-        let Some(cache) = &self.cache else {
-            return false;
-        };
-        let rescued = Rescued::of(generation(leased), pair);
-        let plain: SecretString = serde_json::to_string(&rescued)
-            .expect("a pair is plain data")
-            .into();
-        let context = rescue_context(&leased.key);
-        let Ok(sealed) = self.sealer.seal(&context, &plain, deadline).await else {
-            return false;
-        };
-        let value = STANDARD.encode(sealed);
-        let key = rescue_key(&leased.key);
-        cache.put(&key, value.as_bytes(), RESCUE_TTL).await.is_ok()
-    }
-
-    async fn forget_rescue(&self, key: &TokenKey) {
-        if let Some(cache) = &self.cache {
-            // Left alone it ends by itself, and its generation is past.
-            let _ = cache.delete(&rescue_key(key)).await;
-        }
-    }
-
-    /// The pair that somebody got for exactly this state and could not store.
-    pub(super) async fn rescued(&self, state: &TokenState, deadline: Deadline) -> Option<Pair> {
-        let stored = self
-            .cache
-            .as_ref()?
-            .get(&rescue_key(&state.key))
-            .await
-            .ok()??;
-        let sealed = STANDARD.decode(&stored).ok()?;
-        let context = rescue_context(&state.key);
-        let plain = self.sealer.open(&context, &sealed, deadline).await.ok()?;
-        let rescued: Rescued = serde_json::from_str(plain.expose_secret()).ok()?;
-        (rescued.generation == generation(state)).then(|| rescued.pair())
-    }
 }
 
-fn generation(state: &TokenState) -> u64 {
+pub(super) fn generation(state: &TokenState) -> u64 {
     state.login.as_ref().map_or(0, |login| login.generation)
-}
-
-fn rescue_key(key: &TokenKey) -> String {
-    format!("lark:login-rescue:{}:{}", key.app_id, key.subject)
-}
-
-fn rescue_context(key: &TokenKey) -> String {
-    format!("login-rescue/{}/{}", key.app_id, key.subject)
-}
-
-/// A pair and the generation that it succeeds.
-#[derive(Deserialize, Serialize)]
-struct Rescued {
-    generation: u64,
-    access_token: String,
-    fingerprint: Fingerprint,
-    issued_at: Timestamp,
-    expires_at: Timestamp,
-    refresh_token: Option<String>,
-    refresh_expires_at: Timestamp,
-    scopes: String,
-}
-
-impl Rescued {
-    fn of(generation: u64, pair: &Pair) -> Self {
-        let refresh = pair.refresh.as_ref();
-        let value = refresh.and_then(|refresh| refresh.value.as_ref());
-        Self {
-            generation,
-            access_token: pair.token.value.expose_secret().to_owned(),
-            fingerprint: pair.token.fingerprint.clone(),
-            issued_at: pair.token.issued_at,
-            expires_at: pair.token.expires_at,
-            refresh_token: value.map(|value| value.expose_secret().to_owned()),
-            refresh_expires_at: refresh.map_or(pair.token.expires_at, |it| it.expires_at),
-            scopes: pair.scopes.clone(),
-        }
-    }
-
-    fn pair(self) -> Pair {
-        let issued_at = self.issued_at;
-        let expires_at = self.refresh_expires_at;
-        Pair {
-            token: Arc::new(Token {
-                value: self.access_token.into(),
-                fingerprint: self.fingerprint,
-                issued_at,
-                expires_at: self.expires_at,
-            }),
-            refresh: self.refresh_token.map(|value| RefreshToken {
-                value: Some(value.into()),
-                issued_at,
-                expires_at,
-            }),
-            scopes: self.scopes,
-        }
-    }
 }
 
 fn log_failure(state: &TokenState, now: Timestamp) {

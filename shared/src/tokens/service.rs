@@ -8,16 +8,15 @@ use tracing::warn;
 
 use super::renewal::Renewal;
 use super::{Login, SharedToken, TokenKey, TokenKind, TokenState, Verdict};
-use crate::apps::{App, AppKind, Apps, NewApp};
+use crate::apps::{App, Apps};
 use crate::cache::{CacheClient, CacheError, split_version};
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::ids::AppId;
 use crate::lark::{FailureKind, LarkClient, LarkFailure};
 use crate::seal::Sealer;
-use crate::store::{Expect, Storage, StoreError, Table};
+use crate::store::{Storage, Table};
 use crate::telemetry::metrics;
 
 /// How many tokens a process remembers.
@@ -191,81 +190,6 @@ impl TokenService {
     pub fn known_login(&self, key: &TokenKey) -> Option<Login> {
         let known = self.inner.remembered.get(key)?;
         known.state.login.clone()
-    }
-
-    /// Lets the next scheduled run fetch the first token of a new app. A marketplace app has a token for each tenant; those
-    /// are fetched when somebody asks for them.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn make_first_due(&self, new: &NewApp, deadline: Deadline) -> Result<()> {
-        let key = match new.kind {
-            AppKind::Internal => TokenKey::tenant(new.app_id.clone(), None),
-            AppKind::Marketplace => TokenKey::app(new.app_id.clone()),
-        };
-        self.make_due(&key, deadline).await
-    }
-
-    /// Lets the next caller try again at once who was told that the app's ticket is missing.
-    ///
-    /// # Errors
-    /// [`Error::Store`], [`Error::Seal`].
-    pub async fn ticket_came(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
-        let inner = &self.inner;
-        let key = TokenKey::app(app_id.clone());
-        let store_key = key.store_key();
-        let Some(record) = inner
-            .storage
-            .get(Table::Tokens, &store_key, deadline)
-            .await?
-        else {
-            return Ok(());
-        };
-        let state = TokenState::from_record(&record, &inner.sealer, deadline).await?;
-        if state.failure.is_none() {
-            return Ok(());
-        }
-        let now = inner.clock.now();
-        let state = TokenState {
-            version: state.next_version(now),
-            failure: None,
-            due_at: state.due_at.map(|_| now),
-            ..state
-        };
-        let expect = Expect::Version(record.version);
-        match inner.write(&state, expect, deadline).await {
-            Ok(()) => {
-                inner.publish(&state, deadline).await;
-                inner.remember(state);
-                Ok(())
-            }
-            // Somebody is renewing it: then the ticket is found.
-            Err(Error::Store(StoreError::Conflict)) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Lets the next scheduled run fetch the token `key`, if nothing is known of it yet.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn make_due(&self, key: &TokenKey, deadline: Deadline) -> Result<()> {
-        let now = self.inner.clock.now();
-        let unknown = TokenState::unknown(key.clone(), now);
-        let state = TokenState {
-            version: unknown.next_version(now),
-            ..unknown
-        };
-        let record = state.to_record(&self.inner.sealer, deadline).await?;
-        match self
-            .inner
-            .storage
-            .put(Table::Tokens, &record, Expect::Absent, deadline)
-            .await
-        {
-            Ok(()) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The outcome of the renewal that is under way in this process, or of a new one.

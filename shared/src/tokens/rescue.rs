@@ -1,0 +1,125 @@
+//! A pair that the platform handed out and the store has not taken yet waits in the shared cache, sealed, for whoever finds
+//! the login in doubt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::logins::generation;
+use super::service::Inner;
+use super::{Pair, RefreshToken, Token, TokenKey, TokenState};
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::seal::Fingerprint;
+
+/// How long a pair that was not stored waits in the shared cache.
+pub(crate) const RESCUE_TTL: Duration = Duration::from_secs(24 * 3_600);
+
+impl Inner {
+    /// Leaves `pair` where the next one who finds the login in doubt looks first.
+    /// Says whether it is there.
+    pub(super) async fn rescue(
+        &self,
+        leased: &TokenState,
+        pair: &Pair,
+        deadline: Deadline,
+    ) -> bool {
+        let Some(cache) = &self.cache else {
+            return false;
+        };
+        let rescued = Rescued::of(generation(leased), pair);
+        let plain: SecretString = serde_json::to_string(&rescued)
+            .expect("a pair is plain data")
+            .into();
+        let context = rescue_context(&leased.key);
+        let Ok(sealed) = self.sealer.seal(&context, &plain, deadline).await else {
+            return false;
+        };
+        let value = STANDARD.encode(sealed);
+        let key = rescue_key(&leased.key);
+        cache.put(&key, value.as_bytes(), RESCUE_TTL).await.is_ok()
+    }
+
+    pub(super) async fn forget_rescue(&self, key: &TokenKey) {
+        if let Some(cache) = &self.cache {
+            // Left alone it ends by itself, and its generation is past.
+            let _ = cache.delete(&rescue_key(key)).await;
+        }
+    }
+
+    /// The pair that somebody got for exactly this state and could not store.
+    pub(super) async fn rescued(&self, state: &TokenState, deadline: Deadline) -> Option<Pair> {
+        let stored = self
+            .cache
+            .as_ref()?
+            .get(&rescue_key(&state.key))
+            .await
+            .ok()??;
+        let sealed = STANDARD.decode(&stored).ok()?;
+        let context = rescue_context(&state.key);
+        let plain = self.sealer.open(&context, &sealed, deadline).await.ok()?;
+        let rescued: Rescued = serde_json::from_str(plain.expose_secret()).ok()?;
+        (rescued.generation == generation(state)).then(|| rescued.pair())
+    }
+}
+
+fn rescue_key(key: &TokenKey) -> String {
+    format!("lark:login-rescue:{}:{}", key.app_id, key.subject)
+}
+
+fn rescue_context(key: &TokenKey) -> String {
+    format!("login-rescue/{}/{}", key.app_id, key.subject)
+}
+
+/// A pair and the generation that it succeeds.
+#[derive(Deserialize, Serialize)]
+struct Rescued {
+    generation: u64,
+    access_token: String,
+    fingerprint: Fingerprint,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    refresh_token: Option<String>,
+    refresh_expires_at: Timestamp,
+    scopes: String,
+}
+
+impl Rescued {
+    fn of(generation: u64, pair: &Pair) -> Self {
+        let refresh = pair.refresh.as_ref();
+        let value = refresh.and_then(|refresh| refresh.value.as_ref());
+        Self {
+            generation,
+            access_token: pair.token.value.expose_secret().to_owned(),
+            fingerprint: pair.token.fingerprint.clone(),
+            issued_at: pair.token.issued_at,
+            expires_at: pair.token.expires_at,
+            refresh_token: value.map(|value| value.expose_secret().to_owned()),
+            refresh_expires_at: refresh.map_or(pair.token.expires_at, |it| it.expires_at),
+            scopes: pair.scopes.clone(),
+        }
+    }
+
+    fn pair(self) -> Pair {
+        let issued_at = self.issued_at;
+        let expires_at = self.refresh_expires_at;
+        Pair {
+            token: Arc::new(Token {
+                value: self.access_token.into(),
+                fingerprint: self.fingerprint,
+                issued_at,
+                expires_at: self.expires_at,
+            }),
+            refresh: self.refresh_token.map(|value| RefreshToken {
+                value: Some(value.into()),
+                issued_at,
+                expires_at,
+            }),
+            scopes: self.scopes,
+        }
+    }
+}

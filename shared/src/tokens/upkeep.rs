@@ -1,0 +1,219 @@
+//! What operators and the platform do to tokens: make them due, look at them, forget them.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::{TokenInfo, TokenKey, TokenKind, TokenService, TokenState};
+use crate::apps::{AppKind, NewApp};
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::ids::AppId;
+use crate::store::{Expect, StoreError, Table};
+
+/// How many tokens of a deleted app are read at a time, and forgotten at a time.
+const FORGET_PAGE: usize = 200;
+const FORGET_CONCURRENCY: usize = 16;
+
+/// A page of what is known of an app's tokens, without their values.
+#[derive(Clone, Debug, Default)]
+pub struct TokenPage {
+    /// What is known.
+    pub items: Vec<TokenInfo>,
+    /// Where the next page begins; `None` on the last one.
+    pub next_page_token: Option<String>,
+}
+
+impl TokenService {
+    /// Lets the next scheduled run fetch the first token of a new app. A marketplace app has a token for each tenant; those
+    /// are fetched when somebody asks for them.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn make_first_due(&self, new: &NewApp, deadline: Deadline) -> Result<()> {
+        let key = match new.kind {
+            AppKind::Internal => TokenKey::tenant(new.app_id.clone(), None),
+            AppKind::Marketplace => TokenKey::app(new.app_id.clone()),
+        };
+        self.make_due(&key, deadline).await
+    }
+
+    /// Lets the next caller try again at once who was told that the app's ticket is missing.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Seal`].
+    pub async fn ticket_came(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
+        let inner = &self.inner;
+        let key = TokenKey::app(app_id.clone());
+        let store_key = key.store_key();
+        let Some(record) = inner
+            .storage
+            .get(Table::Tokens, &store_key, deadline)
+            .await?
+        else {
+            return Ok(());
+        };
+        let state = TokenState::from_record(&record, &inner.sealer, deadline).await?;
+        if state.failure.is_none() {
+            return Ok(());
+        }
+        let now = inner.clock.now();
+        let state = TokenState {
+            version: state.next_version(now),
+            failure: None,
+            due_at: state.due_at.map(|_| now),
+            ..state
+        };
+        let expect = Expect::Version(record.version);
+        match inner.write(&state, expect, deadline).await {
+            Ok(()) => {
+                inner.publish(&state, deadline).await;
+                inner.remember(state);
+                Ok(())
+            }
+            // Somebody is renewing it: then the ticket is found.
+            Err(Error::Store(StoreError::Conflict)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the next scheduled run fetch the token `key`, if nothing is known of it yet.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn make_due(&self, key: &TokenKey, deadline: Deadline) -> Result<()> {
+        let now = self.inner.clock.now();
+        let unknown = TokenState::unknown(key.clone(), now);
+        let state = TokenState {
+            version: unknown.next_version(now),
+            ..unknown
+        };
+        let record = state.to_record(&self.inner.sealer, deadline).await?;
+        match self
+            .inner
+            .storage
+            .put(Table::Tokens, &record, Expect::Absent, deadline)
+            .await
+        {
+            Ok(()) | Err(StoreError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Forgets everything about the token `key`; says whether there was anything.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn forget(&self, key: &TokenKey, deadline: Deadline) -> Result<bool> {
+        let inner = &self.inner;
+        let found = inner
+            .storage
+            .get(Table::Tokens, &key.store_key(), deadline)
+            .await?;
+        inner
+            .storage
+            .delete(Table::Tokens, &key.store_key(), Expect::Anything, deadline)
+            .await?;
+        let version = found.as_ref().map_or(0, |record| record.version);
+        let now = inner.clock.now();
+        let void = TokenState {
+            version,
+            ..TokenState::unknown(key.clone(), now)
+        };
+        let void = void.without_token(now);
+        inner.publish(&void, deadline).await;
+        inner.remember(void);
+        Ok(found.is_some())
+    }
+
+    /// Forgets every token and login of an app that was deleted.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; doing it again goes on.
+    pub async fn forget_app(&self, app_id: &AppId, deadline: Deadline) -> Result<u64> {
+        let (mut after, mut forgotten) = (None::<String>, 0);
+        loop {
+            let page = self
+                .inner
+                .storage
+                .list(
+                    Table::Tokens,
+                    app_id.as_str(),
+                    "",
+                    after.as_deref(),
+                    FORGET_PAGE,
+                    deadline,
+                )
+                .await?;
+            let keys = page
+                .records
+                .iter()
+                .filter_map(|record| TokenKey::from_store_key(&record.key));
+            let keys: Vec<_> = keys.collect();
+            forgotten += keys.len() as u64;
+            stream::iter(keys)
+                .map(|key| async move { self.forget(&key, deadline).await })
+                .buffer_unordered(FORGET_CONCURRENCY)
+                .try_for_each(|_| std::future::ready(Ok(())))
+                .await?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// What is known of the tokens of `app_id` of `kind` (`None`: of all), by subject. Without their values.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn list(
+        &self,
+        app_id: &AppId,
+        kind: Option<TokenKind>,
+        after: Option<&str>,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<TokenPage> {
+        let prefix = kind
+            .map(|kind| format!("{}#", kind.as_str()))
+            .unwrap_or_default();
+        let after = after.map(|after| format!("{prefix}{after}"));
+        let page = self
+            .inner
+            .storage
+            .list(
+                Table::Tokens,
+                app_id.as_str(),
+                &prefix,
+                after.as_deref(),
+                limit,
+                deadline,
+            )
+            .await?;
+        let next = page
+            .next
+            .as_deref()
+            .and_then(|sort| sort.strip_prefix(&prefix));
+        let now = self.inner.clock.now();
+        let infos = page.records.iter();
+        Ok(TokenPage {
+            next_page_token: next.map(str::to_owned),
+            items: infos
+                .filter_map(|record| TokenInfo::of(record, now))
+                .collect(),
+        })
+    }
+
+    /// What is known of the token `key`, without its value; `None`: nothing.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn describe(&self, key: &TokenKey, deadline: Deadline) -> Result<Option<TokenInfo>> {
+        let record = self
+            .inner
+            .storage
+            .get(Table::Tokens, &key.store_key(), deadline)
+            .await?;
+        let now = self.inner.clock.now();
+        Ok(record.and_then(|record| TokenInfo::of(&record, now)))
+    }
+}
