@@ -3,21 +3,34 @@
 import argparse
 import json
 import sys
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
 
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Where a redirect leads is for the caller to see."""
+
+    def redirect_request(self, *_):
+        return None
 
 
-def call(url, *, key=None, headers=None):
-    """Status, headers and JSON body of a GET."""
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay)
+
+
+def call(url, *, key=None, headers=None, method=None, body=None):
+    """Status, headers and body (JSON, else text) of a request; with a `body`, which is sent as JSON, a POST."""
     headers = dict(headers or {})
     if key:
         headers["Authorization"] = f"Bearer {key}"
+    if isinstance(body, dict):
+        headers["Content-Type"] = "application/json"
+        body = json.dumps(body).encode()
     try:
-        response = DIRECT.open(urllib.request.Request(url, headers=headers), timeout=60)
+        response = DIRECT.open(urllib.request.Request(url, body, headers, method=method), timeout=60)
     except urllib.error.HTTPError as error:
         response = error
     with response:
@@ -34,6 +47,14 @@ def check(what, actual, expected, context=""):
     print(f"ok  {what}")
 
 
+def eventually(ask, status):
+    """The answer of `ask` once it has this status, or the last one of ten seconds."""
+    until = time.monotonic() + 10
+    while (answer := ask())[0] != status and time.monotonic() < until:
+        time.sleep(0.25)
+    return answer
+
+
 class Simulator:
     def __init__(self, url):
         self.url = url
@@ -43,6 +64,10 @@ class Simulator:
         status, _, body = call(f"{self.url}/_sim/users/{number}?app_id={app_id}")
         check(f"the simulator knows user {number}", status, 200, body)
         return body
+
+    def change_app(self, app_id, **change):
+        status, _, body = call(f"{self.url}/_sim/apps/{app_id}", method="PATCH", body=change)
+        check(f"the simulator changes {', '.join(change)} of {app_id}", status, 200, body)
 
     def counters(self):
         """Requests by endpoint that had any, and tokens issued."""
@@ -65,6 +90,120 @@ def schedule_input(stack):
                              "attempt-number": "1"}.items():
         described["Target"]["Input"] = described["Target"]["Input"].replace(f"<aws.scheduler.{attribute}>", value)
     return json.loads(described["Target"]["Input"])
+
+
+def api_keys(api, admin, app, user):
+    status, headers, made = call(f"{api}/v1/api-keys", key=admin, body={
+        "name": "smoke test", "scopes": ["users:read"], "apps": [app["X-Lark-App-Id"]],
+        "rate_limit": {"limit": 2, "window_seconds": 3600}})
+    check("an admin makes an API key: 201", status, 201, made)
+    check("nobody keeps that answer", headers["Cache-Control"], "no-store")
+    there = api + headers["Location"]
+
+    status, headers, body = call(user, key=made["key"])
+    check("the key works, for its only app: 200", status, 200, body)
+    check("it tells its rate limit", headers["RateLimit-Policy"], '"api-key";q=2;w=3600')
+    check("and what is left of it", headers["RateLimit"].startswith('"api-key";r=1;t='), True, headers["RateLimit"])
+    check("it may not read tokens: 403", call(f"{api}/v1/tokens/tenant", key=made["key"])[2].get("code"), "permission_denied")
+    check("nor manage apps: 403", call(f"{api}/v1/apps", key=made["key"])[0], 403)
+    check("its second request: 200", call(user, key=made["key"])[0], 200)
+    status, headers, body = call(user, key=made["key"])
+    check("its third request: 429", (status, body.get("code")), (429, "rate_limited"), body)
+    check("with the time to wait", int(headers["Retry-After"]) > 0, True, headers)
+
+    shown = call(there, key=admin)[2]
+    check("the key is shown without itself", "key" in shown, False)
+    check("it was used", shown["last_used_at"] is not None, True, shown)
+    status, _, body = call(there, key=admin, method="PATCH", body={"rate_limit": None, "status": "disabled"})
+    check("the key is changed", (status, body.get("rate_limit"), body.get("status")), (200, None, "disabled"), body)
+    check("the key is revoked: 204", call(there, key=admin, method="DELETE")[0], 204)
+    check("a revoked key is still shown", call(there, key=admin)[2]["status"], "revoked")
+    changes = call(f"{there}/changes", key=admin)[2]["items"]
+    check("it is known who did what", [it["action"] for it in changes], ["created", "disabled", "revoked"])
+    listed = call(f"{api}/v1/api-keys?page_size=100", key=admin)[2]["items"]
+    check("the key is listed", made["key_id"] in [it["key_id"] for it in listed], True)
+
+
+def apps(api, admin, simulator):
+    app_id, before, after = "cli_smoke000001", "smoke-secret-before", "smoke-secret-after"
+    there, token = f"{api}/v1/apps/{app_id}", (f"{api}/v1/tokens/tenant", {"X-Lark-App-Id": app_id})
+    status, _, body = call(f"{simulator.url}/_sim/apps", body={"app_id": app_id, "secret": before})
+    check("the simulator has another app", status, 200, body)
+
+    status, headers, made = call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before, "name": "smoke test"})
+    check("an admin registers it: 201", status, 201, made)
+    check("and is told where it is", api + headers["Location"], there)
+    check("its secret does not come out", before in json.dumps(made), False)
+    check("once more: 409", call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before})[0], 409)
+    status, _, issued = call(token[0], key=admin, headers=token[1])
+    check("it gets a token", status, 200, issued)
+
+    status, _, body = call(there, key=admin, method="PATCH", body={"secret": after, "previous_secret_seconds": 3600})
+    check("its secret is changed here, and not yet at the platform", status, 200, body)
+    check("the secret is another one", body["secret_fingerprint"] != made["secret_fingerprint"], True)
+    check("the one before counts for a while", "previous_secret_until" in body, True, body)
+    check("so its token stays", call(token[0], key=admin, headers=token[1])[2].get("token"), issued["token"])
+    status, _, body = call(there, key=admin)
+    check("an admin sees how its token stands", [it["kind"] for it in body["tokens"]], ["tenant"], body)
+
+    status, _, body = call(there, key=admin, method="PATCH", body={"status": "disabled"})
+    check("the app is disabled", status, 200, body)
+    check("and refused at once", call(token[0], key=admin, headers=token[1])[2].get("code"), "app_disabled")
+    check("the app is deleted: 204", call(there, key=admin, method="DELETE")[0], 204)
+    check("it is gone", (call(there, key=admin)[0], call(token[0], key=admin, headers=token[1])[0]), (404, 404))
+    changes = call(f"{there}/changes", key=admin)[2]["items"]
+    check("it is known who did what", [it["action"] for it in changes], ["created", "secret_rotated", "disabled", "deleted"])
+
+
+def login(api, key, app, simulator):
+    app_id, open_id = app["X-Lark-App-Id"], simulator.user(7, app["X-Lark-App-Id"])["open_id"]
+    token = f"{api}/v1/tokens/user?open_id={open_id}"
+    check("nobody is logged in", call(token, key=key, headers=app)[2].get("reason"), "not_logged_in")
+
+    status, headers, body = call(f"{api}/v1/oauth/authorize?app_id={app_id}&scope=contact:user.base:readonly")
+    check("a browser is sent to the log-in page: 302", status, 302, body)
+    page, cookie = headers["Location"], headers["Set-Cookie"].split(";")[0]
+    check("with a cookie for this host alone", cookie.startswith("__Host-lark-login-"), True, cookie)
+    [callback] = urllib.parse.parse_qs(urllib.parse.urlsplit(page).query)["redirect_uri"]
+    check("the way back is the callback", urllib.parse.urlsplit(callback).path, "/v1/oauth/callback")
+    simulator.change_app(app_id, redirect_uris=[callback])
+    check("the log-in page is the simulator's", page.startswith(f"{simulator.url}/"), True, page)
+    status, headers, body = call(page, body=b"user=7&decision=approve")
+    check("user 7 consents: 302", status, 302, body)
+    back = f"{api}/v1/oauth/callback?{urllib.parse.urlsplit(headers['Location']).query}"
+    check("without the cookie: 400", call(back)[2].get("code"), "login_invalid")
+    status, headers, body = call(back, headers={"Cookie": f"a=b; {cookie}", "Accept": "text/html"})
+    check("with it the user is logged in", (status, headers.get_content_type()), (200, "text/html"), body)
+    check("and the cookie is gone", "Max-Age=0" in headers["Set-Cookie"], True, headers["Set-Cookie"])
+    status, headers, body = call(back, headers={"Cookie": cookie, "Accept": "text/html"})
+    check("not twice: 400, as a page", (status, headers.get_content_type()), (400, "text/html"), body)
+
+    status, _, body = call(token, key=key, headers=app)
+    check("a token of the user: 200", (status, body.get("open_id")), (200, open_id), body)
+    check("the login lasts", body["login"].get("days_left", 0) > 0, True, body["login"])
+    status, _, body = call(f"{api}/v1/oauth/users/{open_id}", key=key, headers=app, method="DELETE")
+    check("the login is ended: 204", status, 204, body)
+    # The process that handed the token out believes itself for five seconds.
+    status, _, body = eventually(lambda: call(token, key=key, headers=app), 409)
+    check("the user has to log in again: 409", (status, body.get("code")), (409, "reauthorization_required"), body)
+
+
+def marketplace(api, key, app_id, secret, tenant, simulator, function):
+    token, header = f"{api}/v1/tokens/tenant", {"X-Lark-App-Id": app_id}
+    body = {"app_id": app_id, "secret": secret, "kind": "marketplace"}
+    check("an admin registers a marketplace app: 201", call(f"{api}/v1/apps", key=key, body=body)[0], 201)
+    check("it needs a tenant: 400", call(token, key=key, headers=header)[0], 400)
+    header["X-Lark-Tenant-Key"] = tenant
+    check("and a ticket: 503", call(token, key=key, headers=header)[2].get("code"), "app_ticket_missing")
+    ticket = call(f"{simulator.url}/_sim/apps/{app_id}/ticket")[2]["app_ticket"]
+    event = {"type": "app_ticket", "app_id": app_id, "app_ticket": ticket}
+    invoke = boto3.client("lambda").invoke
+    answer = invoke(FunctionName=function, Payload=json.dumps({"event": event}))
+    check("the ticket is kept", answer.get("FunctionError"), None, answer["Payload"].read().decode())
+    status, _, body = eventually(lambda: call(token, key=key, headers=header), 200)
+    check("its tenant gets a token: 200", (status, body.get("tenant_key")), (200, tenant), body)
+    answer = invoke(FunctionName=function, Payload=json.dumps({"event": {**event, "app_id": "cli_unknown"}}))
+    check("a ticket of an unknown app is not", answer.get("FunctionError") is not None, True)
 
 
 def main(arguments):
@@ -114,12 +253,19 @@ def main(arguments):
     payload = answer["Payload"].read().decode()
     check("the scheduled refresh runs", answer.get("FunctionError"), None, payload)
     check("and leaves a token alone that is not due", simulator.counters()[1], 1, payload)
+
+    api_keys(api, key, app, user)
+    apps(api, key, simulator)
+    login(api, key, app, simulator)
+    marketplace(api, key, *arguments.marketplace_app.split(":"), simulator,
+                outputs(arguments.stack)["StoreAppTicketFunctionName"])
     print(f"smoke test passed; the platform saw {simulator.counters()[0]}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for name, meaning in {"stack": "its name", "api": "address of its API", "simulator": "address of the simulator",
-                          "app": "app id", "key": "API key"}.items():
+                          "app": "app id", "key": "API key with the scope admin",
+                          "marketplace-app": "ID:SECRET:TENANT of one that the simulator has"}.items():
         parser.add_argument(f"--{name}", required=True, help=meaning)
     main(parser.parse_args())
