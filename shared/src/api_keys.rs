@@ -179,6 +179,11 @@ impl ApiKeys {
     }
 }
 
+/// Whether a key could have this id: 12 letters or digits.
+fn is_key_id(id: &str) -> bool {
+    id.len() == ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 fn used_key(id: &str) -> Key {
     Key::new(id, "used")
 }

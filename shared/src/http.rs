@@ -57,9 +57,9 @@ pub async fn serve(
         Err(error) if call.wants_html() => Problem::of(error, call.request_id()).to_page(),
         Err(error) => Problem::of(error, call.request_id()).to_response(),
     };
-    for (name, value) in call.limit_headers() {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(*name, value);
+    for (name, value) in call.answer_headers() {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().append(name, value);
         }
     }
     metrics::http_request(function, response.status().as_u16(), took);

@@ -148,12 +148,20 @@ fn difference(known: &App, new: &NewApp) -> AppChange {
     AppChange {
         secret: (current != new.secret.expose_secret()).then(|| new.secret.clone()),
         domain: (known.domain != new.domain).then_some(new.domain),
-        name: (known.name != new.name).then(|| new.name.clone()),
-        redirect_targets: (known.redirect_targets != new.redirect_targets)
-            .then(|| new.redirect_targets.clone()),
+        name: differs(&known.name, &new.name, new.name.is_empty()),
+        redirect_targets: differs(
+            &known.redirect_targets,
+            &new.redirect_targets,
+            new.redirect_targets.is_empty(),
+        ),
         status: None,
         previous_secret_ttl: None,
     }
+}
+
+/// What the document says, unless that is what is known already. What it leaves out stays.
+fn differs<T: Clone + PartialEq>(known: &T, said: &T, is_left_out: bool) -> Option<T> {
+    (!is_left_out && known != said).then(|| said.clone())
 }
 
 /// All of them, or everything that is wrong with any.

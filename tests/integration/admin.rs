@@ -141,6 +141,7 @@ async fn wrong_input_names_its_field_and_never_shows_a_secret() {
             "secret",
         ),
         (json!({"app_id": NEW_APP}), "body"),
+        (json!([NEW_APP, "hunter2"]), "body"),
     ];
     for (body, field) in cases {
         let answer = ask(&process, "POST", "/v1/apps", body).await;

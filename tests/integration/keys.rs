@@ -117,6 +117,15 @@ async fn a_key_gives_no_more_than_its_maker_has() {
         .of(&process)
         .await;
     assert_eq!(list.body["items"].as_array().unwrap().len(), 1);
+    let many: Vec<_> = (0..101).map(|number| format!("cli_{number}")).collect();
+    let many = json!({"scopes": ["users:read"], "apps": many});
+    let many = ask(&process, "POST", "/v1/api-keys", many).await;
+    assert_eq!(many.body["errors"][0]["field"], "apps");
+    let long = format!("/v1/api-keys/{}", "x".repeat(3_000));
+    assert_eq!(
+        ask(&process, "GET", &long, Value::Null).await.code(),
+        "api_key_not_found"
+    );
     let wrong = json!({"scopes": ["users:write"], "apps": []});
     let wrong = ask(&process, "POST", "/v1/api-keys", wrong).await;
     assert_eq!(wrong.body["errors"][0]["field"], "scopes[0]");

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use lark_service::error::Error;
 use lark_service::ids::{AppId, OpenId};
 use lark_service::tokens::{LoginEnd, SharedToken, TokenKey, TokenKind};
+use lark_service_tests::requests::Ask;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction, FaultStage, Settings};
 use secrecy::ExposeSecret;
@@ -57,6 +58,33 @@ async fn a_login_gives_the_users_token_to_every_process() {
     assert_eq!(open_id.as_str(), lark_simulator::open_id(APP, 7));
     let counters = world.control().counters();
     assert_eq!((counters.code_grants, counters.refresh_grants), (1, 0));
+}
+
+#[tokio::test]
+async fn an_answer_of_the_log_in_page_counts_for_ten_minutes_and_once() {
+    let (world, process, _) = world().await;
+    for (wait, expected) in [(0, 403), (599, 403), (600, 400)] {
+        let started = Ask::new("GET", &format!("/v1/oauth/authorize?app_id={APP}"))
+            .by_nobody()
+            .of(&process)
+            .await;
+        assert_eq!(started.status, 302, "{:?}", started.body);
+        let (_, state) = started.header("location").split_once("state=").unwrap();
+        let state = state.split('&').next().unwrap();
+        let cookie = started.header("set-cookie").split(';').next().unwrap();
+        world.advance(Duration::from_secs(wait));
+        let target = format!("/v1/oauth/callback?state={state}&error=access_denied");
+        let back = Ask::new("GET", &target)
+            .by_nobody()
+            .header("cookie", cookie);
+        assert_eq!(
+            back.clone().of(&process).await.status,
+            expected,
+            "after {wait} s"
+        );
+        let again = back.of(&process).await;
+        assert_eq!((again.status, again.code()), (400, "login_invalid"));
+    }
 }
 
 #[tokio::test]

@@ -40,12 +40,11 @@ async fn finish(logins: &Logins, public_url: Option<&Url>, call: &Call<'_>) -> R
         cookie,
         outcome,
     } = finished;
-    let reply = match (redirect_to, outcome) {
-        (Some(target), outcome) => Reply::redirect(told(target, &outcome).as_str()),
-        (None, Ok(logged_in)) => Reply::page(welcome(&logged_in)),
-        (None, Err(error)) => return Err(error),
-    };
-    Ok(reply.with_header("set-cookie", &cookie))
+    call.answer_with("set-cookie", cookie);
+    match (redirect_to, outcome) {
+        (Some(target), outcome) => Ok(Reply::redirect(told(target, &outcome).as_str())),
+        (None, outcome) => Ok(Reply::page(welcome(&outcome?))),
+    }
 }
 
 /// `target`, with how the login ended. It is a hint for the page, no proof: anybody can make such an address.

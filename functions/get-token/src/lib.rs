@@ -66,6 +66,9 @@ async fn token(admission: &Admission, tokens: &TokenService, call: &Call<'_>) ->
     } else {
         &[]
     })?;
+    if kind != TokenKind::Tenant {
+        call.without_header("x-lark-tenant-key", "only tenant tokens are for a tenant")?;
+    }
     match kind {
         TokenKind::Tenant => {
             let acting: Acting = admission.acting(call, Scope::TokensRead).await?;

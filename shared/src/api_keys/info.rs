@@ -11,6 +11,8 @@ use crate::store::{Record, Value};
 
 /// The longest name.
 const MAX_NAME_BYTES: usize = 256;
+/// The most apps that a key may name: the authorizer hands them on with each request.
+const MAX_APPS: usize = 100;
 
 /// What an operator says of a new key.
 #[derive(Clone, Debug)]
@@ -229,8 +231,8 @@ pub(super) fn check(
     if scopes.is_empty() {
         wrong("scopes", "must name at least one scope");
     }
-    if matches!(apps, AllowedApps::Only(apps) if apps.is_empty()) {
-        wrong("apps", "must name at least one app, or be [\"*\"] for all");
+    if matches!(apps, AllowedApps::Only(apps) if apps.is_empty() || apps.len() > MAX_APPS) {
+        wrong("apps", "must name 1 to 100 apps, or be [\"*\"] for all");
     }
     if expires_at.is_some_and(|at| at <= now) {
         wrong("expires_at", "must be in the future");

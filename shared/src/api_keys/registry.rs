@@ -5,7 +5,9 @@ use std::time::Duration;
 use tracing::info;
 
 use super::info::{changed, check, infos, joined, with_end, with_limit};
-use super::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, ApiKeys, NewApiKey, store_key, used_key};
+use super::{
+    ApiKeyChange, ApiKeyInfo, ApiKeyPage, ApiKeys, NewApiKey, is_key_id, store_key, used_key,
+};
 use crate::changes::{self, Actor, ChangePage};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -66,7 +68,7 @@ impl ApiKeys {
     /// [`Error::ApiKeyNotFound`], [`Error::Store`].
     pub async fn show(&self, key_id: &str, deadline: Deadline) -> Result<ApiKeyInfo> {
         let unknown = || Error::ApiKeyNotFound(key_id.to_owned());
-        if key_id.is_empty() {
+        if !is_key_id(key_id) {
             return Err(unknown());
         }
         let keys = [store_key(key_id), used_key(key_id)];
@@ -189,7 +191,7 @@ impl ApiKeys {
         edit: impl Fn(Record, Timestamp) -> Result<Option<Record>>,
     ) -> Result<()> {
         let unknown = || Error::ApiKeyNotFound(key_id.to_owned());
-        if key_id.is_empty() {
+        if !is_key_id(key_id) {
             return Err(unknown());
         }
         for _ in 0..ATTEMPTS {

@@ -77,7 +77,9 @@ impl Admission {
             .admit(&key, &[Quota::new(limit.limit, window)], 1)
             .await;
         let outcome = refused(&decision);
-        call.limited(decision.headers(POLICY));
+        for (name, value) in decision.headers(POLICY) {
+            call.answer_with(name, value);
+        }
         outcome
     }
 

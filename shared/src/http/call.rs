@@ -1,7 +1,7 @@
 //! One request, with what every handler asks of it.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use lambda_http::request::RequestContext;
@@ -38,8 +38,8 @@ pub struct Call<'r> {
     request_id: Cow<'r, str>,
     caller: Option<Caller>,
     deadline: Deadline,
-    /// What the answer says of the caller's rate limit.
-    limit_headers: OnceLock<[(&'static str, String); 2]>,
+    /// Headers of the answer, whatever it is.
+    headers: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl<'r> Call<'r> {
@@ -49,18 +49,24 @@ impl<'r> Call<'r> {
             request_id: request_id(request),
             caller: request.request_context_ref().and_then(Caller::from_context),
             deadline: deadline(request),
-            limit_headers: OnceLock::new(),
+            headers: Mutex::default(),
         }
     }
 
-    /// Lets the answer tell the caller's rate limit.
-    pub(super) fn limited(&self, headers: [(&'static str, String); 2]) {
-        // Counted once, told once.
-        let _ = self.limit_headers.set(headers);
+    /// Gives the answer one more header, also if it is an error.
+    pub fn answer_with(&self, name: &'static str, value: String) {
+        self.headers
+            .lock()
+            .expect("no panic while holding the headers")
+            .push((name, value));
     }
 
-    pub(super) fn limit_headers(&self) -> &[(&'static str, String)] {
-        self.limit_headers.get().map_or(&[], |headers| headers)
+    pub(super) fn answer_headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = self
+            .headers
+            .lock()
+            .expect("no panic while holding the headers");
+        std::mem::take(&mut *headers)
     }
 
     /// The address of whoever sent the request, as API Gateway saw it.
@@ -210,6 +216,20 @@ impl<'r> Call<'r> {
             .map_err(|_| Error::invalid(format!("header {name}"), "must be visible ASCII"))
     }
 
+    /// Passes if the header `name` is not there: it would mean nothing here.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the header, with why.
+    pub fn without_header(&self, name: &'static str, why: &str) -> Result<()> {
+        match self.header(name)? {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid(
+                format!("header {name}"),
+                format!("must not be given: {why}"),
+            )),
+        }
+    }
+
     /// The path parameter `name`; empty when the route has none of that name.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> &str {
@@ -277,6 +297,10 @@ impl<'r> Call<'r> {
         if body.len() > MAX_BODY_BYTES {
             return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
         }
+        // An array of the fields' values would pass for the object.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Error::invalid("body", "must be a JSON object"));
+        }
         // The words of the error may hold what was sent, a secret for one; the place does not.
         let mut reader = serde_json::Deserializer::from_slice(body);
         let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -317,19 +341,29 @@ fn request_id(request: &Request) -> Cow<'_, str> {
     }
 }
 
-/// What is wrong with JSON, without the values in it.
+/// What is wrong with JSON, without the values in it, in words of JSON.
 fn expected(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let place = format!("line {} column {}", error.line(), error.column());
     let is_plain = ["missing field", "unknown field", "duplicate field"]
         .iter()
         .any(|start| text.starts_with(start));
     if is_plain {
         return text;
     }
-    match text.rsplit_once("expected ") {
-        Some((_, wanted)) if error.is_data() => format!("must be {wanted}"),
-        _ => format!("is not the expected JSON at {place}"),
+    let wanted = text.rsplit_once("expected ").map(|(_, wanted)| {
+        let wanted = wanted.split(" at line ").next().unwrap_or(wanted);
+        match wanted {
+            "f64" | "u64" | "u32" | "i64" | "i32" => "a number",
+            wanted if wanted.starts_with("struct ") || wanted.starts_with("a map") => "an object",
+            wanted => wanted,
+        }
+    });
+    match wanted {
+        Some(wanted) if error.is_data() => format!("must be {wanted}"),
+        _ => {
+            let (line, column) = (error.line(), error.column());
+            format!("is not the expected JSON at line {line} column {column}")
+        }
     }
 }
 
