@@ -9,5 +9,6 @@ mod keys;
 mod logins;
 mod marketplace;
 mod rotation;
+mod runs;
 mod tokens;
 mod users;
