@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+use lark_service::deadline::Deadline;
+use lark_service::ids::{AppId, TenantKey};
+use lark_service::tokens::TokenKey;
 use lark_service_tests::world::{APP, World, soon};
 use lark_simulator::{App, AppPatch, Fault, FaultAction, seeded_app_id, seeded_app_secret};
 
@@ -48,6 +52,34 @@ async fn an_app_for_which_the_platform_hangs_keeps_no_other_waiting() {
     let (report, ()) = tokio::join!(refresher.run(soon()), others);
     let report = report.unwrap();
     assert!(report.refreshed >= 8 && report.due == 39, "{report:?}");
+}
+
+#[tokio::test]
+async fn an_app_with_more_than_the_first_pages_hold_does_not_hide_the_others() {
+    let world = World::begin().await;
+    let process = world.process();
+    let app_id = AppId::parse(APP).unwrap();
+    stream::iter(0..9_000)
+        .map(|number| {
+            let tenant = TenantKey::parse(&format!("t{number}"));
+            let key = TokenKey::tenant(app_id.clone(), tenant.as_ref());
+            let tokens = &process.0.tokens;
+            async move { tokens.make_due(&key, soon()).await.unwrap() }
+        })
+        .buffer_unordered(500)
+        .for_each(|()| std::future::ready(()))
+        .await;
+    world.advance(Duration::from_secs(60));
+    seed_healthy(&world).await;
+    let hang = Fault {
+        app_id: Some(APP.to_owned()),
+        ..Fault::new(TOKEN, FaultAction::Hang)
+    };
+    world.control().add_fault(hang).unwrap();
+    // Six seconds, five of which are kept for what is under way.
+    let deadline = Deadline::after(Duration::from_secs(6));
+    let report = process.0.refresher().run(deadline).await.unwrap();
+    assert!(report.is_partial && report.refreshed == 8, "{report:?}");
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ pub(super) struct FairQueue<O, W> {
     /// Those with waiting work, the next one first.
     turns: VecDeque<O>,
     waiting: usize,
+    /// Of what waits, as much of each owner as may be in flight at a time.
+    startable: usize,
     in_flight: usize,
     limits: Limits,
 }
@@ -48,6 +50,7 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
             owners: HashMap::new(),
             turns: VecDeque::new(),
             waiting: 0,
+            startable: 0,
             in_flight: 0,
             limits,
         }
@@ -65,6 +68,7 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
         if entry.waiting.is_empty() {
             self.turns.push_back(owner.clone());
         }
+        self.startable += usize::from(entry.waiting.len() < self.limits.share());
         entry.waiting.push_back(work);
         self.waiting += 1;
         true
@@ -89,6 +93,7 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
         let owner = self.turns.remove(turn?)?;
         let entry = self.owners.get_mut(&owner)?;
         let work = entry.waiting.pop_front()?;
+        self.startable -= usize::from(entry.waiting.len() < self.limits.share());
         entry.in_flight += 1;
         self.in_flight += 1;
         self.waiting -= 1;
@@ -112,6 +117,11 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
     /// Whose work waits or is in flight.
     pub(super) fn owners(&self) -> impl Iterator<Item = &O> {
         self.owners.keys()
+    }
+
+    /// How much of what waits could be begun if nobody were in the way: one owner's thousands count as its share.
+    pub(super) const fn startable(&self) -> usize {
+        self.startable
     }
 
     /// How much waits.
@@ -177,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn thousands_of_one_owner_do_not_look_like_enough() {
+        let mut queue = queue(64);
+        for work in 0..1_000 {
+            queue.push(&1, work);
+        }
+        assert_eq!((queue.waiting(), queue.startable()), (1_000, 8));
+        queue.push(&2, 0);
+        assert_eq!(queue.startable(), 9);
+        while queue.pop().is_some() {}
+        assert_eq!((queue.waiting(), queue.startable()), (968, 8));
+    }
+
+    #[test]
     fn what_has_no_room_is_left() {
         let mut queue = FairQueue::new(Limits {
             in_flight: 1,
@@ -210,6 +233,7 @@ mod tests {
                 let Some(owner) = running.pop_front() else { break };
                 queue.finished(&owner);
             }
+            prop_assert_eq!((queue.waiting(), queue.startable()), (0, 0));
             begun.sort_unstable();
             prop_assert_eq!(begun, (0..u32::try_from(work.len()).unwrap()).collect::<Vec<_>>());
             prop_assert!(queue.owners.is_empty());

@@ -23,7 +23,7 @@ use crate::store::{DuePosition, Expect, Record, StoreError, Table};
 
 /// How many records of a shard are read at a time.
 const PAGE: usize = 500;
-/// More is read when less than this many times the concurrency waits.
+/// More is read when less than this many times the concurrency could be begun.
 const LOW_WATER: usize = 4;
 /// How many tokens of one app wait at a time; what is beyond that is the next run's.
 const WAITING_PER_APP: usize = 2_000;
@@ -105,7 +105,7 @@ impl Refresher {
         loop {
             let is_late = deadline.remaining() < RESERVE;
             while !is_late
-                && queue.waiting() < LOW_WATER * self.concurrency
+                && queue.startable() < LOW_WATER * self.concurrency
                 && !reading.shards.is_empty()
             {
                 for record in self.next_page(&mut reading, deadline).await? {
