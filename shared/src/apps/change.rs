@@ -34,7 +34,7 @@ pub struct NewApp {
     pub kind: AppKind,
     /// Its secret.
     pub secret: SecretString,
-    /// See [`App::redirect_targets`].
+    /// See [`super::App::redirect_targets`].
     pub redirect_targets: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct AppChange {
     pub secret: Option<SecretString>,
     /// How long the secret before counts from now on; zero: not at all. With a new secret the default is a day.
     pub previous_secret_ttl: Option<Duration>,
-    /// See [`App::redirect_targets`].
+    /// See [`super::App::redirect_targets`].
     pub redirect_targets: Option<Vec<String>>,
 }
 
