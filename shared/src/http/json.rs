@@ -1,0 +1,59 @@
+//! A request's body as JSON.
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// The largest body that is read: API Gateway and Lambda allow 6 MB.
+pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// The object in `body`.
+///
+/// # Errors
+/// [`Error::PayloadTooLarge`], or [`Error::InvalidArgument`] naming the place in the body.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
+    }
+    // An array of the fields' values would pass for the object.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Error::invalid("body", "must be a JSON object"));
+    }
+    // The words of the error may hold what was sent, a secret for one; the place does not.
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "body".to_owned() } else { path };
+        Error::invalid(field, expected(error.inner()))
+    })?;
+    reader
+        .end()
+        .map_err(|_| Error::invalid("body", "must be one JSON object and nothing more"))?;
+    Ok(parsed)
+}
+
+/// What is wrong with JSON, without the values in it, in words of JSON.
+fn expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let is_plain = ["missing field", "unknown field", "duplicate field"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    if is_plain {
+        return text;
+    }
+    let wanted = text.rsplit_once("expected ").map(|(_, wanted)| {
+        let wanted = wanted.split(" at line ").next().unwrap_or(wanted);
+        match wanted {
+            "f64" | "u64" | "u32" | "i64" | "i32" => "a number",
+            wanted if wanted.starts_with("struct ") || wanted.starts_with("a map") => "an object",
+            wanted => wanted,
+        }
+    });
+    match wanted {
+        Some(wanted) if error.is_data() => format!("must be {wanted}"),
+        _ => {
+            let (line, column) = (error.line(), error.column());
+            format!("is not the expected JSON at line {line} column {column}")
+        }
+    }
+}
