@@ -157,30 +157,12 @@ impl Apps {
         limit: usize,
         deadline: Deadline,
     ) -> Result<AppPage> {
-        let after = after.map(|id| format!("{LISTED_PREFIX}{id}"));
-        let page = self
-            .storage()
-            .list(
-                Table::Apps,
-                LISTED,
-                LISTED_PREFIX,
-                after.as_deref(),
-                limit,
-                deadline,
-            )
-            .await?;
-        let app_id = |sort: &str| AppId::parse(sort.strip_prefix(LISTED_PREFIX)?);
-        let app_ids: Vec<_> = page
-            .records
-            .iter()
-            .filter_map(|record| app_id(&record.key.sort))
-            .collect();
+        let (app_ids, next_page_token) = self.ids(after, limit, deadline).await?;
         let mut apps = self.read_many(&app_ids, deadline).await?;
         apps.sort_by(|one, other| one.app_id.cmp(&other.app_id));
-        let next = page.next.as_deref().and_then(app_id);
         Ok(AppPage {
             apps,
-            next_page_token: next.map(|id| id.to_string()),
+            next_page_token,
         })
     }
 

@@ -174,16 +174,7 @@ impl TokenState {
             uncertain_since: None,
             ended: None,
         };
-        Self {
-            key: self.key.clone(),
-            version: self.next_version(now),
-            token: Some(pair.token),
-            leased: None,
-            failure: None,
-            due_at: due_at(&login, jitter),
-            expires_at: expires_at(&login, now),
-            login: Some(login),
-        }
+        self.with(login, pair.token, now, jitter)
     }
 
     /// The state after the refresh token was exchanged for `pair`.
@@ -206,10 +197,15 @@ impl TokenState {
             uncertain_since: None,
             ended: None,
         };
+        self.with(login, pair.token, now, jitter)
+    }
+
+    /// The state right after `token` came with `login`.
+    fn with(&self, login: Login, token: SharedToken, now: Timestamp, jitter: f64) -> Self {
         Self {
             key: self.key.clone(),
             version: self.next_version(now),
-            token: Some(pair.token),
+            token: Some(token),
             leased: None,
             failure: None,
             due_at: due_at(&login, jitter),
