@@ -4,22 +4,21 @@
     pip install -r requirements.txt
     ./check_simulator.py BASE_URL APP_ID APP_SECRET OPEN_ID EMAIL
 
-OPEN_ID and EMAIL belong to user 1. Adds a marketplace app to the platform. Stops at the first mismatch with exit status 1.
+OPEN_ID and EMAIL belong to user 1. Adds a marketplace app to the platform, takes scopes from the app and gives them back.
+Stops at the first mismatch with exit status 1.
 """
 
 import argparse
 import base64
 import hashlib
 import json
-import os
 import secrets
 import sys
 import urllib.error
 import urllib.parse
-import urllib.request
 
-# A proxy for the internet does not lead to loopback.
-os.environ["NO_PROXY"] = "127.0.0.1,localhost,::1"
+import directory_checks
+from sdk_client import Mismatch, client_for, controlled, direct, expect, expect_success
 
 import lark_oapi as lark
 from lark_oapi.api.authen.v1 import GetUserInfoRequest
@@ -38,34 +37,6 @@ AUTHORIZE = "/open-apis/authen/v1/authorize"
 REDIRECT_URI = "http://127.0.0.1:9/callback"
 SCOPE = "contact:user.email:readonly offline_access"
 TENANTS = ("tenant_one", "tenant_two")
-
-
-class Mismatch(Exception):
-    """What was expected, and what came."""
-
-
-def expect(what, actual, expected):
-    if actual != expected:
-        raise Mismatch(f"{what}: expected {expected!r}, got {actual!r}")
-
-
-def expect_success(what, response):
-    if not response.success():
-        raise Mismatch(f"{what}: code {response.code}, {response.msg}, log id {response.get_log_id()}")
-    if not response.get_log_id():
-        raise Mismatch(f"{what}: no log id; is the header spelt X-Tt-Logid?")
-
-
-def client_for(arguments, app_secret=None):
-    return (
-        lark.Client.builder()
-        .domain(arguments.base_url)
-        .app_id(arguments.app_id)
-        .app_secret(app_secret or arguments.app_secret)
-        .log_level(lark.LogLevel.WARNING)
-        .timeout(10)
-        .build()
-    )
 
 
 def get_user(client, user_id, user_id_type="open_id"):
@@ -309,21 +280,6 @@ def log_in(arguments):
     raise Mismatch("the decision did not redirect")
 
 
-def controlled(arguments, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    with direct.open(arguments.base_url + path, data, timeout=10) as response:
-        return json.load(response)
-
-
-class Unfollowed(urllib.request.HTTPRedirectHandler):
-    """Nobody listens at the redirect URI."""
-
-    def redirect_request(self, *_):
-        return None
-
-
-direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), Unfollowed)
-
 CHECKS = (
     a_wrong_secret_raises_code_10014,
     a_user_is_found_by_open_id,
@@ -339,6 +295,7 @@ CHECKS = (
     a_bad_user_token_is_an_error,
     a_code_is_good_at_the_v2_endpoint_as_well,
     a_marketplace_app_acts_for_its_tenants,
+    *directory_checks.CHECKS,
 )
 
 

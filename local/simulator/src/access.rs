@@ -12,6 +12,7 @@ use crate::apps::App;
 use crate::endpoint::Access;
 use crate::oauth::{client, user_info};
 use crate::platform::Platform;
+use crate::rate_limit::Account;
 use crate::request::Request;
 use crate::tokens::Audience;
 
@@ -69,6 +70,22 @@ pub(crate) fn claimed_app_id(
             ..
         } => Some(platform.tokens.holder(&token, now_ms)?.app_id),
         Claim { .. } => None,
+    }
+}
+
+/// On whose account a call goes, if it names an app that there is.
+pub(crate) fn account(platform: &Platform, request: &Request, now_ms: u64) -> Option<Account> {
+    let app_id = claimed_app_id(platform, request, now_ms)?;
+    platform.apps.get(&app_id)?;
+    let tenant = tenant(platform, request, now_ms);
+    Some(Account { app_id, tenant })
+}
+
+/// The tenant that a marketplace app's token is for.
+pub(crate) fn tenant(platform: &Platform, request: &Request, now_ms: u64) -> Option<Arc<str>> {
+    match platform.tokens.holder(request.bearer()?, now_ms)?.audience {
+        Audience::Tenant(tenant) => Some(tenant),
+        Audience::Own | Audience::App => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::oauth::page;
 use crate::settings::Settings;
@@ -20,6 +20,9 @@ pub(crate) struct Answer {
 
 /// The platform's type for JSON; the Go SDK reads nothing else as JSON.
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
+
+/// `code` of a call beyond the limits of its API.
+pub(crate) const RATE_LIMITED: i64 = 99_991_400;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -88,7 +91,8 @@ pub(crate) struct Refusal {
     code: i64,
     msg: String,
     status: RefusalStatus,
-    violations: Vec<Violation>,
+    /// Members of the `error` object besides `log_id`.
+    details: Map<String, Value>,
     headers: Vec<(String, String)>,
     wording: Wording,
     /// `error` in the OAuth shape.
@@ -116,13 +120,8 @@ enum RefusalStatus {
     TokenError,
     /// [`Settings::rate_limit_status`].
     RateLimit,
-}
-
-#[derive(Debug, Serialize)]
-struct Violation {
-    field: String,
-    value: String,
-    description: String,
+    /// [`Settings::scope_error_status`].
+    ScopeError,
 }
 
 impl Refusal {
@@ -159,7 +158,7 @@ impl Refusal {
     /// 99991400 with its two headers ("Frequency control" in the platform's guide).
     pub(crate) fn rate_limited(limit: u32, reset_seconds: u64) -> Self {
         let msg = "request trigger frequency limit";
-        let mut refusal = Self::new(RefusalStatus::RateLimit, 99_991_400, msg);
+        let mut refusal = Self::new(RefusalStatus::RateLimit, RATE_LIMITED, msg);
         refusal.headers = vec![
             ("x-ogw-ratelimit-limit".to_owned(), limit.to_string()),
             (
@@ -178,11 +177,30 @@ impl Refusal {
     ) -> Self {
         let status = StatusCode::BAD_REQUEST;
         let mut refusal = Self::documented(status, 99_992_402, "field validation failed");
-        refusal.violations.push(Violation {
-            field: field.into(),
-            value: value.into(),
-            description: description.into(),
+        let violation = json!({
+            "field": field.into(),
+            "value": value.into(),
+            "description": description.into(),
         });
+        refusal.detail("field_violations", json!([violation]));
+        refusal
+    }
+
+    /// 99991672: the app has none of the scopes that the API asks for.
+    pub(crate) fn scopes(app_id: &str, scopes: &[&str]) -> Self {
+        let names = scopes.join(", ");
+        let msg = format!("Access denied. One of the following scopes is required: [{names}].");
+        let mut refusal = Self::new(RefusalStatus::ScopeError, 99_991_672, msg);
+        let violations = scopes
+            .iter()
+            .map(|scope| json!({ "type": "action_scope_required", "subject": scope }));
+        let query = scopes.join(",");
+        let help = json!({
+            "url": format!("https://open.feishu.cn/app/{app_id}/auth?q={query}&token_type=tenant"),
+            "description": format!("Learn more about scopes and how to add them: [{names}]"),
+        });
+        refusal.detail("permission_violations", violations.collect());
+        refusal.detail("helps", json!([help]));
         refusal
     }
 
@@ -192,6 +210,7 @@ impl Refusal {
             RefusalStatus::AppError => settings.app_error_status,
             RefusalStatus::TokenError => settings.token_error_status,
             RefusalStatus::RateLimit => settings.rate_limit_status,
+            RefusalStatus::ScopeError => settings.scope_error_status,
         };
         let status = StatusCode::from_u16(configured).unwrap_or(StatusCode::BAD_REQUEST);
         match self.wording {
@@ -205,10 +224,9 @@ impl Refusal {
         let mut body = json!({ "code": self.code, "msg": self.msg });
         // Token endpoints say no more than code and msg.
         if !matches!(self.status, RefusalStatus::AppError) {
-            body["error"] = json!({ "log_id": log_id });
-        }
-        if !self.violations.is_empty() {
-            body["error"]["field_violations"] = json!(self.violations);
+            let mut error = self.details;
+            error.insert("log_id".to_owned(), json!(log_id));
+            body["error"] = Value::Object(error);
         }
         Answer {
             headers: self.headers,
@@ -216,12 +234,16 @@ impl Refusal {
         }
     }
 
+    fn detail(&mut self, name: &str, value: Value) {
+        self.details.insert(name.to_owned(), value);
+    }
+
     fn new(status: RefusalStatus, code: i64, msg: impl Into<String>) -> Self {
         Self {
             code,
             msg: msg.into(),
             status,
-            violations: Vec::new(),
+            details: Map::new(),
             headers: Vec::new(),
             wording: Wording::Platform,
             error: "",

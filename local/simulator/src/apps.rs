@@ -1,6 +1,7 @@
 //! The apps: who may ask for tokens, and what their tokens may see.
 
 mod patch;
+mod visibility;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -34,6 +35,17 @@ pub struct App {
     /// Numbers of users outside the app's contact scope: 41050 when asked for one, missing in lists.
     #[serde(default)]
     pub hidden_users: BTreeSet<u32>,
+    /// The departments in the app's contact scope, each with all below it; 0 is the whole company. `None`, the default:
+    /// the whole company.
+    #[serde(default)]
+    pub contact_departments: Option<BTreeSet<u32>>,
+    /// Users in the app's contact scope whose department is not.
+    #[serde(default)]
+    pub contact_users: BTreeSet<u32>,
+    /// The permission scopes that were granted to the app, such as `contact:contact.base:readonly`; an API that needs
+    /// another one answers 99991672. `None`, the default: all scopes.
+    #[serde(default)]
+    pub granted_scopes: Option<BTreeSet<String>>,
     /// Where a login may lead back to, compared character by character ("Redirect URLs" in an app's security settings).
     /// `None`, the default: every `http` URL of this machine.
     #[serde(default)]
@@ -66,6 +78,9 @@ impl App {
             enabled: true,
             hidden_user_fields: BTreeSet::new(),
             hidden_users: BTreeSet::new(),
+            contact_departments: None,
+            contact_users: BTreeSet::new(),
+            granted_scopes: None,
             redirect_uris: None,
             login_scopes: None,
             marketplace: false,
@@ -81,6 +96,13 @@ impl App {
             true => self.tenants.first().map(String::as_str),
             false => Some(TENANT_KEY),
         }
+    }
+
+    /// Whether one of the scopes was granted; to an API that needs none, always.
+    pub(crate) fn has_one_of(&self, scopes: &[&str]) -> bool {
+        let granted = self.granted_scopes.as_ref();
+        scopes.is_empty()
+            || granted.is_none_or(|granted| scopes.iter().any(|scope| granted.contains(*scope)))
     }
 
     pub(crate) fn accepts(&self, secret: &str) -> bool {

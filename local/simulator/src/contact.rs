@@ -1,20 +1,17 @@
-//! Users ("Contacts v3, User" in the platform's reference): get one, get many, find by e-mail or mobile number.
+//! Contacts ("Contacts v3" in the platform's reference): users, departments, what the app may see of them.
 
+mod department;
+mod listing;
+mod lookup;
 pub(crate) mod user;
 
-use std::collections::HashSet;
-
 use http::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Refusal};
-use crate::directory::ids::{self, Decoded};
-use crate::directory::people::Profile;
+use crate::answer::Refusal;
 use crate::endpoint::{Access, Call, Endpoint};
-use crate::platform::Platform;
+use crate::paging::BadPage;
 use crate::rate_limit::Tier;
-use crate::request::BodyError;
-use user::{DepartmentIdType, Status, UserIdType, Wording};
+use user::{DepartmentIdType, UserIdType, Wording};
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -22,182 +19,139 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         method: Method::GET,
         path: "/open-apis/contact/v3/users/batch",
         access: Access::TenantToken,
+        scopes: OF_USERS,
         tier: Tier::Four,
-        handler: batch,
+        handler: lookup::batch,
+    },
+    Endpoint {
+        name: "contact.user.find_by_department",
+        method: Method::GET,
+        path: "/open-apis/contact/v3/users/find_by_department",
+        access: Access::TenantToken,
+        scopes: OF_USERS,
+        tier: Tier::Four,
+        handler: listing::find_by_department,
     },
     Endpoint {
         name: "contact.user.get",
         method: Method::GET,
         path: "/open-apis/contact/v3/users/{user_id}",
         access: Access::TenantToken,
+        scopes: OF_USERS,
         tier: Tier::Four,
-        handler: get,
+        handler: lookup::get,
     },
     Endpoint {
         name: "contact.user.batch_get_id",
         method: Method::POST,
         path: "/open-apis/contact/v3/users/batch_get_id",
         access: Access::TenantToken,
+        scopes: &["contact:user.id:readonly"],
         tier: Tier::Four,
-        handler: batch_get_id,
+        handler: lookup::batch_get_id,
+    },
+    Endpoint {
+        name: "contact.user.basic_batch",
+        method: Method::POST,
+        path: "/open-apis/contact/v3/users/basic_batch",
+        access: Access::TenantToken,
+        scopes: OF_BASIC_PROFILES,
+        tier: Tier::Six,
+        handler: lookup::basic_batch,
+    },
+    Endpoint {
+        name: "contact.department.batch",
+        method: Method::GET,
+        path: "/open-apis/contact/v3/departments/batch",
+        access: Access::TenantToken,
+        scopes: OF_DEPARTMENTS,
+        tier: Tier::Four,
+        handler: department::batch,
+    },
+    Endpoint {
+        name: "contact.department.parent",
+        method: Method::GET,
+        path: "/open-apis/contact/v3/departments/parent",
+        access: Access::TenantToken,
+        scopes: OF_DEPARTMENTS,
+        tier: Tier::Four,
+        handler: department::parent,
+    },
+    Endpoint {
+        name: "contact.department.get",
+        method: Method::GET,
+        path: "/open-apis/contact/v3/departments/{department_id}",
+        access: Access::TenantToken,
+        scopes: OF_DEPARTMENTS,
+        tier: Tier::Special,
+        handler: department::get,
+    },
+    Endpoint {
+        name: "contact.department.children",
+        method: Method::GET,
+        path: "/open-apis/contact/v3/departments/{department_id}/children",
+        access: Access::TenantToken,
+        scopes: OF_DEPARTMENTS,
+        tier: Tier::Four,
+        handler: department::children,
+    },
+    Endpoint {
+        name: "contact.scope.list",
+        method: Method::GET,
+        path: "/open-apis/contact/v3/scopes",
+        access: Access::TenantToken,
+        scopes: OF_CONTACTS,
+        tier: Tier::Four,
+        handler: listing::scopes,
     },
 ];
 
-/// The most ids, e-mail addresses or mobile numbers of one call.
+/// Any one of them opens every endpoint of users and departments.
+const OF_CONTACTS: &[&str] = &[
+    "contact:contact.base:readonly",
+    "contact:contact:access_as_app",
+    "contact:contact:readonly",
+    "contact:contact:readonly_as_app",
+];
+
+const OF_USERS: &[&str] = &[
+    "contact:contact.base:readonly",
+    "contact:contact:access_as_app",
+    "contact:contact:readonly",
+    "contact:contact:readonly_as_app",
+    "contact:user.base:readonly",
+];
+
+const OF_BASIC_PROFILES: &[&str] = &[
+    "contact:user.basic_profile:readonly",
+    "contact:contact.base:readonly",
+    "contact:user.base:readonly",
+];
+
+const OF_DEPARTMENTS: &[&str] = &[
+    "contact:contact.base:readonly",
+    "contact:contact:access_as_app",
+    "contact:contact:readonly",
+    "contact:contact:readonly_as_app",
+    "contact:department.base:readonly",
+    "contact:department.organize:readonly",
+];
+
+/// The most ids, e-mail addresses or mobile numbers of one call, basic_batch apart.
 const BATCH_MAX: usize = 50;
-
-fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let wording = wording(call)?;
-    let id = call.parameter("user_id");
-    let profile = resolve(platform, call, wording.user_id_type, id)?;
-    if call.app.hidden_users.contains(&profile.n) {
-        let msg = "no user authority error";
-        return Err(Refusal::documented(StatusCode::BAD_REQUEST, 41_050, msg));
-    }
-    #[derive(Serialize)]
-    struct Data {
-        user: serde_json::Value,
-    }
-    Ok(Answer::data(&Data {
-        user: wording.user(&profile, &call.app),
-    }))
-}
-
-/// Ids that do not exist, or are out of the app's scope, are missing from the answer without a word; an id given twice
-/// is answered once.
-fn batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let wording = wording(call)?;
-    let user_ids = call.request.query.all("user_ids");
-    if user_ids.is_empty() {
-        return Err(Refusal::field("user_ids", "", "user_ids is required"));
-    }
-    at_most("user_ids", user_ids.len())?;
-    let mut seen = HashSet::new();
-    let items: Vec<_> = user_ids
-        .into_iter()
-        .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
-        .filter(|profile| !call.app.hidden_users.contains(&profile.n) && seen.insert(profile.n))
-        .map(|profile| wording.listed_user(&profile, &call.app))
-        .collect();
-    #[derive(Serialize)]
-    struct Data {
-        items: Vec<serde_json::Value>,
-    }
-    Ok(Answer::data(&Data { items }))
-}
-
-/// One entry for each input, in order, e-mail addresses first; an unknown input's has no `user_id`.
-fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    #[derive(Deserialize)]
-    struct Inputs {
-        #[serde(default)]
-        emails: Vec<String>,
-        #[serde(default)]
-        mobiles: Vec<String>,
-        #[serde(default)]
-        include_resigned: bool,
-    }
-    #[derive(Default, Serialize)]
-    struct Entry {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        email: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mobile: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<Status>,
-    }
-    #[derive(Serialize)]
-    struct Data {
-        user_list: Vec<Entry>,
-    }
-
-    let wording = wording(call)?;
-    let inputs: Inputs = call.request.json().map_err(bad_body)?;
-    at_most("emails", inputs.emails.len())?;
-    at_most("mobiles", inputs.mobiles.len())?;
-    let entry = |found: Option<Profile>| {
-        let visible = found.filter(|profile| {
-            !call.app.hidden_users.contains(&profile.n)
-                && (inputs.include_resigned || !profile.is_resigned)
-        });
-        Entry {
-            user_id: visible
-                .as_ref()
-                .map(|profile| wording.user_id(profile.n, &call.app)),
-            status: visible.as_ref().map(Status::of),
-            ..Entry::default()
-        }
-    };
-    let by_email = inputs.emails.iter().map(|email| Entry {
-        email: Some(email.clone()),
-        ..entry(platform.directory.by_email(email))
-    });
-    let by_mobile = inputs.mobiles.iter().map(|mobile| Entry {
-        mobile: Some(mobile.clone()),
-        ..entry(platform.directory.by_mobile(mobile))
-    });
-    Ok(Answer::data(&Data {
-        user_list: by_email.chain(by_mobile).collect(),
-    }))
-}
 
 fn wording(call: &Call<'_>) -> Result<Wording, Refusal> {
     let query = &call.request.query;
     Ok(Wording {
-        user_id_type: UserIdType::parse(query.first("user_id_type"))?,
+        user_id_type: UserIdType::parse("user_id_type", query.first("user_id_type"))?,
         department_id_type: DepartmentIdType::parse(query.first("department_id_type"))?,
     })
 }
 
-/// The gateway converts ids before the API sees them; its codes for ids that do not exist are 99992351 (open_id, with
-/// 99992361 for another app's), 99992360 (user_id) and 99992363 (union_id).
-fn resolve(
-    platform: &Platform,
-    call: &Call<'_>,
-    id_type: UserIdType,
-    id: &str,
-) -> Result<Profile, Refusal> {
-    let unknown = |code, name: &str| {
-        let msg = format!(
-            "The request you send is not a valid {{{name}}} or not exists. Invalid ids: [{id}]"
-        );
-        Refusal::documented(StatusCode::BAD_REQUEST, code, msg)
+fn bad_page(problem: BadPage) -> Refusal {
+    let (code, msg) = match problem {
+        BadPage::Size => (40_011, "page size is invalid"),
+        BadPage::Token => (40_012, "page token is invalid error"),
     };
-    let (n, refusal) = match id_type {
-        UserIdType::Open => match ids::decode_open_id(&call.app.app_id, id) {
-            Some(Decoded::Foreign(tag)) if platform.apps.has_tag(tag) => {
-                return Err(Refusal::documented(
-                    StatusCode::BAD_REQUEST,
-                    99_992_361,
-                    "open_id cross app",
-                ));
-            }
-            Some(Decoded::Number(n)) => (Some(n), unknown(99_992_351, "open_id")),
-            Some(Decoded::Foreign(_)) | None => (None, unknown(99_992_351, "open_id")),
-        },
-        UserIdType::Union => (ids::decode_union_id(id), unknown(99_992_363, "union_id")),
-        UserIdType::User => (ids::decode_user_id(id), unknown(99_992_360, "user_id")),
-    };
-    n.and_then(|n| platform.directory.profile(n)).ok_or(refusal)
-}
-
-fn at_most(field: &str, length: usize) -> Result<(), Refusal> {
-    if length <= BATCH_MAX {
-        return Ok(());
-    }
-    let description = format!("the max len is {BATCH_MAX}");
-    Err(Refusal::field(field, length.to_string(), description))
-}
-
-fn bad_body(error: BodyError) -> Refusal {
-    match error {
-        BodyError::Syntax(problem) => Refusal::documented(
-            StatusCode::BAD_REQUEST,
-            9499,
-            format!("Invalid parameter value in the body: {problem}"),
-        ),
-        BodyError::Field(field, problem) => Refusal::field(field, "", problem),
-    }
+    Refusal::documented(StatusCode::BAD_REQUEST, code, msg)
 }

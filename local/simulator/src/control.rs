@@ -1,5 +1,7 @@
 //! The handle that steers a simulator, in the process. `control_api` offers the same over HTTP.
 
+mod chats;
+mod limits;
 mod logins;
 mod tickets;
 
@@ -118,12 +120,12 @@ impl Control {
     /// # Errors
     /// When a field is out of its range, or no endpoint has the name.
     pub fn add_fault(&self, fault: Fault) -> Result<(), Invalid> {
-        self.0.faults.add(vec![fault])
+        self.0.faults.add(vec![fault], self.now_ms())
     }
 
     /// The rules in their order.
     pub fn faults(&self) -> Vec<FaultReport> {
-        self.0.faults.report()
+        self.0.faults.report(self.now_ms())
     }
 
     /// Removes every rule. The connections of calls that hang end without an answer.

@@ -1,5 +1,8 @@
 //! [`Control`] over HTTP, under `/_sim`. Bad input is answered with 400, the field and the problem.
 
+mod chats;
+mod limits;
+
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -25,6 +28,8 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/_sim/clock/set", set_clock),
     (Method::GET, "/_sim/settings", settings),
     (Method::PATCH, "/_sim/settings", change_settings),
+    (Method::GET, "/_sim/tiers", limits::tiers),
+    (Method::PATCH, "/_sim/tiers", limits::change_tiers),
     (Method::POST, "/_sim/tokens/revoke", revoke_tokens),
     (Method::POST, "/_sim/tokens/lifetime", set_token_lifetime),
     (Method::POST, "/_sim/logins/revoke", revoke_login),
@@ -44,6 +49,10 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::GET, "/_sim/users/{n}", read_user),
     (Method::PATCH, "/_sim/users/{n}", change_user),
     (Method::DELETE, "/_sim/users/{n}", delete_user),
+    (Method::POST, "/_sim/chats", chats::create),
+    (Method::GET, "/_sim/chats/{n}", chats::read),
+    (Method::PATCH, "/_sim/chats/{n}", chats::change),
+    (Method::DELETE, "/_sim/chats/{n}", chats::dissolve),
 ];
 
 struct ControlCall<'a> {
@@ -100,7 +109,7 @@ impl ControlCall<'_> {
         let given = self.parameters.first().map_or("", |(_, value)| value);
         given
             .parse()
-            .map_err(|_| Invalid::new("n", format!("{given:?} is not the number of a user")))
+            .map_err(|_| Invalid::new("n", format!("{given:?} is not a number")))
     }
 }
 
@@ -108,7 +117,10 @@ fn counters(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid
     let mut counters = control.counters();
     match call.request.query.first("apps") {
         None | Some("false") => {}
-        Some("true") => counters.apps = Some(control.all_app_counters()),
+        Some("true") => {
+            counters.apps = Some(control.all_app_counters());
+            counters.peaks_by_app = Some(control.peaks_by_app());
+        }
         Some(_) => return Err(Invalid::new("apps", "must be true or false")),
     }
     Ok(ok(&counters))
@@ -238,7 +250,7 @@ fn add_faults(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Inval
         faults: Vec<Fault>,
     }
     let Add { faults: rules } = call.body()?;
-    control.platform().faults.add(rules)?;
+    control.platform().faults.add(rules, control.now_ms())?;
     faults(control, call)
 }
 

@@ -1,14 +1,22 @@
 //! What reached the simulator, so that a test can say "one call, not ten".
 
+mod peaks;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::access;
+use crate::answer::{Answer, RATE_LIMITED};
 use crate::directory::ids::app_tag as hash;
 use crate::endpoint;
+use crate::rate_limit::{Account, Window};
+use peaks::Peaks;
+
+pub use peaks::PeakInWindow;
 
 /// All counts since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,6 +40,9 @@ pub struct Counters {
     /// By app id, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apps: Option<BTreeMap<String, AppCounters>>,
+    /// By app id and endpoint, when asked for; of an app's tenants the one with the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peaks_by_app: Option<BTreeMap<String, BTreeMap<String, PeakInWindow>>>,
 }
 
 /// Counts of one endpoint.
@@ -53,6 +64,11 @@ pub struct EndpointCounters {
     pub in_flight: u64,
     /// The most calls that were served at the same time.
     pub peak_in_flight: u64,
+    /// Answers that said "too many": HTTP 429 or code 99991400, injected ones included.
+    pub rate_limited: u64,
+    /// The most calls of one app, and one tenant of it, that arrived within any window of the endpoint's limits; counted
+    /// whether or not limits apply, refused and failed calls included. Empty in the total.
+    pub peak_in_window: PeakInWindow,
 }
 
 /// Counts of one app.
@@ -77,6 +93,7 @@ pub struct AppCounters {
 #[derive(Default)]
 pub(crate) struct CounterBook {
     book: Mutex<Book>,
+    peaks: Mutex<Peaks>,
     arrivals: Notify,
 }
 
@@ -126,11 +143,29 @@ impl CounterBook {
         change(book.app(app_id));
     }
 
+    /// A call that says it comes from the account. The moment is read when its turn has come, so that moments are in
+    /// order.
+    pub(crate) fn note(
+        &self,
+        account: Account,
+        endpoint: &'static str,
+        windows: &[Window],
+        now_ms: impl Fn() -> u64,
+    ) {
+        let mut peaks = self.peaks();
+        peaks.note(account, endpoint, windows, now_ms());
+    }
+
     pub(crate) fn read(&self) -> Counters {
+        let mut peaks = self.peaks().by_endpoint();
         let book = self.lock();
         let endpoints = endpoint::names().map(|name| {
             let counts = book.endpoints.get(name).map(Entry::read);
-            (name.to_owned(), counts.unwrap_or_default())
+            let counts = EndpointCounters {
+                peak_in_window: peaks.remove(name).unwrap_or_default(),
+                ..counts.unwrap_or_default()
+            };
+            (name.to_owned(), counts)
         });
         Counters {
             total: book.total.read(),
@@ -142,7 +177,16 @@ impl CounterBook {
             ticket_pushes_failed: book.sums.ticket_pushes_failed,
             endpoints: endpoints.collect(),
             apps: None,
+            peaks_by_app: None,
         }
+    }
+
+    pub(crate) fn peaks_by_app(&self) -> BTreeMap<String, BTreeMap<String, PeakInWindow>> {
+        self.peaks().by_app()
+    }
+
+    pub(crate) fn peak(&self, app_id: &str, endpoint: &str) -> PeakInWindow {
+        self.peaks().of(app_id, endpoint)
     }
 
     pub(crate) fn apps(&self) -> BTreeMap<String, AppCounters> {
@@ -159,6 +203,7 @@ impl CounterBook {
 
     /// Calls in flight stay counted as such.
     pub(crate) fn reset(&self) {
+        *self.peaks() = Peaks::default();
         let mut book = self.lock();
         book.apps.clear();
         book.sums = AppCounters::default();
@@ -193,6 +238,10 @@ impl CounterBook {
         change(book.endpoints.entry(endpoint).or_default());
     }
 
+    fn peaks(&self) -> MutexGuard<'_, Peaks> {
+        self.peaks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,13 +253,16 @@ impl InFlight<'_> {
             .both(self.endpoint, |entry| entry.counts.faults += 1);
     }
 
-    /// The code that goes back, and the token that came.
-    pub(crate) fn answered(&self, code: i64, token: Option<&str>) {
+    /// What goes back, and the token that came.
+    pub(crate) fn answered(&self, answer: &Answer, token: Option<&str>) {
+        let code = answer.code;
+        let is_limited = code == RATE_LIMITED || answer.status == StatusCode::TOO_MANY_REQUESTS;
         self.counters.both(self.endpoint, |entry| {
             match code {
                 0 => entry.counts.ok += 1,
                 code => *entry.counts.errors.entry(code).or_default() += 1,
             }
+            entry.counts.rate_limited += u64::from(is_limited);
             if let Some(token) = token
                 && access::rejects_token(code)
             {

@@ -3,6 +3,7 @@
 pub(crate) mod departments;
 pub(crate) mod ids;
 pub(crate) mod people;
+mod roster;
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::Invalid;
 use people::Profile;
+use roster::Roster;
 
 /// What to set on a user. Absent fields keep their value; a new user's are computed from the number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -64,6 +66,7 @@ struct State {
     /// Of changed and created users only.
     by_email: HashMap<String, u32>,
     by_mobile: HashMap<String, u32>,
+    roster: Roster,
 }
 
 impl Directory {
@@ -74,6 +77,7 @@ impl Directory {
             changed: HashMap::new(),
             by_email: HashMap::new(),
             by_mobile: HashMap::new(),
+            roster: Roster::new(seeded),
         }))
     }
 
@@ -97,7 +101,7 @@ impl Directory {
                 "the directory is full: no user number is left".to_owned(),
             )
         })?;
-        state.put(Profile::seeded(n), patch)?;
+        state.put(Profile::seeded(n), None, patch)?;
         state.last = n;
         Ok(n)
     }
@@ -105,15 +109,54 @@ impl Directory {
     pub(crate) fn update(&self, n: u32, patch: UserPatch) -> Result<(), Invalid> {
         let mut state = self.write();
         let profile = state.profile(n).ok_or_else(|| no_such_user(n))?;
-        state.put(profile, patch)
+        let before = profile.workplace();
+        state.put(profile, before, patch)
     }
 
     pub(crate) fn delete(&self, n: u32) -> Result<(), Invalid> {
         let mut state = self.write();
-        state.profile(n).ok_or_else(|| no_such_user(n))?;
+        let before = state.profile(n).ok_or_else(|| no_such_user(n))?;
         state.forget(n);
+        state.roster.place(n, before.workplace(), None);
         state.changed.insert(n, None);
         Ok(())
+    }
+
+    /// How many people a department and those below it have; the root, everybody.
+    pub(crate) fn headcount(&self, department: u32) -> u32 {
+        self.read().roster.headcount(department)
+    }
+
+    /// Leaves out who does not work here.
+    pub(crate) fn retain_staff(&self, numbers: &mut Vec<u32>) {
+        let state = self.read();
+        numbers.retain(|n| match state.changed.get(n) {
+            Some(changed) => changed.as_ref().is_some_and(|profile| !profile.is_resigned),
+            None => (1..=state.seeded).contains(n),
+        });
+    }
+
+    /// So many people at most of the department itself, by number behind a number, whom the caller may see.
+    pub(crate) fn members(
+        &self,
+        department: u32,
+        after: u32,
+        limit: usize,
+        is_visible: impl Fn(&Profile) -> bool,
+    ) -> Vec<Profile> {
+        let state = self.read();
+        let profile = |n| state.profile(n).filter(&is_visible);
+        let seeded = departments::seeded_after(department, after, state.seeded)
+            .filter(|n| !state.changed.contains_key(n));
+        let changed = state.roster.changed_after(department, after);
+        let mut members: Vec<_> = seeded
+            .filter_map(profile)
+            .take(limit)
+            .chain(changed.filter_map(profile).take(limit))
+            .collect();
+        members.sort_by_key(|member| member.n);
+        members.truncate(limit);
+        members
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -155,7 +198,13 @@ impl State {
         (!self.changed.contains_key(&n)).then_some(n)
     }
 
-    fn put(&mut self, mut profile: Profile, patch: UserPatch) -> Result<(), Invalid> {
+    /// `before` is where the person worked until now.
+    fn put(
+        &mut self,
+        mut profile: Profile,
+        before: Option<u32>,
+        patch: UserPatch,
+    ) -> Result<(), Invalid> {
         let n = profile.n;
         profile.apply(patch)?;
         let taken = |other: Option<Profile>| other.is_some_and(|other| other.n != n);
@@ -170,6 +219,7 @@ impl State {
             .insert(people::normal_email(&profile.email), n);
         self.by_mobile
             .insert(people::normal_mobile(&profile.mobile), n);
+        self.roster.place(n, before, profile.workplace());
         self.changed.insert(n, Some(profile));
         Ok(())
     }

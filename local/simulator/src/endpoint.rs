@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::answer::{Answer, Refusal, Wording};
-use crate::apps::App;
+use crate::apps::{App, TENANT_KEY};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
 use crate::request::Request;
-use crate::{auth, contact, marketplace, oauth};
+use crate::{auth, contact, im, marketplace, oauth};
 
 /// One row. Rows with fixed segments come before rows with `{parameters}` in the same place.
 pub(crate) struct Endpoint {
@@ -18,6 +18,8 @@ pub(crate) struct Endpoint {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
+    /// The app needs one of these; none for an empty list.
+    pub(crate) scopes: &'static [&'static str],
     pub(crate) tier: Tier,
     pub(crate) handler: fn(&Platform, &Call<'_>) -> Result<Answer, Refusal>,
 }
@@ -57,6 +59,8 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
     pub(crate) parameters: &'a [(&'static str, String)],
     pub(crate) app: Arc<App>,
+    /// Of a marketplace app's tenant token only.
+    pub(crate) tenant: Option<Arc<str>>,
     pub(crate) now_ms: u64,
 }
 
@@ -67,6 +71,11 @@ impl Call<'_> {
             .iter()
             .find(|(key, _)| *key == name)
             .map_or("", |(_, value)| value)
+    }
+
+    /// The tenant that the call is about.
+    pub(crate) fn tenant_key(&self) -> &str {
+        self.tenant.as_deref().unwrap_or(TENANT_KEY)
     }
 }
 
@@ -93,6 +102,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
         marketplace::ENDPOINTS,
         oauth::ENDPOINTS,
         contact::ENDPOINTS,
+        im::ENDPOINTS,
     ]
     .into_iter()
     .flatten()

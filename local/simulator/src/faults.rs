@@ -26,6 +26,9 @@ pub struct Fault {
     /// How often it still fires; without one, for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// For how many simulated milliseconds it fires, from when it is added; without one, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_ms: Option<u64>,
     /// Real milliseconds to wait before the action. Default 0.
     #[serde(default)]
     pub delay_ms: u64,
@@ -80,7 +83,7 @@ pub enum FaultAction {
 /// A rule and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultReport {
-    /// The rule; its count is what is left.
+    /// The rule; its count and its time are what is left.
     #[serde(flatten)]
     pub fault: Fault,
     /// How often it has fired.
@@ -95,6 +98,7 @@ impl Fault {
             app_id: None,
             probability: 1.0,
             count: None,
+            lasts_ms: None,
             delay_ms: 0,
             stage: FaultStage::Before,
             action,
@@ -172,6 +176,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) path: &'a str,
     pub(crate) stage: FaultStage,
+    pub(crate) now_ms: u64,
     /// Only asked for by rules that name an app.
     pub(crate) app_id: &'a dyn Fn() -> Option<Arc<str>>,
 }
@@ -182,8 +187,31 @@ pub(crate) struct Faults {
 }
 
 struct Rules {
-    rules: Vec<FaultReport>,
+    rules: Vec<Rule>,
     dice: u64,
+}
+
+struct Rule {
+    fault: Fault,
+    fired: u64,
+    ends_at_ms: Option<u64>,
+}
+
+impl Rule {
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.ends_at_ms.is_some_and(|end| end <= now_ms)
+    }
+
+    fn report(&self, now_ms: u64) -> FaultReport {
+        let lasts_ms = self.ends_at_ms.map(|end| end.saturating_sub(now_ms));
+        FaultReport {
+            fault: Fault {
+                lasts_ms,
+                ..self.fault.clone()
+            },
+            fired: self.fired,
+        }
+    }
 }
 
 /// Tells when the rules that were in force are removed.
@@ -209,17 +237,21 @@ impl Faults {
     }
 
     /// All or none.
-    pub(crate) fn add(&self, faults: Vec<Fault>) -> Result<(), Invalid> {
+    pub(crate) fn add(&self, faults: Vec<Fault>, now_ms: u64) -> Result<(), Invalid> {
         for (index, fault) in faults.iter().enumerate() {
             fault.check().map_err(|invalid| {
                 let field = format!("faults[{index}].{}", invalid.field);
                 Invalid::new(field, invalid.problem)
             })?;
         }
-        let reports = faults
-            .into_iter()
-            .map(|fault| FaultReport { fault, fired: 0 });
-        self.lock().rules.extend(reports);
+        let rules = faults.into_iter().map(|fault| Rule {
+            ends_at_ms: fault
+                .lasts_ms
+                .map(|lasts_ms| now_ms.saturating_add(lasts_ms)),
+            fault,
+            fired: 0,
+        });
+        self.lock().rules.extend(rules);
         Ok(())
     }
 
@@ -230,17 +262,20 @@ impl Faults {
         self.clears.send_modify(|clears| *clears += 1);
     }
 
-    pub(crate) fn report(&self) -> Vec<FaultReport> {
-        self.lock().rules.clone()
+    pub(crate) fn report(&self, now_ms: u64) -> Vec<FaultReport> {
+        let rules = self.lock();
+        rules.rules.iter().map(|rule| rule.report(now_ms)).collect()
     }
 
     /// The first rule that fires, which then has one time less to do so; and how to learn of its removal.
     pub(crate) fn draw(&self, call: &Candidate<'_>) -> Option<(Fault, Cleared)> {
         let mut guard = self.lock();
         let Rules { rules, dice } = &mut *guard;
-        let rule = rules
-            .iter_mut()
-            .find(|rule| rule.fault.matches(call) && roll(dice, rule.fault.probability))?;
+        let rule = rules.iter_mut().find(|rule| {
+            !rule.is_over(call.now_ms)
+                && rule.fault.matches(call)
+                && roll(dice, rule.fault.probability)
+        })?;
         rule.fired += 1;
         rule.fault.count = rule.fault.count.map(|left| left.saturating_sub(1));
         // Taken under the lock: no removal after the draw is missed.

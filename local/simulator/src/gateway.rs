@@ -1,5 +1,6 @@
 //! What happens to every call: route, faults, caller, limit, endpoint, counters.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +9,11 @@ use serde_json::json;
 
 use crate::access;
 use crate::answer::{Answer, Refusal, Wording};
-use crate::endpoint::{self, Access, Call, Route};
+use crate::apps::App;
+use crate::endpoint::{self, Access, Call, Endpoint, Route};
 use crate::faults::{Candidate, Cleared, Fault, FaultAction, FaultStage};
 use crate::platform::Platform;
+use crate::rate_limit::Account;
 use crate::request::Request;
 use crate::server::Stop;
 
@@ -36,6 +39,9 @@ pub(crate) async fn serve(
     };
     let in_flight = platform.counters.arrive(name);
     let settings = platform.settings();
+    if let Route::Found(endpoint, _) = &route {
+        note_arrival(platform, request, endpoint);
+    }
     stop.sleep(Duration::from_millis(settings.delay_ms)).await;
     let draw = |stage| draw_fault(platform, request, name, stage);
 
@@ -62,7 +68,7 @@ pub(crate) async fn serve(
     }
     let outcome = outcome.unwrap_or(Outcome::Hang);
     match &outcome {
-        Outcome::Answer(answer) => in_flight.answered(answer.code, request.bearer()),
+        Outcome::Answer(answer) => in_flight.answered(answer, request.bearer()),
         Outcome::Reset => {}
         // Still in flight until the client gives up.
         Outcome::Hang => released(hanging, stop).await,
@@ -92,19 +98,54 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
     if endpoint.access != Access::Browser {
         platform.counters.by_app(&app.app_id);
     }
-    if platform.settings().rate_limits {
-        platform
-            .limits
-            .take(&app.app_id, endpoint.name, endpoint.tier, now_ms)
-            .map_err(|exceeded| Refusal::rate_limited(exceeded.limit, exceeded.reset_seconds))?;
+    if !app.has_one_of(endpoint.scopes) {
+        return Err(Refusal::scopes(&app.app_id, endpoint.scopes));
     }
+    let tenant = access::tenant(platform, request, now_ms);
+    limit(platform, endpoint, &app, tenant.clone(), now_ms)?;
     let call = Call {
         request,
         parameters,
         app,
+        tenant,
         now_ms,
     };
     (endpoint.handler)(platform, &call)
+}
+
+/// Counted before anything can go wrong with the call: what arrives is what a client sends.
+fn note_arrival(platform: &Platform, request: &Request, endpoint: &'static Endpoint) {
+    let now_ms = || platform.clock.now_ms();
+    let Some(account) = access::account(platform, request, now_ms()) else {
+        return;
+    };
+    let windows = platform.windows(endpoint);
+    platform
+        .counters
+        .note(account, endpoint.name, &windows, now_ms);
+}
+
+fn limit(
+    platform: &Platform,
+    endpoint: &'static Endpoint,
+    app: &App,
+    tenant: Option<Arc<str>>,
+    now_ms: u64,
+) -> Result<(), Refusal> {
+    let settings = platform.settings();
+    if !settings.rate_limits {
+        return Ok(());
+    }
+    let account = Account {
+        app_id: app.app_id.as_str().into(),
+        tenant,
+    };
+    let windows = platform.windows(endpoint);
+    let kind = settings.rate_limit_windows;
+    platform
+        .limits
+        .take(endpoint.name, &account, &windows, kind, now_ms)
+        .map_err(|exceeded| Refusal::rate_limited(exceeded.limit, exceeded.reset_seconds))
 }
 
 fn draw_fault(
@@ -118,6 +159,7 @@ fn draw_fault(
         endpoint,
         path: &request.path,
         stage,
+        now_ms,
         app_id: &|| access::claimed_app_id(platform, request, now_ms),
     })
 }

@@ -18,6 +18,9 @@ struct Arguments {
     /// How many users the directory holds
     #[arg(long, default_value_t = 10_000)]
     users: u32,
+    /// How many group chats there are
+    #[arg(long, default_value_t = 200)]
+    chats: u32,
     /// Seed this many apps cli_sim000001, … with secrets secret-<app id>
     #[arg(long, default_value_t = 1)]
     apps: u32,
@@ -65,6 +68,7 @@ impl From<Arguments> for Options {
         Self {
             listen: arguments.listen,
             users: arguments.users,
+            chats: arguments.chats,
             seeded_apps: arguments.apps,
             apps: [arguments.further_apps, arguments.marketplace_apps].concat(),
             token_file: arguments.token_file,

@@ -14,6 +14,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How many users the directory holds, numbered from 1. Default 10,000.
     pub users: u32,
+    /// How many group chats there are, numbered from 1. Default 200.
+    pub chats: u32,
     /// How many apps named by [`seeded_app_id`](crate::seeded_app_id) exist, numbered from 1. Default 1.
     pub seeded_apps: u32,
     /// Further apps.
@@ -37,6 +39,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             users: 10_000,
+            chats: 200,
             seeded_apps: 1,
             apps: Vec::new(),
             clock: ClockMode::default(),

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apps::{App, Apps};
 use crate::calendar;
+use crate::chats::Chats;
 use crate::clock::Clock;
 use crate::control::Invalid;
 use crate::counters::CounterBook;
 use crate::directory::Directory;
+use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::marketplace::push::Pushes;
@@ -18,7 +20,7 @@ use crate::marketplace::tickets::Tickets;
 use crate::oauth::codes::Codes;
 use crate::oauth::logins::Logins;
 use crate::options::Options;
-use crate::rate_limit::RateLimits;
+use crate::rate_limit::{RateLimits, Window};
 use crate::settings::Settings;
 use crate::tokens::{Audience, Grant, Holder, Tokens};
 use crate::values::Values;
@@ -34,6 +36,7 @@ pub(crate) struct Platform {
     pub(crate) pushes: Pushes,
     pub(crate) values: Values,
     pub(crate) directory: Directory,
+    pub(crate) chats: Chats,
     pub(crate) faults: Faults,
     pub(crate) counters: CounterBook,
     pub(crate) limits: RateLimits,
@@ -61,6 +64,7 @@ impl Platform {
             pushes: Pushes::default(),
             values: Values::new(),
             directory: Directory::new(options.users),
+            chats: Chats::new(options.chats, options.users),
             faults: Faults::new(options.fault_seed),
             counters: CounterBook::default(),
             limits: RateLimits::default(),
@@ -82,6 +86,12 @@ impl Platform {
         }
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
+    }
+
+    /// The windows in which calls of an endpoint are counted.
+    pub(crate) fn windows(&self, endpoint: &Endpoint) -> Vec<Window> {
+        let tier = self.limits.tier(endpoint.name, endpoint.tier);
+        self.settings().windows(tier)
     }
 
     /// The app's token under the 30-minute rule, counted when it is a new one.

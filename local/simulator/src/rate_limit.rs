@@ -1,134 +1,214 @@
-//! The platform's limits per app and API ("Frequency control" in its guide), counted on the simulated clock.
+//! The platform's limits per app, tenant and API ("Frequency control" in its guide), counted on the simulated clock.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+mod history;
 
-/// A level of the platform's table of limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tier {
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+pub(crate) use history::History;
+
+/// A level of the platform's table of limits, by its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// 10 per minute.
+    One,
+    /// 20 per minute.
+    Two,
+    /// 100 per minute.
+    Three,
     /// 1,000 per minute and 50 per second; whichever is reached first refuses.
     Four,
+    /// 1 per second.
+    Five,
+    /// 5 per second.
+    Six,
+    /// 10 per second.
+    Seven,
+    /// 20 per second.
+    Eight,
+    /// 50 per second.
+    Nine,
+    /// 50 per second; the platform gives business customers 100.
+    Ten,
+    /// 100 per second.
+    Eleven,
+    /// 3 per second.
+    TwentyOne,
+    /// The table says to ask the platform's support; here as [`Four`](Self::Four).
+    Special,
 }
 
-impl Tier {
-    /// How many calls fit into a window of how many milliseconds.
-    fn windows(self) -> [Window; 2] {
-        match self {
-            Self::Four => [
-                Window {
-                    limit: 50,
-                    length_ms: 1000,
-                },
-                Window {
-                    limit: 1000,
-                    length_ms: 60_000,
-                },
-            ],
-        }
-    }
+/// Which kind of window the limits are counted in. The platform does not document its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateLimitWindows {
+    /// One after the other, aligned to the clock.
+    #[default]
+    Fixed,
+    /// The last second or minute before each call.
+    Sliding,
 }
 
-#[derive(Clone, Copy)]
-struct Window {
-    limit: u32,
-    length_ms: u64,
+/// So many calls fit into so many milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) limit: u32,
+    pub(crate) length_ms: u64,
 }
 
-/// A refusal: the limit that was reached, and the whole seconds until its window ends.
+/// On whose account a call goes; each has budgets of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Account {
+    pub(crate) app_id: Arc<str>,
+    /// Of a marketplace app's tenant token only.
+    pub(crate) tenant: Option<Arc<str>>,
+}
+
+/// A refusal: the limit that was reached, and the whole seconds until a call fits again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) limit: u32,
     pub(crate) reset_seconds: u64,
 }
 
-/// Fixed windows, aligned to the clock. Which kind of window the platform uses is not documented.
 #[derive(Default)]
-pub(crate) struct RateLimits(Mutex<HashMap<(String, &'static str), [Count; 2]>>);
+pub(crate) struct RateLimits(Mutex<State>);
 
-#[derive(Clone, Copy, Default)]
-struct Count {
-    window: u64,
-    used: u32,
+#[derive(Default)]
+struct State {
+    /// Endpoints that were given another tier than the documented one.
+    tiers: HashMap<&'static str, Tier>,
+    budgets: HashMap<(&'static str, Account), Budget>,
 }
 
+/// What was used of one account's budget for one API.
+#[derive(Default)]
+struct Budget {
+    /// By length: the number of the fixed window, and the calls in it.
+    fixed: BTreeMap<u64, (u64, u32)>,
+    sliding: History,
+}
+
+impl Tier {
+    /// With windows that are shorter by a factor, for tests.
+    pub(crate) fn windows(self, scale: u32) -> impl Iterator<Item = Window> {
+        let per = |limit, length_ms| Window { limit, length_ms };
+        let (shorter, longer) = match self {
+            Self::One => (None, Some(per(10, MINUTE_MS))),
+            Self::Two => (None, Some(per(20, MINUTE_MS))),
+            Self::Three => (None, Some(per(100, MINUTE_MS))),
+            Self::Four | Self::Special => (Some(per(50, SECOND_MS)), Some(per(1000, MINUTE_MS))),
+            Self::Five => (Some(per(1, SECOND_MS)), None),
+            Self::Six => (Some(per(5, SECOND_MS)), None),
+            Self::Seven => (Some(per(10, SECOND_MS)), None),
+            Self::Eight => (Some(per(20, SECOND_MS)), None),
+            Self::Nine | Self::Ten => (Some(per(50, SECOND_MS)), None),
+            Self::Eleven => (Some(per(100, SECOND_MS)), None),
+            Self::TwentyOne => (Some(per(3, SECOND_MS)), None),
+        };
+        shorter.into_iter().chain(longer).map(move |window| Window {
+            length_ms: (window.length_ms / u64::from(scale)).max(1),
+            ..window
+        })
+    }
+}
+
+const SECOND_MS: u64 = 1000;
+const MINUTE_MS: u64 = 60_000;
+
 impl RateLimits {
+    /// The tier in force of an endpoint whose documented one is given.
+    pub(crate) fn tier(&self, endpoint: &str, documented: Tier) -> Tier {
+        *self.lock().tiers.get(endpoint).unwrap_or(&documented)
+    }
+
+    /// `None` goes back to the documented one.
+    pub(crate) fn set_tier(&self, endpoint: &'static str, tier: Option<Tier>) {
+        let mut state = self.lock();
+        match tier {
+            Some(tier) => state.tiers.insert(endpoint, tier),
+            None => state.tiers.remove(endpoint),
+        };
+    }
+
     /// Takes one call from the budget; a refused call costs nothing.
     pub(crate) fn take(
         &self,
-        app_id: &str,
         endpoint: &'static str,
-        tier: Tier,
+        account: &Account,
+        windows: &[Window],
+        kind: RateLimitWindows,
         now_ms: u64,
     ) -> Result<(), Exceeded> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = counts.entry((app_id.to_owned(), endpoint)).or_default();
-        for (window, count) in tier.windows().into_iter().zip(counts.iter_mut()) {
+        let mut state = self.lock();
+        let key = (endpoint, account.clone());
+        let budget = state.budgets.entry(key).or_default();
+        match kind {
+            RateLimitWindows::Fixed => budget.take_fixed(windows, now_ms),
+            RateLimitWindows::Sliding => budget.take_sliding(windows, now_ms),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Budget {
+    fn take_fixed(&mut self, windows: &[Window], now_ms: u64) -> Result<(), Exceeded> {
+        for window in windows {
             let current = now_ms / window.length_ms;
-            if count.window != current {
-                *count = Count {
-                    window: current,
-                    used: 0,
-                };
+            let (counted, used) = self.fixed.entry(window.length_ms).or_default();
+            if *counted != current {
+                (*counted, *used) = (current, 0);
             }
-            if count.used >= window.limit {
+            if *used >= window.limit {
                 let left_ms = window.length_ms - now_ms % window.length_ms;
-                return Err(Exceeded {
-                    limit: window.limit,
-                    reset_seconds: left_ms.div_ceil(1000),
-                });
+                return Err(window.exceeded(left_ms));
             }
         }
-        for count in counts {
-            count.used += 1;
+        for window in windows {
+            if let Some((_, used)) = self.fixed.get_mut(&window.length_ms) {
+                *used += 1;
+            }
         }
+        Ok(())
+    }
+
+    fn take_sliding(&mut self, windows: &[Window], now_ms: u64) -> Result<(), Exceeded> {
+        let longest_ms = windows.iter().map(|window| window.length_ms).max();
+        let now_ms = self.sliding.begin(now_ms, longest_ms.unwrap_or(1));
+        for window in windows {
+            if self.sliding.within(now_ms, window.length_ms) >= u64::from(window.limit) {
+                let oldest_ms = self.sliding.oldest_within(now_ms, window.length_ms);
+                let left_ms = (oldest_ms + window.length_ms).saturating_sub(now_ms);
+                return Err(window.exceeded(left_ms));
+            }
+        }
+        self.sliding.add(now_ms);
         Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn take(limits: &RateLimits, now_ms: u64) -> Result<(), Exceeded> {
-        limits.take("cli_a", "some.api", Tier::Four, now_ms)
-    }
-
-    #[test]
-    fn the_fifty_first_call_of_a_second_waits_for_the_next() {
-        let limits = RateLimits::default();
-        for _ in 0..50 {
-            take(&limits, 999).expect("within the limit");
+impl Window {
+    fn exceeded(self, left_ms: u64) -> Exceeded {
+        Exceeded {
+            limit: self.limit,
+            reset_seconds: left_ms.div_ceil(1000),
         }
-        let refused = Exceeded {
-            limit: 50,
-            reset_seconds: 1,
-        };
-        assert_eq!(take(&limits, 999), Err(refused));
-        assert_eq!(take(&limits, 1000), Ok(()));
-    }
-
-    #[test]
-    fn a_minute_holds_a_thousand_calls_however_they_are_spread() {
-        let limits = RateLimits::default();
-        let allowed = (0..60_000)
-            .step_by(10)
-            .filter(|now_ms| take(&limits, *now_ms).is_ok())
-            .count();
-        assert_eq!(allowed, 1000);
-        let refused = Exceeded {
-            limit: 1000,
-            reset_seconds: 30,
-        };
-        assert_eq!(take(&limits, 30_500), Err(refused));
-    }
-
-    #[test]
-    fn apps_and_apis_have_their_own_budgets() {
-        let limits = RateLimits::default();
-        for _ in 0..50 {
-            take(&limits, 0).expect("within the limit");
-        }
-        assert_eq!(limits.take("cli_b", "some.api", Tier::Four, 0), Ok(()));
-        assert_eq!(limits.take("cli_a", "other.api", Tier::Four, 0), Ok(()));
     }
 }
+
+impl Settings {
+    /// The windows of a tier, as long as these settings make them.
+    pub(crate) fn windows(&self, tier: Tier) -> Vec<Window> {
+        tier.windows(self.rate_limit_scale).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

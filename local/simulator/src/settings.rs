@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::rate_limit::RateLimitWindows;
+
 /// The knobs that hold for all apps. The field names are those of `PATCH /_sim/settings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,8 +20,13 @@ pub struct Settings {
     pub refresh_reuse_revokes: bool,
     /// Added to every call, in real milliseconds. Default 0.
     pub delay_ms: u64,
-    /// Whether the documented limits per app and API apply. Default off.
+    /// Whether the documented limits per app, tenant and API apply. Default off.
     pub rate_limits: bool,
+    /// In which windows they are counted. Default [`Fixed`](RateLimitWindows::Fixed).
+    pub rate_limit_windows: RateLimitWindows,
+    /// Shortens every window of the limits, so that a test need not last minutes: with 60, a minute's budget is good for a
+    /// second of simulated time. Default 1.
+    pub rate_limit_scale: u32,
     /// HTTP status of a token endpoint's refusal (10003, 10014). The platform was seen to answer 200, the default; its
     /// general rule says 4xx.
     pub app_error_status: u16,
@@ -28,6 +35,8 @@ pub struct Settings {
     pub token_error_status: u16,
     /// HTTP status of 99991400. Default 429; older APIs answer 400 ("Frequency control" in the platform's guide).
     pub rate_limit_status: u16,
+    /// HTTP status of 99991672, a permission scope that the app lacks. Default 400, as was seen.
+    pub scope_error_status: u16,
 }
 
 impl Default for Settings {
@@ -39,9 +48,12 @@ impl Default for Settings {
             refresh_reuse_revokes: false,
             delay_ms: 0,
             rate_limits: false,
+            rate_limit_windows: RateLimitWindows::Fixed,
+            rate_limit_scale: 1,
             app_error_status: 200,
             token_error_status: 400,
             rate_limit_status: 429,
+            scope_error_status: 400,
         }
     }
 }
@@ -53,6 +65,7 @@ impl Settings {
             ("app_error_status", self.app_error_status),
             ("token_error_status", self.token_error_status),
             ("rate_limit_status", self.rate_limit_status),
+            ("scope_error_status", self.scope_error_status),
         ];
         let lifetimes = [
             ("token_lifetime_seconds", self.token_lifetime_seconds),
@@ -67,6 +80,9 @@ impl Settings {
         ];
         if let Some((field, _)) = lifetimes.into_iter().find(|(_, seconds)| *seconds == 0) {
             return Some((field, "must be at least 1"));
+        }
+        if self.rate_limit_scale == 0 {
+            return Some(("rate_limit_scale", "must be at least 1"));
         }
         statuses
             .into_iter()

@@ -9,6 +9,7 @@ use url::{Host, Url};
 use super::App;
 use crate::contact::user;
 use crate::control::Invalid;
+use crate::directory::departments;
 
 /// What to change on an app; absent fields stay. Where a field may be without value, `Some(None)`, in JSON `null`, takes
 /// the value away.
@@ -26,6 +27,14 @@ pub struct AppPatch {
     pub hidden_user_fields: Option<BTreeSet<String>>,
     /// See [`App::hidden_users`].
     pub hidden_users: Option<BTreeSet<u32>>,
+    /// See [`App::contact_departments`].
+    #[serde(deserialize_with = "present")]
+    pub contact_departments: Option<Option<BTreeSet<u32>>>,
+    /// See [`App::contact_users`].
+    pub contact_users: Option<BTreeSet<u32>>,
+    /// See [`App::granted_scopes`].
+    #[serde(deserialize_with = "present")]
+    pub granted_scopes: Option<Option<BTreeSet<String>>>,
     /// See [`App::redirect_uris`].
     #[serde(deserialize_with = "present")]
     pub redirect_uris: Option<Option<Vec<String>>>,
@@ -49,6 +58,7 @@ impl AppPatch {
         Checks {
             secret: self.secret.as_deref(),
             hidden_user_fields: self.hidden_user_fields.as_ref(),
+            contact_departments: self.contact_departments.as_ref().and_then(Option::as_ref),
             redirect_uris: self.redirect_uris.as_ref().and_then(Option::as_deref),
             tenants: self.tenants.as_ref(),
             event_url: self.event_url.as_ref().and_then(Option::as_deref),
@@ -62,6 +72,9 @@ impl AppPatch {
         set(&mut app.enabled, self.enabled);
         set(&mut app.hidden_user_fields, self.hidden_user_fields);
         set(&mut app.hidden_users, self.hidden_users);
+        set(&mut app.contact_departments, self.contact_departments);
+        set(&mut app.contact_users, self.contact_users);
+        set(&mut app.granted_scopes, self.granted_scopes);
         set(&mut app.redirect_uris, self.redirect_uris);
         set(&mut app.login_scopes, self.login_scopes);
         set(&mut app.marketplace, self.marketplace);
@@ -75,6 +88,7 @@ impl AppPatch {
 pub(super) struct Checks<'a> {
     secret: Option<&'a str>,
     hidden_user_fields: Option<&'a BTreeSet<String>>,
+    contact_departments: Option<&'a BTreeSet<u32>>,
     redirect_uris: Option<&'a [String]>,
     tenants: Option<&'a BTreeSet<String>>,
     event_url: Option<&'a str>,
@@ -86,6 +100,7 @@ impl Checks<'_> {
         Checks {
             secret: Some(&app.secret),
             hidden_user_fields: Some(&app.hidden_user_fields),
+            contact_departments: app.contact_departments.as_ref(),
             redirect_uris: app.redirect_uris.as_deref(),
             tenants: Some(&app.tenants),
             event_url: app.event_url.as_deref(),
@@ -101,6 +116,11 @@ impl Checks<'_> {
         if let Some(unknown) = hidden.find(|field| !user::is_field(field)) {
             let problem = format!("users have no field {unknown}");
             return Err(Invalid::new("hidden_user_fields", problem));
+        }
+        let mut granted = self.contact_departments.into_iter().flatten();
+        if let Some(unknown) = granted.find(|department| **department > departments::COUNT) {
+            let problem = format!("there is no department {unknown}");
+            return Err(Invalid::new("contact_departments", problem));
         }
         let mut uris = self.redirect_uris.into_iter().flatten();
         if let Some(bad) = uris.find(|uri| Url::parse(uri).is_err()) {

@@ -22,15 +22,32 @@ pub(crate) enum DepartmentIdType {
 }
 
 impl UserIdType {
-    pub(crate) fn parse(given: Option<&str>) -> Result<Self, Refusal> {
+    /// From a query parameter and its value.
+    pub(crate) fn parse(parameter: &str, given: Option<&str>) -> Result<Self, Refusal> {
         match given {
             None | Some("" | "open_id") => Ok(Self::Open),
             Some("union_id") => Ok(Self::Union),
             Some("user_id") => Ok(Self::User),
             Some(other) => {
                 let options = "the optional value are: open_id,union_id,user_id";
-                Err(Refusal::field("user_id_type", other, options))
+                Err(Refusal::field(parameter, other, options))
             }
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open_id",
+            Self::Union => "union_id",
+            Self::User => "user_id",
+        }
+    }
+
+    pub(crate) fn user_id(self, n: u32, app: &App) -> String {
+        match self {
+            Self::Open => ids::open_id(&app.app_id, n),
+            Self::Union => ids::union_id(n),
+            Self::User => ids::user_id(n),
         }
     }
 }
@@ -77,10 +94,13 @@ impl Status {
 
 impl Wording {
     pub(crate) fn user_id(&self, n: u32, app: &App) -> String {
-        match self.user_id_type {
-            UserIdType::Open => ids::open_id(&app.app_id, n),
-            UserIdType::Union => ids::union_id(n),
-            UserIdType::User => ids::user_id(n),
+        self.user_id_type.user_id(n, app)
+    }
+
+    pub(crate) fn department_id(&self, department: u32) -> String {
+        match self.department_id_type {
+            DepartmentIdType::Open => ids::open_department_id(department),
+            DepartmentIdType::Own => ids::department_id(department),
         }
     }
 
@@ -104,10 +124,7 @@ impl Wording {
     /// A field without value is absent, never null.
     fn full(&self, profile: &Profile, app: &App) -> Value {
         let n = profile.n;
-        let department_id = match self.department_id_type {
-            DepartmentIdType::Open => ids::open_department_id(profile.department),
-            DepartmentIdType::Own => ids::department_id(profile.department),
-        };
+        let department_id = self.department_id(profile.department);
         let mut user = json!({
             "union_id": ids::union_id(n),
             "user_id": ids::user_id(n),

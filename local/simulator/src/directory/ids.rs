@@ -51,6 +51,12 @@ pub fn department_id(n: u32) -> String {
     }
 }
 
+/// The id of chat `n`: `oc_` and 32 hexadecimal digits, the same for every app.
+pub fn chat_id(n: u32) -> String {
+    format!("oc_{:032x}", permute(CHAT_TAG, n.into()))
+}
+
+const CHAT_TAG: u64 = 0x6368_6174_5f69_645f;
 const UNION_TAG: u64 = 0x756e_696f_6e5f_6964;
 const DEPARTMENT_TAG: u64 = 0x6465_7061_7274_6d74;
 
@@ -77,6 +83,11 @@ pub(crate) fn decode_union_id(union_id: &str) -> Option<u64> {
     (tag == UNION_TAG).then_some(n)
 }
 
+pub(crate) fn decode_chat_id(chat_id: &str) -> Option<u64> {
+    let (tag, n) = restore(hex128(chat_id.strip_prefix("oc_")?)?);
+    (tag == CHAT_TAG).then_some(n)
+}
+
 pub(crate) fn decode_user_id(user_id: &str) -> Option<u64> {
     let id = u32::try_from(hex(user_id, 8)?).ok()?;
     let (mut left, mut right) = (id >> 16, id & 0xffff);
@@ -84,6 +95,23 @@ pub(crate) fn decode_user_id(user_id: &str) -> Option<u64> {
         (left, right) = (right ^ (mix(u64::from(left) ^ key) as u32 & 0xffff), left);
     }
     Some(u64::from(left << 16 | right))
+}
+
+/// The number, with no promise that there is such a department.
+pub(crate) fn decode_open_department_id(id: &str) -> Option<u64> {
+    if id == "0" {
+        return Some(0);
+    }
+    let (tag, n) = restore(hex128(id.strip_prefix("od-")?)?);
+    (tag == DEPARTMENT_TAG && n != 0).then_some(n)
+}
+
+pub(crate) fn decode_department_id(id: &str) -> Option<u64> {
+    let n = match id {
+        "0" => 0,
+        id => id.strip_prefix("dept")?.parse().ok()?,
+    };
+    (department_id(n) == id).then_some(n.into())
 }
 
 /// A Feistel network over two 64-bit halves.
@@ -138,7 +166,15 @@ mod tests {
             );
             assert_eq!(decode_union_id(&union_id(n)), Some(number));
             assert_eq!(decode_user_id(&user_id(n)), Some(number));
+            assert_eq!(
+                decode_open_department_id(&open_department_id(n)),
+                Some(number)
+            );
+            assert_eq!(decode_department_id(&department_id(n)), Some(number));
+            assert_eq!(decode_chat_id(&chat_id(n)), Some(number));
         }
+        assert_eq!(decode_open_department_id("0"), Some(0));
+        assert_eq!(decode_department_id("0"), Some(0));
     }
 
     #[test]
@@ -154,6 +190,11 @@ mod tests {
         let upper = open_id("cli_a", 1).to_uppercase().replace("OU_", "ou_");
         for id in ["", "ou_", "ou_12", "on_0", &union_id(1), &upper] {
             assert_eq!(decode_open_id("cli_a", id), None, "{id}");
+        }
+        for id in ["", "00", "od-", "dept1", "dept00001", "dept+001", "-1"] {
+            assert_eq!(decode_open_department_id(id), None, "{id}");
+            assert_eq!(decode_department_id(id), None, "{id}");
+            assert_eq!(decode_chat_id(id), None, "{id}");
         }
     }
 

@@ -122,13 +122,15 @@ impl Profile {
     /// The leader of the department, or of the one above for the leader; nobody for the first of a top department.
     pub(crate) fn leader(&self) -> Option<u32> {
         let own = departments::leader(self.department);
-        if own != self.n {
-            return Some(own);
+        if own != Some(self.n) {
+            return own;
         }
-        match departments::parent(self.department) {
-            0 => None,
-            above => Some(departments::leader(above)),
-        }
+        departments::leader(departments::parent(self.department))
+    }
+
+    /// The department, unless the person has left.
+    pub(crate) fn workplace(&self) -> Option<u32> {
+        (!self.is_resigned).then_some(self.department)
     }
 
     pub(super) fn apply(&mut self, patch: UserPatch) -> Result<(), Invalid> {

@@ -67,6 +67,24 @@ pub(crate) async fn tenant_token(simulator: &Simulator) -> String {
     token.expect("a token").to_owned()
 }
 
+/// The items of every page of a list.
+pub(crate) async fn pages(simulator: &Simulator, token: &str, list: &str) -> Vec<Value> {
+    let (mut items, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let separator = if list.contains('?') { '&' } else { '?' };
+        let path = format!("{list}{separator}page_token={page_token}");
+        let mut answer = get(simulator, &path, token).await;
+        assert_eq!(answer.code(), (200, 0), "{path}");
+        let mut data = answer.body["data"].take();
+        items.append(data["items"].as_array_mut().expect("a list"));
+        assert_eq!(data["has_more"] == true, data.get("page_token").is_some());
+        match data["page_token"].as_str() {
+            Some(next) => page_token = next.to_owned(),
+            None => return items,
+        }
+    }
+}
+
 /// No `Authorization` for an empty token.
 pub(crate) async fn call(
     simulator: &Simulator,

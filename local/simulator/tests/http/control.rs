@@ -27,7 +27,8 @@ async fn counters_tell_requests_tokens_and_rejections() {
         json!({
             "requests": 5, "ok": 1, "errors": { "99991661": 1, "99991663": 3 }, "faults": 0,
             "rejected_tokens": 3, "distinct_rejected_tokens": 2,
-            "in_flight": 0, "peak_in_flight": 1,
+            "in_flight": 0, "peak_in_flight": 1, "rate_limited": 0,
+            "peak_in_window": { "1000": 1, "60000": 1 },
         })
     );
     assert_eq!(
@@ -185,6 +186,10 @@ async fn bad_times_tokens_and_settings_are_refused_by_field() {
     )
     .await;
     check_refused(&simulator, settings, r#"{"speed":1}"#, "speed").await;
+    let no_scale = r#"{"rate_limit_scale":0}"#;
+    check_refused(&simulator, settings, no_scale, "rate_limit_scale").await;
+    let no_windows = r#"{"rate_limit_windows":"none"}"#;
+    check_refused(&simulator, settings, no_windows, "rate_limit_windows").await;
     let bad_status = r#"{"delay_ms":9,"token_error_status":99}"#;
     check_refused(&simulator, settings, bad_status, "token_error_status").await;
     check_refused(&simulator, "GET /_sim/counters?apps=yes", "", "apps").await;
@@ -205,6 +210,8 @@ async fn bad_apps_and_users_are_refused_by_field() {
     check_refused(&simulator, app, r#"{"secret":""}"#, "secret").await;
     let no_field = r#"{"hidden_user_fields":["mail"]}"#;
     check_refused(&simulator, app, no_field, "hidden_user_fields").await;
+    let no_department = r#"{"contact_departments":[101]}"#;
+    check_refused(&simulator, app, no_department, "contact_departments").await;
     let users = "POST /_sim/users";
     let taken = r#"{"email":"user00001@example.com"}"#;
     check_refused(&simulator, users, taken, "email").await;

@@ -5,13 +5,18 @@
     reason = "a helper may fail its test, as the test may"
 )]
 
+mod chats;
 mod client;
+mod contact_scope;
 mod control;
+mod departments;
 mod faults;
+mod limits;
 mod logins;
 mod marketplace;
 mod oauth;
 mod process;
+mod scopes;
 mod tokens;
 mod users;
 mod wire;

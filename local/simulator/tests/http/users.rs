@@ -195,6 +195,33 @@ async fn addresses_lead_to_ids_and_unknown_ones_to_none() {
 }
 
 #[tokio::test]
+async fn names_are_told_of_ten_users_whatever_the_contact_scope() {
+    let simulator = start().await;
+    let token = tenant_token(&simulator).await;
+    let patch = AppPatch {
+        contact_departments: Some(Some([1].into())),
+        ..AppPatch::default()
+    };
+    simulator.control().update_app(&app_id(), patch).unwrap();
+    let path = format!("{USERS}/basic_batch?user_id_type=user_id");
+    let ids: Vec<_> = [2, 10_001, 1].map(user_id).into();
+    let answer = post(&simulator, &path, &token, &json!({ "user_ids": ids })).await;
+    assert_eq!(
+        answer.body["data"]["users"],
+        json!([
+            { "user_id": user_id(2), "name": "张伟",
+              "i18n_name": { "zh_cn": "张伟", "en_us": "Wei Zhang", "ja_jp": "" } },
+            { "user_id": user_id(1), "name": "李伟",
+              "i18n_name": { "zh_cn": "李伟", "en_us": "Wei Li", "ja_jp": "" } },
+        ])
+    );
+    for refused in [vec![], vec![user_id(1); 11]] {
+        let answer = post(&simulator, &path, &token, &json!({ "user_ids": refused })).await;
+        assert_eq!(answer.code(), (400, 99_992_402));
+    }
+}
+
+#[tokio::test]
 async fn people_who_left_are_found_only_on_demand() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;

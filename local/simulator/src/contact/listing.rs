@@ -1,0 +1,87 @@
+//! Who is there: the members of a department, and the app's contact scope.
+
+use serde::Serialize;
+
+use super::{bad_page, department, wording};
+use crate::answer::{Answer, Refusal};
+use crate::directory::departments::{self, ROOT};
+use crate::endpoint::Call;
+use crate::paging::{Page, Sizes};
+use crate::platform::Platform;
+
+/// Direct members only, by number; those out of the app's scope are missing without a word.
+pub(super) fn find_by_department(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    let wording = wording(call)?;
+    let department = department::required(call, &wording)?;
+    let list = format!("contact.user.find_by_department/{department}");
+    let sizes = Sizes {
+        default: 10,
+        max: 50,
+    };
+    let page = Page::asked(&call.request.query, list, sizes).map_err(bad_page)?;
+    let after = u32::try_from(page.after).unwrap_or(u32::MAX);
+    let members = platform
+        .directory
+        .members(department, after, page.wanted(), |member| {
+            call.app.sees_user(member)
+        });
+    let items = members.iter().map(|member| {
+        let user = wording.listed_user(member, &call.app);
+        (member.n.into(), user)
+    });
+    Ok(Answer::data(&page.fill(items)))
+}
+
+/// What was granted to the app: departments, then users, on pages that hold both. Of the whole company, the departments
+/// and users directly under the root.
+pub(super) fn scopes(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    enum Granted {
+        Department(u32),
+        User(u32),
+    }
+    #[derive(Serialize)]
+    struct Data {
+        department_ids: Vec<String>,
+        user_ids: Vec<String>,
+        /// There are no user groups.
+        group_ids: Vec<String>,
+        has_more: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        page_token: Option<String>,
+    }
+    let wording = wording(call)?;
+    let list = "contact.scope.list".to_owned();
+    let sizes = Sizes {
+        default: 50,
+        max: 100,
+    };
+    let page = Page::asked(&call.request.query, list, sizes).map_err(bad_page)?;
+    let departments: Vec<u32> = match &call.app.contact_departments {
+        Some(granted) if !call.app.sees_everything() => granted.iter().copied().collect(),
+        Some(_) | None => departments::children(ROOT).collect(),
+    };
+    let users = call.app.contact_users.iter().copied().filter(|n| {
+        let profile = platform.directory.profile((*n).into());
+        !call.app.sees_everything() && profile.is_some_and(|profile| call.app.sees_user(&profile))
+    });
+    let granted = departments
+        .into_iter()
+        .map(Granted::Department)
+        .chain(users.map(Granted::User));
+    let left = (1..).zip(granted).filter(|(place, _)| *place > page.after);
+    let filled = page.fill(left);
+    let mut data = Data {
+        department_ids: Vec::new(),
+        user_ids: Vec::new(),
+        group_ids: Vec::new(),
+        has_more: filled.has_more,
+        page_token: filled.page_token,
+    };
+    for granted in filled.items {
+        match granted {
+            Granted::Department(n) => data.department_ids.push(wording.department_id(n)),
+            Granted::User(n) => data.user_ids.push(wording.user_id(n, &call.app)),
+        }
+    }
+    Ok(Answer::data(&data))
+}

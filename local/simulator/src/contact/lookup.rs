@@ -1,0 +1,193 @@
+//! Users by id, e-mail address or mobile number ("User" in the platform's Contacts reference).
+
+use std::collections::HashSet;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::user::{Status, UserIdType};
+use super::{BATCH_MAX, wording};
+use crate::answer::{Answer, Refusal};
+use crate::directory::ids::{self, Decoded};
+use crate::directory::people::Profile;
+use crate::endpoint::Call;
+use crate::platform::Platform;
+use crate::request::BodyError;
+
+/// The most ids of basic_batch.
+const BASIC_MAX: usize = 10;
+
+pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    let wording = wording(call)?;
+    let id = call.parameter("user_id");
+    let profile = resolve(platform, call, wording.user_id_type, id)?;
+    if !call.app.sees_user(&profile) {
+        let msg = "no user authority error";
+        return Err(Refusal::documented(StatusCode::BAD_REQUEST, 41_050, msg));
+    }
+    #[derive(Serialize)]
+    struct Data {
+        user: serde_json::Value,
+    }
+    Ok(Answer::data(&Data {
+        user: wording.user(&profile, &call.app),
+    }))
+}
+
+/// Ids that do not exist, or are out of the app's scope, are missing from the answer without a word; an id given twice
+/// is answered once.
+pub(super) fn batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    let wording = wording(call)?;
+    let user_ids = call.request.query.all("user_ids");
+    if user_ids.is_empty() {
+        return Err(Refusal::field("user_ids", "", "user_ids is required"));
+    }
+    at_most(BATCH_MAX, "user_ids", user_ids.len())?;
+    let mut seen = HashSet::new();
+    let items: Vec<_> = user_ids
+        .into_iter()
+        .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
+        .filter(|profile| call.app.sees_user(profile) && seen.insert(profile.n))
+        .map(|profile| wording.listed_user(&profile, &call.app))
+        .collect();
+    #[derive(Serialize)]
+    struct Data {
+        items: Vec<serde_json::Value>,
+    }
+    Ok(Answer::data(&Data { items }))
+}
+
+/// One entry for each input, in order, e-mail addresses first; an unknown input's has no `user_id`.
+pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    #[derive(Deserialize)]
+    struct Inputs {
+        #[serde(default)]
+        emails: Vec<String>,
+        #[serde(default)]
+        mobiles: Vec<String>,
+        #[serde(default)]
+        include_resigned: bool,
+    }
+    #[derive(Default, Serialize)]
+    struct Entry {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        email: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mobile: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<Status>,
+    }
+    #[derive(Serialize)]
+    struct Data {
+        user_list: Vec<Entry>,
+    }
+
+    let wording = wording(call)?;
+    let inputs: Inputs = call.request.json().map_err(bad_body)?;
+    at_most(BATCH_MAX, "emails", inputs.emails.len())?;
+    at_most(BATCH_MAX, "mobiles", inputs.mobiles.len())?;
+    let entry = |found: Option<Profile>| {
+        let visible = found.filter(|profile| {
+            call.app.sees_user(profile) && (inputs.include_resigned || !profile.is_resigned)
+        });
+        Entry {
+            user_id: visible
+                .as_ref()
+                .map(|profile| wording.user_id(profile.n, &call.app)),
+            status: visible.as_ref().map(Status::of),
+            ..Entry::default()
+        }
+    };
+    let by_email = inputs.emails.iter().map(|email| Entry {
+        email: Some(email.clone()),
+        ..entry(platform.directory.by_email(email))
+    });
+    let by_mobile = inputs.mobiles.iter().map(|mobile| Entry {
+        mobile: Some(mobile.clone()),
+        ..entry(platform.directory.by_mobile(mobile))
+    });
+    Ok(Answer::data(&Data {
+        user_list: by_email.chain(by_mobile).collect(),
+    }))
+}
+
+/// The names of users, whatever the app's contact scope; ids that do not exist are missing without a word.
+pub(super) fn basic_batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+    #[derive(Deserialize)]
+    struct Ids {
+        #[serde(default)]
+        user_ids: Vec<String>,
+    }
+    let wording = wording(call)?;
+    let Ids { user_ids } = call.request.json().map_err(bad_body)?;
+    if user_ids.is_empty() {
+        return Err(Refusal::field("user_ids", "", "user_ids is required"));
+    }
+    at_most(BASIC_MAX, "user_ids", user_ids.len())?;
+    let users: Vec<_> = user_ids
+        .iter()
+        .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
+        .map(|profile| {
+            json!({
+                "user_id": wording.user_id(profile.n, &call.app),
+                "name": profile.name,
+                "i18n_name": { "zh_cn": profile.name, "en_us": profile.en_name, "ja_jp": "" },
+            })
+        })
+        .collect();
+    Ok(Answer::data(&json!({ "users": users })))
+}
+
+/// The gateway converts ids before the API sees them; its codes for ids that do not exist are 99992351 (open_id, with
+/// 99992361 for another app's), 99992360 (user_id) and 99992363 (union_id).
+fn resolve(
+    platform: &Platform,
+    call: &Call<'_>,
+    id_type: UserIdType,
+    id: &str,
+) -> Result<Profile, Refusal> {
+    let unknown = |code, name: &str| {
+        let msg = format!(
+            "The request you send is not a valid {{{name}}} or not exists. Invalid ids: [{id}]"
+        );
+        Refusal::documented(StatusCode::BAD_REQUEST, code, msg)
+    };
+    let (n, refusal) = match id_type {
+        UserIdType::Open => match ids::decode_open_id(&call.app.app_id, id) {
+            Some(Decoded::Foreign(tag)) if platform.apps.has_tag(tag) => {
+                return Err(Refusal::documented(
+                    StatusCode::BAD_REQUEST,
+                    99_992_361,
+                    "open_id cross app",
+                ));
+            }
+            Some(Decoded::Number(n)) => (Some(n), unknown(99_992_351, "open_id")),
+            Some(Decoded::Foreign(_)) | None => (None, unknown(99_992_351, "open_id")),
+        },
+        UserIdType::Union => (ids::decode_union_id(id), unknown(99_992_363, "union_id")),
+        UserIdType::User => (ids::decode_user_id(id), unknown(99_992_360, "user_id")),
+    };
+    n.and_then(|n| platform.directory.profile(n)).ok_or(refusal)
+}
+
+fn at_most(max: usize, field: &str, length: usize) -> Result<(), Refusal> {
+    if length <= max {
+        return Ok(());
+    }
+    let description = format!("the max len is {max}");
+    Err(Refusal::field(field, length.to_string(), description))
+}
+
+fn bad_body(error: BodyError) -> Refusal {
+    match error {
+        BodyError::Syntax(problem) => Refusal::documented(
+            StatusCode::BAD_REQUEST,
+            9499,
+            format!("Invalid parameter value in the body: {problem}"),
+        ),
+        BodyError::Field(field, problem) => Refusal::field(field, "", problem),
+    }
+}
