@@ -19,7 +19,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::seal::{SealError, Sealer, key_id_of};
-use crate::store::{Expect, Record, Storage, StoreError, Table};
+use crate::store::{Attributes, Expect, Record, Storage, StoreError, Table};
 use crate::tokens;
 
 /// How long a key stays after another took its place: what waits in the shared cache is sealed for a day at most, and no
@@ -336,7 +336,9 @@ impl<'r> Walk<'r> {
                 }
             } else if let Some(app_id) = self.apps.pop_front() {
                 let keys = apps::sealed_records(&app_id);
-                let records = storage.get_many(Table::Apps, &keys, deadline).await?;
+                let records = storage
+                    .get_many(Table::Apps, &keys, Attributes::All, deadline)
+                    .await?;
                 self.seen += 1;
                 self.tokens = Some((app_id, None));
                 return Ok(Some((Table::Apps, records)));

@@ -202,6 +202,15 @@ pub enum Expect {
     Version(u64),
 }
 
+/// Which attributes of records are read. Key, version, due time and expiry always are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attributes {
+    /// Whatever there is.
+    All,
+    /// Those of these names, each given once, as far as a record has them.
+    Only(&'static [&'static str]),
+}
+
 /// Some of the records of a partition, in ascending order of the bytes of their sort keys.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ListPage {
@@ -217,15 +226,26 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The record at `key`, read consistently; `None` when there is none or it has expired.
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError>;
 
-    /// The records at `keys` that exist, in no particular order, read consistently. Any number of keys; repeated keys are
-    /// answered once.
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError>;
+    /// The records at `keys` that exist, with those `attributes`, in no particular order, read consistently. Any number of
+    /// keys; repeated keys are answered once.
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        attributes: Attributes,
+    ) -> Result<Vec<Record>, StoreError>;
 
     /// Writes the whole record if `expect` holds.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold; nothing is then written.
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError>;
+
+    /// Writes whole records whatever is there. Any number of records; of several with the same key the last is written.
+    ///
+    /// # Errors
+    /// What the store says; some of the records may have been written.
+    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError>;
 
     /// Deletes the record at `key` if `expect` holds. Deleting what is absent succeeds with [`Expect::Anything`].
     ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lark_service::clock::Timestamp;
 use lark_service::store::{
-    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -56,13 +56,23 @@ impl Store for GatedStore {
         self.store.get(table, key).await
     }
 
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
-        self.store.get_many(table, keys).await
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        attributes: Attributes,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.store.get_many(table, keys, attributes).await
     }
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         self.pass(table).await;
         self.store.put(table, record, expect).await
+    }
+
+    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
+        self.pass(table).await;
+        self.store.put_many(table, records).await
     }
 
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {

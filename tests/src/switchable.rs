@@ -1,15 +1,16 @@
 //! Adapters that can be taken away and given back: what an outage looks like from above.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lark_service::cache::{Cache, CacheError};
+use lark_service::cache::{Cache, CacheError, Claim, Put};
 use lark_service::clock::Timestamp;
 use lark_service::limiter::{Decision, Quota};
 use lark_service::store::{
-    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
 };
 
 /// A store that is there or not.
@@ -47,6 +48,17 @@ impl SwitchableStore {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
+    /// A write comes.
+    fn count_down(&self) {
+        let left = self.puts_left.load(Ordering::SeqCst);
+        if left == 0 {
+            self.stop();
+        }
+        if left >= 0 {
+            self.puts_left.store(left - 1, Ordering::SeqCst);
+        }
+    }
+
     fn there(&self, operation: &'static str, table: Table) -> Result<&dyn Store, StoreError> {
         if self.is_down.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable(
@@ -65,19 +77,27 @@ impl Store for SwitchableStore {
         self.there("get", table)?.get(table, key).await
     }
 
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
-        self.there("get_many", table)?.get_many(table, keys).await
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        attributes: Attributes,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.there("get_many", table)?
+            .get_many(table, keys, attributes)
+            .await
     }
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
-        let left = self.puts_left.load(Ordering::SeqCst);
-        if left == 0 {
-            self.stop();
-        }
-        if left >= 0 {
-            self.puts_left.store(left - 1, Ordering::SeqCst);
-        }
+        self.count_down();
         self.there("put", table)?.put(table, record, expect).await
+    }
+
+    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
+        self.count_down();
+        self.there("put_many", table)?
+            .put_many(table, records)
+            .await
     }
 
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {
@@ -125,6 +145,7 @@ impl Store for SwitchableStore {
 pub struct SwitchableCache {
     cache: Arc<dyn Cache>,
     is_down: AtomicBool,
+    round_trips: AtomicU64,
 }
 
 impl SwitchableCache {
@@ -134,6 +155,7 @@ impl SwitchableCache {
         Self {
             cache,
             is_down: AtomicBool::new(false),
+            round_trips: AtomicU64::new(0),
         }
     }
 
@@ -147,7 +169,13 @@ impl SwitchableCache {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
+    /// How often it was asked for anything.
+    pub fn round_trips(&self) -> u64 {
+        self.round_trips.load(Ordering::SeqCst)
+    }
+
     fn there(&self) -> Result<&dyn Cache, CacheError> {
+        self.round_trips.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
             return Err(CacheError::unavailable("taken away by the test"));
         }
@@ -202,6 +230,51 @@ impl Cache for SwitchableCache {
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         self.there()?.pause(key, length).await
+    }
+
+    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
+        self.there()?.put_newer_many(entries).await
+    }
+
+    async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError> {
+        self.there()?.claim(lease, value, owner, ttl).await
+    }
+
+    async fn add_scores(
+        &self,
+        key: &str,
+        scores: &[(String, f64)],
+        keep: usize,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.there()?.add_scores(key, scores, keep, ttl).await
+    }
+
+    async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
+        self.there()?.top_scores(key, limit).await
+    }
+
+    async fn add_counts(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.there()?.add_counts(key, counts, ttl).await
+    }
+
+    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.there()?.counts(key).await
+    }
+
+    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.there()?.take_counts(key).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

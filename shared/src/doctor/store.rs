@@ -14,7 +14,9 @@ use crate::config::{Config, KeysConfig, StoreConfig};
 use crate::seal::{KeyFile, KeySource, Sealer};
 use crate::store::dynamodb::DynamoDbError;
 use crate::store::embedded::{EmbeddedStore, OpenError};
-use crate::store::{Expect, Key, Record, SchemaProblem, StoreError, Table, TableReport};
+use crate::store::{
+    Attributes, Expect, Key, Record, SchemaProblem, StoreError, Table, TableReport,
+};
 use crate::wiring::{Adapters, Services};
 
 const STORE: &str = "store";
@@ -283,7 +285,10 @@ async fn probe(services: &Services, table: Table) -> Vec<(Table, &'static str, S
         ),
         (
             "dynamodb:BatchGetItem",
-            storage.get_many(table, &keys, deadline).await.err(),
+            storage
+                .get_many(table, &keys, Attributes::All, deadline)
+                .await
+                .err(),
         ),
         (
             "dynamodb:Query",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::store::{Due, Expect, Key, ListPage, Record, Store, Table, Value};
+use crate::store::{Attributes, Due, Expect, Key, ListPage, Record, Store, Table, Value};
 
 pub mod conditions;
 pub mod due;
@@ -26,8 +26,10 @@ macro_rules! test_store_adapter {
             records: a_key_nobody_wrote_has_no_record, what_is_put_is_got, every_kind_of_value_comes_back,
                 a_record_of_keys_and_version_only_comes_back, keys_are_told_apart_to_the_last_character,
                 tables_do_not_share_records, a_put_replaces_the_whole_record, a_large_record_comes_back,
-                many_records_are_got_at_once, getting_no_records_is_fine, a_deleted_record_is_gone,
-                the_store_answers;
+                many_records_are_got_at_once, getting_no_records_is_fine,
+                many_records_come_with_the_attributes_asked_for, many_records_are_put_at_once,
+                what_is_put_with_many_replaces_whole_records, of_a_record_put_twice_at_once_the_last_is_written,
+                putting_no_records_is_fine, a_deleted_record_is_gone, the_store_answers;
             conditions: anything_goes_over_nothing_and_something, absent_holds_only_where_nothing_is,
                 a_version_holds_only_for_itself, versions_cover_the_whole_range, a_refused_put_writes_nothing,
                 a_refused_delete_deletes_nothing, deleting_nothing_is_fine_unless_something_is_expected,

@@ -1,23 +1,22 @@
 //! The store in DynamoDB: one table each, on demand, with the index `due` on the tokens.
 //!
 //! [`schema`] states keys and attributes, `inspect` compares the account with it, `item` maps records, `query` reads
-//! several in order, `observed` tells what a call cost and why it failed.
+//! several in order, `batch` many together, `observed` tells what a call cost and why it failed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::{
-    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
 };
 
+mod batch;
 mod condition;
 mod inspect;
 mod item;
@@ -28,20 +27,10 @@ pub mod schema;
 pub use observed::DynamoDbError;
 pub use schema::TableNames;
 
+use batch::{CONCURRENT_BATCHES, READ_BATCH, WRITE_BATCH};
 use condition::Condition;
-use item::{Item, key_item, read_item, record_item};
+use item::{key_item, read_item, record_item};
 use observed::Call;
-
-/// The most keys a `BatchGetItem` may ask for.
-///
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
-const BATCH: usize = 100;
-/// How many batches are under way at a time.
-const CONCURRENT_BATCHES: usize = 4;
-/// How often in a row a batch may come back without any of its records.
-const FRUITLESS_ATTEMPTS: u32 = 5;
-/// The longest wait before the second attempt of a batch; it doubles with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
 /// A [`Store`] in DynamoDB.
 ///
@@ -62,59 +51,6 @@ impl DynamoDbStore {
             client,
             names,
             clock,
-        }
-    }
-
-    /// One `BatchGetItem` and, with backoff, as many more as it takes until every key is answered.
-    async fn get_batch(
-        &self,
-        call: &Call,
-        table: Table,
-        keys: Vec<Item>,
-    ) -> Result<Vec<Record>, StoreError> {
-        let name = self.names.get(table);
-        let (mut records, mut pending, mut fruitless) = (Vec::with_capacity(keys.len()), keys, 0);
-        loop {
-            let asked = pending.len();
-            let request = keys_and_attributes(pending).map_err(|error| call.failed(error))?;
-            let request = self
-                .client
-                .batch_get_item()
-                .request_items(name, request)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let sent = request
-                .customize()
-                .interceptor(call.attempts())
-                .send()
-                .await;
-            let output = sent.map_err(|error| call.refused(error))?;
-            call.consumed(output.consumed_capacity());
-            for item in output
-                .responses
-                .unwrap_or_default()
-                .remove(name)
-                .unwrap_or_default()
-            {
-                records.push(read_item(table, item)?);
-            }
-            pending = output
-                .unprocessed_keys
-                .and_then(|mut left| left.remove(name))
-                .map_or(Vec::new(), |left| left.keys);
-            if pending.is_empty() {
-                return Ok(records);
-            }
-            fruitless = if pending.len() < asked {
-                0
-            } else {
-                fruitless + 1
-            };
-            if fruitless == FRUITLESS_ATTEMPTS {
-                return Err(call.failed(DynamoDbError::Unprocessed {
-                    keys: pending.len(),
-                }));
-            }
-            tokio::time::sleep(full_jitter(fruitless)).await;
         }
     }
 
@@ -151,15 +87,19 @@ impl Store for DynamoDbStore {
         Ok(record.filter(|record| self.is_live(record)))
     }
 
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        attributes: Attributes,
+    ) -> Result<Vec<Record>, StoreError> {
         let call = Call::new("get_many", table);
         let distinct: Vec<&Key> = keys.iter().collect::<HashSet<_>>().into_iter().collect();
-        let batches: Vec<Vec<Item>> = distinct
-            .chunks(BATCH)
-            .map(|batch| batch.iter().map(|key| key_item(key)).collect())
+        let batches = distinct.chunks(READ_BATCH);
+        let batches: Vec<_> = batches
+            .map(|batch| self.get_batch(&call, table, batch, attributes))
             .collect();
         let records: Vec<Vec<Record>> = stream::iter(batches)
-            .map(|batch| self.get_batch(&call, table, batch))
             .buffer_unordered(CONCURRENT_BATCHES)
             .try_collect()
             .await?;
@@ -168,6 +108,22 @@ impl Store for DynamoDbStore {
             .flatten()
             .filter(|record| self.is_live(record))
             .collect())
+    }
+
+    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
+        let call = Call::new("put_many", table);
+        // A batch with the same key twice is refused.
+        let last: HashMap<&Key, &Record> =
+            records.iter().map(|record| (&record.key, record)).collect();
+        let distinct: Vec<&Record> = last.into_values().collect();
+        let batches = distinct.chunks(WRITE_BATCH);
+        let batches: Vec<_> = batches
+            .map(|batch| self.put_batch(&call, table, batch))
+            .collect();
+        stream::iter(batches)
+            .buffer_unordered(CONCURRENT_BATCHES)
+            .try_collect()
+            .await
     }
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
@@ -260,20 +216,4 @@ impl Store for DynamoDbStore {
             .try_collect()
             .await
     }
-}
-
-fn keys_and_attributes(keys: Vec<Item>) -> Result<KeysAndAttributes, BuildError> {
-    KeysAndAttributes::builder()
-        .set_keys(Some(keys))
-        .consistent_read(true)
-        .build()
-}
-
-/// Anything between nothing and the backoff that `fruitless` attempts in a row call for, so that callers who were
-/// throttled together do not come back together.
-fn full_jitter(fruitless: u32) -> Duration {
-    if fruitless == 0 {
-        return Duration::ZERO;
-    }
-    (FIRST_BACKOFF * 2_u32.pow(fruitless - 1)).mul_f64(fastrand::f64())
 }

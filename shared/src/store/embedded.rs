@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::{
-    DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
 };
 
 mod codec;
@@ -119,11 +119,16 @@ impl Store for EmbeddedStore {
         reader::one(&self.database, table, key, self.clock.now())
     }
 
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        attributes: Attributes,
+    ) -> Result<Vec<Record>, StoreError> {
         let distinct: HashSet<Key> = keys.iter().cloned().collect();
         let now = self.clock.now();
         let database = Arc::clone(&self.database);
-        let read = move || reader::many(&database, table, &distinct, now);
+        let read = move || reader::many(&database, table, &distinct, attributes, now);
         if keys.len() <= INLINE_READS {
             read()
         } else {
@@ -133,6 +138,14 @@ impl Store for EmbeddedStore {
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         self.write("put", table, Change::Put(record.clone(), expect))
+            .await
+    }
+
+    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.write("put_many", table, Change::PutMany(records.to_vec()))
             .await
     }
 

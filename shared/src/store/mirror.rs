@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::{Expect, Key, Record, Storage, StoreError, Table};
+use super::{Attributes, Expect, Key, Record, Storage, StoreError, Table};
 use crate::cache::{CacheClient, split_version};
 use crate::deadline::Deadline;
 
@@ -76,9 +76,12 @@ impl Mirror {
         &self,
         table: Table,
         keys: &[Key],
+        attributes: Attributes,
         deadline: Deadline,
     ) -> Result<Vec<Record>, StoreError> {
-        self.storage.get_many(table, keys, deadline).await
+        self.storage
+            .get_many(table, keys, attributes, deadline)
+            .await
     }
 
     /// Writes the record and its copy, if `expect` holds.

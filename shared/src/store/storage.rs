@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span, warn};
 
-use super::{DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table};
+use super::{Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics;
@@ -57,6 +57,7 @@ impl Storage {
         &self,
         table: Table,
         keys: &[Key],
+        attributes: Attributes,
         deadline: Deadline,
     ) -> Result<Vec<Record>, StoreError> {
         self.observe(
@@ -64,7 +65,7 @@ impl Storage {
             table,
             keys.first().map(|key| key as &(dyn Display + Sync)),
             deadline,
-            self.store.get_many(table, keys),
+            self.store.get_many(table, keys, attributes),
         )
         .await
     }
@@ -86,6 +87,28 @@ impl Storage {
             Some(&record.key),
             deadline,
             self.store.put(table, record, expect),
+        )
+        .await
+    }
+
+    /// See [`Store::put_many`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and what the store says; some of the records may have been written.
+    pub async fn put_many(
+        &self,
+        table: Table,
+        records: &[Record],
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.observe(
+            "put_many",
+            table,
+            records
+                .first()
+                .map(|record| &record.key as &(dyn Display + Sync)),
+            deadline,
+            self.store.put_many(table, records),
         )
         .await
     }

@@ -23,6 +23,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{emulator, http_client};
 
+mod batches;
+
 /// What a server does with its n-th connection.
 type Behave = fn(usize, TcpStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -289,32 +291,6 @@ async fn an_inspection_out_of_credentials_is_an_error() {
     assert_eq!(
         source.to_string(),
         "DynamoDB refuses (UnrecognizedClientException)"
-    );
-}
-
-#[tokio::test]
-async fn a_batch_that_keeps_coming_back_is_given_up() {
-    const BODY: &str = r#"{"Responses":{},"UnprocessedKeys":{"test-apps":{"Keys":[{"pk":{"S":"a"},"sk":{"S":"b"}}]}}}"#;
-    let server = Misbehaving::start(|_, mut stream| {
-        Box::pin(async move {
-            while read_request(&mut stream).await {
-                respond(&mut stream, "200 OK", BODY).await
-            }
-        })
-    });
-    let server = server.await;
-    let error = server
-        .store()
-        .await
-        .get_many(Table::Apps, &[key()])
-        .await
-        .unwrap_err();
-    let StoreError::Unavailable { source, .. } = error else {
-        panic!("{error:?}")
-    };
-    assert_eq!(
-        source.to_string(),
-        "DynamoDB throttles (left 1 keys of a batch unprocessed)"
     );
 }
 

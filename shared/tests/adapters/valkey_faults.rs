@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use lark_service::cache::iam::IamAuth;
 use lark_service::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
-use lark_service::cache::{Cache, CacheError};
+use lark_service::cache::{Cache, CacheClient, CacheError};
 use lark_service::clock::SystemClock;
 
 use crate::server::{Server, answers, eventually};
@@ -133,6 +133,29 @@ async fn a_silent_connection_is_left_when_a_caller_gives_up_on_it() {
     .await;
     server.thaw();
     eventually("the cache answers again", async || answers(&cache).await).await;
+}
+
+/// Frozen for longer than a connection may be silent, so that the probes need a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_skipped_at_once_and_found_again() {
+    let server = Server::start(&[]).await;
+    let cache = CacheClient::new(Arc::new(connect(&server)), RESPONSE_TIMEOUT);
+    cache.put("key", b"value", LONG).await.unwrap();
+    server.freeze();
+    let outcome = cache.get("key").await;
+    assert!(matches!(outcome, Err(CacheError::Timeout)), "{outcome:?}");
+    let started = Instant::now();
+    eventually("the connection has been silent for long", async || {
+        let outcome = cache.get("key").await;
+        assert!(matches!(outcome, Err(CacheError::Skipped)), "{outcome:?}");
+        started.elapsed() > Duration::from_millis(1_500)
+    })
+    .await;
+    server.thaw();
+    eventually("the cache answers again", async || {
+        cache.get("key").await.is_ok_and(|value| value.is_some())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

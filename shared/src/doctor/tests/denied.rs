@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use super::*;
 use crate::clock::Timestamp;
 use crate::store::dynamodb::DynamoDbError;
-use crate::store::{DuePosition, Expect, Key, ListPage, Record, Store, StoreError, TableReport};
+use crate::store::{
+    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, TableReport,
+};
 use crate::wiring::Adapters;
 
 /// A store that may not be written to.
@@ -25,10 +27,18 @@ impl Store for ReadOnly {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
         self.0.get(table, key).await
     }
-    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Record>, StoreError> {
-        self.0.get_many(table, keys).await
+    async fn get_many(
+        &self,
+        table: Table,
+        keys: &[Key],
+        attributes: Attributes,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.0.get_many(table, keys, attributes).await
     }
     async fn put(&self, table: Table, _: &Record, _: Expect) -> Result<(), StoreError> {
+        Err(denied(table))
+    }
+    async fn put_many(&self, table: Table, _: &[Record]) -> Result<(), StoreError> {
         Err(denied(table))
     }
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {

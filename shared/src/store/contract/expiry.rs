@@ -41,7 +41,11 @@ pub async fn an_expired_record_is_not_among_many(store: &dyn Store, clock: &Manu
     put(store, &lasting).await;
     clock.advance(lifetime() * 2);
     let got = store
-        .get_many(Table::Tokens, &[key(), lasting.key.clone()])
+        .get_many(
+            Table::Tokens,
+            &[key(), lasting.key.clone()],
+            Attributes::All,
+        )
         .await
         .unwrap();
     assert_eq!(got, [lasting]);

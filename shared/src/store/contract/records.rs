@@ -123,7 +123,10 @@ pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
     // 250 keys: fifty that nobody wrote, and every tenth once more.
     let mut keys: Vec<Key> = (0..250).map(key).collect();
     keys.extend((0..250).step_by(10).map(key));
-    let got = store.get_many(Table::Users, &keys).await.unwrap();
+    let got = store
+        .get_many(Table::Users, &keys, Attributes::All)
+        .await
+        .unwrap();
     let versions: BTreeSet<u64> = got.iter().map(|record| record.version).collect();
     assert_eq!(versions, (0..written).collect());
     assert_eq!(got.len(), versions.len(), "a repeated key is answered once");
@@ -131,7 +134,100 @@ pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
 }
 
 pub async fn getting_no_records_is_fine(store: &dyn Store, _: &ManualClock) {
-    assert_eq!(store.get_many(Table::Users, &[]).await.unwrap(), []);
+    assert_eq!(
+        store
+            .get_many(Table::Users, &[], Attributes::All)
+            .await
+            .unwrap(),
+        []
+    );
+}
+
+pub async fn many_records_come_with_the_attributes_asked_for(
+    store: &dyn Store,
+    clock: &ManualClock,
+) {
+    // "name" and "status" are words that DynamoDB reserves.
+    let mut whole = record(3)
+        .with("name", Value::Text("n".to_owned()))
+        .with("status", Value::Number(1))
+        .with("sealed", Value::Bytes(vec![0; 1_000]));
+    whole.due = Some(Due {
+        shard: 7,
+        at: clock.now(),
+    });
+    whole.expires_at = Some(whole_seconds_ahead(clock, 60));
+    put(store, &whole).await;
+    let bare = Record::new(Key::new("cli_b", "tenant"), 1);
+    put(store, &bare).await;
+    let keys = [whole.key.clone(), bare.key.clone()];
+    for wanted in [
+        Attributes::Only(&["name", "status", "nobody_has_this"]),
+        Attributes::Only(&["sealed"]),
+        Attributes::Only(&[]),
+        Attributes::All,
+    ] {
+        let mut expected = whole.clone();
+        if let Attributes::Only(names) = wanted {
+            let is_wanted = |name: &str| names.contains(&name);
+            expected.attributes.retain(|name, _| is_wanted(name));
+        }
+        let mut got = store.get_many(Table::Tokens, &keys, wanted).await.unwrap();
+        got.sort_by(|one, other| one.key.cmp(&other.key));
+        assert_eq!(got, [expected, bare.clone()], "{wanted:?}");
+    }
+}
+
+pub async fn many_records_are_put_at_once(store: &dyn Store, clock: &ManualClock) {
+    let key = |number: u64| Key::new(format!("cli_{}", number % 7), format!("user#{number}"));
+    // More than go into one request, and no multiple of it.
+    let records: Vec<Record> = (0..260)
+        .map(|number| {
+            let mut record =
+                Record::new(key(number), number).with("id", Value::Text(number.to_string()));
+            record.expires_at = Some(whole_seconds_ahead(clock, 60));
+            record
+        })
+        .collect();
+    store.put_many(Table::Users, &records).await.unwrap();
+    let keys: Vec<Key> = (0..260).map(key).collect();
+    let got = store.get_many(Table::Users, &keys, Attributes::All);
+    let mut got = got.await.unwrap();
+    got.sort_by_key(|record| record.version);
+    assert_eq!(got, records);
+    clock.advance(Duration::from_secs(120));
+    let got = store.get_many(Table::Users, &keys, Attributes::All);
+    assert_eq!(got.await.unwrap(), []);
+}
+
+pub async fn what_is_put_with_many_replaces_whole_records(store: &dyn Store, clock: &ManualClock) {
+    let mut old = record(9).with("old", Value::Number(1));
+    old.due = Some(Due {
+        shard: 7,
+        at: clock.now(),
+    });
+    put(store, &old).await;
+    let new = record(2).with("new", Value::Number(2));
+    store
+        .put_many(Table::Tokens, std::slice::from_ref(&new))
+        .await
+        .unwrap();
+    assert_eq!(stored(store).await, Some(new));
+    assert_eq!(store.due(7, clock.now(), None, 10).await.unwrap(), []);
+}
+
+pub async fn of_a_record_put_twice_at_once_the_last_is_written(store: &dyn Store, _: &ManualClock) {
+    let others = (0..60).map(|number| Record::new(Key::new("cli_b", format!("{number}")), 1));
+    let mut records: Vec<Record> = others.collect();
+    for (place, version) in [(0, 5), (30, 7), (60, 6)] {
+        records.insert(place, record(version));
+    }
+    store.put_many(Table::Tokens, &records).await.unwrap();
+    assert_eq!(stored(store).await, Some(record(6)));
+}
+
+pub async fn putting_no_records_is_fine(store: &dyn Store, _: &ManualClock) {
+    store.put_many(Table::Users, &[]).await.unwrap();
 }
 
 pub async fn a_deleted_record_is_gone(store: &dyn Store, _: &ManualClock) {
@@ -141,7 +237,13 @@ pub async fn a_deleted_record_is_gone(store: &dyn Store, _: &ManualClock) {
         .await
         .unwrap();
     assert_eq!(stored(store).await, None);
-    assert_eq!(store.get_many(Table::Tokens, &[key()]).await.unwrap(), []);
+    assert_eq!(
+        store
+            .get_many(Table::Tokens, &[key()], Attributes::All)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub async fn the_store_answers(store: &dyn Store, _: &ManualClock) {

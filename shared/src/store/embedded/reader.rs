@@ -8,7 +8,9 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase};
 use super::codec;
 use super::tables::{self, DUE, EXPIRY, RECORDS, RecordKey};
 use crate::clock::Timestamp;
-use crate::store::{DuePosition, Key, ListPage, Record, StoreError, Table, TableReport};
+use crate::store::{
+    Attributes, DuePosition, Key, ListPage, Record, StoreError, Table, TableReport,
+};
 
 /// See [`Store::get`](crate::store::Store::get).
 pub(super) fn one(
@@ -36,6 +38,7 @@ pub(super) fn many(
     database: &Database,
     table: Table,
     keys: &HashSet<Key>,
+    attributes: Attributes,
     now: Timestamp,
 ) -> Result<Vec<Record>, StoreError> {
     let unavailable = |error: redb::Error| StoreError::unavailable("get_many", table.name(), error);
@@ -52,6 +55,12 @@ pub(super) fn many(
         }
     }
     found.retain(|record| !tables::has_expired(record, now));
+    if let Attributes::Only(names) = attributes {
+        for record in &mut found {
+            let wanted = |name: &str| names.contains(&name);
+            record.attributes.retain(|name, _| wanted(name));
+        }
+    }
     Ok(found)
 }
 

@@ -17,8 +17,8 @@ pub(super) const DUE: TableDefinition<(u8, i64, &str, &str), ()> = TableDefiniti
 pub(super) const EXPIRY: TableDefinition<(i64, u8, &str, &str), ()> =
     TableDefinition::new("expiry");
 
-/// How many expired records a transaction removes: enough to keep up with writers that write nothing but short-lived
-/// records, few enough to go unnoticed.
+/// How many expired records a transaction removes at least; one that writes more records removes as many, to keep up with
+/// writers that write nothing but short-lived records.
 const SWEEP: usize = 16;
 
 /// The number of a table within the file. Never change one.
@@ -126,16 +126,17 @@ impl<'t> Open<'t> {
         self.check_and_remove(table, key, expect, now)
     }
 
-    /// Removes some of the records that have expired at `now`.
-    pub(super) fn sweep(&mut self, now: Timestamp) -> Result<(), StorageError> {
+    /// Removes some of the records that have expired at `now`, in a transaction that writes `written` records.
+    pub(super) fn sweep(&mut self, now: Timestamp, written: usize) -> Result<(), StorageError> {
+        let most = written.max(SWEEP);
         let end = (
             now.as_millis().div_euclid(1_000).saturating_add(1),
             0,
             "",
             "",
         );
-        let mut expired = Vec::with_capacity(SWEEP);
-        for entry in self.expiry.range(..end)?.take(SWEEP) {
+        let mut expired = Vec::with_capacity(most);
+        for entry in self.expiry.range(..end)?.take(most) {
             let entry = entry?.0;
             let (second, table, partition, sort) = entry.value();
             expired.push((second, table, Key::new(partition, sort)));

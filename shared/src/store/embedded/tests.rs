@@ -118,6 +118,19 @@ async fn expired_records_are_removed_by_later_writes() {
 }
 
 #[tokio::test]
+async fn as_many_expired_records_are_removed_as_are_written_together() {
+    let clock = contract::clock();
+    let store = EmbeddedStore::in_memory(Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+    for round in 0..3 {
+        let tokens = (100 * round..100 * (round + 1)).map(|number| token(number, 1, &clock));
+        let tokens: Vec<Record> = tokens.collect();
+        store.put_many(Table::Tokens, &tokens).await.unwrap();
+        assert_eq!(sizes(&store), [100, 100, 100]);
+        clock.advance(Duration::from_secs(61));
+    }
+}
+
+#[tokio::test]
 async fn what_was_written_is_there_after_closing_and_opening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lark.redb");

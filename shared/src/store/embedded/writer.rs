@@ -19,6 +19,8 @@ const GROUP: usize = 256;
 #[derive(Debug)]
 pub(super) enum Change {
     Put(Record, Expect),
+    /// Whatever is there.
+    PutMany(Vec<Record>),
     Delete(Key, Expect),
     /// Changes nothing; answered when the database could have written.
     Nothing,
@@ -106,7 +108,7 @@ fn commit(
             }
         }
         if changes_anything(group, &verdicts) {
-            tables.sweep(now)?;
+            tables.sweep(now, group.iter().map(written).sum())?;
         }
     }
     // Without a change there is nothing to wait for the disk for.
@@ -126,9 +128,21 @@ fn changes_anything(group: &[Request], verdicts: &[Result<(), StoreError>]) -> b
         .any(|(request, verdict)| is_change(request) && verdict.is_ok())
 }
 
+/// How many records a change writes.
+fn written(request: &Request) -> usize {
+    match &request.change {
+        Change::Put(..) => 1,
+        Change::PutMany(records) => records.len(),
+        Change::Delete(..) | Change::Nothing => 0,
+    }
+}
+
 fn apply(tables: &mut Open<'_>, request: &Request, now: Timestamp) -> Result<(), Failure> {
     match &request.change {
         Change::Put(record, expect) => tables.put(request.table, record, *expect, now),
+        Change::PutMany(records) => records
+            .iter()
+            .try_for_each(|record| tables.put(request.table, record, Expect::Anything, now)),
         Change::Delete(key, expect) => tables.delete(request.table, key, *expect, now),
         Change::Nothing => Ok(()),
     }
