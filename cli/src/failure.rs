@@ -122,10 +122,12 @@ impl Failure {
 }
 
 fn exit_code_of(code: ErrorCode) -> u8 {
-    const NOT_FOUND: [ErrorCode; 3] = [
+    const NOT_FOUND: [ErrorCode; 5] = [
         ErrorCode::AppNotFound,
         ErrorCode::ApiKeyNotFound,
         ErrorCode::UserNotFound,
+        ErrorCode::DepartmentNotFound,
+        ErrorCode::ChatNotFound,
     ];
     if code == ErrorCode::InvalidArgument {
         2

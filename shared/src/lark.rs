@@ -1,14 +1,19 @@
 //! The Lark Open Platform's HTTP API, as far as the service calls it itself.
 //!
 //! [`LarkClient`] is the transport: connections, time-outs, retries and the reading of answers, the same for each API
-//! family. The families are [`auth`], [`oauth`] and [`contacts`].
+//! family. The families are [`auth`], [`oauth`], [`contacts`], [`departments`] and [`chats`].
 
 pub mod auth;
+pub mod chats;
 mod codes;
 pub mod contacts;
+pub mod departments;
 mod failure;
 pub mod oauth;
+mod reading;
 mod transport;
 
+pub use chats::MAX_CHAT_PAGE;
+pub use departments::{Below, ContactScope, MAX_DEPARTMENT_PAGE, MAX_SCOPE_PAGE};
 pub use failure::{FailureKind, LarkFailure};
 pub use transport::{Domain, LarkClient, LarkSettings, OAuthVersion};

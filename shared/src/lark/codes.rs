@@ -1,7 +1,7 @@
 //! Lark's codes, by what can be done about them: the one table.
 //!
 //! Sources: the platform's pages "Generic error codes", "Get tenant_access_token", "Frequency control" and the error tables
-//! of the contact API. `code` decides; `msg` is not stable and the HTTP status differs between API families.
+//! of the contact and chat APIs. `code` decides; `msg` is not stable and the HTTP status differs between API families.
 
 use super::FailureKind;
 
@@ -14,28 +14,38 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
             FailureKind::TokenInvalid
         }
         // Token endpoints: unknown app, no app token, no tenant token, wrong secret (in practice 10014, by the docs 10015).
-        // Gateway: app not in use, wrong app id or secret, app not installed.
+        // Gateway: app not in use, wrong app id or secret, app not installed. Chats: app not installed.
         // OAuth: wrong secret, app not installed, missing, disabled.
         10_003 | 10_012 | 10_013 | 10_014 | 10_015 | 10_016 | 99_991_543 | 99_991_662
-        | 99_991_673 | 20_002 | 20_009 | 20_048 | 20_069 => FailureKind::AppRefused,
+        | 99_991_673 | 20_002 | 20_009 | 20_048 | 20_069 | 232_034 => FailureKind::AppRefused,
         // OAuth: code unknown, expired, used, of another app or redirect; PKCE failed; refresh token invalid, expired,
         // revoked, used, of another app, refreshing switched off; user missing, in a bad state, not allowed to use the app.
         20_003 | 20_004 | 20_008 | 20_010 | 20_024 | 20_026 | 20_037 | 20_049 | 20_064 | 20_065
         | 20_066 | 20_071 | 20_073 | 20_074 => FailureKind::GrantVoid,
-        // Gateway: frequency limit. Business: per chat or user.
-        99_991_400 | 230_020 => FailureKind::RateLimited,
+        // Gateway: frequency limit. Business: per chat or user; of chats.
+        99_991_400 | 230_020 | 232_019 => FailureKind::RateLimited,
         // Gateway: open_id, message, chat, department, user_id and union_id that do not exist or belong elsewhere.
-        99_992_351..=99_992_361 | 99_992_363 | 99_992_364 | 99_992_381 | 41_012 => {
-            FailureKind::NotFound
-        }
+        // Contact: department, user. Chats: chat_id, dissolved.
+        99_992_351..=99_992_361
+        | 99_992_363
+        | 99_992_364
+        | 99_992_379..=99_992_381
+        | 40_015
+        | 41_012
+        | 232_006
+        | 232_009 => FailureKind::NotFound,
         // Gateway: scope missing, no permission, not authorised by the user, IP not allowed. Contact: out of scope.
-        99_991_401 | 99_991_672 | 99_991_676 | 99_991_679 | 40_004 | 40_014 | 41_050 => {
-            FailureKind::Forbidden
-        }
-        // Gateway: field validation, malformed body. Contact: parameter, paging.
+        // Chats: of another tenant, bot not in it, no permission (twice), not visible, bot switched off, external. Such a chat
+        // exists, and one invitation or switch later the app may see it.
+        99_991_401 | 99_991_672 | 99_991_676 | 99_991_679 | 40_004 | 40_014 | 41_050 | 232_010
+        | 232_011 | 232_014 | 232_017 | 232_024 | 232_025 | 232_033 => FailureKind::Forbidden,
+        // Gateway: field validation, malformed body. Contact: parameter, department empty, paging, too many to recurse.
+        // Chats: parameter, app, kind of chat, ids.
         // OAuth: parameter missing, malformed body, grant_type, scope repeated, scope not granted.
-        99_992_402 | 9_499 | 40_001 | 40_011 | 40_012 | 20_001 | 20_036 | 20_063 | 20_067
-        | 20_068 | 20_070 => FailureKind::Invalid,
+        99_992_402 | 9_499 | 40_001 | 40_008 | 40_011 | 40_012 | 43_010 | 232_001 | 232_004
+        | 232_008 | 232_043 | 20_001 | 20_036 | 20_063 | 20_067 | 20_068 | 20_070 => {
+            FailureKind::Invalid
+        }
         // Contact: internal error. OAuth: server error, unavailable.
         40_003 | 20_050 | 20_072 => FailureKind::Unavailable,
         _ => kind_of_status(status),
@@ -63,6 +73,16 @@ mod tests {
         assert_eq!(kind_of(10_014, 200), FailureKind::AppRefused);
         assert_eq!(kind_of(99_992_351, 400), FailureKind::NotFound);
         assert_eq!(kind_of(41_050, 403), FailureKind::Forbidden);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_told_from_what_may_not_be_seen() {
+        for code in [99_992_357, 99_992_380, 40_015, 232_006, 232_009] {
+            assert_eq!(kind_of(code, 400), FailureKind::NotFound, "{code}");
+        }
+        for code in [40_004, 232_010, 232_011, 232_017, 232_024, 232_025, 232_033] {
+            assert_eq!(kind_of(code, 400), FailureKind::Forbidden, "{code}");
+        }
     }
 
     #[test]
