@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
 use crate::lark::Domain;
 use crate::seal::{Fingerprint, Sealer};
-use crate::store::{Copied, Key, Mirror, StoreError, Table};
+use crate::store::{Attributes, Copied, Key, Mirror, StoreError, Table};
 
 mod change;
 mod record;
@@ -275,7 +275,10 @@ impl Apps {
     /// [`Error::Store`]. An app whose secret does not open is left out, with a line in the log.
     pub async fn read_many(&self, app_ids: &[AppId], deadline: Deadline) -> Result<Vec<Arc<App>>> {
         let keys: Vec<_> = app_ids.iter().map(key).collect();
-        let records = self.mirror.get_many(Table::Apps, &keys, deadline).await?;
+        let records = self
+            .mirror
+            .get_many(Table::Apps, &keys, Attributes::All, deadline)
+            .await?;
         let mut apps = Vec::with_capacity(records.len());
         for record in records {
             if record::is_deleted(&record) {

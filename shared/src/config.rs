@@ -19,7 +19,7 @@ mod reader;
 use reader::Reader;
 
 /// Every variable that the code reads, in the order of [`Config`]'s fields. `docs/configuration.md` describes each.
-pub const VARIABLES: [&str; 35] = [
+pub const VARIABLES: [&str; 38] = [
     STORE,
     "LARK_SERVICE_DATA_DIR",
     "LARK_SERVICE_TOKENS_TABLE",
@@ -46,6 +46,9 @@ pub const VARIABLES: [&str; 35] = [
     "LARK_SERVICE_CACHE_TIMEOUT_MS",
     "LARK_SERVICE_USER_TTL_SECONDS",
     "LARK_SERVICE_USER_ABSENT_TTL_SECONDS",
+    "LARK_SERVICE_DEPARTMENT_TTL_SECONDS",
+    "LARK_SERVICE_CHAT_TTL_SECONDS",
+    "LARK_SERVICE_LIST_TTL_SECONDS",
     "LARK_SERVICE_LOCAL_CACHE_BYTES",
     "LARK_SERVICE_REFRESH_CONCURRENCY",
     "LARK_SERVICE_LOG",
@@ -92,9 +95,16 @@ pub struct Config {
     pub cache_timeout: Duration,
     /// `LARK_SERVICE_USER_TTL_SECONDS`: how long a profile is fresh. Seconds, default 3,600.
     pub user_ttl: Duration,
-    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is believed. Seconds, default 60.
+    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is believed, of whatever it is. Seconds, default 60.
     pub user_absent_ttl: Duration,
-    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the bound of the process's own cache of users. Bytes, default 32 MiB.
+    /// `LARK_SERVICE_DEPARTMENT_TTL_SECONDS`: how long a department is fresh. Seconds, default 3,600.
+    pub department_ttl: Duration,
+    /// `LARK_SERVICE_CHAT_TTL_SECONDS`: how long a chat is fresh. Seconds, default 3,600.
+    pub chat_ttl: Duration,
+    /// `LARK_SERVICE_LIST_TTL_SECONDS`: how long a page of a list is fresh: users of a department, chats, members of a chat.
+    /// Seconds, default 300.
+    pub list_ttl: Duration,
+    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the bound of the process's own cache of the directory. Bytes, default 32 MiB.
     pub local_cache_bytes: u64,
     /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time. Default 64.
     pub refresh_concurrency: usize,
@@ -202,6 +212,9 @@ impl Config {
             cache_timeout: read.millis("LARK_SERVICE_CACHE_TIMEOUT_MS", 5_000)?,
             user_ttl: read.seconds("LARK_SERVICE_USER_TTL_SECONDS", 3_600)?,
             user_absent_ttl: read.seconds("LARK_SERVICE_USER_ABSENT_TTL_SECONDS", 60)?,
+            department_ttl: read.seconds("LARK_SERVICE_DEPARTMENT_TTL_SECONDS", 3_600)?,
+            chat_ttl: read.seconds("LARK_SERVICE_CHAT_TTL_SECONDS", 3_600)?,
+            list_ttl: read.seconds("LARK_SERVICE_LIST_TTL_SECONDS", 300)?,
             local_cache_bytes: read
                 .parsed::<NonZeroU64>(
                     "LARK_SERVICE_LOCAL_CACHE_BYTES",

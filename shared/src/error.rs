@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cache::CacheError;
 use crate::deadline::Elapsed;
 use crate::ids::{AppId, OpenId};
-use crate::lark::LarkFailure;
+use crate::lark::{FailureKind, LarkFailure};
 use crate::seal::SealError;
 use crate::store::StoreError;
 use crate::tokens::LoginEnd;
@@ -91,6 +91,12 @@ pub enum Error {
     /// Lark knows no such user, or does not show it to this app.
     #[error("Lark knows no such user for this app")]
     UserNotFound,
+    /// Lark knows no such department.
+    #[error("Lark knows no such department")]
+    DepartmentNotFound,
+    /// Lark knows no such chat, or it was dissolved.
+    #[error("Lark knows no such chat, or it was dissolved")]
+    ChatNotFound,
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
@@ -131,6 +137,31 @@ pub enum Error {
 }
 
 impl Error {
+    /// What Lark's refusal means for the caller. What is not found is for the service to name.
+    #[must_use]
+    pub fn of_lark(failure: LarkFailure) -> Self {
+        let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
+        let failure = Box::new(failure);
+        match failure.kind {
+            FailureKind::Forbidden => Self::LarkForbidden(failure),
+            FailureKind::RateLimited => Self::RateLimited {
+                retry_after,
+                failure: Some(failure),
+            },
+            FailureKind::Unavailable | FailureKind::Timeout => Self::LarkUnavailable {
+                failure,
+                retry_after,
+            },
+            FailureKind::NotFound
+            | FailureKind::TokenInvalid
+            | FailureKind::AppRefused
+            | FailureKind::GrantVoid
+            | FailureKind::TicketMissing
+            | FailureKind::Invalid
+            | FailureKind::Rejected => Self::LarkRejected(failure),
+        }
+    }
+
     /// One field is wrong.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::InvalidArgument(vec![FieldError {
@@ -162,6 +193,8 @@ impl Error {
             Self::LoginInvalid(_) => ErrorCode::LoginInvalid,
             Self::LoginRefused(_) => ErrorCode::LoginRefused,
             Self::UserNotFound => ErrorCode::UserNotFound,
+            Self::DepartmentNotFound => ErrorCode::DepartmentNotFound,
+            Self::ChatNotFound => ErrorCode::ChatNotFound,
             Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::LarkForbidden(_) => ErrorCode::LarkForbidden,
@@ -201,6 +234,8 @@ impl Error {
             | Self::LoginInvalid(_)
             | Self::LoginRefused(_)
             | Self::UserNotFound
+            | Self::DepartmentNotFound
+            | Self::ChatNotFound
             | Self::PayloadTooLarge(_)
             | Self::RateLimited { failure: None, .. }
             | Self::DeadlineExceeded
@@ -230,6 +265,8 @@ impl Error {
             | Self::LoginInvalid(_)
             | Self::LoginRefused(_)
             | Self::UserNotFound
+            | Self::DepartmentNotFound
+            | Self::ChatNotFound
             | Self::PayloadTooLarge(_)
             | Self::LarkForbidden(_)
             | Self::LarkRejected(_)

@@ -23,7 +23,7 @@ pub use admission::Admission;
 pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID};
 pub use caller::{AllowedApps, Caller, RateLimit, Scope};
 pub use json::MAX_BODY_BYTES;
-pub use problem::{Problem, page};
+pub use problem::{PartialFailure, Problem, page};
 pub use reply::Reply;
 
 /// Answers `request` with what `act` makes of it: a reply, or the problem that its error stands for. A panic becomes an

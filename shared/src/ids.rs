@@ -100,7 +100,7 @@ pub fn is_identifier(text: &str, max_bytes: usize) -> bool {
 }
 
 /// Text that identifies or reaches a person: it is sent on, but its `Debug` and `Display` show nothing of it.
-#[derive(Clone, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Personal(String);
 

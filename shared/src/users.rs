@@ -1,14 +1,18 @@
-//! Users, cached: Lark is asked when nobody knows.
+//! Users, by any of their ids, by e-mail address and by mobile number, one or many.
 //!
-//! L1 is the process, L2 the shared cache, L3 the store. L1 and L2 keep a profile while it is fresh; the store keeps it for
-//! a day, to be served when Lark fails. An id that does not exist is remembered too, for a short while.
+//! A profile is kept under its open_id, which every answer of the platform has; everything else points to it. Addresses are
+//! kept as hashes, so that no key of a cache or of a log carries one.
 
-mod entry;
+mod batch;
+mod contact;
 mod id;
+mod item;
 mod profile;
 mod service;
 
-pub use entry::{Freshness, Tier, UserEntry};
+pub use batch::{Batch, Wanted};
+pub use contact::Contact;
 pub use id::{UserId, UserIdKind};
+pub use item::item_of;
 pub use profile::{Avatar, User, UserStatus};
-pub use service::{Found, UserService, UserSettings};
+pub use service::UserService;

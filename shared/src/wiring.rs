@@ -15,18 +15,24 @@ use crate::aws;
 use crate::cache::iam::IamAuth;
 use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::cache::{Cache, CacheClient, discovery};
+use crate::chats::ChatService;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig};
+use crate::departments::DepartmentService;
+use crate::guard::{Census, Guard};
 use crate::http::Admission;
 use crate::lark::LarkClient;
 use crate::limiter::Limiter;
 use crate::logins::Logins;
+use crate::popularity::Popularity;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Mirror, Storage, Store};
 use crate::telemetry;
+use crate::tiers::{TierSettings, Tiers};
 use crate::tokens::{Refresher, TokenService};
-use crate::users::{UserService, UserSettings};
+use crate::users::UserService;
+use crate::warm_up::Warmer;
 
 /// How long the start waits for the cache's connection. It goes on without; the first request then connects.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -78,8 +84,15 @@ pub struct Services {
     pub api_keys: ApiKeys,
     /// Access tokens.
     pub tokens: TokenService,
+    /// The directory's tiers.
+    pub tiers: Tiers,
     /// Users.
     pub users: UserService,
+    warmer: Warmer,
+    /// Departments and their people.
+    pub departments: DepartmentService,
+    /// Chats and their members.
+    pub chats: ChatService,
     /// Logins of users.
     pub logins: Logins,
     /// The door of functions that need an API key.
@@ -125,19 +138,50 @@ impl Services {
             sealer.clone(),
             Arc::clone(clock),
         );
-        let settings = UserSettings {
-            ttl: config.user_ttl,
-            absent_ttl: config.user_absent_ttl,
-            local_cache_bytes: config.local_cache_bytes,
-        };
-        let users = UserService::new(
-            lark.clone(),
-            tokens.clone(),
+        let limiter = Limiter::new(cache.clone(), Arc::clone(clock));
+        let tiers = Tiers::new(
             storage.clone(),
             cache.clone(),
             Arc::clone(clock),
-            settings,
+            TierSettings {
+                user_ttl: config.user_ttl,
+                department_ttl: config.department_ttl,
+                chat_ttl: config.chat_ttl,
+                list_ttl: config.list_ttl,
+                absent_ttl: config.user_absent_ttl,
+                local_cache_bytes: config.local_cache_bytes,
+            },
         );
+        let census = Census::new(lark.clone(), tokens.clone());
+        let guard = Guard::new(
+            cache.clone(),
+            limiter.clone(),
+            census.clone(),
+            Arc::clone(clock),
+        );
+        let popularity = Popularity::new(cache.clone(), Arc::clone(clock));
+        let users = UserService::new(
+            lark.clone(),
+            tokens.clone(),
+            tiers.clone(),
+            guard.clone(),
+            popularity.clone(),
+        );
+        let warmer = Warmer {
+            apps: apps.clone(),
+            tokens: tokens.clone(),
+            users: users.through(lark.clone()),
+            lark: lark.clone(),
+            tiers: tiers.clone(),
+            guard,
+            census,
+            popularity,
+            storage: storage.clone(),
+            cache: cache.clone(),
+            clock: Arc::clone(clock),
+        };
+        let departments = DepartmentService::new(lark.clone(), tokens.clone(), tiers.clone());
+        let chats = ChatService::new(lark.clone(), tokens.clone(), tiers.clone());
         let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
         let logins = Logins::new(
             lark.clone(),
@@ -147,7 +191,6 @@ impl Services {
             sealer.clone(),
             Arc::clone(clock),
         );
-        let limiter = Limiter::new(cache.clone(), Arc::clone(clock));
         let admission = Admission::new(apps.clone(), limiter, config.default_app_id.clone());
         Self {
             config: Arc::new(config),
@@ -156,13 +199,23 @@ impl Services {
             apps,
             api_keys,
             tokens,
+            tiers,
             users,
+            warmer,
+            departments,
+            chats,
             logins,
             admission,
             sealer,
             lark,
             clock: Arc::clone(clock),
         }
+    }
+
+    /// The scheduled warm-up.
+    #[must_use]
+    pub fn warmer(&self) -> Warmer {
+        self.warmer.clone()
     }
 
     /// The scheduled refresh.

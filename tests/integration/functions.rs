@@ -69,6 +69,54 @@ async fn get_user_answers_with_the_profile_and_where_it_came_from() {
 }
 
 #[tokio::test]
+async fn the_directory_answers_its_sample_events() {
+    let world = World::begin().await;
+    world.seed_demo().await;
+    let process = world.process();
+    let services = &process.0;
+    let (admission, users) = (&services.admission, &services.users);
+    let (departments, chats) = (&services.departments, &services.chats);
+    for (name, status) in [
+        ("find-user", 200),
+        ("find-user-mobile", 200),
+        ("find-user-invalid", 400),
+        ("batch-get-users", 200),
+        ("batch-get-users-invalid", 400),
+        ("get-department", 200),
+        ("list-department-users", 200),
+        ("list-chats", 200),
+        ("list-chats-by-name", 200),
+        ("get-chat", 200),
+        ("list-chat-members", 200),
+    ] {
+        let sent = request(name, |_| {});
+        let Ok(response) = match name {
+            name if name.starts_with("find-user") => {
+                find_user::handle(admission, users, sent).await
+            }
+            name if name.starts_with("batch") => {
+                batch_get_users::handle(admission, users, sent).await
+            }
+            "get-department" => get_department::handle(admission, departments, sent).await,
+            "list-department-users" => {
+                list_department_users::handle(admission, departments, sent).await
+            }
+            "get-chat" => get_chat::handle(admission, chats, sent).await,
+            "list-chat-members" => list_chat_members::handle(admission, chats, sent).await,
+            _ => list_chats::handle(admission, chats, sent).await,
+        };
+        assert_eq!(response.status(), status, "{name}: {:?}", response.body());
+        let answer = body(&response);
+        if name == "batch-get-users" {
+            assert_eq!(answer["users"].as_array().unwrap().len(), 4, "{answer}");
+            assert_eq!(answer["not_found"][0]["reason"], "unmatched");
+        } else if let Some(items) = answer["items"].as_array() {
+            assert_eq!(items.len(), 2, "{name}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn get_user_names_the_field_that_is_wrong_before_anything_is_asked() {
     let world = World::begin().await;
     world.seed_demo().await;

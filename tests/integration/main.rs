@@ -3,7 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod batch;
+mod batches;
+mod chats;
+mod departments;
+mod directory;
+mod freshness;
 mod functions;
+mod guard;
 mod interleavings;
 mod keys;
 mod logins;
@@ -12,3 +19,4 @@ mod rotation;
 mod runs;
 mod tokens;
 mod users;
+mod warm_up;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lark_service::error::ErrorCode;
-use lark_service::users::{Tier, UserIdKind};
+use lark_service::tiers::Tier;
+use lark_service::users::UserIdKind;
 use lark_service_tests::world::World;
 use lark_simulator::{Fault, FaultAction};
 
@@ -44,6 +45,12 @@ async fn a_user_is_found_by_each_of_their_ids() {
         assert_eq!(name(&found), name(&by_open_id));
         assert!(found.contains(&id));
     }
+    // One profile, to which all ids and addresses lead.
+    let by_email = process.user_with_email(&lark_simulator::email(42)).await;
+    let by_mobile = process.user_with_mobile(&lark_simulator::mobile(42)).await;
+    assert_eq!(by_email.unwrap().body, by_open_id);
+    assert_eq!(by_mobile.unwrap().body, by_open_id);
+    assert_eq!(world.user_requests(), 1);
 }
 
 #[tokio::test]
@@ -57,10 +64,17 @@ async fn a_profile_is_asked_for_again_after_its_time_and_kept_for_outages() {
     world.simulator.pause().await;
     let stale = process.user(7).await.unwrap();
     assert_eq!(
+        (stale.freshness.tier, &stale.body),
+        (Tier::Memory, &first.body)
+    );
+    assert!(stale.freshness.is_stale());
+    // A process that knows nothing finds it in the store, however long it has been too old.
+    world.advance(Duration::from_secs(3_600));
+    let stale = world.process().user(7).await.unwrap();
+    assert_eq!(
         (stale.freshness.tier, stale.body),
         (Tier::Store, first.body)
     );
-    assert!(stale.freshness.ttl_ms < 0);
     world.advance(Duration::from_secs(24 * 3_600));
     assert_eq!(
         process.user(7).await.unwrap_err().code(),

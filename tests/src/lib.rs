@@ -1,5 +1,6 @@
 //! What the integration and fault tests stand on: a simulated platform, and as many processes of the service as wanted.
 
+pub mod directory;
 pub mod gated;
 pub mod requests;
 pub mod switchable;

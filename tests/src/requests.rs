@@ -1,7 +1,10 @@
 //! Requests as API Gateway hands them over, and the functions that answer them.
 
+use std::convert::Infallible;
+
 use lambda_http::http::HeaderMap;
 use lambda_http::{Body, Response};
+use lark_service::wiring::Services;
 use serde_json::{Value, json};
 
 use crate::world::Process;
@@ -111,8 +114,8 @@ impl Ask {
                 let request = request(json!({"kind": kind}));
                 get_token::handle(admission, &services.tokens, request).await
             }
-            ["v1", "users", id] => {
-                get_user::handle(admission, &services.users, request(json!({"id": id}))).await
+            ["v1", "users", ..] | ["v1", "departments" | "chats", ..] => {
+                self.of_the_directory(&segments, services).await
             }
             ["v1", "apps", ref rest @ ..] => {
                 let request = request(json!({"app_id": rest.first()}));
@@ -136,6 +139,40 @@ impl Ask {
             _ => panic!("no route for {}", self.path),
         };
         answered(response)
+    }
+
+    async fn of_the_directory(
+        &self,
+        segments: &[&str],
+        services: &Services,
+    ) -> Result<Response<Body>, Infallible> {
+        let request = |parameters: Value| self.request(&parameters);
+        let admission = &services.admission;
+        let (users, departments, chats) = (&services.users, &services.departments, &services.chats);
+        match *segments {
+            ["v1", "users"] => find_user::handle(admission, users, request(json!({}))).await,
+            ["v1", "users", "batch"] if self.method == "POST" => {
+                batch_get_users::handle(admission, users, request(json!({}))).await
+            }
+            ["v1", "users", id] => {
+                get_user::handle(admission, users, request(json!({"id": id}))).await
+            }
+            ["v1", "departments", id] => {
+                get_department::handle(admission, departments, request(json!({"id": id}))).await
+            }
+            ["v1", "departments", id, "users"] => {
+                let request = request(json!({"id": id}));
+                list_department_users::handle(admission, departments, request).await
+            }
+            ["v1", "chats"] => list_chats::handle(admission, chats, request(json!({}))).await,
+            ["v1", "chats", id] => {
+                get_chat::handle(admission, chats, request(json!({"id": id}))).await
+            }
+            ["v1", "chats", id, "members"] => {
+                list_chat_members::handle(admission, chats, request(json!({"id": id}))).await
+            }
+            _ => panic!("no route for {}", self.path),
+        }
     }
 
     fn request(&self, parameters: &Value) -> lambda_http::Request {

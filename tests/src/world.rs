@@ -15,8 +15,9 @@ use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::seed::Seed;
 use lark_service::store::Store;
 use lark_service::store::embedded::EmbeddedStore;
+use lark_service::tiers::Found;
 use lark_service::tokens::{SharedToken, TokenKey, Trust};
-use lark_service::users::{Found, UserId, UserIdKind};
+use lark_service::users::{Batch, Contact, UserId, UserIdKind, Wanted};
 use lark_service::wiring::{Adapters, Services};
 use lark_service::{aws, error};
 use lark_simulator::{Challenge, ClockMode, Consent, Control, Options, Simulator};
@@ -190,7 +191,9 @@ impl World {
             .sum()
     }
 
-    fn requests(&self, endpoint: &str) -> u64 {
+    /// How many calls of the endpoint reached the platform, by its name in the simulator.
+    #[must_use]
+    pub fn requests(&self, endpoint: &str) -> u64 {
         self.control()
             .counters()
             .endpoints
@@ -277,6 +280,49 @@ impl Process {
     pub async fn user(&self, number: u32) -> error::Result<Found> {
         self.user_by(UserIdKind::OpenId, &lark_simulator::open_id(APP, number))
             .await
+    }
+
+    /// The user with this e-mail address.
+    ///
+    /// # Errors
+    /// As the user service.
+    pub async fn user_with_email(&self, email: &str) -> error::Result<Found> {
+        self.user_with(&Contact::email(email)?).await
+    }
+
+    /// The user with this mobile number.
+    ///
+    /// # Errors
+    /// As the user service.
+    pub async fn user_with_mobile(&self, mobile: &str) -> error::Result<Found> {
+        self.user_with(&Contact::mobile(mobile)?).await
+    }
+
+    async fn user_with(&self, contact: &Contact) -> error::Result<Found> {
+        self.0
+            .users
+            .find(&self.acting().await?, contact, soon())
+            .await
+    }
+
+    /// Many users at once.
+    ///
+    /// # Errors
+    /// As the user service.
+    pub async fn batch(&self, wanted: &[Wanted]) -> error::Result<Batch> {
+        self.0
+            .users
+            .batch(&self.acting().await?, wanted, soon())
+            .await
+    }
+
+    /// The world's app, as what acts.
+    ///
+    /// # Errors
+    /// As the apps.
+    pub async fn acting(&self) -> error::Result<Acting> {
+        let app_id = AppId::parse(APP).expect("an app id");
+        Acting::new(self.0.apps.enabled(&app_id, soon()).await?, None)
     }
 
     /// The user with this id.

@@ -12,7 +12,7 @@ use crate::changes::{self, Actor, ChangePage};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::store::{Expect, Key, Record, StoreError, Table, Value};
+use crate::store::{Attributes, Expect, Key, Record, StoreError, Table, Value};
 
 /// How often a change is tried again when others change the same key meanwhile.
 const ATTEMPTS: u32 = 8;
@@ -74,7 +74,7 @@ impl ApiKeys {
         let keys = [store_key(key_id), used_key(key_id)];
         let records = self
             .storage
-            .get_many(Table::ApiKeys, &keys, deadline)
+            .get_many(Table::ApiKeys, &keys, Attributes::All, deadline)
             .await?;
         infos(&records, self.clock.now()).pop().ok_or_else(unknown)
     }
@@ -110,7 +110,7 @@ impl ApiKeys {
         let keys: Vec<_> = keys.collect();
         let records = self
             .storage
-            .get_many(Table::ApiKeys, &keys, deadline)
+            .get_many(Table::ApiKeys, &keys, Attributes::All, deadline)
             .await?;
         let mut keys = infos(&records, self.clock.now());
         keys.sort_by(|one, other| one.key_id.cmp(&other.key_id));

@@ -31,6 +31,10 @@ pub enum ErrorCode {
     LoginRefused,
     /// No such user.
     UserNotFound,
+    /// No such department.
+    DepartmentNotFound,
+    /// No such chat.
+    ChatNotFound,
     /// The body is too large.
     PayloadTooLarge,
     /// Too many requests.
@@ -51,7 +55,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidArgument,
         Self::Unauthenticated,
         Self::PermissionDenied,
@@ -66,6 +70,8 @@ impl ErrorCode {
         Self::LoginInvalid,
         Self::LoginRefused,
         Self::UserNotFound,
+        Self::DepartmentNotFound,
+        Self::ChatNotFound,
         Self::PayloadTooLarge,
         Self::RateLimited,
         Self::LarkForbidden,
@@ -113,6 +119,8 @@ impl ErrorCode {
             Self::LoginInvalid => ("login_invalid", 400, "The login cannot be finished", false),
             Self::LoginRefused => ("login_refused", 403, "The login was refused", false),
             Self::UserNotFound => ("user_not_found", 404, "No such user", false),
+            Self::DepartmentNotFound => ("department_not_found", 404, "No such department", false),
+            Self::ChatNotFound => ("chat_not_found", 404, "No such chat", false),
             Self::PayloadTooLarge => ("payload_too_large", 413, "The body is too large", false),
             Self::RateLimited => ("rate_limited", 429, "Too many requests", true),
             Self::LarkForbidden => (

@@ -8,6 +8,7 @@ use crate::apps::{Acting, App, Apps};
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
 use crate::limiter::{Decision, LimitKey, Limiter, Quota};
+use crate::tiers::Whose;
 
 /// How the policy is called in the header `RateLimit`.
 const POLICY: &str = "api-key";
@@ -64,6 +65,17 @@ impl Admission {
     pub async fn acting(&self, call: &Call<'_>, scope: Scope) -> Result<Acting> {
         let tenant = tenant_key(call)?;
         Acting::new(self.app(call, scope).await?, tenant)
+    }
+
+    /// For which app and tenant the caller wants something done, should [`Admission::acting`] allow it.
+    ///
+    /// # Errors
+    /// As [`Call::app_id`]; [`Error::InvalidArgument`] for a malformed tenant key.
+    pub fn whose(&self, call: &Call<'_>, scope: Scope) -> Result<Whose> {
+        Ok(Whose {
+            app_id: call.app_id(scope, self.default_app.as_ref())?,
+            tenant: tenant_key(call)?,
+        })
     }
 
     async fn count(&self, call: &Call<'_>, caller: &Caller) -> Result<()> {

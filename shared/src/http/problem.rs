@@ -41,6 +41,34 @@ pub struct Problem<'e> {
     lark: Option<LarkWords<'e>>,
 }
 
+/// An error that is a part of an answer, such as that of one entry of many, in the words of a problem.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartialFailure {
+    /// Stable: what programs match on.
+    code: &'static str,
+    /// For people, about this occurrence.
+    detail: String,
+    /// Whether the same request may succeed later.
+    retryable: bool,
+    /// Seconds until the next attempt makes sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+impl PartialFailure {
+    /// The part that `error` stands for.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        let code = error.code();
+        Self {
+            code: code.as_str(),
+            detail: detail(error),
+            retryable: code.is_retryable(),
+            retry_after: retry_after(error),
+        }
+    }
+}
+
 /// Lark's answer, as far as it helps the caller or Lark's support.
 #[derive(Clone, Debug, Serialize)]
 struct LarkWords<'e> {
@@ -62,12 +90,7 @@ impl<'e> Problem<'e> {
             detail: detail(error),
             request_id,
             retryable: code.is_retryable(),
-            retry_after: error.retry_after().map(|wait| {
-                wait.as_millis()
-                    .div_ceil(1_000)
-                    .try_into()
-                    .unwrap_or(u64::MAX)
-            }),
+            retry_after: retry_after(error),
             reason: if let Error::ReauthorizationRequired { end, .. } = error {
                 Some(end.as_str())
             } else {
@@ -168,6 +191,17 @@ impl<'e> LarkWords<'e> {
     }
 }
 
+/// Whole seconds, rounded up, until the next attempt makes sense.
+fn retry_after(error: &Error) -> Option<u64> {
+    let wait = error.retry_after()?;
+    Some(
+        wait.as_millis()
+            .div_ceil(1_000)
+            .try_into()
+            .unwrap_or(u64::MAX),
+    )
+}
+
 /// What the caller is told. The insides of our own failures go to the log alone.
 fn detail(error: &Error) -> String {
     match error {
@@ -191,6 +225,8 @@ fn detail(error: &Error) -> String {
         | Error::LoginInvalid(_)
         | Error::LoginRefused(_)
         | Error::UserNotFound
+        | Error::DepartmentNotFound
+        | Error::ChatNotFound
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
         | Error::LarkForbidden(_)

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::REQUEST_ID;
 use crate::error::{Error, Result};
+use crate::tiers::Found;
 
 /// A successful answer: JSON, with headers of its own.
 #[derive(Clone, Debug)]
@@ -50,6 +51,15 @@ impl Reply {
             headers: Vec::new(),
             body,
         }
+    }
+
+    /// `200 OK` with what was found, and in `Age` and `Cache-Status` how the answer came about.
+    #[must_use]
+    pub fn found(found: Found) -> Self {
+        let Found { body, freshness } = found;
+        Self::raw_json(body)
+            .with_header("age", &freshness.age.as_secs().to_string())
+            .with_header("cache-status", &freshness.cache_status())
     }
 
     /// `204 No Content`.

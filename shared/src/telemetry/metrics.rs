@@ -21,6 +21,9 @@ pub const TOKEN_REJECTED: &str = "lark_service_token_rejected_total";
 /// Decisions of rate limits, by `scope`, `tier` and `result`.
 pub const RATE_LIMIT: &str = "lark_service_rate_limit_total";
 
+/// Decisions about ids that the filter of the directory does not know, by `result`.
+pub const GUARD: &str = "lark_service_directory_guard_total";
+
 /// An HTTP request was answered.
 pub fn http_request(function: &'static str, status: u16, took: Duration) {
     histogram!(HTTP_REQUEST, "function" => function, "status" => status_label(status))
@@ -67,6 +70,11 @@ pub fn token_rejected(kind: &'static str) {
 /// A rate limit of `scope` decided in `tier`.
 pub fn rate_limit(scope: &'static str, tier: &'static str, result: &'static str) {
     counter!(RATE_LIMIT, "scope" => scope, "tier" => tier, "result" => result).increment(1);
+}
+
+/// The guard of the directory decided about an id that nobody knew.
+pub fn guard(result: &'static str) {
+    counter!(GUARD, "result" => result).increment(1);
 }
 
 /// Statuses as static text, so that a label costs no allocation.

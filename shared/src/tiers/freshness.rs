@@ -1,57 +1,9 @@
-//! What is kept of a user in every tier.
+//! How an answer came about, for callers.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::User;
+use super::entry::Entry;
 use crate::clock::Timestamp;
-
-/// A look-up's outcome, as it is kept.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct UserEntry {
-    /// The profile as JSON, ready to be answered with; `None`: no such user.
-    pub body: Option<String>,
-    /// When Lark said so.
-    pub fetched_at: Timestamp,
-    /// Until when it is believed without asking again.
-    pub fresh_until: Timestamp,
-}
-
-impl UserEntry {
-    /// The entry for `user`, believed for `ttl`.
-    #[must_use]
-    pub fn present(user: &User, now: Timestamp, ttl: Duration) -> Self {
-        let body = serde_json::to_string(user).expect("a profile is plain data");
-        Self {
-            body: Some(body),
-            fetched_at: now,
-            fresh_until: now + ttl,
-        }
-    }
-
-    /// The entry for a user that does not exist, believed for `ttl`.
-    #[must_use]
-    pub fn absent(now: Timestamp, ttl: Duration) -> Self {
-        Self {
-            body: None,
-            fetched_at: now,
-            fresh_until: now + ttl,
-        }
-    }
-
-    /// Whether it is believed at `now`.
-    #[must_use]
-    pub fn is_fresh(&self, now: Timestamp) -> bool {
-        self.fresh_until > now
-    }
-
-    /// What it takes in memory, about.
-    #[must_use]
-    pub fn weight(&self) -> u64 {
-        (self.body.as_ref().map_or(0, String::len) + size_of::<Self>()) as u64
-    }
-}
 
 /// Which tier answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,14 +38,14 @@ pub struct Freshness {
     pub tier: Tier,
     /// How old it is.
     pub age: Duration,
-    /// Milliseconds for which it stays fresh; negative: stale, served because Lark fails.
+    /// Milliseconds for which it stays fresh; negative: stale, served while it is renewed or because Lark fails.
     pub ttl_ms: i64,
 }
 
 impl Freshness {
     /// How `entry` from `tier` stands at `now`.
     #[must_use]
-    pub fn of(entry: &UserEntry, tier: Tier, now: Timestamp) -> Self {
+    pub fn of(entry: &Entry, tier: Tier, now: Timestamp) -> Self {
         let ttl_ms = entry
             .fresh_until
             .as_millis()
@@ -103,6 +55,12 @@ impl Freshness {
             age: now.since(entry.fetched_at),
             ttl_ms,
         }
+    }
+
+    /// Whether it is older than it should be.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        self.ttl_ms <= 0
     }
 
     /// The value of the header `Cache-Status`.
@@ -123,12 +81,18 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::{AbsentReason, Loading};
     use super::*;
 
     #[test]
     fn the_header_says_which_tier_answered_and_for_how_long_it_holds() {
         let now = Timestamp::from_seconds(1_000);
-        let entry = UserEntry::present(&User::default(), now, Duration::from_secs(60));
+        let loading = Loading {
+            version: 1,
+            at: now,
+            took: Duration::ZERO,
+        };
+        let entry = Entry::absent(AbsentReason::Unknown, loading, Duration::from_secs(60));
         let later = now + Duration::from_secs(10);
         let status = |tier, at| Freshness::of(&entry, tier, at).cache_status();
         assert_eq!(

@@ -1,0 +1,312 @@
+//! What was found out goes into the tiers.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::warn;
+
+use super::codec;
+use super::entry::{AbsentReason, Content, Entry, Loading, STALE_IF_ERROR};
+use super::freshness::Tier;
+use super::key::{ItemId, ItemKey};
+use super::read::Known;
+use super::{Found, Inner, Item, Loaded, Tiers, Whose};
+use crate::cache::Put;
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::store::{Expect, Record, Table};
+
+/// How long the store keeps what leads to a thing. It does not change with the thing, so it is written seldom.
+const POINTER_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Of so many renewals of a thing that has kept its ids, one writes what leads to it into the store again.
+const POINTERS_ONE_IN: u32 = 24;
+/// The time for a write of the store while a caller waits for an answer that is there already.
+const KEEP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a write brings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before<'b> {
+    /// What was known of the thing.
+    pub(super) known: Option<&'b Entry>,
+}
+
+impl Tiers {
+    /// Keeps what came in an answer for many of `whose`, and answers with the things, in their order.
+    pub async fn keep_many(
+        &self,
+        whose: &Whose,
+        items: Vec<Item>,
+        absent: Vec<(ItemKey, AbsentReason)>,
+        arrival: Arrival<'_>,
+        deadline: Deadline,
+    ) -> Vec<Found> {
+        let inner = &self.inner;
+        let loading = inner.loading(arrival.took);
+        let mut filled = Vec::new();
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            let entries = inner.entries_of(whose, item, loading);
+            found.extend(entries.first().and_then(|(_, entry)| {
+                inner.answer(Known {
+                    entry: Arc::clone(entry),
+                    tier: Tier::Lark,
+                })
+            }));
+            filled.extend(entries);
+        }
+        filled.extend(inner.absences(absent, loading));
+        let is_kept = |(key, entry): &&(ItemKey, Arc<Entry>)| {
+            arrival.locally && (!entry.is_pointer() || arrival.asked.contains(&key.id))
+        };
+        inner.fill_memory(filled.iter().filter(is_kept));
+        let records = inner.records(&filled, Pointers::These(arrival.asked));
+        tokio::join!(
+            inner.fill_cache(&filled, loading.at),
+            inner.keep(records, deadline)
+        );
+        found
+    }
+
+    /// Keeps which ids lead to which others by Lark's word, and which to nothing.
+    pub async fn keep_leads(
+        &self,
+        whose: &Whose,
+        leads: &[(ItemId, ItemId)],
+        absent: Vec<(ItemKey, AbsentReason)>,
+        took: Duration,
+        deadline: Deadline,
+    ) {
+        let inner = &self.inner;
+        let loading = inner.loading(took);
+        let leads = leads.iter().map(|(from, to)| {
+            let key = ItemKey::new(whose.clone(), from.clone());
+            let ttl = inner.settings.ttl(from.kind.shelf());
+            (key, Arc::new(Entry::leading(to.clone(), loading, ttl)))
+        });
+        let mut filled: Vec<_> = leads.collect();
+        filled.extend(inner.absences(absent, loading));
+        inner.fill_memory(filled.iter());
+        let records = inner.records(&filled, Pointers::All);
+        tokio::join!(
+            inner.fill_cache(&filled, loading.at),
+            inner.keep(records, deadline)
+        );
+    }
+}
+
+/// How an answer for many arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// How long Lark took.
+    pub took: Duration,
+    /// Whether the process keeps it too.
+    pub locally: bool,
+    /// By which ids it was asked for: the store is told where these lead, the shared cache where all do.
+    pub asked: &'a HashSet<ItemId>,
+}
+
+/// Of which ids the store is told where they lead.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pointers<'a> {
+    All,
+    None,
+    These(&'a HashSet<ItemId>),
+}
+
+impl Pointers<'_> {
+    fn include(self, key: &ItemKey, entry: &Entry) -> bool {
+        !entry.is_pointer()
+            || match self {
+                Self::All => true,
+                Self::None => false,
+                Self::These(ids) => ids.contains(&key.id),
+            }
+    }
+}
+
+impl Inner {
+    /// What arrives now without a lease.
+    pub(super) fn loading(&self, took: Duration) -> Loading {
+        let at = self.clock.now();
+        Loading {
+            version: micros(at),
+            at,
+            took,
+        }
+    }
+
+    fn absences(
+        &self,
+        absent: Vec<(ItemKey, AbsentReason)>,
+        loading: Loading,
+    ) -> impl Iterator<Item = (ItemKey, Arc<Entry>)> {
+        let ttl = self.settings.absent_ttl;
+        absent
+            .into_iter()
+            .map(move |(key, reason)| (key, Arc::new(Entry::absent(reason, loading, ttl))))
+    }
+
+    /// The entry of what was asked for first, then everything else that is to be kept.
+    pub(super) fn entries(
+        &self,
+        asked: &ItemKey,
+        loaded: Loaded,
+        loading: Loading,
+    ) -> Vec<(ItemKey, Arc<Entry>)> {
+        match loaded {
+            Loaded::Absent(reason) => {
+                let entry = Entry::absent(reason, loading, self.settings.absent_ttl);
+                vec![(asked.clone(), Arc::new(entry))]
+            }
+            Loaded::Pointer(to) => {
+                let ttl = self.settings.ttl(asked.id.kind.shelf());
+                vec![(asked.clone(), Arc::new(Entry::leading(to, loading, ttl)))]
+            }
+            Loaded::Found { item, others } => {
+                let leads_elsewhere = item.id != asked.id && !item.aliases.contains(&asked.id);
+                let to = item.id.clone();
+                let mut entries = self.entries_of(&asked.whose, item, loading);
+                if leads_elsewhere && let Some((_, main)) = entries.first() {
+                    // An id that the app may ask with, but not see.
+                    let pointer = Arc::new(main.pointer(to));
+                    entries.push((asked.clone(), pointer));
+                }
+                let others = others.into_iter();
+                entries
+                    .extend(others.flat_map(|item| self.entries_of(&asked.whose, item, loading)));
+                entries
+            }
+        }
+    }
+
+    /// The thing, then what points to it.
+    fn entries_of(
+        &self,
+        whose: &Whose,
+        item: Item,
+        loading: Loading,
+    ) -> Vec<(ItemKey, Arc<Entry>)> {
+        let ttl = self.settings.ttl(item.id.kind.shelf());
+        let key = ItemKey::new(whose.clone(), item.id);
+        let entry = Entry::body(item.body, item.aliases, loading, ttl);
+        let mut entries = Vec::new();
+        if let Content::Body { aliases, .. } = &entry.content {
+            for alias in aliases {
+                let pointer = entry.pointer(key.id.clone());
+                entries.push((key.beside(alias.clone()), Arc::new(pointer)));
+            }
+        }
+        entries.insert(0, (key, Arc::new(entry)));
+        entries
+    }
+
+    pub(super) fn fill_memory<'e>(&self, entries: impl Iterator<Item = &'e (ItemKey, Arc<Entry>)>) {
+        for (key, entry) in entries {
+            self.local.insert(key.clone(), Arc::clone(entry));
+        }
+    }
+
+    /// A cache that does not take it costs the next reader a read of the store.
+    pub(super) async fn fill_cache(&self, entries: &[(ItemKey, Arc<Entry>)], now: Timestamp) {
+        let Some(cache) = &self.cache else { return };
+        let puts: Vec<Put> = entries
+            .iter()
+            .map(|(key, entry)| put(key, entry, now))
+            .collect();
+        let _ = match puts.as_slice() {
+            [] => return,
+            [one] => cache
+                .put_newer(&one.key, one.version, &one.value, one.ttl)
+                .await
+                .map(drop),
+            many => cache.put_newer_many(many).await,
+        };
+    }
+
+    /// The records of what the store keeps.
+    pub(super) fn records(
+        &self,
+        entries: &[(ItemKey, Arc<Entry>)],
+        pointers: Pointers<'_>,
+    ) -> Vec<Record> {
+        let entries = entries.iter();
+        let kept = entries.filter(|(key, entry)| pointers.include(key, entry));
+        let records = kept.filter_map(|(key, entry)| {
+            let life = if entry.is_pointer() {
+                POINTER_LIFE
+            } else {
+                STALE_IF_ERROR
+            };
+            codec::to_record(key, entry, entry.fetched_at + life)
+        });
+        records.collect()
+    }
+
+    /// A store that fails costs a call to Lark later.
+    pub(super) async fn keep(&self, records: Vec<Record>, deadline: Deadline) {
+        let deadline = deadline.at_most(KEEP_PATIENCE);
+        let outcome = match records.as_slice() {
+            [] => return,
+            [one] => {
+                let put = self
+                    .storage
+                    .put(Table::Users, one, Expect::Anything, deadline);
+                put.await
+            }
+            many => self.storage.put_many(Table::Users, many, deadline).await,
+        };
+        if let Err(error) = outcome {
+            warn!(%error, "what Lark said is not stored");
+        }
+    }
+
+    /// Takes out of the store what Lark knows no more.
+    pub(super) async fn forget(&self, key: &ItemKey, deadline: Deadline) {
+        let deadline = deadline.at_most(KEEP_PATIENCE);
+        let key = key.store_key();
+        let delete = self
+            .storage
+            .delete(Table::Users, &key, Expect::Anything, deadline);
+        if let Err(error) = delete.await {
+            warn!(%error, "what Lark knows no more is still stored");
+        }
+    }
+}
+
+impl Before<'_> {
+    /// Whether the store should be told what leads to a thing that is now `entry`.
+    pub(super) fn pointers(&self, entry: &Entry) -> Pointers<'static> {
+        let has_kept_its_ids = self
+            .known
+            .is_some_and(|known| known.has_same_aliases(entry));
+        if has_kept_its_ids && fastrand::u32(..POINTERS_ONE_IN) != 0 {
+            Pointers::None
+        } else {
+            Pointers::All
+        }
+    }
+}
+
+fn put(key: &ItemKey, entry: &Entry, now: Timestamp) -> Put {
+    // What leads somewhere is checked against what is there, so it may live long.
+    let until = if entry.is_pointer() {
+        entry.fetched_at + STALE_IF_ERROR
+    } else {
+        entry.serve_until
+    };
+    Put {
+        key: key.cache_key(),
+        version: entry.version,
+        value: Bytes::from(codec::to_value(entry)),
+        ttl: until.since(now),
+    }
+}
+
+/// A version for what was had without a lease.
+fn micros(now: Timestamp) -> u64 {
+    u64::try_from(now.as_millis())
+        .unwrap_or(0)
+        .saturating_mul(1_000)
+}

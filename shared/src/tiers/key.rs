@@ -1,0 +1,274 @@
+//! What things are kept under, in every tier.
+
+use std::fmt;
+
+use crate::apps::Acting;
+use crate::ids::{AppId, TenantKey};
+use crate::store::Key;
+
+/// A collection of things of one sort, with a time to live of its own.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Shelf {
+    /// Users, and what leads to them.
+    Users,
+    /// Departments, and what leads to them.
+    Departments,
+    /// Pages of the users of a department.
+    DepartmentUsers,
+    /// Chats.
+    Chats,
+    /// Pages of chats.
+    ChatLists,
+    /// Pages of the members of a chat.
+    ChatMembers,
+}
+
+impl Shelf {
+    /// Every shelf.
+    pub const ALL: [Self; 6] = [
+        Self::Users,
+        Self::Departments,
+        Self::DepartmentUsers,
+        Self::Chats,
+        Self::ChatLists,
+        Self::ChatMembers,
+    ];
+
+    /// The shelf in metrics and keys.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Departments => "departments",
+            Self::DepartmentUsers => "department_users",
+            Self::Chats => "chats",
+            Self::ChatLists => "chat_lists",
+            Self::ChatMembers => "chat_members",
+        }
+    }
+}
+
+/// By what something is looked up. Each belongs to one shelf.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum IdKind {
+    /// A user for one app.
+    OpenId,
+    /// A user in the tenant.
+    UserId,
+    /// A user for all apps of a developer.
+    UnionId,
+    /// A hash of an e-mail address.
+    Email,
+    /// A hash of a mobile number.
+    Mobile,
+    /// A department for one app.
+    OpenDepartmentId,
+    /// A department in the tenant.
+    DepartmentId,
+    /// A page of the users of a department.
+    DepartmentUsers,
+    /// A chat.
+    ChatId,
+    /// A page of the chats that the app is in.
+    ChatList,
+    /// A page of the chats that a search finds.
+    ChatSearch,
+    /// A page of the members of a chat.
+    ChatMembers,
+}
+
+impl IdKind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::OpenId,
+        Self::UserId,
+        Self::UnionId,
+        Self::Email,
+        Self::Mobile,
+        Self::OpenDepartmentId,
+        Self::DepartmentId,
+        Self::DepartmentUsers,
+        Self::ChatId,
+        Self::ChatList,
+        Self::ChatSearch,
+        Self::ChatMembers,
+    ];
+
+    /// The kind as it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenId => "open_id",
+            Self::UserId => "user_id",
+            Self::UnionId => "union_id",
+            Self::Email => "email",
+            Self::Mobile => "mobile",
+            Self::OpenDepartmentId => "open_department_id",
+            Self::DepartmentId => "department_id",
+            Self::DepartmentUsers => "department_users",
+            Self::ChatId => "chat_id",
+            Self::ChatList => "chat_list",
+            Self::ChatSearch => "chat_search",
+            Self::ChatMembers => "chat_members",
+        }
+    }
+
+    /// The shelf on which it leads to something.
+    #[must_use]
+    pub const fn shelf(self) -> Shelf {
+        match self {
+            Self::OpenId | Self::UserId | Self::UnionId | Self::Email | Self::Mobile => {
+                Shelf::Users
+            }
+            Self::OpenDepartmentId | Self::DepartmentId => Shelf::Departments,
+            Self::DepartmentUsers => Shelf::DepartmentUsers,
+            Self::ChatId => Shelf::Chats,
+            Self::ChatList | Self::ChatSearch => Shelf::ChatLists,
+            Self::ChatMembers => Shelf::ChatMembers,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// An id of some kind. Its text has no space and no line end: it stands in lines of the shared cache.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ItemId {
+    /// Which kind.
+    pub kind: IdKind,
+    /// The id.
+    pub text: String,
+}
+
+impl ItemId {
+    /// The id `text` of `kind`.
+    #[must_use]
+    pub fn new(kind: IdKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+        }
+    }
+
+    /// What `Display` made; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, text) = text.split_once(':')?;
+        Some(Self::new(IdKind::parse(kind)?, text))
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.as_str(), self.text)
+    }
+}
+
+/// For whom things are kept: each app sees a tenant's directory in its own way.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Whose {
+    /// The app.
+    pub app_id: AppId,
+    /// The tenant, where the app has several.
+    pub tenant: Option<TenantKey>,
+}
+
+impl Whose {
+    /// What is kept for `acting`.
+    #[must_use]
+    pub fn of(acting: &Acting) -> Self {
+        Self {
+            app_id: acting.app().app_id.clone(),
+            tenant: acting.tenant().cloned(),
+        }
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.tenant {
+            None => self.app_id.fmt(f),
+            Some(tenant) => write!(f, "{}@{tenant}", self.app_id),
+        }
+    }
+}
+
+/// What something is kept under.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ItemKey {
+    /// For whom.
+    pub whose: Whose,
+    /// By what.
+    pub id: ItemId,
+}
+
+impl ItemKey {
+    /// The key of `id` for `whose`.
+    #[must_use]
+    pub const fn new(whose: Whose, id: ItemId) -> Self {
+        Self { whose, id }
+    }
+
+    /// The key of another id for the same app and tenant.
+    #[must_use]
+    pub fn beside(&self, id: ItemId) -> Self {
+        Self::new(self.whose.clone(), id)
+    }
+
+    /// Where it is in the shared cache. What is in braces decides the slot of a cluster.
+    pub(super) fn cache_key(&self) -> String {
+        let Self { whose, id } = self;
+        format!("lark:{}:{{{whose}:{id}}}", id.kind.shelf().name())
+    }
+
+    /// The lease of those who fill it, in the same slot.
+    pub(super) fn lease_key(&self) -> String {
+        format!("lark:fill:{{{}:{}}}", self.whose, self.id)
+    }
+
+    /// Where it is in the store. The app alone would put a company's whole directory into one partition.
+    pub(super) fn store_key(&self) -> Key {
+        Key::new(
+            format!("{}#{}", self.whose, self.id.text),
+            self.id.kind.as_str(),
+        )
+    }
+
+    /// What it takes in memory, about.
+    pub(super) fn weight(&self) -> usize {
+        let tenant = self.whose.tenant.as_ref().map_or(0, |t| t.as_str().len());
+        size_of::<Self>() + self.whose.app_id.as_str().len() + tenant + self.id.text.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_survive_their_text() {
+        for kind in IdKind::ALL {
+            let id = ItemId::new(kind, "a:b@c.d");
+            assert_eq!(ItemId::parse(&id.to_string()), Some(id));
+        }
+        assert_eq!(ItemId::parse("shoe_size:43"), None);
+        assert_eq!(ItemId::parse("open_id"), None);
+    }
+
+    #[test]
+    fn a_lease_is_in_the_slot_of_what_it_fills() {
+        let whose = Whose {
+            app_id: AppId::parse("cli_a").unwrap(),
+            tenant: TenantKey::parse("t1"),
+        };
+        let key = ItemKey::new(whose, ItemId::new(IdKind::UserId, "u}1"));
+        let tag = |text: &str| {
+            let (_, rest) = text.split_once('{').unwrap();
+            rest.split_once('}').unwrap().0.to_owned()
+        };
+        assert_eq!(tag(&key.cache_key()), "cli_a@t1:user_id:u");
+        assert_eq!(tag(&key.cache_key()), tag(&key.lease_key()));
+    }
+}

@@ -1,0 +1,415 @@
+//! Through the tiers, from the fastest to the slowest, following what points to another id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::codec;
+use super::entry::{AbsentReason, Content, Entry};
+use super::freshness::Tier;
+use super::key::ItemKey;
+use super::{Found, Inner, Tiers};
+use crate::clock::Timestamp;
+use crate::deadline::Deadline;
+use crate::store::{Attributes, Key, Table};
+use crate::telemetry::metrics;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Asking {
+    /// For one thing, who is told why there is none.
+    One,
+    /// For many, of which Lark leaves out what there is not.
+    Many,
+}
+
+/// What the tiers know of what was asked for.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What Lark would be asked with: what was asked for, or the id that it leads to.
+    pub(super) key: ItemKey,
+    pub(super) known: Option<Known>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) entry: Arc<Entry>,
+    pub(super) tier: Tier,
+}
+
+impl Standing {
+    /// Whether no tier knows anything of it.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        self.known.is_none()
+    }
+
+    /// Whether it is known and will still be fresh at `moment`.
+    #[must_use]
+    pub fn is_fresh_until(&self, moment: Timestamp) -> bool {
+        self.known
+            .as_ref()
+            .is_some_and(|known| known.entry.is_fresh(moment))
+    }
+
+    /// What Lark would be asked with.
+    #[must_use]
+    pub const fn key(&self) -> &ItemKey {
+        &self.key
+    }
+}
+
+/// What the faster tiers know of what was asked for.
+#[derive(Debug)]
+pub struct Glance(Walk);
+
+/// What a standing is worth to one who asks for many.
+#[derive(Clone, Debug)]
+pub enum Looked {
+    /// It is known, and not too old.
+    Found(Found),
+    /// There is no such thing, for this reason.
+    Absent(AbsentReason),
+    /// Lark has to be asked.
+    Unknown,
+}
+
+impl Tiers {
+    /// What `standing` is worth without asking Lark.
+    #[must_use]
+    pub fn looked(&self, standing: &Standing) -> Looked {
+        let now = self.inner.clock.now();
+        let known = standing
+            .known
+            .as_ref()
+            .filter(|it| it.entry.is_servable(now));
+        match known.map(|known| &known.entry.content) {
+            Some(Content::Absent(reason)) => Looked::Absent(*reason),
+            Some(Content::Body { .. }) => self
+                .whatever(standing)
+                .map_or(Looked::Unknown, Looked::Found),
+            Some(Content::Pointer(_)) | None => Looked::Unknown,
+        }
+    }
+
+    /// What is known of the thing, however old.
+    #[must_use]
+    pub fn whatever(&self, standing: &Standing) -> Option<Found> {
+        self.inner.answer(standing.known.clone()?)
+    }
+
+    /// What the process and the shared cache know of `key`: all that is looked at before it is certain that the caller may ask.
+    pub async fn glance(&self, key: &ItemKey) -> Glance {
+        Glance(self.inner.glance(key, Asking::One).await)
+    }
+
+    /// What the tiers know, after a glance.
+    pub async fn find_after(&self, glance: Glance, deadline: Deadline) -> Standing {
+        self.inner.find_after(glance.0, deadline).await
+    }
+
+    /// What the tiers know of `key`. A tier that fails knows nothing.
+    pub async fn find(&self, key: &ItemKey, deadline: Deadline) -> Standing {
+        self.inner.find(key, Asking::One, deadline).await
+    }
+
+    /// What the tiers know of each of `keys`, in their order: one round trip to the shared cache, another for those that
+    /// point to something else, and the same again to the store for what is left.
+    pub async fn find_many(&self, keys: Vec<ItemKey>, deadline: Deadline) -> Vec<Standing> {
+        self.inner.find_many(keys, Asking::Many, deadline).await
+    }
+}
+
+impl Inner {
+    pub(super) async fn find(&self, key: &ItemKey, asking: Asking, deadline: Deadline) -> Standing {
+        let walk = self.glance(key, asking).await;
+        self.find_after(walk, deadline).await
+    }
+
+    async fn glance(&self, key: &ItemKey, asking: Asking) -> Walk {
+        let now = self.clock.now();
+        let mut walk = Walk::new(key.clone(), asking);
+        walk.is_over = self.walk_memory(&mut walk, now);
+        if !walk.is_over {
+            self.walk_cache(std::slice::from_mut(&mut walk), now).await;
+        }
+        walk
+    }
+
+    async fn find_after(&self, mut walk: Walk, deadline: Deadline) -> Standing {
+        let is_known_here = |known: &Known| known.tier == Tier::Memory;
+        if !walk.is_over || !walk.known.as_ref().is_some_and(is_known_here) {
+            let walks = std::slice::from_mut(&mut walk);
+            Box::pin(self.walk_rest(walks, deadline)).await;
+        }
+        walk.standing()
+    }
+
+    pub(super) async fn find_many(
+        &self,
+        keys: Vec<ItemKey>,
+        asking: Asking,
+        deadline: Deadline,
+    ) -> Vec<Standing> {
+        let now = self.clock.now();
+        let mut walks: Vec<Walk> = keys.into_iter().map(|key| Walk::new(key, asking)).collect();
+        for walk in &mut walks {
+            walk.is_over = self.walk_memory(walk, now);
+        }
+        if walks.iter().any(|walk| !walk.is_over) {
+            self.walk_cache(&mut walks, now).await;
+            self.walk_rest(&mut walks, deadline).await;
+        }
+        walks.into_iter().map(Walk::standing).collect()
+    }
+
+    /// What the process itself knows for certain.
+    pub(super) fn in_memory(&self, key: &ItemKey) -> Option<Known> {
+        let mut walk = Walk::new(key.clone(), Asking::One);
+        let is_enough = self.steps_in_memory(&mut walk, self.clock.now());
+        walk.known.filter(|_| is_enough)
+    }
+
+    fn steps_in_memory(&self, walk: &mut Walk, now: Timestamp) -> bool {
+        while let Some(entry) = self.local.get(&walk.at) {
+            match walk.offer(entry, Tier::Memory, now) {
+                Step::Follow => {}
+                Step::Enough => return true,
+                Step::Insufficient => break,
+            }
+        }
+        false
+    }
+
+    /// Whether the process's own cache was enough.
+    fn walk_memory(&self, walk: &mut Walk, now: Timestamp) -> bool {
+        let is_over = self.steps_in_memory(walk, now);
+        let result = match (is_over, &walk.known) {
+            (true, _) => "hit",
+            (false, Some(_)) => "stale",
+            (false, None) => "miss",
+        };
+        metrics::cache_request(walk.shelf_name(), Tier::Memory.as_str(), result);
+        is_over
+    }
+
+    /// The store, for what is not known well enough, and back into the faster tiers with what was found.
+    async fn walk_rest(&self, walks: &mut [Walk], deadline: Deadline) {
+        let now = self.clock.now();
+        for walk in walks.iter_mut().filter(|walk| !walk.is_over) {
+            // The store is written after the cache: what it has is no newer.
+            walk.is_over = walk
+                .known
+                .as_ref()
+                .is_some_and(|known| known.tier == Tier::Valkey && known.entry.is_servable(now));
+        }
+        if walks.iter().any(|walk| !walk.is_over) {
+            self.walk_store(walks, now, deadline).await;
+        }
+        self.remember_walks(walks, now).await;
+    }
+
+    /// Once for what was asked for, once more for what that points to.
+    async fn walk_cache(&self, walks: &mut [Walk], now: Timestamp) {
+        let Some(cache) = &self.cache else { return };
+        let mut pending: Vec<&mut Walk> = walks.iter_mut().filter(|walk| !walk.is_over).collect();
+        let mut result = "miss";
+        for _ in 0..2 {
+            let keys: Vec<String> = pending.iter().map(|walk| walk.at.cache_key()).collect();
+            let answer = match keys.as_slice() {
+                [] => return,
+                [key] => cache.get(key).await.map(|value| vec![value]),
+                _ => cache.get_many(&keys).await,
+            };
+            let Ok(values) = answer else {
+                result = "error";
+                break;
+            };
+            let mut followed = Vec::new();
+            for (walk, value) in pending.into_iter().zip(values) {
+                let entry = value.as_ref().and_then(codec::from_value);
+                let step = entry.map(|entry| walk.offer(Arc::new(entry), Tier::Valkey, now));
+                match step {
+                    Some(Step::Enough) => {
+                        walk.is_over = true;
+                        metrics::cache_request(walk.shelf_name(), Tier::Valkey.as_str(), "hit");
+                    }
+                    Some(Step::Follow) if self.walk_memory_again(walk, now) => walk.is_over = true,
+                    Some(Step::Follow) => followed.push(walk),
+                    Some(Step::Insufficient) | None => {
+                        metrics::cache_request(walk.shelf_name(), Tier::Valkey.as_str(), result);
+                    }
+                }
+            }
+            pending = followed;
+        }
+        for walk in pending {
+            metrics::cache_request(walk.shelf_name(), Tier::Valkey.as_str(), result);
+        }
+    }
+
+    /// What a pointer leads to may well be at hand although the pointer was not.
+    fn walk_memory_again(&self, walk: &mut Walk, now: Timestamp) -> bool {
+        let entry = self.local.get(&walk.at);
+        entry.is_some_and(|entry| walk.offer(entry, Tier::Memory, now) == Step::Enough)
+    }
+
+    async fn walk_store(&self, walks: &mut [Walk], now: Timestamp, deadline: Deadline) {
+        let mut pending: Vec<&mut Walk> = walks.iter_mut().filter(|walk| !walk.is_over).collect();
+        for _ in 0..2 {
+            let keys: Vec<Key> = pending.iter().map(|walk| walk.at.store_key()).collect();
+            let answer = match keys.as_slice() {
+                [] => return,
+                [key] => {
+                    let record = self.storage.get(Table::Users, key, deadline).await;
+                    record.map(Vec::from_iter)
+                }
+                _ => {
+                    let only = Attributes::Only(codec::ATTRIBUTES);
+                    let work = self.storage.get_many(Table::Users, &keys, only, deadline);
+                    work.await
+                }
+            };
+            // A store that does not answer costs a call to Lark.
+            let Ok(records) = answer else { return };
+            let records: HashMap<&Key, _> =
+                records.iter().map(|record| (&record.key, record)).collect();
+            let mut followed = Vec::new();
+            for (walk, key) in pending.into_iter().zip(&keys) {
+                let entry = records
+                    .get(key)
+                    .and_then(|record| codec::from_record(record));
+                let step = entry.map(|entry| walk.offer(Arc::new(entry), Tier::Store, now));
+                let result = match step {
+                    Some(Step::Enough) => {
+                        walk.is_over = true;
+                        "hit"
+                    }
+                    Some(Step::Follow) => {
+                        followed.push(walk);
+                        continue;
+                    }
+                    Some(Step::Insufficient) => "stale",
+                    None => "miss",
+                };
+                metrics::cache_request(walk.shelf_name(), Tier::Store.as_str(), result);
+            }
+            pending = followed;
+        }
+    }
+
+    /// What slower tiers had goes into the faster ones.
+    async fn remember_walks(&self, walks: &[Walk], now: Timestamp) {
+        let mut for_cache = Vec::new();
+        for walk in walks {
+            let Some(known) = &walk.known else { continue };
+            if known.tier == Tier::Memory {
+                continue;
+            }
+            self.local.insert(walk.at.clone(), Arc::clone(&known.entry));
+            let mut found = vec![(walk.at.clone(), Arc::clone(&known.entry))];
+            if let Some(pointer) = &walk.pointer {
+                self.local.insert(walk.asked.clone(), Arc::clone(pointer));
+                found.push((walk.asked.clone(), Arc::clone(pointer)));
+            }
+            if known.tier == Tier::Store && known.entry.is_fresh(now) {
+                for_cache.append(&mut found);
+            }
+        }
+        self.fill_cache(&for_cache, now).await;
+    }
+}
+
+/// One look-up on its way through the tiers.
+#[derive(Debug)]
+struct Walk {
+    asked: ItemKey,
+    asking: Asking,
+    /// What the tiers are asked with now.
+    at: ItemKey,
+    /// What led from `asked` to `at`.
+    pointer: Option<Arc<Entry>>,
+    /// What `asked` pointed to did not agree.
+    is_misled: bool,
+    known: Option<Known>,
+    is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    /// Fresh: nobody else needs to be asked.
+    Enough,
+    /// It pointed to something else, which is now at `at`.
+    Follow,
+    /// Of no use, or stale: the next tier may have better.
+    Insufficient,
+}
+
+impl Walk {
+    fn new(asked: ItemKey, asking: Asking) -> Self {
+        Self {
+            at: asked.clone(),
+            asked,
+            asking,
+            pointer: None,
+            is_misled: false,
+            known: None,
+            is_over: false,
+        }
+    }
+
+    fn shelf_name(&self) -> &'static str {
+        self.asked.id.kind.shelf().name()
+    }
+
+    fn offer(&mut self, entry: Arc<Entry>, tier: Tier, now: Timestamp) -> Step {
+        match &entry.content {
+            Content::Pointer(to) => {
+                if self.pointer.is_some() || self.is_misled {
+                    return Step::Insufficient;
+                }
+                self.at = self.asked.beside(to.clone());
+                self.pointer = Some(entry);
+                Step::Follow
+            }
+            Content::Absent(AbsentReason::LeftOut) if self.asking == Asking::One => {
+                Step::Insufficient
+            }
+            Content::Absent(_) if !entry.is_fresh(now) => Step::Insufficient,
+            Content::Absent(_) => self.keep(entry, tier, now),
+            Content::Body { .. } if entry.is_too_old(now) => Step::Insufficient,
+            Content::Body { .. } => {
+                if let Some(pointer) = &self.pointer
+                    && !entry.agrees(&self.asked.id, pointer, now)
+                {
+                    self.at = self.asked.clone();
+                    self.pointer = None;
+                    self.is_misled = true;
+                    return Step::Insufficient;
+                }
+                self.keep(entry, tier, now)
+            }
+        }
+    }
+
+    fn keep(&mut self, entry: Arc<Entry>, tier: Tier, now: Timestamp) -> Step {
+        let is_newer = |known: &Known| entry.version > known.entry.version;
+        if self.known.as_ref().is_none_or(is_newer) {
+            self.known = Some(Known {
+                entry: Arc::clone(&entry),
+                tier,
+            });
+        }
+        if entry.is_fresh(now) {
+            Step::Enough
+        } else {
+            Step::Insufficient
+        }
+    }
+
+    fn standing(self) -> Standing {
+        Standing {
+            key: self.at,
+            known: self.known,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Asking Lark: by one caller of one process, for all who want to know.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::codec;
+use super::entry::{Content, Entry, Loading};
+use super::fill::Before;
+use super::freshness::{Freshness, Tier};
+use super::key::ItemKey;
+use super::read::{Asking, Known, Standing};
+use super::{Found, Inner, Loaded, Tiers};
+use crate::cache::CacheClient;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::telemetry::metrics;
+
+/// The time for one look-up at Lark, whoever still waits for it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(28);
+/// How long a caller who could be answered at once waits for something newer. It goes on being fetched after that, as far as
+/// the process is not frozen.
+const REVALIDATION_PATIENCE: Duration = Duration::from_millis(400);
+/// How long a caller waits before being answered with something that is too old unless Lark fails.
+const STALE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long Lark is left alone after a failure by those who have something to serve.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
+/// How long one process fetches for all. Should it die, the others wait this long; should Lark take longer, a second process
+/// asks as well, and the later answer stays.
+const LEASE: Duration = Duration::from_secs(3);
+/// The first wait of a process for another's answer; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+/// The longest wait between two looks.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Who may ask Lark.
+enum Lease {
+    /// This process, and its answer is numbered.
+    Taken { fence: u64, owner: String },
+    /// Everybody: there is no shared cache that could tell.
+    Everybody,
+    /// Nobody any more: it was found out meanwhile, or others are about to and what is known will do.
+    Nobody(Known),
+}
+
+impl Tiers {
+    /// The answer to a look-up that stands at `standing`; see [`Tiers::look_up`].
+    ///
+    /// # Errors
+    /// As [`Tiers::look_up`].
+    pub async fn complete<F>(
+        &self,
+        standing: Standing,
+        deadline: Deadline,
+        load: impl Fn(ItemKey, Deadline) -> F + Clone + Send + 'static,
+    ) -> Result<Option<Found>>
+    where
+        F: Future<Output = Result<Loaded>> + Send + 'static,
+    {
+        let key = standing.key.clone();
+        let first = self.settle(standing, deadline, load.clone()).await?;
+        let Content::Pointer(to) = &first.entry.content else {
+            return Ok(self.inner.answer(first));
+        };
+        let standing = self.find(&key.beside(to.clone()), deadline).await;
+        let second = self.settle(standing, deadline, load).await?;
+        Ok(self.inner.answer(second))
+    }
+
+    async fn settle<F>(
+        &self,
+        standing: Standing,
+        deadline: Deadline,
+        load: impl FnOnce(ItemKey, Deadline) -> F + Send + 'static,
+    ) -> Result<Known>
+    where
+        F: Future<Output = Result<Loaded>> + Send + 'static,
+    {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let Some(known) = standing.known.clone() else {
+            return inner.renewed(standing, deadline, load).await;
+        };
+        let is_fresh = known.entry.is_fresh(now);
+        let is_kept = is_fresh && !known.entry.is_due_early(now, fastrand::f64());
+        if is_kept || (known.entry.has_body() && inner.is_out(&standing.key, now)) {
+            return Ok(known);
+        }
+        let is_servable = known.entry.is_servable(now);
+        let patience = if is_servable {
+            REVALIDATION_PATIENCE
+        } else {
+            STALE_PATIENCE
+        };
+        let shelf = standing.key.id.kind.shelf().name();
+        match inner
+            .renewed(standing, deadline.at_most(patience), load)
+            .await
+        {
+            Ok(renewed) => Ok(renewed),
+            Err(error) if is_servable || error.is_outage() => {
+                if !is_fresh {
+                    warn!(error.code = error.code().as_str(), %error, shelf, "serving what is stale");
+                    metrics::cache_request(shelf, Tier::Lark.as_str(), "stale_served");
+                }
+                Ok(known)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn answer(&self, known: Known) -> Option<Found> {
+        let freshness = Freshness::of(&known.entry, known.tier, self.clock.now());
+        match &known.entry.content {
+            Content::Body { body, .. } => Some(Found {
+                body: body.clone(),
+                freshness,
+            }),
+            Content::Pointer(_) | Content::Absent(_) => None,
+        }
+    }
+
+    /// Whether Lark failed this app a moment ago.
+    fn is_out(&self, key: &ItemKey, now: crate::clock::Timestamp) -> bool {
+        self.outages
+            .get(&key.whose)
+            .is_some_and(|until| until > now)
+    }
+
+    /// The outcome of the look-up that is under way for this key, or of a new one.
+    async fn renewed<F>(
+        self: &Arc<Self>,
+        standing: Standing,
+        deadline: Deadline,
+        load: impl FnOnce(ItemKey, Deadline) -> F + Send + 'static,
+    ) -> Result<Known>
+    where
+        F: Future<Output = Result<Loaded>> + Send + 'static,
+    {
+        let key = standing.key.clone();
+        let work = || Arc::clone(self).renew(standing, load);
+        let outcome = deadline.run(self.flights.join(key, work)).await?;
+        let outcome = outcome.map_err(|panicked| Error::internal(panicked.to_string()))?;
+        outcome.map(|(entry, tier)| Known { entry, tier })
+    }
+
+    async fn renew<F>(
+        self: Arc<Self>,
+        standing: Standing,
+        load: impl FnOnce(ItemKey, Deadline) -> F + Send,
+    ) -> Result<(Arc<Entry>, Tier)>
+    where
+        F: Future<Output = Result<Loaded>> + Send,
+    {
+        let Standing { key, known } = standing;
+        let deadline = Deadline::after(FETCH_TIMEOUT);
+        // Whoever fetched it while this caller was on the way here filled the process's cache.
+        let at_hand = self.in_memory(&key);
+        if let Some(newer) = at_hand.filter(|it| self.is_news(&it.entry, known.as_ref())) {
+            return Ok((newer.entry, newer.tier));
+        }
+        let (version, owner) = match self.lease(&key, known.as_ref(), deadline).await? {
+            Lease::Taken { fence, owner } => (Some(fence), Some(owner)),
+            Lease::Everybody => (None, None),
+            Lease::Nobody(known) => return Ok((known.entry, known.tier)),
+        };
+        let began = Instant::now();
+        let outcome = load(key.clone(), deadline).await;
+        let outcome = match outcome {
+            Ok(loaded) => {
+                let loading = self.loading(began.elapsed());
+                let loading = Loading {
+                    version: version.unwrap_or(loading.version),
+                    ..loading
+                };
+                Ok(self
+                    .store_loaded(&key, loaded, loading, known.as_ref(), deadline)
+                    .await)
+            }
+            Err(error) => {
+                if error.is_outage() {
+                    let until = self.clock.now() + OUTAGE_PAUSE;
+                    self.outages.insert(key.whose.clone(), until);
+                }
+                Err(error)
+            }
+        };
+        if let (Some(cache), Some(owner)) = (&self.cache, owner) {
+            // A lease that stays ends by itself.
+            let _ = cache.delete_equal(&key.lease_key(), owner.as_bytes()).await;
+        }
+        Ok((outcome?, Tier::Lark))
+    }
+
+    async fn store_loaded(
+        &self,
+        key: &ItemKey,
+        loaded: Loaded,
+        loading: Loading,
+        known: Option<&Known>,
+        deadline: Deadline,
+    ) -> Arc<Entry> {
+        let entries = self.entries(key, loaded, loading);
+        let main = Arc::clone(&entries[0].1);
+        let before = Before {
+            known: known.map(|known| &*known.entry),
+        };
+        let at_hand = entries
+            .iter()
+            .filter(|(at, entry)| at == key || !entry.is_pointer());
+        self.fill_memory(at_hand);
+        let records = self.records(&entries, before.pointers(&main));
+        let keep = async {
+            if records.is_empty() && known.is_some_and(|known| known.entry.has_body()) {
+                self.forget(key, deadline).await;
+            } else {
+                self.keep(records, deadline).await;
+            }
+        };
+        tokio::join!(self.fill_cache(&entries, loading.at), keep);
+        main
+    }
+
+    /// Whether this process may ask Lark for `key`; waits while another does, unless what is known will do.
+    async fn lease(
+        &self,
+        key: &ItemKey,
+        known: Option<&Known>,
+        deadline: Deadline,
+    ) -> Result<Lease> {
+        let Some(cache) = &self.cache else {
+            return Ok(Lease::Everybody);
+        };
+        let owner = format!("{:032x}", fastrand::u128(..));
+        let (lease_key, value_key) = (key.lease_key(), key.cache_key());
+        let mut wait = FIRST_WAIT;
+        loop {
+            let claim = cache.claim(&lease_key, &value_key, owner.as_bytes(), LEASE);
+            let Ok(claim) = claim.await else {
+                return Ok(Lease::Everybody);
+            };
+            let stored = claim.value.as_ref().and_then(codec::from_value);
+            if stored.is_some_and(|stored| self.is_news(&stored, known))
+                && let Some(found) = self.found_meanwhile(key, known, deadline).await
+            {
+                if claim.fence.is_some() {
+                    self.release(cache, &lease_key, &owner).await;
+                }
+                return Ok(Lease::Nobody(found));
+            }
+            if let Some(fence) = claim.fence {
+                return Ok(Lease::Taken { fence, owner });
+            }
+            if let Some(known) = known.filter(|known| known.entry.is_servable(self.clock.now())) {
+                return Ok(Lease::Nobody(known.clone()));
+            }
+            if deadline.remaining() <= wait {
+                return Err(Error::DeadlineExceeded);
+            }
+            tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn release(&self, cache: &CacheClient, lease_key: &str, owner: &str) {
+        let _ = cache.delete_equal(lease_key, owner.as_bytes()).await;
+    }
+
+    fn is_news(&self, stored: &Entry, known: Option<&Known>) -> bool {
+        stored.is_fresh(self.clock.now())
+            && known.is_none_or(|known| stored.version > known.entry.version)
+    }
+
+    /// What another process has found out since this one looked.
+    async fn found_meanwhile(
+        &self,
+        key: &ItemKey,
+        known: Option<&Known>,
+        deadline: Deadline,
+    ) -> Option<Known> {
+        let standing = self.find(key, Asking::One, deadline).await;
+        standing
+            .known
+            .filter(|found| self.is_news(&found.entry, known))
+    }
+}
