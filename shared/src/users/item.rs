@@ -23,6 +23,16 @@ pub(super) fn item_asked(user: &User, asked: &ItemId) -> Item {
     })
 }
 
+/// Whether `user`, who was asked for by an id of this kind, is as everybody should see them. The platform names the leader by
+/// the kind of id that it was asked with, and a profile is kept for all.
+pub(super) fn is_for_all(user: &User, asked: UserIdKind) -> bool {
+    let has_leader = user
+        .leader_user_id
+        .as_ref()
+        .is_some_and(|id| !id.is_empty());
+    asked == UserIdKind::OpenId || !has_leader || plain(user.open_id.as_deref()).is_none()
+}
+
 /// The id of this kind that `user` shows.
 pub(super) fn id_of(user: &User, kind: UserIdKind) -> Option<&str> {
     match kind {

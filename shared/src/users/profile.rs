@@ -48,7 +48,7 @@ pub struct User {
     /// `open_department_id`s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub department_ids: Option<Vec<String>>,
-    /// The leader, by the kind of id that was asked with.
+    /// The leader's open_id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader_user_id: Option<String>,
     /// City.

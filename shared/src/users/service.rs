@@ -1,9 +1,11 @@
 //! The look-up of one user.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::item::item_asked;
+use super::item::{is_for_all, item_asked};
 use super::{Contact, UserId, UserIdKind};
 use crate::apps::Acting;
 use crate::deadline::Deadline;
@@ -17,6 +19,11 @@ use crate::tokens::{SharedToken, TokenKey, TokenService};
 /// Looks users up. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct UserService {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Inner {
     pub(super) lark: LarkClient,
     pub(super) tokens: TokenService,
     pub(super) tiers: Tiers,
@@ -27,28 +34,34 @@ pub struct UserService {
 impl UserService {
     /// A service over `tiers`, where others keep things as well.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         lark: LarkClient,
         tokens: TokenService,
         tiers: Tiers,
         guard: Guard,
         popularity: Popularity,
     ) -> Self {
-        Self {
+        let inner = Inner {
             lark,
             tokens,
             tiers,
             guard,
             popularity,
+        };
+        Self {
+            inner: Arc::new(inner),
         }
     }
 
     /// The same service, asking Lark through `lark`.
     #[must_use]
     pub fn through(&self, lark: LarkClient) -> Self {
-        Self {
+        let inner = Inner {
             lark,
-            ..self.clone()
+            ..Inner::clone(&self.inner)
+        };
+        Self {
+            inner: Arc::new(inner),
         }
     }
 
@@ -65,7 +78,7 @@ impl UserService {
     /// What the faster tiers know of the user `id`, looked up while it is decided whether the caller may ask.
     pub async fn glance(&self, whose: &Whose, id: &UserId) -> Glance {
         let key = ItemKey::new(whose.clone(), id.item_id());
-        self.tiers.glance(&key).await
+        self.inner.tiers.glance(&key).await
     }
 
     /// The user who was glanced at, as the app sees them.
@@ -92,7 +105,7 @@ impl UserService {
         deadline: Deadline,
     ) -> Result<Found> {
         let key = ItemKey::new(Whose::of(acting), contact.item_id());
-        let glance = self.tiers.glance(&key).await;
+        let glance = self.inner.tiers.glance(&key).await;
         let contact = Some(contact.clone());
         self.look_up(acting, glance, contact, deadline).await
     }
@@ -104,9 +117,9 @@ impl UserService {
         contact: Option<Contact>,
         deadline: Deadline,
     ) -> Result<Found> {
-        let standing = self.tiers.find_after(glance, deadline).await;
+        let standing = self.inner.tiers.find_after(glance, deadline).await;
         let at = standing.key().clone();
-        if standing.is_unknown() && self.guard.refuses(acting, &at, deadline).await {
+        if standing.is_unknown() && self.inner.guard.refuses(acting, &at, deadline).await {
             return Err(Error::UserNotFound);
         }
         let load = {
@@ -121,10 +134,10 @@ impl UserService {
                 .boxed()
             }
         };
-        let found = self.tiers.complete(standing, deadline, load).await?;
+        let found = self.inner.tiers.complete(standing, deadline, load).await?;
         let found = found.ok_or(Error::UserNotFound)?;
         if at.id.kind == IdKind::OpenId {
-            self.popularity.note(&at).await;
+            self.inner.popularity.note(&at).await;
         }
         Ok(found)
     }
@@ -140,12 +153,20 @@ impl UserService {
             return self.resolve(acting, contact, deadline).await;
         };
         let call = |token: SharedToken| {
-            let (lark, domain, id) = (&self.lark, acting.app().domain, &user_id);
+            let (lark, domain, id) = (&self.inner.lark, acting.app().domain, &user_id);
             async move { lark.fetch_user(domain, &token.value, id, deadline).await }
         };
         let key = TokenKey::acting(acting);
-        let answer = self.tokens.call(acting.app(), &key, deadline, call).await?;
+        let answer = self
+            .inner
+            .tokens
+            .call(acting.app(), &key, deadline, call)
+            .await?;
         match answer {
+            Ok(user) if !is_for_all(&user, user_id.kind()) => {
+                let open_id = user.open_id.unwrap_or_default();
+                Ok(Loaded::Pointer(ItemId::new(IdKind::OpenId, open_id)))
+            }
             Ok(user) => Ok(Loaded::Found {
                 item: item_asked(&user, id),
                 others: Vec::new(),
@@ -162,7 +183,7 @@ impl UserService {
     ) -> Result<Loaded> {
         let contact = contact.ok_or_else(|| Error::internal("a hash cannot be asked for"))?;
         let call = |token: SharedToken| {
-            let (lark, domain) = (&self.lark, acting.app().domain);
+            let (lark, domain) = (&self.inner.lark, acting.app().domain);
             let contacts = std::slice::from_ref(contact);
             async move {
                 lark.find_users(domain, &token.value, contacts, deadline)
@@ -170,7 +191,12 @@ impl UserService {
             }
         };
         let key = TokenKey::acting(acting);
-        match self.tokens.call(acting.app(), &key, deadline, call).await? {
+        match self
+            .inner
+            .tokens
+            .call(acting.app(), &key, deadline, call)
+            .await?
+        {
             Ok(found) => Ok(match found.into_iter().next().flatten() {
                 Some(open_id) => Loaded::Pointer(ItemId::new(IdKind::OpenId, open_id)),
                 None => Loaded::Absent(AbsentReason::Unmatched),
