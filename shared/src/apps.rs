@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use tracing::warn;
 
 use crate::clock::{Clock, Timestamp};
+use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
@@ -205,6 +206,9 @@ impl Acting {
     }
 }
 
+/// The time for a read, whoever still waits for it.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Reads and writes registered apps.
 #[derive(Clone, Debug)]
 pub struct Apps {
@@ -212,6 +216,8 @@ pub struct Apps {
     sealer: Sealer,
     clock: Arc<dyn Clock>,
     remembered: Arc<LocalCache<AppId, Remembered>>,
+    /// Reads under way for callers who found nothing remembered.
+    reads: Arc<Flights<AppId, Result<Arc<App>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -229,6 +235,7 @@ impl Apps {
             sealer,
             clock,
             remembered: Arc::new(LocalCache::new(MAX_REMEMBERED)),
+            reads: Arc::default(),
         }
     }
 
@@ -243,7 +250,12 @@ impl Apps {
         {
             return usable(Arc::clone(&known.app));
         }
-        match self.read(app_id, deadline).await {
+        // A read that is under way may have begun before a change of which this caller knows: only who knows nothing joins it.
+        let read = match &remembered {
+            Some(_) => self.read(app_id, deadline).await,
+            None => self.read_shared(app_id, deadline).await,
+        };
+        match read {
             Ok(app) => usable(app),
             Err(Error::Store(error)) => match remembered {
                 Some(known) => {
@@ -254,6 +266,17 @@ impl Apps {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// One read for all callers of this process who want the same app at the same time.
+    async fn read_shared(&self, app_id: &AppId, deadline: Deadline) -> Result<Arc<App>> {
+        let work = || {
+            let (apps, app_id) = (self.clone(), app_id.clone());
+            async move { apps.read(&app_id, Deadline::after(READ_TIMEOUT)).await }
+        };
+        let read = self.reads.join(app_id.clone(), work);
+        let outcome = deadline.run(read).await?;
+        outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
     }
 
     /// The app `app_id` as it is stored now, switched on or off.

@@ -9,7 +9,7 @@ use lark_service_tests::worker::{Command, Outcome, Work, Worker};
 use lark_service_tests::world::APP;
 use lark_simulator::{Fault, FaultAction, FaultStage, Settings};
 
-use crate::town::{Town, figure};
+use lark_service_tests::town::{Town, figure};
 
 /// The user whose token everybody wants, and one who is not concerned.
 const USER: u32 = 7;

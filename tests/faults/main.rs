@@ -5,8 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod directory;
 mod logins;
 mod outages;
-mod servers;
 mod stampede;
-mod town;

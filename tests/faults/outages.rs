@@ -3,7 +3,7 @@
 use lark_service_tests::worker::{Command, Outcome, Work, Worker};
 use lark_simulator::{Fault, FaultAction, Settings};
 
-use crate::town::{Town, figure};
+use lark_service_tests::town::{Town, figure};
 
 /// The least share of calls that must succeed.
 const FLOOR: f64 = 0.999;

@@ -7,7 +7,7 @@ use lark_service_tests::worker::{Command, Outcome, Work};
 use lark_service_tests::world::APP;
 use lark_simulator::{Options, Settings, seeded_app_id, seeded_app_secret};
 
-use crate::town::{Town, figure};
+use lark_service_tests::town::{Town, figure};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_processes_with_fifty_cold_callers_each_cost_one_token_request() {

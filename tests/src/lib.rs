@@ -3,6 +3,9 @@
 pub mod directory;
 pub mod gated;
 pub mod requests;
+pub mod servers;
 pub mod switchable;
+pub mod town;
 pub mod worker;
 pub mod world;
+pub mod zipf;

@@ -25,6 +25,19 @@ pub enum Command {
         /// How many at once.
         callers: u32,
     },
+    /// Look up users in Zipf's proportions.
+    Zipf {
+        /// How many look-ups.
+        look_ups: u32,
+        /// Of how many users.
+        users: u32,
+        /// Which ones.
+        seed: u64,
+        /// How many look-ups at a time.
+        callers: u32,
+    },
+    /// Fill the tiers ahead.
+    WarmUp,
     /// End the load.
     Stop,
     /// Do one scheduled run.
@@ -41,6 +54,8 @@ pub enum Work {
     SharedToken,
     /// Look up the next user of the directory.
     User,
+    /// Look up the user with this number.
+    OneUser(u32),
     /// Ask for the token of the user with this number, who logged in.
     UserToken(u32),
 }
@@ -64,6 +79,9 @@ pub enum Answer {
         errors: BTreeMap<String, u64>,
         /// The different tokens that callers got.
         tokens: Vec<String>,
+        /// The time of each call of a load, in the order in which they ended, in microseconds.
+        #[serde(default)]
+        times_us: Vec<u32>,
     },
 }
 
@@ -76,6 +94,8 @@ pub struct Outcome {
     pub errors: BTreeMap<String, u64>,
     /// The different tokens that callers got.
     pub tokens: Vec<String>,
+    /// The time of each call of a load, in the order in which they ended, in microseconds.
+    pub times_us: Vec<u32>,
 }
 
 impl Outcome {
@@ -135,7 +155,19 @@ impl Worker {
     pub async fn outcome(&mut self) -> Outcome {
         loop {
             match self.answer().await {
-                Answer::Done { ok, errors, tokens } => return Outcome { ok, errors, tokens },
+                Answer::Done {
+                    ok,
+                    errors,
+                    tokens,
+                    times_us,
+                } => {
+                    return Outcome {
+                        ok,
+                        errors,
+                        tokens,
+                        times_us,
+                    };
+                }
                 Answer::Progress { done } => self.done = done,
                 Answer::Ready => {}
             }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use lark_service::apps::Acting;
 use lark_service::config::Config;
 use lark_service::deadline::Deadline;
@@ -17,8 +18,10 @@ use lark_service::tokens::{TokenKey, Trust};
 use lark_service::users::{UserId, UserIdKind};
 use lark_service::wiring::{Adapters, Services};
 use lark_service_tests::worker::{Answer, Command, Work};
+use lark_service_tests::zipf::Zipf;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::Mutex;
 
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -64,20 +67,33 @@ impl Worker {
             Command::Load { work, callers } => {
                 drop(tokio::spawn(async move { self.load(work, callers).await }))
             }
+            Command::Zipf {
+                look_ups,
+                users,
+                seed,
+                callers,
+            } => drop(tokio::spawn(async move {
+                self.zipf(look_ups, users, seed, callers).await
+            })),
+            Command::WarmUp => drop(tokio::spawn(async move { self.warm_up().await })),
             Command::Refresh => drop(tokio::spawn(async move { self.refresh().await })),
         }
     }
 
     async fn burst(&self, work: Work, callers: u32) {
         let outcomes = join_all((0..callers).map(|_| self.once(work))).await;
-        self.report(outcomes.into_iter());
+        self.report(outcomes.into_iter(), Vec::new());
     }
 
     async fn load(&self, work: Work, callers: u32) {
+        let times_us = Mutex::new(Vec::new());
         let caller = async || {
             let mut outcomes = Vec::new();
             while !self.stopped.load(Ordering::SeqCst) {
+                let began = Instant::now();
                 outcomes.push(self.once(work).await);
+                let took_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+                times_us.lock().await.push(took_us);
                 let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
                 if done.is_multiple_of(50) {
                     say(&Answer::Progress { done });
@@ -86,7 +102,33 @@ impl Worker {
             outcomes
         };
         let outcomes = join_all((0..callers).map(|_| caller())).await;
-        self.report(outcomes.into_iter().flatten());
+        self.report(outcomes.into_iter().flatten(), times_us.into_inner());
+    }
+
+    async fn zipf(&self, look_ups: u32, users: u32, seed: u64, callers: u32) {
+        let numbers = Zipf::new(users).draw(look_ups, seed);
+        let outcomes: Vec<_> = stream::iter(numbers)
+            .map(|number| self.once(Work::OneUser(number)))
+            .buffer_unordered(callers as usize)
+            .collect()
+            .await;
+        self.report(outcomes.into_iter(), Vec::new());
+    }
+
+    async fn warm_up(&self) {
+        let deadline = Deadline::after(Duration::from_secs(300));
+        let report = self.services.warmer().run(&[], deadline).await;
+        let users = report.map(|report| report.directory_users);
+        let ok = users.as_ref().map_or(0, |users| *users);
+        let errors = users
+            .err()
+            .map(|error| (error.code().as_str().to_owned(), 1));
+        say(&Answer::Done {
+            ok,
+            errors: errors.into_iter().collect(),
+            tokens: Vec::new(),
+            times_us: Vec::new(),
+        });
     }
 
     async fn refresh(&self) {
@@ -106,6 +148,7 @@ impl Worker {
             ok,
             errors,
             tokens: Vec::new(),
+            times_us: Vec::new(),
         });
     }
 
@@ -138,8 +181,11 @@ impl Worker {
                 let token = tokens.token(&app, &key, Trust::Local, deadline).await?;
                 Ok(Some(token.value.expose_secret().to_owned()))
             }
-            Work::User => {
-                let number = self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1;
+            Work::User | Work::OneUser(_) => {
+                let number = match work {
+                    Work::OneUser(number) => number,
+                    _ => self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1,
+                };
                 let id = UserId::parse(
                     UserIdKind::OpenId,
                     &lark_simulator::open_id(app_id.as_str(), number),
@@ -154,7 +200,7 @@ impl Worker {
         }
     }
 
-    fn report(&self, outcomes: impl Iterator<Item = Result<Option<String>>>) {
+    fn report(&self, outcomes: impl Iterator<Item = Result<Option<String>>>, times_us: Vec<u32>) {
         let mut ok = 0;
         let mut errors = BTreeMap::<String, u64>::new();
         let mut tokens = Vec::new();
@@ -169,7 +215,12 @@ impl Worker {
         }
         tokens.sort();
         tokens.dedup();
-        say(&Answer::Done { ok, errors, tokens });
+        say(&Answer::Done {
+            ok,
+            errors,
+            tokens,
+            times_us,
+        });
     }
 }
 

@@ -19,19 +19,20 @@ const START: Duration = Duration::from_secs(20);
     clippy::disallowed_methods,
     reason = "tests are told their servers by the environment"
 )]
-pub(crate) fn variable(name: &str) -> String {
+pub fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run `scripts/with-services cargo test`"))
 }
 
 /// A Valkey of the test's own, killed when dropped.
-pub(crate) struct Valkey {
+pub struct Valkey {
     child: Child,
     port: u16,
 }
 
 impl Valkey {
-    pub(crate) async fn start() -> Self {
+    /// Starts it at a free port.
+    pub async fn start() -> Self {
         let port = free_port().await;
         Self {
             child: Self::spawn(port).await,
@@ -39,18 +40,42 @@ impl Valkey {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Kills it; what it held is lost.
-    pub(crate) async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         self.child.kill().await.expect("a child");
     }
 
     /// Starts it again, empty, at the same port.
-    pub(crate) async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         self.child = Self::spawn(self.port).await;
+    }
+
+    /// Stops it in its tracks (SIGSTOP): connections stay and nothing answers.
+    pub async fn freeze(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub async fn thaw(&self) {
+        self.signal("CONT").await;
+    }
+
+    /// The port it listens at.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let kill = Command::new("kill").args(["-s", name, &pid]).status().await;
+        assert!(kill.expect("a signal").success());
     }
 
     async fn spawn(port: u16) -> Child {
@@ -76,7 +101,7 @@ impl Valkey {
 }
 
 /// A door in front of a server: shut, it breaks every connection and refuses new ones.
-pub(crate) struct Door {
+pub struct Door {
     address: SocketAddr,
     is_open: watch::Sender<bool>,
     _keeper: JoinSet<()>,
@@ -84,7 +109,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// An open door in front of `server`, `host:port`.
-    pub(crate) async fn before(server: String) -> Self {
+    pub async fn before(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (is_open, state) = watch::channel(true);
@@ -97,15 +122,19 @@ impl Door {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn shut(&self) {
+    /// Shuts it.
+    pub fn shut(&self) {
         self.is_open.send_replace(false);
     }
 
-    pub(crate) fn open(&self) {
+    /// Opens it again.
+    pub fn open(&self) {
         self.is_open.send_replace(true);
     }
 }

@@ -1,20 +1,23 @@
 //! Everything a fault test needs, for real: the simulator over HTTP, a Valkey, tables in a DynamoDB API, worker processes.
 
+use crate::worker::Worker;
+use crate::world::{APP, Process};
 use aws_sdk_dynamodb::Client;
 use lark_service::aws::{self, AwsCredentials, AwsSettings};
 use lark_service::store::dynamodb::TableNames;
 use lark_service::store::dynamodb::schema::create_tables;
-use lark_service_tests::worker::Worker;
-use lark_service_tests::world::{APP, Process};
 use lark_simulator::{Options, Simulator};
 use tokio::io::AsyncWriteExt;
 
 use crate::servers::{Door, Valkey, variable};
 
 /// A simulator, a Valkey, a DynamoDB API behind a door, and the variables that lead a process to them.
-pub(crate) struct Town {
+pub struct Town {
+    /// The platform.
     pub simulator: Simulator,
+    /// The shared cache.
     pub valkey: Valkey,
+    /// The way to the store.
     pub dynamodb: Door,
     variables: Vec<(String, String)>,
     _keys: tempfile::TempDir,
@@ -22,7 +25,7 @@ pub(crate) struct Town {
 
 impl Town {
     /// With the simulator's first app registered.
-    pub(crate) async fn found() -> Self {
+    pub async fn found() -> Self {
         let town = Self::found_with(Options::default()).await;
         let secret = lark_simulator::seeded_app_secret(APP);
         town.seed(&format!(
@@ -32,7 +35,8 @@ impl Town {
         town
     }
 
-    pub(crate) async fn found_with(options: Options) -> Self {
+    /// With these options of the simulator and no app registered.
+    pub async fn found_with(options: Options) -> Self {
         let simulator = Simulator::start(options).await.expect("a free port");
         let valkey = Valkey::start().await;
         let api = variable("LARK_TEST_DYNAMODB_URL_2");
@@ -57,19 +61,27 @@ impl Town {
     }
 
     /// A process of the service.
-    pub(crate) async fn worker(&self) -> Worker {
-        Worker::start(env!("CARGO_BIN_EXE_worker"), &self.variables).await
+    pub async fn worker(&self) -> Worker {
+        Worker::start(&worker_path(), &self.variables).await
     }
 
     /// A process of the service with one more variable.
-    pub(crate) async fn worker_with(&self, name: &str, value: &str) -> Worker {
+    pub async fn worker_with(&self, name: &str, value: &str) -> Worker {
         let mut variables = self.variables.clone();
         variables.push((name.to_owned(), value.to_owned()));
-        Worker::start(env!("CARGO_BIN_EXE_worker"), &variables).await
+        Worker::start(&worker_path(), &variables).await
+    }
+
+    /// How many requests to this endpoint reached the platform, by the simulator's name of it.
+    #[must_use]
+    pub fn requests(&self, endpoint: &str) -> u64 {
+        let counters = self.simulator.control().counters();
+        let endpoint = counters.endpoints.get(endpoint);
+        endpoint.map_or(0, |endpoint| endpoint.requests)
     }
 
     /// The service in the test's own process.
-    pub(crate) async fn process(&self) -> Process {
+    pub async fn process(&self) -> Process {
         let lookup = |name: &'static str| {
             let found = self.variables.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.clone())
@@ -83,10 +95,10 @@ impl Town {
     }
 
     /// Applies a seed document through the operator's own way in.
-    pub(crate) async fn seed(&self, document: &str) {
+    pub async fn seed(&self, document: &str) {
         let Process(services) = self.process().await;
         let seed = lark_service::seed::Seed::parse(document).expect("a right seed");
-        let deadline = lark_service_tests::world::soon();
+        let deadline = crate::world::soon();
         seed.apply(
             &services.apps,
             &services.api_keys,
@@ -97,7 +109,9 @@ impl Town {
         .expect("a working store");
     }
 
-    pub(crate) fn token_requests(&self) -> u64 {
+    /// How many token requests reached the platform.
+    #[must_use]
+    pub fn token_requests(&self) -> u64 {
         let counters = self.simulator.control().counters();
         counters
             .endpoints
@@ -105,7 +119,9 @@ impl Town {
             .map_or(0, |endpoint| endpoint.requests)
     }
 
-    pub(crate) fn rejected_calls(&self) -> u64 {
+    /// How many calls the platform rejected because of their token.
+    #[must_use]
+    pub fn rejected_calls(&self) -> u64 {
         self.simulator
             .control()
             .counters()
@@ -116,8 +132,18 @@ impl Town {
     }
 }
 
+/// The program beside the test's own, which cargo builds with it.
+fn worker_path() -> String {
+    let own = std::env::current_exe().expect("a program");
+    let folder = own
+        .parent()
+        .and_then(std::path::Path::parent)
+        .expect("target/…/deps");
+    folder.join("worker").display().to_string()
+}
+
 /// Prints a figure for `docs/reliability.md`.
-pub(crate) async fn figure(text: String) {
+pub async fn figure(text: String) {
     let _ = tokio::io::stdout()
         .write_all(format!("FIGURE {text}\n").as_bytes())
         .await;

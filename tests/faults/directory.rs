@@ -1,0 +1,128 @@
+//! Many processes that look the same users up, and a shared cache that freezes under them.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lark_service_tests::town::{Town, figure};
+use lark_service_tests::worker::{Command, Outcome, Work, Worker};
+use lark_service_tests::zipf::Zipf;
+use lark_simulator::{Fault, FaultAction};
+
+const USER: &str = "contact.user.get";
+const PROCESSES: u64 = 8;
+
+async fn told(workers: &mut [Worker], command: impl Fn(u64) -> Command) -> Vec<Outcome> {
+    let outcomes = workers.iter_mut().zip(0..).map(|(worker, number)| {
+        let command = command(number);
+        async move {
+            worker.tell(command).await;
+            worker.outcome().await
+        }
+    });
+    join_all(outcomes).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_processes_with_a_hundred_callers_each_renew_an_expired_user_with_one_call() {
+    const TTL: Duration = Duration::from_secs(2);
+    let town = Town::found().await;
+    let seconds = TTL.as_secs().to_string();
+    let variable = "LARK_SERVICE_USER_TTL_SECONDS";
+    let mut workers = join_all((0..PROCESSES).map(|_| town.worker_with(variable, &seconds))).await;
+    let slow = Fault {
+        delay_ms: 50,
+        ..Fault::new(USER, FaultAction::Continue)
+    };
+    town.simulator.control().add_fault(slow).unwrap();
+    let burst = |_| Command::Burst {
+        work: Work::OneUser(7),
+        callers: 100,
+    };
+    // Whatever else a process asks for when it meets an app is asked for before.
+    let token = |_| Command::Burst {
+        work: Work::LocalToken,
+        callers: 1,
+    };
+    told(&mut workers, token).await;
+    let mut answered = 0;
+    for round in 1..=2 {
+        let outcomes = told(&mut workers, burst).await;
+        answered += outcomes.iter().map(|outcome| outcome.ok).sum::<u64>();
+        assert_eq!((answered, town.requests(USER)), (round * 800, round));
+        // Nothing but time ends what these processes believe: one and a half times the longest life.
+        tokio::time::sleep(TTL.mul_f64(1.1 * 1.5)).await;
+    }
+    figure(format!(
+        "stampede on a user, first cold, then expired: {answered} of 1,600 callers in {PROCESSES} processes answered, {} calls",
+        town.requests(USER)
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn look_ups_in_zipfs_proportions_cost_one_call_for_each_user() {
+    const USERS: u32 = 1_000;
+    const LOOK_UPS: u32 = 1_500;
+    let town = Town::found().await;
+    let mut workers = join_all((0..PROCESSES).map(|_| town.worker())).await;
+    let zipf = |seed| Command::Zipf {
+        look_ups: LOOK_UPS,
+        users: USERS,
+        seed,
+        callers: 8,
+    };
+    let outcomes = told(&mut workers, zipf).await;
+    let failed: u64 = outcomes.iter().map(Outcome::failed).sum();
+    let drawn = (0..PROCESSES).flat_map(|seed| Zipf::new(USERS).draw(LOOK_UPS, seed));
+    let distinct = drawn.collect::<HashSet<u32>>().len() as u64;
+    let calls = town.requests(USER);
+    figure(format!(
+        "hit rate from cold: {} look-ups of {distinct} users in {PROCESSES} processes, {calls} calls, {failed} failed",
+        PROCESSES * u64::from(LOOK_UPS)
+    ))
+    .await;
+    assert_eq!(failed, 0);
+    assert!(
+        calls * 10 <= distinct * 11,
+        "{calls} calls for {distinct} users"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_are_answered_while_valkey_is_frozen() {
+    let town = Town::found().await;
+    let mut worker = town.worker().await;
+    let burst = |number| Command::Burst {
+        work: Work::OneUser(number),
+        callers: 1,
+    };
+    for number in 1..=20 {
+        worker.tell(burst(number)).await;
+        worker.outcome().await;
+    }
+    worker
+        .tell(Command::Load {
+            work: Work::OneUser(7),
+            callers: 4,
+        })
+        .await;
+    worker.progress(500).await;
+    town.valkey.freeze().await;
+    worker.progress(2_000).await;
+    town.valkey.thaw().await;
+    worker.progress(500).await;
+    worker.tell(Command::Stop).await;
+    let outcome = worker.outcome().await;
+    assert_eq!(outcome.failed(), 0, "{:?}", outcome.errors);
+    // Four callers wait once; a machine that is busy may add some of its own.
+    let slow = outcome.times_us.iter().filter(|took_us| **took_us > 30_000);
+    figure(format!(
+        "Valkey frozen: {} of {} calls answered, {} slower than 30 ms, the slowest {} ms",
+        outcome.ok,
+        outcome.times_us.len(),
+        slow.count(),
+        outcome.times_us.iter().max().unwrap() / 1_000
+    ))
+    .await;
+}
