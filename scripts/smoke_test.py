@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 
 import boto3
+from botocore.config import Config
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
@@ -80,16 +81,74 @@ def outputs(stack):
     return {it["OutputKey"]: it["OutputValue"] for it in described["Outputs"]}
 
 
-def schedule_input(stack):
-    """What the schedule sends, as EventBridge Scheduler would fill it in."""
-    resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    [schedule] = [it for it in resources if it["ResourceType"] == "AWS::Scheduler::Schedule"]
-    described = boto3.client("scheduler").get_schedule(Name=schedule["PhysicalResourceId"].rpartition("/")[2])
-    check("the schedule runs every minute", described["ScheduleExpression"], "rate(1 minute)")
+def schedule_input(stack, schedule, expression):
+    """What a schedule sends, as EventBridge Scheduler would fill it in."""
+    resource = boto3.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=schedule)
+    name = resource["StackResourceDetail"]["PhysicalResourceId"].rpartition("/")[2]
+    described = boto3.client("scheduler").get_schedule(Name=name)
+    check(f"{schedule} has its rate", described["ScheduleExpression"], expression)
     for attribute, value in {"scheduled-time": "2026-11-22T08:00:00Z", "execution-id": "smoke-test",
                              "attempt-number": "1"}.items():
         described["Target"]["Input"] = described["Target"]["Input"].replace(f"<aws.scheduler.{attribute}>", value)
     return json.loads(described["Target"]["Input"])
+
+
+def directory(api, key, app, simulator):
+    """Users by address and many at once, departments, chats: what the platform's own ids lead to."""
+    user, other = (simulator.user(number, app["X-Lark-App-Id"]) for number in (11, 12))
+    status, headers, found = call(f"{api}/v1/users?email={user['email'].upper()}", key=key, headers=app)
+    check("a user by e-mail address: 200", (status, found.get("open_id")), (200, user["open_id"]), found)
+    check("it says how old that is", headers["Age"].isdigit(), True, headers)
+    mobile = urllib.parse.quote(user["mobile"], safe="")
+    found = call(f"{api}/v1/users?mobile={mobile}", key=key, headers=app)[2]
+    check("the same by mobile number", found.get("open_id"), user["open_id"], found)
+    check("nobody has it: 404", call(f"{api}/v1/users?email=nobody@example.com", key=key, headers=app)[0], 404)
+
+    unknown = "ou_" + "0" * 32
+    asked = {"open_ids": [other["open_id"], unknown], "emails": [user["email"]]}
+    status, _, batch = call(f"{api}/v1/users/batch", key=key, headers=app, body=asked)
+    check("many users: 200", status, 200, batch)
+    check("in the order of the request", [it["user"]["open_id"] for it in batch["users"]],
+          [other["open_id"], user["open_id"]])
+    check("with those who are none", [it["requested"] for it in batch["not_found"]], [{"open_id": unknown}])
+    check("and nothing failed", batch["failed"], [])
+    status, _, body = call(f"{api}/v1/users/batch", key=key, headers=app, body={"ids": ["x"]})
+    check("a wrong entry is named: 400", (status, body["errors"][0]["field"]), (400, "ids[0]"), body)
+
+    department = f"{api}/v1/departments/{found['department_ids'][0]}"
+    status, _, body = call(department, key=key, headers=app)
+    check("their department: 200", status, 200, body)
+    by_own = f"{api}/v1/departments/{body['department_id']}?id_type=department_id"
+    check("the same by its other id", call(by_own, key=key, headers=app)[2], body)
+    status, _, page = call(f"{department}/users?page_size=1", key=key, headers=app)
+    check("a page of its users: 200", (status, len(page["items"])), (200, 1), page)
+    check("with more to come", "next_page_token" in page, True, page)
+
+    status, _, page = call(f"{api}/v1/chats?page_size=2", key=key, headers=app)
+    check("a page of chats: 200", (status, len(page["items"])), (200, 2), page)
+    chat = page["items"][0]
+    named = call(f"{api}/v1/chats?name={urllib.parse.quote(chat['name'])}", key=key, headers=app)[2]["items"]
+    check("the first is found by its name", chat["chat_id"] in [it["chat_id"] for it in named], True, named)
+    status, _, body = call(f"{api}/v1/chats/{chat['chat_id']}", key=key, headers=app)
+    check("the chat: 200", (status, body.get("name")), (200, chat["name"]), body)
+    status, _, page = call(f"{api}/v1/chats/{chat['chat_id']}/members?page_size=1", key=key, headers=app)
+    check("one of its members: 200", (status, len(page["items"])), (200, 1), page)
+    check("no such chat: 404", call(f"{api}/v1/chats/oc_0", key=key, headers=app)[2].get("code"), "chat_not_found")
+
+
+def warm_up(api, key, app, simulator, stack):
+    """What is to be done once after each deployment: then users are in the cache whom nobody has asked for."""
+    event = schedule_input(stack, "WarmCacheFunctionHourly", "rate(1 hour)")
+    patient = boto3.client("lambda", config=Config(read_timeout=330, retries={"total_max_attempts": 1}))
+    answer = patient.invoke(FunctionName=outputs(stack)["WarmCacheFunctionName"], Payload=json.dumps(event))
+    report = answer["Payload"].read().decode()
+    check("the warm-up runs", answer.get("FunctionError"), None, report)
+    check("and nothing fails", json.loads(report)["failed"], 0, report)
+    print(f"    {report}")
+    somebody = simulator.user(4711, app["X-Lark-App-Id"])["open_id"]
+    status, headers, body = call(f"{api}/v1/users/{somebody}", key=key, headers=app)
+    check("a user nobody has asked for: 200", (status, body.get("open_id")), (200, somebody), body)
+    check("from the cache", "; hit; " in headers["Cache-Status"], True, headers["Cache-Status"])
 
 
 def api_keys(api, admin, app, user):
@@ -249,11 +308,14 @@ def main(arguments):
     check("it is the one that was already there", simulator.counters()[1], 1)
 
     answer = boto3.client("lambda").invoke(FunctionName=outputs(arguments.stack)["RefreshTokensFunctionName"],
-                                           Payload=json.dumps(schedule_input(arguments.stack)))
+                                           Payload=json.dumps(schedule_input(
+                                               arguments.stack, "RefreshTokensFunctionEveryMinute", "rate(1 minute)")))
     payload = answer["Payload"].read().decode()
     check("the scheduled refresh runs", answer.get("FunctionError"), None, payload)
     check("and leaves a token alone that is not due", simulator.counters()[1], 1, payload)
 
+    directory(api, key, app, simulator)
+    warm_up(api, key, app, simulator, arguments.stack)
     api_keys(api, key, app, user)
     apps(api, key, simulator)
     login(api, key, app, simulator)

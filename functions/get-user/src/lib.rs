@@ -29,9 +29,12 @@ async fn user(admission: &Admission, users: &UserService, call: &Call<'_>) -> Re
         .query("id_type")?
         .map_or(Ok(UserIdKind::OpenId), UserIdKind::parse)?;
     let id = UserId::parse(kind, call.path_parameter("id"))?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
-    let found = users.user(&acting, &id, call.deadline()).await?;
-    Ok(Reply::raw_json(found.body)
-        .with_header("age", &found.freshness.age.as_secs().to_string())
-        .with_header("cache-status", &found.freshness.cache_status()))
+    let whose = admission.whose(call, Scope::UsersRead)?;
+    // Both ask the shared cache: together they take one round trip.
+    let (acting, glance) = tokio::join!(
+        admission.acting(call, Scope::UsersRead),
+        users.glance(&whose, &id)
+    );
+    let found = users.user_after(glance, &acting?, call.deadline()).await?;
+    Ok(Reply::found(found))
 }

@@ -19,11 +19,7 @@ pub(crate) type AuthorizerHandler = for<'s> fn(
     LambdaEvent<authorize::Question>,
 )
     -> BoxFuture<'s, Result<authorize::Decision, Error>>;
-/// A function that a schedule starts; what it returns is JSON.
-pub(crate) type ScheduledHandler =
-    for<'s> fn(&'s Services, Context) -> BoxFuture<'s, Result<Value, Error>>;
-
-/// A function that others in the account invoke; what goes in and out is JSON.
+/// A function that a schedule starts, or that others in the account invoke; what goes in and out is JSON.
 pub(crate) type InvokedHandler =
     for<'s> fn(&'s Services, Value, Context) -> BoxFuture<'s, Result<Value, Error>>;
 
@@ -32,7 +28,6 @@ pub(crate) type InvokedHandler =
 pub(crate) enum Handler {
     Http(HttpHandler),
     Authorizer(AuthorizerHandler),
-    Scheduled(ScheduledHandler),
     Invoked(InvokedHandler),
 }
 
@@ -53,6 +48,50 @@ const FUNCTIONS: &[(&str, Handler)] = &[
     (
         "get-user",
         Handler::Http(|s, request| answered(get_user::handle(&s.admission, &s.users, request))),
+    ),
+    (
+        "find-user",
+        Handler::Http(|s, request| answered(find_user::handle(&s.admission, &s.users, request))),
+    ),
+    (
+        "batch-get-users",
+        Handler::Http(|s, request| {
+            answered(batch_get_users::handle(&s.admission, &s.users, request))
+        }),
+    ),
+    (
+        "get-department",
+        Handler::Http(|s, request| {
+            answered(get_department::handle(
+                &s.admission,
+                &s.departments,
+                request,
+            ))
+        }),
+    ),
+    (
+        "list-department-users",
+        Handler::Http(|s, request| {
+            answered(list_department_users::handle(
+                &s.admission,
+                &s.departments,
+                request,
+            ))
+        }),
+    ),
+    (
+        "list-chats",
+        Handler::Http(|s, request| answered(list_chats::handle(&s.admission, &s.chats, request))),
+    ),
+    (
+        "get-chat",
+        Handler::Http(|s, request| answered(get_chat::handle(&s.admission, &s.chats, request))),
+    ),
+    (
+        "list-chat-members",
+        Handler::Http(|s, request| {
+            answered(list_chat_members::handle(&s.admission, &s.chats, request))
+        }),
     ),
     (
         "manage-apps",
@@ -106,10 +145,20 @@ const FUNCTIONS: &[(&str, Handler)] = &[
     ),
     (
         "refresh-tokens",
-        Handler::Scheduled(|s, context| {
+        Handler::Invoked(|s, _, context| {
             Box::pin(async move {
                 let event = LambdaEvent::new(IgnoredAny, context);
                 let report = refresh_tokens::handle(&s.refresher(), event).await?;
+                Ok(serde_json::to_value(report)?)
+            })
+        }),
+    ),
+    (
+        "warm-cache",
+        Handler::Invoked(|s, payload, context| {
+            Box::pin(async move {
+                let event = LambdaEvent::new(serde_json::from_value(payload)?, context);
+                let report = warm_cache::handle(&s.warmer(), event).await?;
                 Ok(serde_json::to_value(report)?)
             })
         }),

@@ -236,9 +236,7 @@ fn invoked_function(parts: &Parts) -> Option<(String, InvokedHandler)> {
         Handler::Invoked(handler) if parts.method == Method::POST => {
             Some((name.to_owned(), handler))
         }
-        Handler::Invoked(_) | Handler::Http(_) | Handler::Authorizer(_) | Handler::Scheduled(_) => {
-            None
-        }
+        Handler::Invoked(_) | Handler::Http(_) | Handler::Authorizer(_) => None,
     }
 }
 

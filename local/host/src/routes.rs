@@ -1,6 +1,6 @@
 //! From method and path to a route of the template.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lambda_http::http::HeaderValue;
 use lambda_http::http::Method;
@@ -9,11 +9,8 @@ use matchit::Router;
 use crate::decode;
 use crate::error::HostError;
 
-/// Routes by path, then by method.
-pub(crate) struct Routes<R>(Router<Methods<R>>);
-
-/// What the methods of one path lead to; `None` is any method.
-type Methods<R> = Vec<(Option<Method>, R)>;
+/// Routes by method, then by path: a path that one method has for itself is none for the others, as on API Gateway.
+pub(crate) struct Routes<R>(Vec<(Option<Method>, Router<R>)>);
 
 /// What a request's method and path lead to.
 pub(crate) enum Found<'r, R> {
@@ -33,44 +30,53 @@ impl<R> Routes<R> {
     pub(crate) fn new(
         routes: impl IntoIterator<Item = (Option<Method>, String, R)>,
     ) -> Result<Self, HostError> {
-        let mut by_path: Vec<(String, Methods<R>)> = Vec::new();
+        let mut known = HashSet::new();
+        let mut routers: Vec<(Option<Method>, Router<R>)> = Vec::new();
         for (method, path, route) in routes {
-            match by_path.iter_mut().find(|(known, _)| *known == path) {
-                Some((_, methods)) if methods.iter().any(|(known, _)| *known == method) => {
-                    return Err(HostError::Functions(format!(
-                        "the template has the route {path} twice for the same method"
-                    )));
-                }
-                Some((_, methods)) => methods.push((method, route)),
-                None => by_path.push((path, vec![(method, route)])),
+            if !known.insert((method.clone(), path.clone())) {
+                return Err(HostError::Functions(format!(
+                    "the template has the route {path} twice for the same method"
+                )));
             }
-        }
-        let mut router = Router::new();
-        for (path, mut methods) in by_path {
-            // A method of its own goes before ANY.
-            methods.sort_by_key(|(method, _)| method.is_none());
-            router.insert(pattern(&path), methods).map_err(|error| {
+            let place = routers.iter().position(|(of, _)| *of == method);
+            let place = place.unwrap_or_else(|| {
+                routers.push((method, Router::new()));
+                routers.len() - 1
+            });
+            let inserted = routers[place].1.insert(pattern(&path), route);
+            inserted.map_err(|error| {
                 HostError::Functions(format!(
                     "the template's route {path} cannot be served: {error}"
                 ))
             })?;
         }
-        Ok(Self(router))
+        // A method of its own goes before ANY.
+        routers.sort_by_key(|(method, _)| method.is_none());
+        Ok(Self(routers))
     }
 
     /// The route for a request.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_, R> {
-        let Ok(matched) = self.0.at(path) else {
-            return Found::Nothing;
-        };
         let fits = |known: &Option<Method>| known.as_ref().is_none_or(|known| known == method);
-        let Some((_, route)) = matched.value.iter().find(|(known, _)| fits(known)) else {
-            return Found::OtherMethods(allow(matched.value));
-        };
-        let parameters = matched.params.iter();
-        let decoded =
-            parameters.map(|(name, raw)| (name.to_owned(), vec![decode::path_value(raw)]));
-        Found::Route(route, decoded.collect())
+        let mut fitting = self.0.iter().filter(|(known, _)| fits(known));
+        if let Some(matched) = fitting.find_map(|(_, router)| router.at(path).ok()) {
+            let parameters = matched.params.iter();
+            let decoded =
+                parameters.map(|(name, raw)| (name.to_owned(), vec![decode::path_value(raw)]));
+            return Found::Route(matched.value, decoded.collect());
+        }
+        // Of several paths that fit, the one with the fewest parameters is meant.
+        let meant = |router: &Router<R>| Some(router.at(path).ok()?.params.len());
+        let fewest = self.0.iter().filter_map(|(_, router)| meant(router)).min();
+        let others = self.0.iter().filter(|(_, router)| meant(router) == fewest);
+        let others: Vec<_> = others
+            .filter_map(|(known, _)| known.as_ref().map(Method::as_str))
+            .collect();
+        if fewest.is_none() {
+            return Found::Nothing;
+        }
+        let allow = HeaderValue::try_from(others.join(", "));
+        Found::OtherMethods(allow.unwrap_or(HeaderValue::from_static("")))
     }
 }
 
@@ -82,14 +88,6 @@ fn pattern(path: &str) -> String {
         }
         Some(_) | None => path.to_owned(),
     }
-}
-
-fn allow<R>(methods: &[(Option<Method>, R)]) -> HeaderValue {
-    let names: Vec<_> = methods
-        .iter()
-        .filter_map(|(method, _)| method.as_ref().map(Method::as_str))
-        .collect();
-    HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -131,6 +129,8 @@ mod tests {
     fn the_most_specific_route_answers() {
         check(&Method::GET, "/v1/users/ou_1", "user id=ou_1");
         check(&Method::POST, "/v1/users/batch", "batch");
+        // A user may be called that.
+        check(&Method::GET, "/v1/users/batch", "user id=batch");
         check(&Method::GET, "/v1/messages/om_1", "message id=om_1");
         check(&Method::DELETE, "/v1/messages/om_1", "any message id=om_1");
         check(
@@ -150,6 +150,7 @@ mod tests {
     #[test]
     fn other_methods_and_other_paths_lead_nowhere() {
         check(&Method::HEAD, "/v1/users/ou_1", "only GET");
+        check(&Method::PUT, "/v1/users/batch", "only POST");
         check(&Method::GET, "/v1/users", "nothing");
         check(&Method::GET, "/v1/users/", "nothing");
         check(&Method::GET, "/", "nothing");

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_runtime::Error;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::error::HostError;
-use crate::functions::{self, Handler, ScheduledHandler};
+use crate::functions::{self, Handler, InvokedHandler};
 use crate::gateway::Gateway;
 use crate::invocation::{Invocations, request_id};
 use crate::server::Stop;
@@ -21,7 +21,7 @@ pub(crate) struct Scheduled {
     /// How often.
     pub(crate) every: Duration,
     timeout: Duration,
-    handler: ScheduledHandler,
+    handler: InvokedHandler,
 }
 
 /// Every schedule of `template`.
@@ -32,7 +32,7 @@ pub(crate) fn all(template: &Template) -> Result<Vec<Scheduled>, HostError> {
     let mut all = Vec::new();
     for function in &template.functions {
         for every in &function.schedules {
-            let Some(Handler::Scheduled(handler)) = functions::handler(&function.name) else {
+            let Some(Handler::Invoked(handler)) = functions::handler(&function.name) else {
                 return Err(HostError::Functions(format!(
                     "the template has a schedule for {}, which takes no schedule's events",
                     function.name
@@ -50,13 +50,14 @@ pub(crate) fn all(template: &Template) -> Result<Vec<Scheduled>, HostError> {
 }
 
 impl Scheduled {
-    /// One run, now.
+    /// One run, now. What the template's schedule says beside its time is not sent along: an empty object means a run like
+    /// any other.
     ///
     /// # Errors
     /// The function's own; it has been logged.
     pub(crate) async fn run(&self, gateway: &Gateway) -> Result<Value, Error> {
         let context = Invocations::default().context(request_id(), self.timeout);
-        let work = (self.handler)(gateway.services(), context);
+        let work = (self.handler)(gateway.services(), json!({}), context);
         tokio::time::timeout(self.timeout, work).await?
     }
 

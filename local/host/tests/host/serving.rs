@@ -54,7 +54,7 @@ async fn a_request_without_a_key_or_with_a_bad_one_does_not_get_in() {
 #[tokio::test]
 async fn what_has_no_route_is_not_found() {
     let world = World::start().await;
-    for path in ["/", "/v1/users", "/v1/users/", "/v1/users/a/b", "/_host"] {
+    for path in ["/", "/v1/user", "/v1/users/", "/v1/users/a/b", "/_host"] {
         check_problem(&world.get(path).await, 404, "route_not_found");
     }
     let deleted = answer(world.request(Method::DELETE, &user(1))).await;
@@ -132,5 +132,44 @@ async fn a_scheduled_function_runs() {
     let token = world.get("/v1/tokens/tenant").await;
     assert_eq!(token.status, StatusCode::OK);
     assert_eq!(world.calls(TOKEN), 1);
+    world.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_warm_up_runs_by_schedule_and_by_invocation() {
+    let world = World::start().await;
+    let report = world.host.run_scheduled("warm-cache").await;
+    let report = report.unwrap().unwrap();
+    // The marketplace app has no tenant to warm up for.
+    assert_eq!(
+        (&report["tokens"], &report["failed"]),
+        (&json!(1), &json!(0))
+    );
+    let path = "/2015-03-31/functions/warm-cache/invocations";
+    let event = json!({"app_ids": ["cli_demo000001"]});
+    let request = world.anonymous(Method::POST, path).body(event.to_string());
+    let report = answer(request).await;
+    assert_eq!(
+        (report.status, &report.body["apps"]),
+        (StatusCode::OK, &json!(1))
+    );
+    let wrong = world
+        .anonymous(Method::POST, path)
+        .body(r#"{"app_id": "x"}"#);
+    let refused = answer(wrong).await;
+    assert_eq!(refused.headers["x-amz-function-error"], "Unhandled");
+    world.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_path_of_one_method_is_a_parameter_for_the_others() {
+    let world = World::start().await;
+    let many = world.request(Method::POST, "/v1/users/batch");
+    let many = answer(many.body(r#"{"user_ids": ["batch"]}"#)).await;
+    assert_eq!(many.status, StatusCode::OK);
+    assert_eq!(many.body["not_found"][0]["requested"]["user_id"], "batch");
+    let one = world.get("/v1/users/batch").await;
+    check_problem(&one, 400, "invalid_argument");
+    assert_eq!(one.body["errors"][0]["field"], "id");
     world.host.shutdown().await;
 }

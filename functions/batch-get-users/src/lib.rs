@@ -1,0 +1,44 @@
+//! `POST /v1/users/batch`: up to 1,000 users by ids, e-mail addresses and mobile numbers. Whoever cannot be answered is
+//! listed with the reason and fails nobody else.
+
+use std::convert::Infallible;
+
+use lambda_http::{Body, Request, Response};
+use lark_service::error::Result;
+use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::users::UserService;
+use tracing::warn;
+
+mod body;
+
+use body::BatchBody;
+
+/// Answers one request.
+///
+/// # Errors
+/// Never: every failure is an answer.
+pub async fn handle(
+    admission: &Admission,
+    users: &UserService,
+    request: Request,
+) -> std::result::Result<Response<Body>, Infallible> {
+    Ok(http::serve("batch-get-users", &request, async |call| {
+        batch(admission, users, call).await
+    })
+    .await)
+}
+
+async fn batch(admission: &Admission, users: &UserService, call: &Call<'_>) -> Result<Reply> {
+    call.authorized(Scope::UsersRead)?;
+    call.only_query(&[])?;
+    let body: BatchBody = call.json()?;
+    let asked = body.read()?;
+    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let batch = users.batch(&acting, &asked.wanted, call.deadline()).await?;
+    if let Some((_, error)) = batch.failed.first() {
+        let (wanted, failed) = (asked.wanted.len(), batch.failed.len());
+        let log_id = error.lark().and_then(|lark| lark.log_id.as_deref());
+        warn!(wanted, failed, error.code = error.code().as_str(), %error, lark.log_id = log_id, "a part of a batch failed");
+    }
+    Ok(Reply::raw_json(asked.answer(batch)?))
+}

@@ -1,0 +1,42 @@
+//! `GET /v1/departments/{id}`: a department by one of its ids.
+
+use std::convert::Infallible;
+
+use lambda_http::{Body, Request, Response};
+use lark_service::departments::{DepartmentId, DepartmentIdKind, DepartmentService};
+use lark_service::error::Result;
+use lark_service::http::{self, Admission, Call, Reply, Scope};
+
+/// Answers one request.
+///
+/// # Errors
+/// Never: every failure is an answer.
+pub async fn handle(
+    admission: &Admission,
+    departments: &DepartmentService,
+    request: Request,
+) -> std::result::Result<Response<Body>, Infallible> {
+    Ok(http::serve("get-department", &request, async |call| {
+        department(admission, departments, call).await
+    })
+    .await)
+}
+
+async fn department(
+    admission: &Admission,
+    departments: &DepartmentService,
+    call: &Call<'_>,
+) -> Result<Reply> {
+    call.authorized(Scope::UsersRead)?;
+    call.only_query(&["id_type"])?;
+    let kind = call.query("id_type")?.map_or(
+        Ok(DepartmentIdKind::OpenDepartmentId),
+        DepartmentIdKind::parse,
+    )?;
+    let id = DepartmentId::parse(kind, call.path_parameter("id"))?;
+    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let found = departments
+        .department(&acting, &id, call.deadline())
+        .await?;
+    Ok(Reply::found(found))
+}

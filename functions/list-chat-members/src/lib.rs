@@ -1,0 +1,35 @@
+//! `GET /v1/chats/{id}/members`: the users who are in a chat, page by page.
+
+use std::convert::Infallible;
+
+use lambda_http::{Body, Request, Response};
+use lark_service::chats::{ChatId, ChatService};
+use lark_service::error::Result;
+use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::page::PageRequest;
+
+/// Answers one request.
+///
+/// # Errors
+/// Never: every failure is an answer.
+pub async fn handle(
+    admission: &Admission,
+    chats: &ChatService,
+    request: Request,
+) -> std::result::Result<Response<Body>, Infallible> {
+    Ok(http::serve("list-chat-members", &request, async |call| {
+        members(admission, chats, call).await
+    })
+    .await)
+}
+
+async fn members(admission: &Admission, chats: &ChatService, call: &Call<'_>) -> Result<Reply> {
+    call.authorized(Scope::UsersRead)?;
+    call.only_query(&["page_size", "page_token"])?;
+    let id = ChatId::parse(call.path_parameter("id"))?;
+    let (size, token) = (call.query("page_size")?, call.query("page_token")?);
+    let page = PageRequest::parse(size, token, ChatService::MAX_PAGE_SIZE)?;
+    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let found = chats.members(&acting, &id, &page, call.deadline()).await?;
+    Ok(Reply::found(found))
+}

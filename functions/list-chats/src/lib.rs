@@ -1,0 +1,38 @@
+//! `GET /v1/chats`: the chats that the app's bot is in, or with `name` those it can see whose name matches, page by page.
+
+use std::convert::Infallible;
+
+use lambda_http::{Body, Request, Response};
+use lark_service::chats::{ChatName, ChatService};
+use lark_service::error::Result;
+use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::page::PageRequest;
+
+/// Answers one request.
+///
+/// # Errors
+/// Never: every failure is an answer.
+pub async fn handle(
+    admission: &Admission,
+    chats: &ChatService,
+    request: Request,
+) -> std::result::Result<Response<Body>, Infallible> {
+    Ok(http::serve("list-chats", &request, async |call| {
+        list(admission, chats, call).await
+    })
+    .await)
+}
+
+async fn list(admission: &Admission, chats: &ChatService, call: &Call<'_>) -> Result<Reply> {
+    call.authorized(Scope::UsersRead)?;
+    call.only_query(&["name", "page_size", "page_token"])?;
+    let name = call.query("name")?.map(ChatName::parse).transpose()?;
+    let (size, token) = (call.query("page_size")?, call.query("page_token")?);
+    let page = PageRequest::parse(size, token, ChatService::MAX_PAGE_SIZE)?;
+    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let found = match &name {
+        None => chats.list(&acting, &page, call.deadline()).await?,
+        Some(name) => chats.search(&acting, name, &page, call.deadline()).await?,
+    };
+    Ok(Reply::found(found))
+}

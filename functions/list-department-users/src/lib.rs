@@ -1,0 +1,47 @@
+//! `GET /v1/departments/{id}/users`: the users who are directly in a department, page by page.
+
+use std::convert::Infallible;
+
+use lambda_http::{Body, Request, Response};
+use lark_service::departments::{DepartmentId, DepartmentIdKind, DepartmentService};
+use lark_service::error::Result;
+use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::page::PageRequest;
+
+/// Answers one request.
+///
+/// # Errors
+/// Never: every failure is an answer.
+pub async fn handle(
+    admission: &Admission,
+    departments: &DepartmentService,
+    request: Request,
+) -> std::result::Result<Response<Body>, Infallible> {
+    Ok(
+        http::serve("list-department-users", &request, async |call| {
+            users(admission, departments, call).await
+        })
+        .await,
+    )
+}
+
+async fn users(
+    admission: &Admission,
+    departments: &DepartmentService,
+    call: &Call<'_>,
+) -> Result<Reply> {
+    call.authorized(Scope::UsersRead)?;
+    call.only_query(&["id_type", "page_size", "page_token"])?;
+    let kind = call.query("id_type")?.map_or(
+        Ok(DepartmentIdKind::OpenDepartmentId),
+        DepartmentIdKind::parse,
+    )?;
+    let id = DepartmentId::parse(kind, call.path_parameter("id"))?;
+    let (size, token) = (call.query("page_size")?, call.query("page_token")?);
+    let page = PageRequest::parse(size, token, DepartmentService::MAX_PAGE_SIZE)?;
+    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let found = departments
+        .users(&acting, &id, &page, call.deadline())
+        .await?;
+    Ok(Reply::found(found))
+}
