@@ -3,6 +3,7 @@
 //! A cache may lose anything at any time and may be down; nothing is true because a cache says so. Adapters map and
 //! nothing else. Time-outs, the breaker and metrics sit once above them, in [`CacheClient`].
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -66,6 +67,41 @@ pub fn split_version(stored: &Bytes) -> Option<(u64, Bytes)> {
     Some((version, stored.slice(VERSION_BYTES..)))
 }
 
+/// What was found when a lease was asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claim {
+    /// The fencing number of the lease, if it was taken: a holder that comes later has a higher one, as long as the cache's
+    /// clock goes forward. `None`: somebody else holds it.
+    pub fence: Option<u64>,
+    /// What is at the value's key, as it is stored.
+    pub value: Option<Bytes>,
+}
+
+impl Claim {
+    /// The claim of a lease that was taken at `now_us` (microseconds since the Unix epoch), where `value` is.
+    fn taken(now_us: u64, value: Option<Bytes>) -> Self {
+        let version = value.as_ref().and_then(split_version);
+        let after = version.map_or(0, |(version, _)| version.saturating_add(1));
+        Self {
+            fence: Some(now_us.max(after)),
+            value,
+        }
+    }
+}
+
+/// One of several values put together by [`Cache::put_newer_many`].
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// Where.
+    pub key: String,
+    /// What must be higher than the version that is there.
+    pub version: u64,
+    /// The value, without its version.
+    pub value: Bytes,
+    /// How long it is kept.
+    pub ttl: Duration,
+}
+
 /// A shared cache. See [`contract`] for its promises, which every adapter is tested for. Time-to-live values are at least
 /// one millisecond; zero is treated as one.
 #[async_trait]
@@ -89,6 +125,25 @@ pub trait Cache: fmt::Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<bool, CacheError>;
 
+    /// [`Cache::put_newer`] for each of `entries`, in one round trip per 500 on a node. How many are applied is not told; when
+    /// it fails, some may have been.
+    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError>;
+
+    /// Takes the lease at `lease` for `owner` and `ttl` unless somebody else holds it, and looks at `value`, in one step. In
+    /// a cluster both keys must be in one slot: callers put the same `{tag}` into both.
+    ///
+    /// The fence is the cache's own time in microseconds since the Unix epoch, and higher than the version of a value that
+    /// is there. So what a holder puts by [`Cache::put_newer`] with its fence as version is never replaced by a holder that
+    /// came before. Whoever holds the lease already takes it anew, with a new fence: a claim whose answer was lost may be
+    /// made again. [`Cache::delete_equal`]`(lease, owner)` gives it back.
+    async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError>;
+
     /// Puts `value` at `key` if nothing is there. Says whether it did.
     async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError>;
 
@@ -98,8 +153,8 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// Deletes what is at `key` if it equals `value`. Says whether it did.
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError>;
 
-    /// Decides about a request of `cost` as [`decide`](crate::limiter::gcra::decide) does, by the cache's own time, and
-    /// keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
+    /// Decides about a request of `cost` with `patience` as [`decide`](crate::limiter::gcra::decide) does, by the cache's own
+    /// time, and keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
     /// time, no more is admitted than one after the other. Keys for this are used for nothing but this and
     /// [`Cache::pause`].
     async fn throttle(
@@ -107,11 +162,43 @@ pub trait Cache: fmt::Debug + Send + Sync {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError>;
 
-    /// Makes [`Cache::throttle`] refuse everything at `key` for `length`, at most for
-    /// [`MAX_PAUSE`](crate::limiter::gcra::MAX_PAUSE). A pause that ends later stays as it is.
+    /// Makes [`Cache::throttle`] let nothing through at `key` for `length`, at most for
+    /// [`MAX_PAUSE`](crate::limiter::gcra::MAX_PAUSE): it refuses those whose patience ends before the pause does. A pause that
+    /// ends later stays as it is, and so does a place that somebody has already been given.
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
+
+    /// Adds to the scores of members of the sorted set at `key`, keeps only the `keep` highest, and lets the set expire `ttl`
+    /// after this addition, in one step. Scores are finite. Keys for this are used for nothing else but
+    /// [`Cache::top_scores`].
+    async fn add_scores(
+        &self,
+        key: &str,
+        scores: &[(String, f64)],
+        keep: usize,
+        ttl: Duration,
+    ) -> Result<(), CacheError>;
+
+    /// At most `limit` members of the sorted set at `key` with their scores, the highest first.
+    async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError>;
+
+    /// Adds to the counters at `key`, and lets all of them expire `ttl` after this addition, in one step. Counters stay below
+    /// 2^63, and callers bound how many there are. Keys for this are used for nothing else but [`Cache::counts`] and
+    /// [`Cache::take_counts`].
+    async fn add_counts(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Result<(), CacheError>;
+
+    /// The counters at `key`.
+    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError>;
+
+    /// The counters at `key`, which are removed in the same step: whoever comes at the same time, each count is taken once.
+    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError>;
 
     /// Whether the cache answers.
     async fn ping(&self) -> Result<(), CacheError>;

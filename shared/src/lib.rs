@@ -18,6 +18,7 @@ pub mod invocation;
 pub mod lark;
 pub mod limiter;
 pub mod logins;
+pub mod meter;
 pub mod readiness;
 pub mod resealing;
 pub mod seal;

@@ -21,6 +21,7 @@ use crate::http::Admission;
 use crate::lark::LarkClient;
 use crate::limiter::Limiter;
 use crate::logins::Logins;
+use crate::meter::Meter;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Mirror, Storage, Store};
@@ -88,6 +89,8 @@ pub struct Services {
     pub sealer: Sealer,
     /// The platform.
     pub lark: LarkClient,
+    /// How often the platform was called.
+    pub meter: Meter,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -114,7 +117,14 @@ impl Services {
             .as_ref()
             .map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
         let sealer = Sealer::clone(&adapters.keys);
-        let lark = LarkClient::new(adapters.http.clone(), config.lark.clone());
+        let limiter = Limiter::new(cache.clone(), Arc::clone(clock));
+        let meter = Meter::new(storage.clone(), cache.clone(), Arc::clone(clock));
+        let lark = LarkClient::new(
+            adapters.http.clone(),
+            config.lark.clone(),
+            limiter.clone(),
+            meter.clone(),
+        );
         let mirror = Mirror::new(storage.clone(), cache.clone());
         let apps = Apps::new(mirror, sealer.clone(), Arc::clone(clock));
         let tokens = TokenService::new(
@@ -125,18 +135,13 @@ impl Services {
             sealer.clone(),
             Arc::clone(clock),
         );
-        let settings = UserSettings {
-            ttl: config.user_ttl,
-            absent_ttl: config.user_absent_ttl,
-            local_cache_bytes: config.local_cache_bytes,
-        };
         let users = UserService::new(
             lark.clone(),
             tokens.clone(),
             storage.clone(),
             cache.clone(),
             Arc::clone(clock),
-            settings,
+            user_settings(&config),
         );
         let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
         let logins = Logins::new(
@@ -147,7 +152,6 @@ impl Services {
             sealer.clone(),
             Arc::clone(clock),
         );
-        let limiter = Limiter::new(cache.clone(), Arc::clone(clock));
         let admission = Admission::new(apps.clone(), limiter, config.default_app_id.clone());
         Self {
             config: Arc::new(config),
@@ -161,6 +165,7 @@ impl Services {
             admission,
             sealer,
             lark,
+            meter,
             clock: Arc::clone(clock),
         }
     }
@@ -171,6 +176,7 @@ impl Services {
         Refresher::new(
             &self.tokens,
             self.apps.clone(),
+            self.meter.clone(),
             self.config.refresh_concurrency,
         )
     }
@@ -212,6 +218,14 @@ impl Adapters {
             clock,
             http,
         })
+    }
+}
+
+const fn user_settings(config: &Config) -> UserSettings {
+    UserSettings {
+        ttl: config.user_ttl,
+        absent_ttl: config.user_absent_ttl,
+        local_cache_bytes: config.local_cache_bytes,
     }
 }
 

@@ -6,6 +6,7 @@ mod admin;
 mod functions;
 mod interleavings;
 mod keys;
+mod limits;
 mod logins;
 mod marketplace;
 mod rotation;

@@ -1,11 +1,12 @@
 //! Adapters that can be taken away and given back: what an outage looks like from above.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lark_service::cache::{Cache, CacheError};
+use lark_service::cache::{Cache, CacheError, Claim, Put};
 use lark_service::clock::Timestamp;
 use lark_service::limiter::{Decision, Quota};
 use lark_service::store::{
@@ -196,12 +197,58 @@ impl Cache for SwitchableCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        self.there()?.throttle(key, quotas, cost).await
+        self.there()?.throttle(key, quotas, cost, patience).await
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         self.there()?.pause(key, length).await
+    }
+
+    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
+        self.there()?.put_newer_many(entries).await
+    }
+
+    async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError> {
+        self.there()?.claim(lease, value, owner, ttl).await
+    }
+
+    async fn add_scores(
+        &self,
+        key: &str,
+        scores: &[(String, f64)],
+        keep: usize,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.there()?.add_scores(key, scores, keep, ttl).await
+    }
+
+    async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
+        self.there()?.top_scores(key, limit).await
+    }
+
+    async fn add_counts(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.there()?.add_counts(key, counts, ttl).await
+    }
+
+    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.there()?.counts(key).await
+    }
+
+    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.there()?.take_counts(key).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

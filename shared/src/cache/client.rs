@@ -1,28 +1,28 @@
 //! The policy around every cache: a short time-out for reads, a breaker, metrics. Losing the cache costs speed, never an
-//! answer, so a failing cache is left alone for a while instead of being waited for.
+//! answer, so a cache that fails or falls silent is left alone until a probe, which nobody waits for, finds it well again.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tracing::warn;
 
-use super::{Cache, CacheError};
+use super::{Cache, CacheError, Claim, Put};
 use crate::limiter::{Decision, Quota};
 use crate::telemetry::metrics;
 
-/// A read that takes longer goes on to the next tier.
+mod breaker;
+
+use breaker::{Admission, Breaker, Heard};
+
+/// A read that takes longer goes on to the next tier. A probe that takes longer has failed.
 const READ_PATIENCE: Duration = Duration::from_millis(50);
 /// A write that takes longer is given up: the next reader fills the cache.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
-/// This many failures in a row open the breaker.
-const FAILURES_TO_OPEN: u32 = 3;
-/// How long an open breaker skips the cache, doubling with each failed probe up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause of the breaker.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// A write of many values that takes longer is given up.
+const BULK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A [`Cache`] with the service's policy.
 #[derive(Clone, Debug)]
@@ -33,7 +33,8 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
-    /// `cache`, every operation limited to `timeout`; reads, leases and limits to 50 ms and writes to 250 ms if that is less.
+    /// `cache`, every operation limited to `timeout`; reads, leases and limits to 50 ms, writes to 250 ms and writes of many
+    /// values to one second if that is less.
     #[must_use]
     pub fn new(cache: Arc<dyn Cache>, timeout: Duration) -> Self {
         Self {
@@ -89,6 +90,38 @@ impl CacheClient {
         .await
     }
 
+    /// See [`Cache::put_newer_many`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache.
+    pub async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
+        self.observe(
+            "put_newer_many",
+            BULK_PATIENCE,
+            self.cache.put_newer_many(entries),
+        )
+        .await
+    }
+
+    /// See [`Cache::claim`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache. Whether the lease was taken is then unknown.
+    pub async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError> {
+        self.observe(
+            "claim",
+            READ_PATIENCE,
+            self.cache.claim(lease, value, owner, ttl),
+        )
+        .await
+    }
+
     /// See [`Cache::put_absent`].
     ///
     /// # Errors
@@ -138,11 +171,12 @@ impl CacheClient {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
         self.observe(
             "throttle",
             READ_PATIENCE,
-            self.cache.throttle(key, quotas, cost),
+            self.cache.throttle(key, quotas, cost, patience),
         )
         .await
     }
@@ -153,6 +187,78 @@ impl CacheClient {
     /// Any [`CacheError`]; the caller keeps the pause itself.
     pub async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         self.observe("pause", READ_PATIENCE, self.cache.pause(key, length))
+            .await
+    }
+
+    /// See [`Cache::add_scores`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache. Whether the scores were added is then unknown.
+    pub async fn add_scores(
+        &self,
+        key: &str,
+        scores: &[(String, f64)],
+        keep: usize,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.observe(
+            "add_scores",
+            WRITE_PATIENCE,
+            self.cache.add_scores(key, scores, keep, ttl),
+        )
+        .await
+    }
+
+    /// See [`Cache::top_scores`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache.
+    pub async fn top_scores(
+        &self,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, f64)>, CacheError> {
+        self.observe(
+            "top_scores",
+            READ_PATIENCE,
+            self.cache.top_scores(key, limit),
+        )
+        .await
+    }
+
+    /// See [`Cache::add_counts`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache. Whether the counts were added is then unknown.
+    pub async fn add_counts(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        self.observe(
+            "add_counts",
+            WRITE_PATIENCE,
+            self.cache.add_counts(key, counts, ttl),
+        )
+        .await
+    }
+
+    /// See [`Cache::counts`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache.
+    pub async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.observe("counts", READ_PATIENCE, self.cache.counts(key))
+            .await
+    }
+
+    /// See [`Cache::take_counts`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the counts are then lost, or there still.
+    pub async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.observe("take_counts", WRITE_PATIENCE, self.cache.take_counts(key))
             .await
     }
 
@@ -172,77 +278,74 @@ impl CacheClient {
         patience: Duration,
         work: impl Future<Output = Result<T, CacheError>>,
     ) -> Result<T, CacheError> {
-        if !self.breaker.admits() {
-            return Err(CacheError::Skipped);
-        }
+        let heard = match self.breaker.admit() {
+            Admission::Ask(heard) => heard,
+            Admission::Skip => return Err(CacheError::Skipped),
+            Admission::SkipAndProbe => {
+                self.start_probe();
+                return Err(CacheError::Skipped);
+            }
+        };
         let started = Instant::now();
-        let outcome = tokio::time::timeout(patience.min(self.timeout), work)
-            .await
-            .unwrap_or(Err(CacheError::Timeout));
-        metrics::cache_operation(
-            operation,
-            if outcome.is_ok() { "ok" } else { "error" },
-            started.elapsed(),
-        );
+        let outcome = self.wait(patience, heard, work).await;
+        metrics::cache_operation(operation, result_label(&outcome), started.elapsed());
         match &outcome {
             Ok(_) => self.breaker.succeeded(),
-            Err(error) => self.breaker.failed(operation, error),
+            Err(error) => self.breaker.failed(operation, heard, error),
         }
         outcome
     }
-}
 
-/// Counts failures in a row and closes the way for a while after too many. While open, one probe per pause is let through.
-#[derive(Debug, Default)]
-struct Breaker {
-    failures: AtomicU32,
-    closed_until: Mutex<Option<Instant>>,
-}
-
-impl Breaker {
-    fn admits(&self) -> bool {
-        if self.failures.load(Ordering::Relaxed) < FAILURES_TO_OPEN {
-            return true;
-        }
-        let now = Instant::now();
-        let mut closed_until = self
-            .closed_until
-            .lock()
-            .expect("no panic while holding the breaker");
-        match *closed_until {
-            Some(until) if until > now => false,
-            // This caller is the probe; the others wait for what it finds.
-            Some(_) | None => {
-                *closed_until = Some(now + FIRST_PAUSE);
-                true
+    /// Waits for `work` with `patience`, but no longer than a read does once the breaker is open and nothing was heard since
+    /// it started.
+    async fn wait<T>(
+        &self,
+        patience: Duration,
+        heard: Heard,
+        work: impl Future<Output = Result<T, CacheError>>,
+    ) -> Result<T, CacheError> {
+        let mut work = pin!(work);
+        let mut left = patience.min(self.timeout);
+        loop {
+            let step = left.min(READ_PATIENCE);
+            if let Ok(outcome) = tokio::time::timeout(step, work.as_mut()).await {
+                return outcome;
+            }
+            left -= step;
+            if left.is_zero() || self.breaker.gives_up(heard) {
+                return Err(CacheError::Timeout);
             }
         }
     }
 
-    fn succeeded(&self) {
-        if self.failures.swap(0, Ordering::Relaxed) >= FAILURES_TO_OPEN {
-            warn!("the cache answers again");
-        }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no answer depends on it, it ends within 50 ms, and a process that freezes meanwhile merely finds out late"
+    )]
+    fn start_probe(&self) {
+        let client = self.clone();
+        tokio::spawn(async move { client.probe().await });
     }
 
-    fn failed(&self, operation: &'static str, error: &CacheError) {
-        let failures = self
-            .failures
-            .fetch_add(1, Ordering::Relaxed)
-            .saturating_add(1);
-        if failures < FAILURES_TO_OPEN {
-            return;
+    async fn probe(&self) {
+        let started = Instant::now();
+        let outcome = tokio::time::timeout(READ_PATIENCE.min(self.timeout), self.cache.ping())
+            .await
+            .unwrap_or(Err(CacheError::Timeout));
+        metrics::cache_operation("probe", result_label(&outcome), started.elapsed());
+        match outcome {
+            Ok(()) => self.breaker.succeeded(),
+            Err(error) => self.breaker.probe_failed(&error),
         }
-        let pause = (FIRST_PAUSE * 2_u32.saturating_pow((failures - FAILURES_TO_OPEN).min(5)))
-            .min(MAX_PAUSE);
-        *self
-            .closed_until
-            .lock()
-            .expect("no panic while holding the breaker") = Some(Instant::now() + pause);
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        let cause = std::error::Error::source(error)
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        warn!(cache.operation = operation, cache.failures = failures, pause_ms, error = %error, cause, "the cache is skipped");
     }
 }
+
+const fn result_label<T>(outcome: &Result<T, CacheError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(_) => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 #![expect(missing_docs, reason = "the name of a case is its promise")]
 #![expect(clippy::unwrap_used, reason = "a case is a test")]
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,10 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::cache::{Cache, split_version, versioned};
+use crate::cache::{Cache, Claim, Put, split_version, versioned};
 use crate::limiter::{Decision, Quota};
 
 pub mod atomics;
+pub mod claims;
+pub mod collections;
+pub mod many;
 pub mod throttle;
 pub mod values;
 
@@ -30,12 +34,25 @@ macro_rules! test_cache_adapter {
                 a_refused_version_leaves_the_expiry, a_version_expires, the_newest_of_many_versions_stays,
                 only_the_first_of_many_finds_it_absent, what_expired_is_absent, absent_does_not_renew_the_expiry,
                 only_the_equal_value_is_deleted, deleting_an_equal_value_needs_one;
+            many: many_values_are_put, of_many_only_newer_values_are_put, each_of_many_has_its_own_time_to_live,
+                of_a_repeated_key_the_newest_stays, putting_no_values_is_fine;
+            claims: a_free_lease_is_taken_and_nothing_is_there, a_held_lease_is_not_taken,
+                the_value_is_told_to_everybody, a_holder_takes_its_lease_anew,
+                a_refused_claim_does_not_renew_the_lease, a_lease_that_was_given_back_is_free,
+                a_fence_is_a_moment_in_microseconds, a_fence_is_above_the_version_that_is_there,
+                an_earlier_holder_replaces_nothing_of_a_later_one, one_of_many_takes_the_lease;
+            collections: scores_add_up_and_the_highest_come_first, no_more_scores_come_than_the_limit,
+                only_the_highest_scores_are_kept, no_score_of_many_callers_is_lost,
+                scores_expire_after_the_last_addition, counts_add_up, what_nobody_counted_has_no_counts,
+                taken_counts_are_gone, each_count_is_taken_once, counts_expire_after_the_last_addition;
             throttle: a_burst_is_admitted_and_then_nothing, what_is_refused_is_admitted_after_its_wait,
                 the_tightest_window_decides, what_is_refused_costs_nothing, a_cost_is_taken_as_a_whole,
                 what_costs_nothing_takes_nothing, keys_do_not_share_a_quota, a_pause_refuses_everything,
                 a_pause_ends_and_leaves_what_was_taken, a_pause_is_made_longer_but_not_shorter,
-                many_callers_get_no_more_than_the_burst, it_decides_as_the_core_does,
-                an_entry_is_gone_once_all_has_come_back;
+                many_callers_get_no_more_than_the_burst, who_has_patience_is_given_a_place_in_the_queue,
+                many_callers_get_places_that_differ, a_wait_counts_in_every_window,
+                who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_is_cut_off,
+                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
         }
     };
     (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
@@ -104,7 +121,18 @@ impl Aged {
     }
 
     async fn throttle(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
-        self.cache.throttle(key, quotas, cost).await.unwrap()
+        self.throttle_for(key, quotas, cost, Duration::ZERO).await
+    }
+
+    async fn throttle_for(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+    ) -> Decision {
+        let decision = self.cache.throttle(key, quotas, cost, patience);
+        decision.await.unwrap()
     }
 
     async fn pause(&self, key: &str, length: Duration) {

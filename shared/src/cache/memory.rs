@@ -1,6 +1,8 @@
 //! The cache in this process, for running on one machine.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -9,10 +11,12 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache as Entries;
 
-use super::{Cache, CacheError, split_version, versioned};
+use super::{Cache, CacheError, Claim, Put, split_version, versioned};
 use crate::clock::{Clock, Timestamp};
 use crate::limiter::gcra::{self, State};
 use crate::limiter::{Decision, Quota};
+
+mod collections;
 
 /// What an entry takes beside its key and value: hash table slot, list links, allocation headers. An estimate.
 const ENTRY_BYTES: u64 = 128;
@@ -25,6 +29,9 @@ const TYPICAL_ENTRY_BYTES: u64 = 1_024;
 /// without more machinery.
 pub struct MemoryCache {
     entries: Mutex<Entries<String, Entry, Weight>>,
+    /// The moment that the last claim was given: several may come within one tick of the clock. Used while `entries` is
+    /// locked.
+    last_claim_us: AtomicU64,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,15 +58,22 @@ impl MemoryCache {
         let entries = usize::try_from(capacity_bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
         Self {
             entries: Mutex::new(Entries::with_weighter(entries, capacity_bytes, Weight)),
+            last_claim_us: AtomicU64::new(0),
             clock,
         }
     }
 
     /// [`Cache::throttle`], which cannot fail here.
-    pub(crate) fn admit(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
+    pub(crate) fn admit(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+    ) -> Decision {
         let mut entries = self.lock();
         let state = self.state(&mut entries, key);
-        let (decision, next) = gcra::decide(&state, quotas, cost, self.now_us());
+        let (decision, next) = gcra::decide(&state, quotas, cost, patience, self.now_us());
         if let Some(next) = next {
             entries.insert(key.to_owned(), state_entry(&next));
         }
@@ -73,6 +87,20 @@ impl MemoryCache {
         if let Some(next) = state.paused(length, self.now_us()) {
             entries.insert(key.to_owned(), state_entry(&next));
         }
+    }
+
+    /// [`Cache::put_newer`] into `entries`.
+    fn put_newer_into(&self, entries: &mut Entries<String, Entry, Weight>, put: &Put) -> bool {
+        let stored = self
+            .live(entries, &put.key)
+            .as_ref()
+            .and_then(split_version);
+        let is_newer = stored.is_none_or(|(stored, _)| stored < put.version);
+        if is_newer {
+            let value = versioned(put.version, &put.value);
+            entries.insert(put.key.clone(), self.entry(value.into(), put.ttl));
+        }
+        is_newer
     }
 
     fn state(&self, entries: &mut Entries<String, Entry, Weight>, key: &str) -> State {
@@ -136,17 +164,42 @@ impl Cache for MemoryCache {
         value: &[u8],
         ttl: Duration,
     ) -> Result<bool, CacheError> {
-        let entry = self.entry(versioned(version, value).into(), ttl);
-        let mut entries = self.lock();
-        let stored = self
-            .live(&mut entries, key)
-            .as_ref()
-            .and_then(split_version);
-        let is_newer = stored.is_none_or(|(stored, _)| stored < version);
-        if is_newer {
-            entries.insert(key.to_owned(), entry);
+        let put = Put {
+            key: key.to_owned(),
+            version,
+            value: Bytes::copy_from_slice(value),
+            ttl,
+        };
+        Ok(self.put_newer_into(&mut self.lock(), &put))
+    }
+
+    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
+        let mut kept = self.lock();
+        for put in entries {
+            self.put_newer_into(&mut kept, put);
         }
-        Ok(is_newer)
+        Ok(())
+    }
+
+    async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError> {
+        let mut entries = self.lock();
+        let value = self.live(&mut entries, value);
+        let holder = self.live(&mut entries, lease);
+        if holder.is_some_and(|holder| holder != owner) {
+            return Ok(Claim { fence: None, value });
+        }
+        let entry = self.entry(Bytes::copy_from_slice(owner), ttl);
+        entries.insert(lease.to_owned(), entry);
+        let after_last = self.last_claim_us.load(Ordering::Relaxed) + 1;
+        let now_us = self.now_us().max(after_last);
+        self.last_claim_us.store(now_us, Ordering::Relaxed);
+        Ok(Claim::taken(now_us, value))
     }
 
     async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
@@ -180,13 +233,62 @@ impl Cache for MemoryCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        Ok(self.admit(key, quotas, cost))
+        Ok(self.admit(key, quotas, cost, patience))
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         self.hold(key, length);
         Ok(())
+    }
+
+    async fn add_scores(
+        &self,
+        key: &str,
+        scores: &[(String, f64)],
+        keep: usize,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        if !scores.is_empty() {
+            let mut entries = self.lock();
+            let stored = self.live(&mut entries, key);
+            let value = collections::with_scores(stored.as_ref(), scores, keep);
+            entries.insert(key.to_owned(), self.entry(value, ttl));
+        }
+        Ok(())
+    }
+
+    async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
+        let stored = self.live(&mut self.lock(), key);
+        Ok(collections::top(stored.as_ref(), limit))
+    }
+
+    async fn add_counts(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        if !counts.is_empty() {
+            let mut entries = self.lock();
+            let stored = self.live(&mut entries, key);
+            let value = collections::with_counts(stored.as_ref(), counts);
+            entries.insert(key.to_owned(), self.entry(value, ttl));
+        }
+        Ok(())
+    }
+
+    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        let stored = self.live(&mut self.lock(), key);
+        Ok(collections::counts(stored.as_ref()))
+    }
+
+    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        let mut entries = self.lock();
+        let stored = self.live(&mut entries, key);
+        entries.remove(key);
+        Ok(collections::counts(stored.as_ref()))
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

@@ -2,19 +2,21 @@
 //!
 //! `link` keeps the connection, `scripts` runs inside the server.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use redis::{Cmd, FromRedisValue, RedisError, cmd};
 use secrecy::SecretString;
 use url::Url;
 
 use super::iam::IamAuth;
-use super::{Cache, CacheError, versioned};
-use crate::limiter::gcra::MAX_PAUSE;
+use super::{Cache, CacheError, Claim, Put, versioned};
+use crate::limiter::gcra::{MAX_PATIENCE, MAX_PAUSE};
 use crate::limiter::{Decision, Levels, Quota, micros};
 
 mod link;
@@ -24,6 +26,10 @@ mod target;
 use link::{Link, Repeat};
 use scripts::Script;
 use target::Target;
+
+/// How many values one script puts: the server does nothing else for about a millisecond. In a cluster, how many scripts are
+/// under way at a time.
+const BATCH: usize = 500;
 
 /// How to reach Valkey, or Redis from version 6.2.
 #[derive(Clone)]
@@ -69,8 +75,9 @@ pub struct SettingsError(#[from] RedisError);
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
 /// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
 /// dead, the command is repeated once on a new one, except [`Cache::put_absent`], of which a lost answer leaves open who
-/// holds the key. A repeated [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and say `false`, and a
-/// repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
+/// holds the key, and what adds or takes counts and scores. A repeated [`Cache::put_newer`] or [`Cache::delete_equal`] may
+/// find its own work and say `false`, a repeated [`Cache::claim`] takes its own lease anew, and a repeated
+/// [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
 #[derive(Debug)]
 pub struct ValkeyCache {
     link: Link,
@@ -114,21 +121,44 @@ impl ValkeyCache {
 
     async fn run_script<T: FromRedisValue>(
         &self,
+        repeat: Repeat,
         script: &Script,
-        key: &str,
+        keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<T, CacheError> {
         match self
             .link
-            .run(Repeat::Safe, &script.by_hash(key, arguments))
+            .run(repeat, &script.by_hash(keys, arguments))
             .await
         {
             Err(error) if scripts::is_unknown(&error) => {
-                self.run(Repeat::Safe, &script.by_text(key, arguments))
-                    .await
+                self.run(repeat, &script.by_text(keys, arguments)).await
             }
             outcome => outcome.map_err(cache_error),
         }
+    }
+
+    /// Runs a script that adds to what is at `key`.
+    async fn add(
+        &self,
+        script: &Script,
+        key: &str,
+        arguments: &[String],
+    ) -> Result<(), CacheError> {
+        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+        let _: bool = self
+            .run_script(Repeat::Never, script, &[key], &arguments)
+            .await?;
+        Ok(())
+    }
+
+    /// [`Cache::put_newer`] for each of `entries`, which in a cluster are in one slot. Answers how many were put.
+    async fn put_newer_in_one(&self, entries: &[Put]) -> Result<usize, CacheError> {
+        let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        let values: Vec<[Vec<u8>; 2]> = entries.iter().map(put_arguments).collect();
+        let arguments: Vec<&[u8]> = values.iter().flatten().map(Vec::as_slice).collect();
+        self.run_script(Repeat::Safe, &scripts::PUT_NEWER, &keys, &arguments)
+            .await
     }
 }
 
@@ -162,11 +192,46 @@ impl Cache for ValkeyCache {
     ) -> Result<bool, CacheError> {
         let ttl_ms = millis(ttl).to_string();
         self.run_script(
+            Repeat::Safe,
             &scripts::PUT_NEWER,
-            key,
+            &[key],
             &[&versioned(version, value), ttl_ms.as_bytes()],
         )
         .await
+    }
+
+    /// On a node a script puts many values. In a cluster their keys are in slots of their own and each needs its own; sent
+    /// together they share packets all the same.
+    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
+        let (in_one, at_a_time) = if self.link.is_cluster() {
+            (1, BATCH)
+        } else {
+            (BATCH, 1)
+        };
+        let batches = entries.chunks(in_one);
+        let batches: Vec<_> = batches.map(|batch| self.put_newer_in_one(batch)).collect();
+        stream::iter(batches)
+            .buffer_unordered(at_a_time)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
+    }
+
+    async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError> {
+        let ttl_ms = millis(ttl).to_string();
+        let arguments = [owner, ttl_ms.as_bytes()];
+        let (taken_at, value): (Option<u64>, Option<Bytes>) = self
+            .run_script(Repeat::Safe, &scripts::CLAIM, &[lease, value], &arguments)
+            .await?;
+        Ok(match taken_at {
+            Some(now_us) => Claim::taken(now_us, value),
+            None => Claim { fence: None, value },
+        })
     }
 
     async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
@@ -182,7 +247,8 @@ impl Cache for ValkeyCache {
     }
 
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
-        self.run_script(&scripts::DELETE_EQUAL, key, &[value]).await
+        self.run_script(Repeat::Safe, &scripts::DELETE_EQUAL, &[key], &[value])
+            .await
     }
 
     async fn throttle(
@@ -190,20 +256,28 @@ impl Cache for ValkeyCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
+        let patiences = [patience.min(MAX_PATIENCE), MAX_PATIENCE].map(micros);
         let windows = quotas.iter();
-        let numbers = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
+        let windows = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
+        let numbers = patiences.into_iter().chain(windows);
         let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
         let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
-        let reply: Vec<u64> = self.run_script(&scripts::THROTTLE, key, &arguments).await?;
+        let reply: Vec<u64> = self
+            .run_script(Repeat::Safe, &scripts::THROTTLE, &[key], &arguments)
+            .await?;
         match reply.as_slice() {
-            [is_allowed, paused_us, backlogs_us @ ..] if backlogs_us.len() == quotas.len() => {
+            [is_allowed, wait_us, paused_us, backlogs_us @ ..]
+                if backlogs_us.len() == quotas.len() =>
+            {
                 let levels = Levels {
                     is_allowed: *is_allowed == 1,
+                    wait_us: *wait_us,
                     paused_us: *paused_us,
                     backlogs_us,
                 };
-                Ok(Decision::new(quotas, cost, &levels))
+                Ok(Decision::new(quotas, cost, patience, &levels))
             }
             _ => Err(CacheError::unavailable("not the reply of the script")),
         }
@@ -212,9 +286,65 @@ impl Cache for ValkeyCache {
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         let length_us = micros(length.min(MAX_PAUSE)).to_string();
         let _: bool = self
-            .run_script(&scripts::PAUSE, key, &[length_us.as_bytes()])
+            .run_script(
+                Repeat::Safe,
+                &scripts::PAUSE,
+                &[key],
+                &[length_us.as_bytes()],
+            )
             .await?;
         Ok(())
+    }
+
+    async fn add_scores(
+        &self,
+        key: &str,
+        scores: &[(String, f64)],
+        keep: usize,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        if scores.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = vec![members(keep).to_string(), millis(ttl).to_string()];
+        for (member, score) in scores {
+            arguments.extend([score.to_string(), member.clone()]);
+        }
+        self.add(&scripts::ADD_SCORES, key, &arguments).await
+    }
+
+    async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
+        let Some(last) = members(limit).checked_sub(1) else {
+            return Ok(Vec::new());
+        };
+        let mut range = cmd("ZREVRANGE");
+        range.arg(key).arg(0).arg(last).arg("WITHSCORES");
+        self.run(Repeat::Safe, &range).await
+    }
+
+    async fn add_counts(
+        &self,
+        key: &str,
+        counts: &[(String, u64)],
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = vec![millis(ttl).to_string()];
+        for (name, count) in counts {
+            arguments.extend([count.to_string(), name.clone()]);
+        }
+        self.add(&scripts::ADD_COUNTS, key, &arguments).await
+    }
+
+    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.run(Repeat::Safe, cmd("HGETALL").arg(key)).await
+    }
+
+    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+        self.run_script(Repeat::Never, &scripts::TAKE_COUNTS, &[key], &[])
+            .await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
@@ -233,6 +363,19 @@ impl fmt::Debug for ValkeySettings {
             .field("auth", &self.auth)
             .finish_non_exhaustive()
     }
+}
+
+/// What [`scripts::PUT_NEWER`] is told of a value.
+fn put_arguments(entry: &Put) -> [Vec<u8>; 2] {
+    [
+        versioned(entry.version, &entry.value),
+        millis(entry.ttl).to_string().into_bytes(),
+    ]
+}
+
+/// A number of members that the server can count with: no set has more.
+fn members(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn millis(ttl: Duration) -> u64 {

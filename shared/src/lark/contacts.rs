@@ -4,8 +4,9 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::apis::CONTACT_USER_GET;
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, LarkClient, LarkFailure};
+use super::{FailureKind, Installation, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
 use crate::users::{User, UserId};
 
@@ -20,21 +21,21 @@ struct UserData {
 }
 
 impl LarkClient {
-    /// The user `id`, as far as the app may see it. Safe to repeat.
+    /// The user `id`, as far as `installation` may see it. Safe to repeat.
     ///
     /// # Errors
     /// [`FailureKind::NotFound`], [`FailureKind::Forbidden`] when outside the app's contact scope,
     /// [`FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_user(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &UserId,
         deadline: Deadline,
     ) -> Result<User, LarkFailure> {
         let call = LarkCall {
-            endpoint: "contact_user_get",
-            domain,
+            api: &CONTACT_USER_GET,
+            installation,
             host: Host::Open,
             method: Method::GET,
             path: &["open-apis", "contact", "v3", "users", id.as_str()],

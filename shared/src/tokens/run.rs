@@ -19,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::AppId;
+use crate::meter::Meter;
 use crate::store::{DuePosition, Expect, Record, StoreError, Table};
 
 /// How many records of a shard are read at a time.
@@ -29,6 +30,8 @@ const LOW_WATER: usize = 4;
 const WAITING_PER_APP: usize = 2_000;
 /// No token is begun with less time left: a request and two writes must fit in.
 const RESERVE: Duration = Duration::from_secs(5);
+/// The calls of at most so many apps are put on record in one run: each is a read and a write beside those for its tokens.
+const METERED: usize = 200;
 /// A login of an app that is switched off is looked at again after this: its refresh token must not die of it.
 const LOGIN_PAUSE: Duration = Duration::from_secs(3_600);
 
@@ -37,6 +40,7 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(3_600);
 pub struct Refresher {
     inner: Arc<Inner>,
     apps: Apps,
+    meter: Meter,
     concurrency: usize,
 }
 
@@ -78,12 +82,13 @@ struct Reading {
 }
 
 impl Refresher {
-    /// A refresher that works on at most `concurrency` tokens at a time.
+    /// A refresher that works on at most `concurrency` tokens at a time, and has `meter` put on record what it counted.
     #[must_use]
-    pub fn new(tokens: &TokenService, apps: Apps, concurrency: usize) -> Self {
+    pub fn new(tokens: &TokenService, apps: Apps, meter: Meter, concurrency: usize) -> Self {
         Self {
             inner: Arc::clone(&tokens.inner),
             apps,
+            meter,
             concurrency,
         }
     }
@@ -145,8 +150,25 @@ impl Refresher {
                 refused.insert(app_id);
             }
         }
+        self.put_on_record(apps.into_keys().collect(), deadline)
+            .await;
         report.log();
         Ok(report)
+    }
+
+    /// An app that calls the platform has a token, which is due every other hour: often enough for its calls, too. Of many
+    /// apps some have to wait for another time.
+    async fn put_on_record(&self, mut apps: Vec<AppId>, deadline: Deadline) {
+        fastrand::shuffle(&mut apps);
+        apps.truncate(METERED);
+        let persist = async |app_id| self.meter.persist(&app_id, deadline).await;
+        let persisting = stream::iter(apps).map(persist);
+        let outcomes = persisting.buffer_unordered(self.concurrency);
+        let failed = outcomes.filter_map(async |outcome| outcome.err());
+        let errors: Vec<Error> = failed.collect().await;
+        if let Some(error) = errors.first() {
+            warn!(apps = errors.len(), %error, "calls of the platform are not put on record");
+        }
     }
 
     /// The next page of every shard that has one, the longest due first.

@@ -262,8 +262,12 @@ impl Inner {
             return Ok(entry);
         }
         let call = |token: SharedToken| {
-            let (lark, domain, id) = (self.lark.clone(), acting.app().domain, key.id.clone());
-            async move { lark.fetch_user(domain, &token.value, &id, deadline).await }
+            let (lark, acting, id) = (self.lark.clone(), acting.clone(), key.id.clone());
+            async move {
+                let installation = acting.installation();
+                lark.fetch_user(installation, &token.value, &id, deadline)
+                    .await
+            }
         };
         let answer = self
             .tokens

@@ -80,6 +80,13 @@ impl Link {
         }
     }
 
+    pub(super) const fn is_cluster(&self) -> bool {
+        match self.target {
+            Target::Cluster(_) => true,
+            Target::Node(..) => false,
+        }
+    }
+
     /// Sends `command`, once more on a new connection if this one turns out to be dead and `repeat` or the kind of failure
     /// allows it.
     pub(super) async fn run<T: FromRedisValue>(

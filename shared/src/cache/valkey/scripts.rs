@@ -1,18 +1,37 @@
-//! What runs inside the server, where nothing comes between a look and a write. Each script touches one key, so that it
-//! runs in a cluster too.
+//! What runs inside the server, where nothing comes between a look and a write. In a cluster the keys of a call are in one
+//! slot: a script is given one key, or keys with the same tag.
 
 use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, cmd};
 
-/// `KEYS[1]`: the key; `ARGV[1]`: the versioned value; `ARGV[2]`: time to live in milliseconds. Compares the first 20 bytes,
-/// see [`crate::cache::versioned`].
+/// `KEYS`: the keys; `ARGV`: for each of them the versioned value, then the time to live in milliseconds. Compares the first
+/// 20 bytes, see [`crate::cache::versioned`]. Answers how many values were put.
 pub(super) static PUT_NEWER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local stored = redis.call('GETRANGE', KEYS[1], 0, 19)
-         if #stored == 20 and string.find(stored, '^%d+$') and stored >= string.sub(ARGV[1], 1, 20) then return 0 end
+        "local done = 0
+         for number, key in ipairs(KEYS) do
+             local value, ttl = ARGV[2 * number - 1], ARGV[2 * number]
+             local stored = redis.call('GETRANGE', key, 0, 19)
+             if #stored < 20 or not string.find(stored, '^%d+$') or stored < string.sub(value, 1, 20) then
+                 redis.call('SET', key, value, 'PX', ttl)
+                 done = done + 1
+             end
+         end
+         return done",
+    )
+});
+
+/// `KEYS[1]`: the lease; `KEYS[2]`: the value's key; `ARGV[1]`: the owner; `ARGV[2]`: time to live in milliseconds. Answers the
+/// server's time in microseconds, in digits, if the lease was taken, and the value.
+pub(super) static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local value = redis.call('GET', KEYS[2])
+         local holder = redis.call('GET', KEYS[1])
+         if holder and holder ~= ARGV[1] then return {false, value} end
          redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-         return 1",
+         local time = redis.call('TIME')
+         return {string.format('%.0f', time[1] * 1000000 + time[2]), value}",
     )
 });
 
@@ -23,9 +42,10 @@ pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the key; `ARGV`: for each window the time of its burst, then the time of the cost. Decides as
-/// [`crate::limiter::gcra::decide`] does and keeps the same text; [`crate::limiter::gcra::State::to_text`] says what is in it.
-/// Answers whether it is allowed (1 or 0), how much of a pause is left, and for each window how long it takes to be full.
+/// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience of anybody; then for each window the time of
+/// its burst and the time of the cost. Decides as [`crate::limiter::gcra::decide`] does and keeps the same text;
+/// [`crate::limiter::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it can
+/// go on, how much of a pause is left, and for each window how long it takes to be full.
 ///
 /// All times are whole microseconds, which Lua's floating-point numbers hold exactly up to 2^53; `Quota` keeps them below.
 /// They are written with `%.0f`: left to itself, Lua writes 14 digits, `1.7e+15`. Time comes from the server, so that the
@@ -37,23 +57,28 @@ pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
          local moments = {}
          for moment in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
          local paused = math.max((moments[1] or 0) - now, 0)
-         local reply = {paused == 0 and 1 or 0, paused}
-         for window = 1, #ARGV / 2 do
-             local full = tonumber(ARGV[2 * window - 1])
-             local backlog = math.min(math.max((moments[window + 1] or 0) - now, 0), full)
-             reply[window + 2] = backlog
-             if backlog + ARGV[2 * window] > full then reply[1] = 0 end
+         local wait, fits, cut, backlogs, costs = paused, true, false, {}, {}
+         for window = 1, #ARGV / 2 - 1 do
+             local full, cost = tonumber(ARGV[2 * window + 1]), tonumber(ARGV[2 * window + 2])
+             local ahead = math.max((moments[window + 1] or 0) - now, 0)
+             local backlog = math.min(ahead, full + ARGV[2])
+             if backlog < ahead then cut = true end
+             if cost > full then fits = false end
+             if cost > 0 then wait = math.max(wait, backlog + cost - full) end
+             backlogs[window], costs[window] = backlog, cost
          end
-         if reply[1] == 0 or (ARGV[2] or '0') == '0' then return reply end
-         local entry, last = '0', now
-         for window = 1, #ARGV / 2 do
-             local backlog = reply[window + 2] + ARGV[2 * window]
-             reply[window + 2] = backlog
-             entry = entry .. string.format(' %.0f', now + backlog)
-             last = math.max(last, now + backlog)
+         local allowed = fits and wait <= tonumber(ARGV[1])
+         local taken = allowed and (costs[1] or 0) > 0
+         if taken or cut then
+             local entry, last = string.format('%.0f', paused > 0 and moments[1] or 0), now + paused
+             for window, cost in ipairs(costs) do
+                 if taken then backlogs[window] = math.max(backlogs[window], wait) + cost end
+                 entry = entry .. string.format(' %.0f', now + backlogs[window])
+                 last = math.max(last, now + backlogs[window])
+             end
+             redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
          end
-         redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
-         return reply",
+         return {allowed and 1 or 0, wait, paused, unpack(backlogs)}",
     )
 });
 
@@ -72,6 +97,33 @@ pub(super) static PAUSE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// `KEYS[1]`: the sorted set; `ARGV[1]`: how many of its members stay; `ARGV[2]`: time to live in milliseconds; then the score
+/// to add and the member, for each.
+pub(super) static ADD_SCORES: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for place = 3, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[place], ARGV[place + 1]) end
+         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[1])
+         return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+    )
+});
+
+/// `KEYS[1]`: the hash of counters; `ARGV[1]`: time to live in milliseconds; then the count to add and its name, for each.
+pub(super) static ADD_COUNTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for place = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[place + 1], ARGV[place]) end
+         return redis.call('PEXPIRE', KEYS[1], ARGV[1])",
+    )
+});
+
+/// `KEYS[1]`: the hash of counters, which is gone afterwards. Answers names and counts in turn.
+pub(super) static TAKE_COUNTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local counts = redis.call('HGETALL', KEYS[1])
+         redis.call('UNLINK', KEYS[1])
+         return counts",
+    )
+});
+
 /// A script and the hash that the server knows it by once it has run.
 pub(super) struct Script {
     text: &'static str,
@@ -87,13 +139,13 @@ impl Script {
     }
 
     /// The call for a server that has run the script before.
-    pub(super) fn by_hash(&self, key: &str, arguments: &[&[u8]]) -> Cmd {
-        call("EVALSHA", &self.hash, key, arguments)
+    pub(super) fn by_hash(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+        call("EVALSHA", &self.hash, keys, arguments)
     }
 
     /// The call for any server; it remembers the script.
-    pub(super) fn by_text(&self, key: &str, arguments: &[&[u8]]) -> Cmd {
-        call("EVAL", self.text, key, arguments)
+    pub(super) fn by_text(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+        call("EVAL", self.text, keys, arguments)
     }
 }
 
@@ -102,9 +154,9 @@ pub(super) fn is_unknown(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-fn call(name: &str, script: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
+fn call(name: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
     let mut call = cmd(name);
-    call.arg(script).arg(1).arg(key);
+    call.arg(script).arg(keys.len()).arg(keys);
     for argument in arguments {
         call.arg(*argument);
     }
