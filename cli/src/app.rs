@@ -1,6 +1,7 @@
 //! `lark-service app`: registered apps.
 
 mod removal;
+mod usage;
 mod view;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use lark_service::apps::{AppChange, AppKind, AppStatus, NewApp};
 use lark_service::changes::Change;
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
+use lark_service::meter::Month;
 use lark_service::wiring::Services;
 
 use self::view::{AppDetails, AppView};
@@ -35,6 +37,15 @@ pub(crate) enum AppCommand {
         /// Show who changed it, too.
         #[arg(long)]
         changes: bool,
+    },
+    /// Show how often an app called the platform in a month, by API.
+    Usage {
+        /// Which app.
+        #[arg(value_parser = values::app_id)]
+        app_id: AppId,
+        /// Which month, in UTC: 2026-11. The current one if none is named.
+        #[arg(long, value_parser = values::month)]
+        month: Option<Month>,
     },
     /// Change an app. What is not named stays.
     Update(Update),
@@ -131,6 +142,7 @@ pub(crate) async fn run(command: AppCommand, output: &Output) -> Result<(), Fail
         AppCommand::Add(new) => add(new, output).await,
         AppCommand::List => list(output).await,
         AppCommand::Show { app_id, changes } => show(&app_id, changes, output).await,
+        AppCommand::Usage { app_id, month } => usage::show(&app_id, month, output).await,
         AppCommand::Update(update) => update.run(output).await,
         AppCommand::RotateSecret {
             app_id,

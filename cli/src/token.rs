@@ -143,6 +143,8 @@ async fn refresh(which: Refresh, output: &Output) -> Result<(), Failure> {
         .tokens
         .token(&app, &key, Trust::Shared, soon())
         .await;
+    // This process ends before it could hand over what it counted. A store that does not take it is no reason to fail.
+    let _ = services.meter.persist(&app.app_id, soon()).await;
     let after = services.tokens.describe(&key, soon()).await?;
     if let Err(error) = outcome {
         return Err(refused(error, after.as_ref()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lark_service::clock::Timestamp;
 use lark_service::http::{AllowedApps, RateLimit};
 use lark_service::ids::{AppId, OpenId, TenantKey};
+use lark_service::meter::Month;
 
 pub(crate) fn app_id(text: &str) -> Result<AppId, String> {
     AppId::parse(text).ok_or_else(|| "an app id has 1 to 64 letters, digits, `_` or `-`".to_owned())
@@ -17,6 +18,10 @@ pub(crate) fn open_id(text: &str) -> Result<OpenId, String> {
 pub(crate) fn tenant_key(text: &str) -> Result<TenantKey, String> {
     TenantKey::parse(text)
         .ok_or_else(|| "a tenant key has 1 to 64 letters, digits, `_` or `-`".to_owned())
+}
+
+pub(crate) fn month(text: &str) -> Result<Month, String> {
+    Month::parse(text).ok_or_else(|| "say year and month, such as 2026-11".to_owned())
 }
 
 pub(crate) fn rate_limit(text: &str) -> Result<RateLimit, String> {

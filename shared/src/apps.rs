@@ -18,7 +18,7 @@ use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
-use crate::lark::Domain;
+use crate::lark::{Domain, Installation};
 use crate::seal::{Fingerprint, Sealer};
 use crate::store::{Attributes, Copied, Key, Mirror, StoreError, Table};
 
@@ -203,6 +203,16 @@ impl Acting {
     #[must_use]
     pub const fn tenant(&self) -> Option<&TenantKey> {
         self.tenant.as_ref()
+    }
+
+    /// Whose calls the platform counts what is done as.
+    #[must_use]
+    pub fn installation(&self) -> Installation<'_> {
+        Installation {
+            domain: self.app.domain,
+            app_id: &self.app.app_id,
+            tenant: self.tenant(),
+        }
     }
 }
 

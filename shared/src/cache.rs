@@ -153,8 +153,8 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// Deletes what is at `key` if it equals `value`. Says whether it did.
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError>;
 
-    /// Decides about a request of `cost` as [`decide`](crate::limiter::gcra::decide) does, by the cache's own time, and
-    /// keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
+    /// Decides about a request of `cost` with `patience` as [`decide`](crate::limiter::gcra::decide) does, by the cache's own
+    /// time, and keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
     /// time, no more is admitted than one after the other. Keys for this are used for nothing but this and
     /// [`Cache::pause`].
     async fn throttle(
@@ -162,10 +162,12 @@ pub trait Cache: fmt::Debug + Send + Sync {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError>;
 
-    /// Makes [`Cache::throttle`] refuse everything at `key` for `length`, at most for
-    /// [`MAX_PAUSE`](crate::limiter::gcra::MAX_PAUSE). A pause that ends later stays as it is.
+    /// Makes [`Cache::throttle`] let nothing through at `key` for `length`, at most for
+    /// [`MAX_PAUSE`](crate::limiter::gcra::MAX_PAUSE): it refuses those whose patience ends before the pause does. A pause that
+    /// ends later stays as it is, and so does a place that somebody has already been given.
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
 
     /// Adds to the scores of members of the sorted set at `key`, keeps only the `keep` highest, and lets the set expire `ttl`

@@ -108,6 +108,25 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that moves with Tokio's time, which tests pause.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct TokioClock(tokio::time::Instant);
+
+#[cfg(test)]
+impl TokioClock {
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+#[cfg(test)]
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_seconds(1_700_000_000) + self.0.elapsed()
+    }
+}
+
 /// A clock that moves only when told to.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);

@@ -19,7 +19,7 @@ mod reader;
 use reader::Reader;
 
 /// Every variable that the code reads, in the order of [`Config`]'s fields. `docs/configuration.md` describes each.
-pub const VARIABLES: [&str; 38] = [
+pub const VARIABLES: [&str; 40] = [
     STORE,
     "LARK_SERVICE_DATA_DIR",
     "LARK_SERVICE_TOKENS_TABLE",
@@ -42,6 +42,8 @@ pub const VARIABLES: [&str; 38] = [
     "LARK_SERVICE_PUBLIC_URL",
     "LARK_SERVICE_DEFAULT_APP_ID",
     "LARK_SERVICE_LARK_TIMEOUT_MS",
+    "LARK_SERVICE_LARK_LIMIT_PER_MINUTE",
+    "LARK_SERVICE_LARK_LIMIT_PER_SECOND",
     "LARK_SERVICE_STORE_TIMEOUT_MS",
     "LARK_SERVICE_CACHE_TIMEOUT_MS",
     "LARK_SERVICE_USER_TTL_SECONDS",
@@ -80,7 +82,9 @@ pub struct Config {
     /// The shared cache, if there is one.
     pub cache: Option<CacheConfig>,
     /// Where Lark is. `LARK_SERVICE_FEISHU_URL`, default `https://open.feishu.cn`; `LARK_SERVICE_LARK_URL`, default
-    /// `https://open.larksuite.com`; `LARK_SERVICE_LARK_TIMEOUT_MS`, milliseconds, default 30,000. For logins:
+    /// `https://open.larksuite.com`; `LARK_SERVICE_LARK_TIMEOUT_MS`, milliseconds, default 30,000;
+    /// `LARK_SERVICE_LARK_LIMIT_PER_MINUTE` and `LARK_SERVICE_LARK_LIMIT_PER_SECOND`, calls per app, tenant and API with the
+    /// platform's standard limits, default (and 0) what the platform documents: 1,000 and 50. For logins:
     /// `LARK_SERVICE_FEISHU_ACCOUNTS_URL`, default `https://accounts.feishu.cn`; `LARK_SERVICE_LARK_ACCOUNTS_URL`, default
     /// `https://accounts.larksuite.com`; `LARK_SERVICE_OAUTH_VERSION`, `v2` or `v3`, default `v2`.
     pub lark: LarkSettings,
@@ -205,6 +209,7 @@ impl Config {
                 )?,
                 oauth_version: read.oauth_version()?,
                 timeout: read.millis("LARK_SERVICE_LARK_TIMEOUT_MS", 30_000)?,
+                limits: read.lark_limits()?,
             },
             public_url: read.optional_origin("LARK_SERVICE_PUBLIC_URL")?,
             default_app_id: read.app_id("LARK_SERVICE_DEFAULT_APP_ID")?,

@@ -1,8 +1,10 @@
 //! The Lark Open Platform's HTTP API, as far as the service calls it itself.
 //!
-//! [`LarkClient`] is the transport: connections, time-outs, retries and the reading of answers, the same for each API
-//! family. The families are [`auth`], [`oauth`], [`contacts`], [`departments`] and [`chats`].
+//! [`LarkClient`] is the transport: connections, limits, time-outs, retries and the reading of answers, the same for each API
+//! family. The families are [`auth`], [`oauth`], [`contacts`], [`departments`] and [`chats`]; [`apis`] has the limits of each
+//! API.
 
+pub mod apis;
 pub mod auth;
 pub mod chats;
 mod codes;
@@ -12,8 +14,10 @@ mod failure;
 pub mod oauth;
 mod reading;
 mod transport;
+mod turns;
 
 pub use chats::MAX_CHAT_PAGE;
 pub use departments::{Below, ContactScope, MAX_DEPARTMENT_PAGE, MAX_SCOPE_PAGE};
 pub use failure::{FailureKind, LarkFailure};
 pub use transport::{Domain, LarkClient, LarkSettings, OAuthVersion};
+pub use turns::{Installation, Priority};

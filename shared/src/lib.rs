@@ -21,6 +21,7 @@ pub mod invocation;
 pub mod lark;
 pub mod limiter;
 pub mod logins;
+pub mod meter;
 pub mod page;
 pub mod popularity;
 pub mod readiness;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::cache::CacheClient;
 use crate::cache::memory::MemoryCache;
 use crate::clock::Clock;
+use crate::deadline::Deadline;
 use crate::telemetry::metrics;
 
 mod decision;
@@ -24,6 +25,8 @@ pub(crate) use quota::micros;
 
 /// A process that limits itself takes one part in so many of a quota.
 pub const DEFAULT_SHARE: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
+/// Tokio's timers know nothing shorter: to wait for less would be to wait for longer.
+const TICK: Duration = Duration::from_millis(1);
 /// How much a process remembers for limiting itself: about 10,000 keys.
 const LOCAL_BYTES: u64 = 10_000 * 256;
 
@@ -80,7 +83,19 @@ impl Limiter {
     /// Whether a request of `cost` may go on now; takes the cost from every one of `quotas`, or from none. Use a key with the
     /// same quotas always, see [`gcra::decide`].
     pub async fn admit(&self, key: &LimitKey, quotas: &[Quota], cost: u32) -> Decision {
-        let (tier, decision) = self.decide(key, quotas, cost).await;
+        self.reserve(key, quotas, cost, Duration::ZERO).await
+    }
+
+    /// As [`Limiter::admit`], for a request that may wait for up to `patience`, at most [`gcra::MAX_PATIENCE`]: it goes on
+    /// after [`Decision::wait`] without asking again. Who comes later goes on later, in all processes.
+    pub async fn reserve(
+        &self,
+        key: &LimitKey,
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+    ) -> Decision {
+        let (tier, decision) = self.decide(key, quotas, cost, patience).await;
         let result = if decision.is_allowed {
             "allowed"
         } else {
@@ -90,10 +105,34 @@ impl Limiter {
         decision
     }
 
+    /// As [`Limiter::reserve`], and waits: if the request is allowed, it goes on now. A pause that this process was told of
+    /// meanwhile is kept too; of one that another process was told of it hears when it asks the next time.
+    pub async fn wait_for_turn(
+        &self,
+        key: &LimitKey,
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+    ) -> Decision {
+        let patience = Deadline::after(patience.min(gcra::MAX_PATIENCE));
+        loop {
+            let left = patience.remaining();
+            let decision = self.reserve(key, quotas, cost, left).await;
+            if !decision.is_allowed || decision.wait < TICK {
+                return decision;
+            }
+            tokio::time::sleep(decision.wait).await;
+            if self.own_pause(key, quotas, Duration::ZERO).is_allowed {
+                return decision;
+            }
+        }
+    }
+
     /// Lets nothing of `key` through for `length`, in all processes as far as the cache can tell them, at most for
     /// [`gcra::MAX_PAUSE`]. A longer pause stays.
     pub async fn pause(&self, key: &LimitKey, length: Duration) {
         self.pauses.hold(&key.text, length);
+        self.shares.hold(&key.text, length);
         if let Some(cache) = &self.cache {
             // A failing cache is counted and logged there; this process keeps the pause all the same.
             let _ = cache.pause(&key.text, length).await;
@@ -106,19 +145,34 @@ impl Limiter {
         key: &LimitKey,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> (&'static str, Decision) {
-        let paused = self.pauses.admit(&key.text, quotas, 0);
+        let paused = self.own_pause(key, quotas, patience);
         if !paused.is_allowed {
             return ("local", paused);
         }
         if let Some(cache) = &self.cache
-            && let Ok(decision) = cache.throttle(&key.text, quotas, cost).await
+            && let Ok(mut decision) = cache.throttle(&key.text, quotas, cost, patience).await
         {
+            if decision.is_allowed && decision.wait < paused.wait {
+                // The cache lost the pause or was away. Once it knows, those who wait for its end are spaced again.
+                let _ = cache.pause(&key.text, paused.wait).await;
+                match cache.throttle(&key.text, quotas, cost, patience).await {
+                    Ok(later) => decision = later,
+                    Err(_) => decision.wait = paused.wait,
+                }
+            }
             return ("shared", decision);
         }
         let share = |quota: &Quota| quota.share(self.one_in, cost);
         let shares: Vec<Quota> = quotas.iter().map(share).collect();
-        ("local", self.shares.admit(&key.text, &shares, cost))
+        let decision = self.shares.admit(&key.text, &shares, cost, patience);
+        ("local", decision)
+    }
+
+    /// What the pauses that this process has asked for say.
+    fn own_pause(&self, key: &LimitKey, quotas: &[Quota], patience: Duration) -> Decision {
+        self.pauses.admit(&key.text, quotas, 0, patience)
     }
 }
 

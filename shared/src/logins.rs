@@ -22,8 +22,8 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, OpenId};
-use crate::lark::LarkClient;
 use crate::lark::oauth::{Grant, Identity, LoginRequest};
+use crate::lark::{Installation, LarkClient};
 use crate::seal::Sealer;
 use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
 use crate::tokens::TokenService;
@@ -259,9 +259,10 @@ impl Logins {
         };
         let pair = self.tokens.exchange_code(&app, &grant, deadline).await;
         let pair = pair.map_err(|failure| failed(&app, failure))?;
+        let installation = Installation::without_tenant(app.domain, &app.app_id);
         let identity = self
             .lark
-            .fetch_identity(app.domain, &pair.token.value, deadline)
+            .fetch_identity(installation, &pair.token.value, deadline)
             .await;
         let Identity { open_id, name, .. } = identity.map_err(|failure| failed(&app, failure))?;
         let is_renewable = pair.refresh.is_some();

@@ -1,6 +1,6 @@
 //! Filling the tiers ahead of those who will ask: after a deployment and every hour.
 //!
-//! For each app that is switched on: its token, the users who are asked for most, and the directory, where the app may read all
+//! For each app that is switched on: what was counted of its calls of the platform is put on record; its token, the users who are asked for most, and the directory, where the app may read all
 //! of it (`directory`). A run ends with its deadline and the next goes on where it stopped, both among the apps and within
 //! a directory. Calls to Lark leave room for callers.
 
@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::guard::{Census, Guard};
 use crate::ids::AppId;
 use crate::lark::LarkClient;
+use crate::meter::Meter;
 use crate::popularity::Popularity;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 use crate::tiers::{Tiers, Whose};
@@ -76,6 +77,7 @@ pub struct Warmer {
     pub(crate) guard: Guard,
     pub(crate) census: Census,
     pub(crate) popularity: Popularity,
+    pub(crate) meter: Meter,
     pub(crate) storage: Storage,
     pub(crate) cache: Option<CacheClient>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -140,6 +142,10 @@ impl Warmer {
             apps: 1,
             ..Report::default()
         };
+        // Once an hour is often enough, and a failure leaves them where they are counted.
+        if let Err(error) = self.meter.persist(&app.app_id, work).await {
+            warn!(lark.app_id = app.app_id.as_str(), %error, "calls of the platform are not put on record");
+        }
         // A marketplace app has a token and a directory for each tenant; its tokens are the refresher's.
         if app.kind == AppKind::Marketplace || work.has_passed() {
             return report;

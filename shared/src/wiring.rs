@@ -24,6 +24,7 @@ use crate::http::Admission;
 use crate::lark::LarkClient;
 use crate::limiter::Limiter;
 use crate::logins::Logins;
+use crate::meter::Meter;
 use crate::popularity::Popularity;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
@@ -88,7 +89,7 @@ pub struct Services {
     pub tiers: Tiers,
     /// Users.
     pub users: UserService,
-    warmer: Warmer,
+    warmer: Arc<Warmer>,
     /// Departments and their people.
     pub departments: DepartmentService,
     /// Chats and their members.
@@ -101,6 +102,8 @@ pub struct Services {
     pub sealer: Sealer,
     /// The platform.
     pub lark: LarkClient,
+    /// How often the platform was called.
+    pub meter: Meter,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -120,102 +123,44 @@ impl Services {
     /// The services over `adapters`.
     #[must_use]
     pub fn new(config: Config, adapters: &Adapters) -> Self {
-        let clock = &adapters.clock;
-        let storage = Storage::new(Arc::clone(&adapters.store), config.store_timeout);
-        let cache = adapters
-            .cache
-            .as_ref()
-            .map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
-        let sealer = Sealer::clone(&adapters.keys);
-        let lark = LarkClient::new(adapters.http.clone(), config.lark.clone());
-        let mirror = Mirror::new(storage.clone(), cache.clone());
-        let apps = Apps::new(mirror, sealer.clone(), Arc::clone(clock));
-        let tokens = TokenService::new(
-            lark.clone(),
-            apps.clone(),
-            storage.clone(),
-            cache.clone(),
-            sealer.clone(),
-            Arc::clone(clock),
-        );
-        let limiter = Limiter::new(cache.clone(), Arc::clone(clock));
-        let tiers = Tiers::new(
-            storage.clone(),
-            cache.clone(),
-            Arc::clone(clock),
-            TierSettings {
-                user_ttl: config.user_ttl,
-                department_ttl: config.department_ttl,
-                chat_ttl: config.chat_ttl,
-                list_ttl: config.list_ttl,
-                absent_ttl: config.user_absent_ttl,
-                local_cache_bytes: config.local_cache_bytes,
-            },
-        );
-        let census = Census::new(lark.clone(), tokens.clone());
-        let guard = Guard::new(
-            cache.clone(),
-            limiter.clone(),
-            census.clone(),
-            Arc::clone(clock),
-        );
-        let popularity = Popularity::new(cache.clone(), Arc::clone(clock));
-        let users = UserService::new(
-            lark.clone(),
-            tokens.clone(),
-            tiers.clone(),
-            guard.clone(),
-            popularity.clone(),
-        );
-        let warmer = Warmer {
-            apps: apps.clone(),
-            tokens: tokens.clone(),
-            users: users.through(lark.clone()),
-            lark: lark.clone(),
-            tiers: tiers.clone(),
-            guard,
-            census,
-            popularity,
-            storage: storage.clone(),
-            cache: cache.clone(),
-            clock: Arc::clone(clock),
-        };
-        let departments = DepartmentService::new(lark.clone(), tokens.clone(), tiers.clone());
-        let chats = ChatService::new(lark.clone(), tokens.clone(), tiers.clone());
-        let api_keys = ApiKeys::new(storage.clone(), Arc::clone(clock));
+        let base = Base::new(&config, adapters);
+        let directory = Directory::new(&config, &base);
         let logins = Logins::new(
-            lark.clone(),
-            apps.clone(),
-            tokens.clone(),
-            storage.clone(),
-            sealer.clone(),
-            Arc::clone(clock),
+            base.lark.clone(),
+            base.apps.clone(),
+            base.tokens.clone(),
+            base.storage.clone(),
+            base.sealer.clone(),
+            Arc::clone(&base.clock),
         );
-        let admission = Admission::new(apps.clone(), limiter, config.default_app_id.clone());
+        let api_keys = ApiKeys::new(base.storage.clone(), Arc::clone(&base.clock));
+        let default_app = config.default_app_id.clone();
+        let admission = Admission::new(base.apps.clone(), base.limiter, default_app);
         Self {
             config: Arc::new(config),
-            storage,
-            cache,
-            apps,
+            storage: base.storage,
+            cache: base.cache,
+            apps: base.apps,
             api_keys,
-            tokens,
-            tiers,
-            users,
-            warmer,
-            departments,
-            chats,
+            tokens: base.tokens,
+            tiers: directory.tiers,
+            users: directory.users,
+            warmer: Arc::new(directory.warmer),
+            departments: directory.departments,
+            chats: directory.chats,
             logins,
             admission,
-            sealer,
-            lark,
-            clock: Arc::clone(clock),
+            sealer: base.sealer,
+            lark: base.lark,
+            meter: base.meter,
+            clock: base.clock,
         }
     }
 
     /// The scheduled warm-up.
     #[must_use]
-    pub fn warmer(&self) -> Warmer {
-        self.warmer.clone()
+    pub fn warmer(&self) -> Arc<Warmer> {
+        Arc::clone(&self.warmer)
     }
 
     /// The scheduled refresh.
@@ -265,6 +210,118 @@ impl Adapters {
             clock,
             http,
         })
+    }
+}
+
+/// What every service stands on.
+struct Base {
+    storage: Storage,
+    cache: Option<CacheClient>,
+    sealer: Sealer,
+    clock: Arc<dyn Clock>,
+    limiter: Limiter,
+    meter: Meter,
+    lark: LarkClient,
+    apps: Apps,
+    tokens: TokenService,
+}
+
+impl Base {
+    fn new(config: &Config, adapters: &Adapters) -> Self {
+        let clock = Arc::clone(&adapters.clock);
+        let storage = Storage::new(Arc::clone(&adapters.store), config.store_timeout);
+        let cache = adapters.cache.as_ref();
+        let cache = cache.map(|it| CacheClient::new(Arc::clone(it), config.cache_timeout));
+        let sealer = Sealer::clone(&adapters.keys);
+        let limiter = Limiter::new(cache.clone(), Arc::clone(&clock));
+        let meter = Meter::new(storage.clone(), cache.clone(), Arc::clone(&clock));
+        let lark = LarkClient::new(
+            adapters.http.clone(),
+            config.lark.clone(),
+            limiter.clone(),
+            meter.clone(),
+        );
+        let mirror = Mirror::new(storage.clone(), cache.clone());
+        let apps = Apps::new(mirror, sealer.clone(), Arc::clone(&clock));
+        let tokens = TokenService::new(
+            lark.clone(),
+            apps.clone(),
+            storage.clone(),
+            cache.clone(),
+            sealer.clone(),
+            Arc::clone(&clock),
+        );
+        Self {
+            storage,
+            cache,
+            sealer,
+            clock,
+            limiter,
+            meter,
+            lark,
+            apps,
+            tokens,
+        }
+    }
+}
+
+/// What looks things up in the directory.
+struct Directory {
+    tiers: Tiers,
+    users: UserService,
+    departments: DepartmentService,
+    chats: ChatService,
+    warmer: Warmer,
+}
+
+impl Directory {
+    fn new(config: &Config, base: &Base) -> Self {
+        let (cache, clock) = (base.cache.clone(), Arc::clone(&base.clock));
+        let settings = TierSettings {
+            user_ttl: config.user_ttl,
+            department_ttl: config.department_ttl,
+            chat_ttl: config.chat_ttl,
+            list_ttl: config.list_ttl,
+            absent_ttl: config.user_absent_ttl,
+            local_cache_bytes: config.local_cache_bytes,
+        };
+        let tiers = Tiers::new(base.storage.clone(), cache.clone(), clock, settings);
+        let (lark, tokens) = (base.lark.clone(), base.tokens.clone());
+        let census = Census::new(lark.clone(), tokens.clone());
+        let clock = || Arc::clone(&base.clock);
+        let guard = Guard::new(cache.clone(), base.limiter.clone(), census.clone(), clock());
+        let popularity = Popularity::new(cache.clone(), clock());
+        let users = UserService::new(
+            lark.clone(),
+            tokens.clone(),
+            tiers.clone(),
+            guard.clone(),
+            popularity.clone(),
+        );
+        let background = lark.in_background();
+        let warmer = Warmer {
+            apps: base.apps.clone(),
+            tokens: tokens.clone(),
+            users: users.through(background.clone()),
+            lark: background,
+            tiers: tiers.clone(),
+            guard,
+            census,
+            popularity,
+            meter: base.meter.clone(),
+            storage: base.storage.clone(),
+            cache,
+            clock: clock(),
+        };
+        let departments = DepartmentService::new(lark.clone(), tokens.clone(), tiers.clone());
+        let chats = ChatService::new(lark, tokens, tiers.clone());
+        Self {
+            tiers,
+            users,
+            departments,
+            chats,
+            warmer,
+        }
     }
 }
 

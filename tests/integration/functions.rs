@@ -220,7 +220,10 @@ async fn get_token_answers_with_the_token_and_its_end() {
 async fn a_platform_failure_is_told_with_its_log_id_and_a_wait() {
     let world = World::begin().await;
     world.seed_demo().await;
-    let limit = lark_simulator::FaultAction::answer(429, 99_991_400);
+    let mut limit = lark_simulator::FaultAction::answer(429, 99_991_400);
+    if let lark_simulator::FaultAction::Answer { headers, .. } = &mut limit {
+        headers.insert("x-ogw-ratelimit-reset".to_owned(), "52".to_owned());
+    }
     world
         .control()
         .add_fault(lark_simulator::Fault::new("contact.user.get", limit))

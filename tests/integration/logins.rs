@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lark_service::error::Error;
 use lark_service::ids::{AppId, OpenId};
+use lark_service::lark::Installation;
 use lark_service::tokens::{LoginEnd, SharedToken, TokenKey, TokenKind};
 use lark_service_tests::requests::Ask;
 use lark_service_tests::world::{APP, Process, World, soon};
@@ -286,8 +287,12 @@ async fn a_rejected_user_token_is_replaced_by_a_refresh_and_the_login_lives_on()
     let app = process.0.apps.enabled(&app_id(), soon()).await.unwrap();
     let key = TokenKey::user(app_id(), &open_id);
     let call = |token: SharedToken| {
-        let (lark, domain) = (process.0.lark.clone(), app.domain);
-        async move { lark.fetch_identity(domain, &token.value, soon()).await }
+        let (lark, app) = (process.0.lark.clone(), app.clone());
+        async move {
+            let installation = Installation::without_tenant(app.domain, &app.app_id);
+            lark.fetch_identity(installation, &token.value, soon())
+                .await
+        }
     };
     let identity = process
         .0

@@ -13,6 +13,7 @@ mod functions;
 mod guard;
 mod interleavings;
 mod keys;
+mod limits;
 mod logins;
 mod marketplace;
 mod rotation;

@@ -224,8 +224,9 @@ impl Cache for SwitchableCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        self.there()?.throttle(key, quotas, cost).await
+        self.there()?.throttle(key, quotas, cost, patience).await
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {

@@ -170,6 +170,9 @@ fn variables(
         ("LARK_SERVICE_LARK_URL", simulator.base_url()),
         ("LARK_SERVICE_FEISHU_ACCOUNTS_URL", simulator.base_url()),
         ("LARK_SERVICE_LARK_ACCOUNTS_URL", simulator.base_url()),
+        // What is looked for here comes of outages, not of the platform's limits.
+        ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "1000000".to_owned()),
+        ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "1000000".to_owned()),
         ("LARK_SERVICE_LOG", "error".to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ENDPOINT_URL", dynamodb.url()),

@@ -205,3 +205,25 @@ async fn a_secret_is_in_no_argument_and_no_output() {
         "already_exists"
     );
 }
+
+#[tokio::test]
+async fn the_calls_of_an_app_are_shown_by_api_and_month() {
+    let (place, app) = Place::with_app().await;
+    place.done(&["token", "refresh", &app], "").await;
+    let usage = place.json(&["app", "usage", &app], "").await;
+    assert_eq!(
+        usage["calls"],
+        serde_json::json!({"tenant_access_token": 1})
+    );
+    assert_eq!(usage["total"], 1);
+    let people = place.done(&["app", "usage", &app], "").await;
+    assert!(people.contains("tenant_access_token"), "{people}");
+    let long_ago = ["app", "usage", &app, "--month", "2020-01"];
+    let usage = place.json(&long_ago, "").await;
+    assert_eq!(
+        (&usage["month"], &usage["total"]),
+        (&"2020-01".into(), &0.into())
+    );
+    let wrong = ["app", "usage", &app, "--month", "2020-13"];
+    assert_eq!(place.refused(&wrong, "", 2).await, "invalid_argument");
+}

@@ -171,11 +171,12 @@ impl CacheClient {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
         self.observe(
             "throttle",
             READ_PATIENCE,
-            self.cache.throttle(key, quotas, cost),
+            self.cache.throttle(key, quotas, cost, patience),
         )
         .await
     }

@@ -49,8 +49,10 @@ macro_rules! test_cache_adapter {
                 the_tightest_window_decides, what_is_refused_costs_nothing, a_cost_is_taken_as_a_whole,
                 what_costs_nothing_takes_nothing, keys_do_not_share_a_quota, a_pause_refuses_everything,
                 a_pause_ends_and_leaves_what_was_taken, a_pause_is_made_longer_but_not_shorter,
-                many_callers_get_no_more_than_the_burst, it_decides_as_the_core_does,
-                an_entry_is_gone_once_all_has_come_back;
+                many_callers_get_no_more_than_the_burst, who_has_patience_is_given_a_place_in_the_queue,
+                many_callers_get_places_that_differ, a_wait_counts_in_every_window,
+                who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_is_cut_off,
+                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
         }
     };
     (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
@@ -119,7 +121,18 @@ impl Aged {
     }
 
     async fn throttle(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
-        self.cache.throttle(key, quotas, cost).await.unwrap()
+        self.throttle_for(key, quotas, cost, Duration::ZERO).await
+    }
+
+    async fn throttle_for(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+    ) -> Decision {
+        let decision = self.cache.throttle(key, quotas, cost, patience);
+        decision.await.unwrap()
     }
 
     async fn pause(&self, key: &str, length: Duration) {

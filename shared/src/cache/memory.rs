@@ -64,10 +64,16 @@ impl MemoryCache {
     }
 
     /// [`Cache::throttle`], which cannot fail here.
-    pub(crate) fn admit(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
+    pub(crate) fn admit(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+    ) -> Decision {
         let mut entries = self.lock();
         let state = self.state(&mut entries, key);
-        let (decision, next) = gcra::decide(&state, quotas, cost, self.now_us());
+        let (decision, next) = gcra::decide(&state, quotas, cost, patience, self.now_us());
         if let Some(next) = next {
             entries.insert(key.to_owned(), state_entry(&next));
         }
@@ -227,8 +233,9 @@ impl Cache for MemoryCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        Ok(self.admit(key, quotas, cost))
+        Ok(self.admit(key, quotas, cost, patience))
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::iam::IamAuth;
 use super::{Cache, CacheError, Claim, Put, versioned};
-use crate::limiter::gcra::MAX_PAUSE;
+use crate::limiter::gcra::{MAX_PATIENCE, MAX_PAUSE};
 use crate::limiter::{Decision, Levels, Quota, micros};
 
 mod link;
@@ -256,22 +256,28 @@ impl Cache for ValkeyCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
+        patience: Duration,
     ) -> Result<Decision, CacheError> {
+        let patiences = [patience.min(MAX_PATIENCE), MAX_PATIENCE].map(micros);
         let windows = quotas.iter();
-        let numbers = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
+        let windows = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
+        let numbers = patiences.into_iter().chain(windows);
         let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
         let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
         let reply: Vec<u64> = self
             .run_script(Repeat::Safe, &scripts::THROTTLE, &[key], &arguments)
             .await?;
         match reply.as_slice() {
-            [is_allowed, paused_us, backlogs_us @ ..] if backlogs_us.len() == quotas.len() => {
+            [is_allowed, wait_us, paused_us, backlogs_us @ ..]
+                if backlogs_us.len() == quotas.len() =>
+            {
                 let levels = Levels {
                     is_allowed: *is_allowed == 1,
+                    wait_us: *wait_us,
                     paused_us: *paused_us,
                     backlogs_us,
                 };
-                Ok(Decision::new(quotas, cost, &levels))
+                Ok(Decision::new(quotas, cost, patience, &levels))
             }
             _ => Err(CacheError::unavailable("not the reply of the script")),
         }

@@ -164,23 +164,25 @@ impl Inner {
         token: &SharedToken,
         deadline: Deadline,
     ) -> std::result::Result<String, LarkFailure> {
-        let (lark, domain, token) = (&self.lark, acting.app().domain, &token.value);
+        let (lark, installation, token) = (&self.lark, acting.installation(), &token.value);
         match question {
             Question::List(page) => {
-                let list = lark.fetch_chats(domain, token, page, deadline).await?;
+                let list = lark
+                    .fetch_chats(installation, token, page, deadline)
+                    .await?;
                 Ok(body(&list))
             }
             Question::Search(name, page) => {
                 let name = name.as_str();
-                let list = lark.search_chats(domain, token, name, page, deadline);
+                let list = lark.search_chats(installation, token, name, page, deadline);
                 Ok(body(&list.await?))
             }
             Question::Chat(id) => {
-                let chat = lark.fetch_chat(domain, token, id, deadline).await?;
+                let chat = lark.fetch_chat(installation, token, id, deadline).await?;
                 Ok(body(&chat))
             }
             Question::Members(id, page) => {
-                let list = lark.fetch_chat_members(domain, token, id, page, deadline);
+                let list = lark.fetch_chat_members(installation, token, id, page, deadline);
                 Ok(body(&list.await?))
             }
         }

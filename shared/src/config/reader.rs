@@ -1,7 +1,7 @@
 //! How single variables are read: what is right, and the error that says so.
 
 use std::fmt::Display;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::{CacheConfig, CacheEndpoint, ConfigError, KeysConfig, STORE, StoreCon
 use crate::aws::{AwsCredentials, AwsSettings};
 use crate::ids::AppId;
 use crate::lark::OAuthVersion;
+use crate::lark::apis::StandardLimits;
 use crate::store::dynamodb::TableNames;
 
 /// Reads variables through a look-up that treats an empty value as none.
@@ -94,6 +95,21 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
                 problem: "must be v2 or v3".to_owned(),
             }),
         }
+    }
+
+    /// Zero stands for the platform's own: an operator can set a variable back without taking it away.
+    pub(super) fn lark_limits(&self) -> Result<StandardLimits, ConfigError> {
+        let limit = |name| {
+            let limit = self.parsed::<u32>(name, "must be a number of calls, or 0")?;
+            Ok(limit.and_then(NonZeroU32::new))
+        };
+        let documented = StandardLimits::default();
+        let per_minute = limit("LARK_SERVICE_LARK_LIMIT_PER_MINUTE")?;
+        let per_second = limit("LARK_SERVICE_LARK_LIMIT_PER_SECOND")?;
+        Ok(StandardLimits {
+            per_minute: per_minute.unwrap_or(documented.per_minute),
+            per_second: per_second.unwrap_or(documented.per_second),
+        })
     }
 
     pub(super) fn app_id(&self, name: &'static str) -> Result<Option<AppId>, ConfigError> {

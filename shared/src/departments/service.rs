@@ -151,9 +151,9 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<std::result::Result<Department, LarkFailure>> {
         let call = |token: SharedToken| {
-            let (lark, domain) = (&self.lark, acting.app().domain);
+            let (lark, installation) = (&self.lark, acting.installation());
             async move {
-                lark.fetch_department(domain, &token.value, id, deadline)
+                lark.fetch_department(installation, &token.value, id, deadline)
                     .await
             }
         };
@@ -169,9 +169,9 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<std::result::Result<Page<User>, LarkFailure>> {
         let call = |token: SharedToken| {
-            let (lark, domain) = (&self.lark, acting.app().domain);
+            let (lark, installation) = (&self.lark, acting.installation());
             async move {
-                lark.fetch_department_users(domain, &token.value, id, page, deadline)
+                lark.fetch_department_users(installation, &token.value, id, page, deadline)
                     .await
             }
         };

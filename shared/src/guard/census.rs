@@ -92,10 +92,10 @@ impl Census {
     pub(super) async fn count(&self, acting: &Acting) -> Option<u64> {
         let deadline = Deadline::after(TIMEOUT);
         let call = |token: SharedToken| {
-            let (lark, domain) = (&self.lark, acting.app().domain);
+            let (lark, installation) = (&self.lark, acting.installation());
             async move {
                 let root = DepartmentId::root();
-                lark.fetch_department(domain, &token.value, &root, deadline)
+                lark.fetch_department(installation, &token.value, &root, deadline)
                     .await
             }
         };

@@ -11,8 +11,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::apis::{
+    APP_ACCESS_TOKEN, APP_TICKET_RESEND, Api, MARKETPLACE_APP_ACCESS_TOKEN,
+    MARKETPLACE_TENANT_ACCESS_TOKEN, TENANT_ACCESS_TOKEN,
+};
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, LarkClient, LarkFailure};
+use super::{Domain, FailureKind, Installation, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
 use crate::ids::{AppId, TenantKey};
 
@@ -64,8 +68,8 @@ impl LarkClient {
         let path = ["tenant_access_token", "internal"];
         let answer: TokenAnswer = self
             .ask(
-                "tenant_access_token",
-                domain,
+                &TENANT_ACCESS_TOKEN,
+                Installation::without_tenant(domain, app_id),
                 &path,
                 &credentials(app_id, secret, None),
                 deadline,
@@ -88,8 +92,8 @@ impl LarkClient {
         let path = ["app_access_token", "internal"];
         let answer: TokenAnswer = self
             .ask(
-                "app_access_token",
-                domain,
+                &APP_ACCESS_TOKEN,
+                Installation::without_tenant(domain, app_id),
                 &path,
                 &credentials(app_id, secret, None),
                 deadline,
@@ -114,8 +118,8 @@ impl LarkClient {
         let body = credentials(app_id, secret, Some(ticket));
         let answer: TokenAnswer = self
             .ask(
-                "marketplace_app_access_token",
-                domain,
+                &MARKETPLACE_APP_ACCESS_TOKEN,
+                Installation::without_tenant(domain, app_id),
                 &["app_access_token"],
                 &body,
                 deadline,
@@ -124,7 +128,7 @@ impl LarkClient {
         issued(answer.app_access_token, answer.expire)
     }
 
-    /// The token of a marketplace app for the tenant `tenant_key` ("Get store app's tenant_access_token"). Safe to repeat.
+    /// The token of the marketplace app `app_id` for the tenant `tenant_key` ("Get store app's tenant_access_token"). Safe to repeat.
     ///
     /// # Errors
     /// [`FailureKind::AppRefused`] for a wrong app access token or a tenant that did not install the app, and what the
@@ -132,6 +136,7 @@ impl LarkClient {
     pub async fn fetch_marketplace_tenant_access_token(
         &self,
         domain: Domain,
+        app_id: &AppId,
         app_access_token: &SecretString,
         tenant_key: &TenantKey,
         deadline: Deadline,
@@ -142,8 +147,8 @@ impl LarkClient {
         };
         let answer: TokenAnswer = self
             .ask(
-                "marketplace_tenant_access_token",
-                domain,
+                &MARKETPLACE_TENANT_ACCESS_TOKEN,
+                Installation::without_tenant(domain, app_id),
                 &["tenant_access_token"],
                 &body,
                 deadline,
@@ -167,8 +172,8 @@ impl LarkClient {
         let body = credentials(app_id, secret, None);
         let Done {} = self
             .ask(
-                "app_ticket_resend",
-                domain,
+                &APP_TICKET_RESEND,
+                Installation::without_tenant(domain, app_id),
                 &["app_ticket", "resend"],
                 &body,
                 deadline,
@@ -179,8 +184,8 @@ impl LarkClient {
 
     async fn ask<T: DeserializeOwned>(
         &self,
-        endpoint: &'static str,
-        domain: Domain,
+        api: &'static Api,
+        installation: Installation<'_>,
         path: &[&str],
         body: &(impl Serialize + Sync),
         deadline: Deadline,
@@ -191,8 +196,8 @@ impl LarkClient {
             .copied()
             .collect();
         let call = LarkCall {
-            endpoint,
-            domain,
+            api,
+            installation,
             host: Host::Open,
             method: Method::POST,
             path: &path,

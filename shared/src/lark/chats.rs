@@ -3,8 +3,9 @@
 
 use secrecy::SecretString;
 
+use super::apis::{IM_CHAT_GET, IM_CHAT_LIST, IM_CHAT_MEMBERS_GET, IM_CHAT_SEARCH};
 use super::reading::Reading;
-use super::{Domain, LarkClient, LarkFailure};
+use super::{Installation, LarkClient, LarkFailure};
 use crate::chats::{Chat, ChatId, ChatMember};
 use crate::deadline::Deadline;
 use crate::page::{Page, PageRequest};
@@ -23,14 +24,14 @@ impl LarkClient {
     /// another list, [`crate::lark::FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_chats(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Chat>, LarkFailure> {
         let reading = Reading {
-            endpoint: "im_chat_list",
-            domain,
+            api: &IM_CHAT_LIST,
+            installation,
             token,
             path: &["open-apis", "im", "v1", "chats"],
             // By activity, chats would move between pages while the list is read.
@@ -46,15 +47,15 @@ impl LarkClient {
     /// As [`LarkClient::fetch_chats`].
     pub async fn search_chats(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         query: &str,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Chat>, LarkFailure> {
         let reading = Reading {
-            endpoint: "im_chat_search",
-            domain,
+            api: &IM_CHAT_SEARCH,
+            installation,
             token,
             path: &["open-apis", "im", "v1", "chats", "search"],
             query: &[OPEN_ID, ("query", query)],
@@ -69,14 +70,14 @@ impl LarkClient {
     /// [`crate::lark::FailureKind::TokenInvalid`]; and what the transport says.
     pub async fn fetch_chat(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &ChatId,
         deadline: Deadline,
     ) -> Result<Chat, LarkFailure> {
         let reading = Reading {
-            endpoint: "im_chat_get",
-            domain,
+            api: &IM_CHAT_GET,
+            installation,
             token,
             path: &["open-apis", "im", "v1", "chats", id.as_str()],
             query: &[OPEN_ID],
@@ -96,15 +97,15 @@ impl LarkClient {
     /// [`crate::lark::FailureKind::Invalid`] for a token of another list.
     pub async fn fetch_chat_members(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &ChatId,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<ChatMember>, LarkFailure> {
         let reading = Reading {
-            endpoint: "im_chat_members_get",
-            domain,
+            api: &IM_CHAT_MEMBERS_GET,
+            installation,
             token,
             path: &["open-apis", "im", "v1", "chats", id.as_str(), "members"],
             query: &[("member_id_type", "open_id")],

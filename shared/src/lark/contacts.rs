@@ -6,8 +6,9 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::apis::{CONTACT_USER_BATCH, CONTACT_USER_BATCH_GET_ID, CONTACT_USER_GET};
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, LarkClient, LarkFailure};
+use super::{FailureKind, Installation, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
 use crate::users::{Contact, User, UserId, UserIdKind};
 
@@ -65,7 +66,7 @@ impl LarkClient {
     /// says.
     pub async fn fetch_users(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         ids: &[UserId],
         deadline: Deadline,
@@ -77,8 +78,8 @@ impl LarkClient {
         ];
         query.extend(ids.iter().map(|id| ("user_ids", id.as_str())));
         let call = LarkCall {
-            endpoint: "contact_user_batch",
-            domain,
+            api: &CONTACT_USER_BATCH,
+            installation,
             host: Host::Open,
             method: Method::GET,
             path: &["open-apis", "contact", "v3", "users", "batch"],
@@ -98,7 +99,7 @@ impl LarkClient {
     /// [`FailureKind::TokenInvalid`], and what the transport says.
     pub async fn find_users(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         contacts: &[Contact],
         deadline: Deadline,
@@ -114,8 +115,8 @@ impl LarkClient {
             LarkFailure::without_answer(FailureKind::Invalid, error.to_string())
         })?;
         let call = LarkCall {
-            endpoint: "contact_user_batch_get_id",
-            domain,
+            api: &CONTACT_USER_BATCH_GET_ID,
+            installation,
             host: Host::Open,
             method: Method::POST,
             path: &["open-apis", "contact", "v3", "users", "batch_get_id"],
@@ -144,21 +145,21 @@ impl LarkClient {
             .collect())
     }
 
-    /// The user `id`, as far as the app may see it. Safe to repeat.
+    /// The user `id`, as far as `installation` may see it. Safe to repeat.
     ///
     /// # Errors
     /// [`FailureKind::NotFound`], [`FailureKind::Forbidden`] when outside the app's contact scope,
     /// [`FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_user(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &UserId,
         deadline: Deadline,
     ) -> Result<User, LarkFailure> {
         let call = LarkCall {
-            endpoint: "contact_user_get",
-            domain,
+            api: &CONTACT_USER_GET,
+            installation,
             host: Host::Open,
             method: Method::GET,
             path: &["open-apis", "contact", "v3", "users", id.as_str()],

@@ -4,8 +4,12 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::apis::{
+    CONTACT_DEPARTMENT_CHILDREN, CONTACT_DEPARTMENT_GET, CONTACT_SCOPE_LIST,
+    CONTACT_USER_FIND_BY_DEPARTMENT,
+};
 use super::reading::{More, Reading, lacking};
-use super::{Domain, LarkClient, LarkFailure};
+use super::{Installation, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
 use crate::departments::{Department, DepartmentId, DepartmentIdKind};
 use crate::page::{Page, PageRequest};
@@ -64,14 +68,14 @@ impl LarkClient {
     /// [`crate::lark::FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_department(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &DepartmentId,
         deadline: Deadline,
     ) -> Result<Department, LarkFailure> {
         let reading = Reading {
-            endpoint: "contact_department_get",
-            domain,
+            api: &CONTACT_DEPARTMENT_GET,
+            installation,
             token,
             path: &["open-apis", "contact", "v3", "departments", id.as_str()],
             query: &[OPEN_ID, (DEPARTMENT_ID_TYPE, id.kind().as_str())],
@@ -86,7 +90,7 @@ impl LarkClient {
     /// As [`LarkClient::fetch_department`]; [`crate::lark::FailureKind::Invalid`] for a token of another list.
     pub async fn fetch_department_children(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &DepartmentId,
         below: Below,
@@ -106,8 +110,8 @@ impl LarkClient {
             "children",
         ];
         let reading = Reading {
-            endpoint: "contact_department_children",
-            domain,
+            api: &CONTACT_DEPARTMENT_CHILDREN,
+            installation,
             token,
             path: &segments,
             query: &[
@@ -126,15 +130,15 @@ impl LarkClient {
     /// As [`LarkClient::fetch_department_children`].
     pub async fn fetch_department_users(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         id: &DepartmentId,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<User>, LarkFailure> {
         let reading = Reading {
-            endpoint: "contact_user_find_by_department",
-            domain,
+            api: &CONTACT_USER_FIND_BY_DEPARTMENT,
+            installation,
             token,
             path: &["open-apis", "contact", "v3", "users", "find_by_department"],
             query: &[
@@ -152,15 +156,15 @@ impl LarkClient {
     /// [`crate::lark::FailureKind::TokenInvalid`], [`crate::lark::FailureKind::Invalid`], and what the transport says.
     pub async fn fetch_scopes(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         token: &SecretString,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<ContactScope, LarkFailure> {
         let kind = DepartmentIdKind::OpenDepartmentId.as_str();
         let reading = Reading {
-            endpoint: "contact_scope_list",
-            domain,
+            api: &CONTACT_SCOPE_LIST,
+            installation,
             token,
             path: &["open-apis", "contact", "v3", "scopes"],
             query: &[OPEN_ID, (DEPARTMENT_ID_TYPE, kind)],

@@ -19,7 +19,7 @@ pub enum FailureKind {
     GrantVoid,
     /// A marketplace app's ticket has not come; the platform was asked for it.
     TicketMissing,
-    /// The platform's frequency limit.
+    /// The platform's frequency limit, or ours before it: [`LarkFailure::is_unsent`].
     RateLimited,
     /// The platform finds the request wrong.
     Invalid,
@@ -70,9 +70,9 @@ pub struct LarkFailure {
     pub log_id: Option<String>,
     /// The HTTP status, if an answer came.
     pub http_status: Option<u16>,
-    /// How long the platform asks to wait.
+    /// How long the platform asks to wait; for a call that we held back, until one would go out in time.
     pub retry_after: Option<Duration>,
-    /// Whether the call certainly never left: no connection came about.
+    /// Whether the call certainly never left: no connection came about, or we held it back.
     pub is_unsent: bool,
 }
 

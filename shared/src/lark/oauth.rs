@@ -11,8 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::apis::{OAUTH_CODE, OAUTH_REFRESH, USER_INFO};
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, LarkClient, LarkFailure, OAuthVersion};
+use super::{Domain, FailureKind, Installation, LarkClient, LarkFailure, OAuthVersion};
 use crate::deadline::Deadline;
 use crate::ids::{AppId, OpenId, Personal};
 
@@ -148,7 +149,7 @@ impl LarkClient {
             code_verifier: None,
             refresh_token: None,
         };
-        let (endpoint, request) = match grant {
+        let (api, request) = match grant {
             Grant::Code {
                 code,
                 redirect_uri,
@@ -161,14 +162,14 @@ impl LarkClient {
                     code_verifier: Some(code_verifier.expose_secret()),
                     ..credentials
                 };
-                ("oauth_code", request)
+                (&OAUTH_CODE, request)
             }
             Grant::Refresh(refresh_token) => {
                 let request = TokenRequest {
                     refresh_token: Some(refresh_token.expose_secret()),
                     ..credentials
                 };
-                ("oauth_refresh", request)
+                (&OAUTH_REFRESH, request)
             }
         };
         let (host, path): (_, &[&str]) = match self.settings().oauth_version {
@@ -176,8 +177,8 @@ impl LarkClient {
             OAuthVersion::V3 => (Host::Accounts, &["oauth", "v3", "token"]),
         };
         let call = LarkCall {
-            endpoint,
-            domain,
+            api,
+            installation: Installation::without_tenant(domain, app_id),
             host,
             method: Method::POST,
             path,
@@ -190,19 +191,19 @@ impl LarkClient {
         answer.issued()
     }
 
-    /// Whose `user_access_token` this is. Safe to repeat.
+    /// Whose `user_access_token` of `installation` this is. Safe to repeat.
     ///
     /// # Errors
     /// [`FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_identity(
         &self,
-        domain: Domain,
+        installation: Installation<'_>,
         access_token: &SecretString,
         deadline: Deadline,
     ) -> Result<Identity, LarkFailure> {
         let call = LarkCall {
-            endpoint: "user_info",
-            domain,
+            api: &USER_INFO,
+            installation,
             host: Host::Open,
             method: Method::GET,
             path: &["open-apis", "authen", "v1", "user_info"],

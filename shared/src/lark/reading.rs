@@ -5,17 +5,17 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::apis::Api;
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, LarkClient, LarkFailure};
+use super::{FailureKind, Installation, LarkClient, LarkFailure};
 use crate::deadline::Deadline;
 use crate::page::{Page, PageRequest};
 
 /// A call that reads. It is safe to repeat.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading<'c> {
-    /// The call's name in metrics and logs.
-    pub endpoint: &'static str,
-    pub domain: Domain,
+    pub api: &'static Api,
+    pub installation: Installation<'c>,
     pub token: &'c SecretString,
     /// Path segments under the origin; each is percent-encoded.
     pub path: &'c [&'c str],
@@ -59,8 +59,8 @@ impl LarkClient {
         deadline: Deadline,
     ) -> Result<T, LarkFailure> {
         let call = LarkCall {
-            endpoint: reading.endpoint,
-            domain: reading.domain,
+            api: reading.api,
+            installation: reading.installation,
             host: Host::Open,
             method: Method::GET,
             path: reading.path,

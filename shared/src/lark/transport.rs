@@ -1,19 +1,26 @@
 //! One call to Lark: sent within the deadline, repeated where that is safe, read by the body's `code` first.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 use url::Url;
 
-use super::codes::{kind_of, kind_of_status};
+use super::apis::{Api, StandardLimits};
+use super::turns::{Installation, Turns};
 use super::{FailureKind, LarkFailure};
 use crate::deadline::Deadline;
+use crate::limiter::Limiter;
+use crate::meter::Meter;
 use crate::telemetry::metrics;
+
+mod answer;
+
+use answer::exchange;
 
 /// How often a call that is safe to repeat is sent at most.
 const ATTEMPTS: u32 = 3;
@@ -21,8 +28,6 @@ const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// A longer wait than this is the caller's business.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
-/// The largest answer that is read.
-const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Calls that take longer are logged.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -65,6 +70,8 @@ pub struct LarkSettings {
     pub oauth_version: OAuthVersion,
     /// The time for one call, its repetitions included.
     pub timeout: Duration,
+    /// The platform's limits for most APIs.
+    pub limits: StandardLimits,
 }
 
 /// Which of the platform's token endpoints for logins is asked.
@@ -86,19 +93,21 @@ pub(super) enum Host {
     Accounts,
 }
 
-/// The transport to both platforms. Cheap to clone; clones share the connections.
+/// The transport to both platforms, within their limits. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
 pub struct LarkClient {
     http: reqwest::Client,
-    settings: LarkSettings,
+    settings: Arc<LarkSettings>,
+    turns: Turns,
+    meter: Meter,
 }
 
 /// A call, before it is sent.
 #[derive(Debug)]
 pub(super) struct LarkCall<'c> {
-    /// The call's name in metrics and logs.
-    pub endpoint: &'static str,
-    pub domain: Domain,
+    pub api: &'static Api,
+    /// Whose call it is.
+    pub installation: Installation<'c>,
     pub host: Host,
     pub method: Method,
     /// Path segments under the origin; each is percent-encoded.
@@ -108,30 +117,6 @@ pub(super) struct LarkCall<'c> {
     pub body: Option<Vec<u8>>,
     /// Whether sending it twice does no harm.
     pub repeatable: bool,
-}
-
-/// What every answer has in common.
-#[derive(Debug, Deserialize)]
-struct Envelope {
-    /// Absent in the answers of some log-in endpoints.
-    code: Option<i64>,
-    #[serde(default)]
-    msg: String,
-    error: Option<ErrorPart>,
-    error_description: Option<String>,
-}
-
-/// The log-in endpoints speak OAuth (RFC 6749), where `error` is text.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ErrorPart {
-    Object(ErrorObject),
-    Text(String),
-}
-
-#[derive(Debug, Deserialize)]
-struct ErrorObject {
-    log_id: Option<String>,
 }
 
 impl LarkSettings {
@@ -155,15 +140,35 @@ impl LarkSettings {
 }
 
 impl LarkClient {
-    /// A client that sends over `http`.
+    /// A client that sends over `http` what `limiter` admits, and lets `meter` count it.
     #[must_use]
-    pub const fn new(http: reqwest::Client, settings: LarkSettings) -> Self {
-        Self { http, settings }
+    pub fn new(
+        http: reqwest::Client,
+        settings: LarkSettings,
+        limiter: Limiter,
+        meter: Meter,
+    ) -> Self {
+        let turns = Turns::new(limiter, settings.limits);
+        Self {
+            http,
+            settings: Arc::new(settings),
+            turns,
+            meter,
+        }
+    }
+
+    /// The same client for work that nobody waits for: its calls leave half of each limit to others.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self {
+            turns: self.turns.in_background(),
+            ..self.clone()
+        }
     }
 
     /// Where the platforms are.
     #[must_use]
-    pub const fn settings(&self) -> &LarkSettings {
+    pub fn settings(&self) -> &LarkSettings {
         &self.settings
     }
 
@@ -173,9 +178,20 @@ impl LarkClient {
         call: &LarkCall<'_>,
         deadline: Deadline,
     ) -> Result<T, LarkFailure> {
+        let outcome = self.repeated(call, deadline).await;
+        self.meter.hand_over_if_due().await;
+        outcome
+    }
+
+    async fn repeated<T: DeserializeOwned>(
+        &self,
+        call: &LarkCall<'_>,
+        deadline: Deadline,
+    ) -> Result<T, LarkFailure> {
         let deadline = deadline.at_most(self.settings.timeout);
         let attempts = if call.repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
+        self.turns.take(call, deadline).await?;
         loop {
             // A hanging attempt leaves time for the ones after it.
             let timeout = deadline.remaining() / (attempts - attempt + 1);
@@ -183,7 +199,13 @@ impl LarkClient {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let wait = backoff(attempt, &failure);
+            let failed_at = Instant::now();
+            let wait = if self.turns.pause_after(call, &failure).await {
+                // The next turn comes when the pause is over.
+                Duration::ZERO
+            } else {
+                backoff(attempt, &failure)
+            };
             if attempt >= attempts
                 || !failure.kind.is_outage()
                 || wait > MAX_BACKOFF
@@ -191,15 +213,19 @@ impl LarkClient {
             {
                 return Err(failure);
             }
-            let delay_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tokio::time::sleep(wait).await;
+            if self.turns.take(call, deadline).await.is_err() {
+                // What the platform said is worth more than that there is no time to ask it again.
+                return Err(failure);
+            }
+            let delay_ms = u64::try_from(failed_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             warn!(
-                lark.endpoint = call.endpoint,
+                lark.endpoint = call.api.name,
                 retry.attempt = attempt,
                 lark.code = failure.code,
                 delay_ms,
                 "retrying a Lark call"
             );
-            tokio::time::sleep(wait).await;
             attempt += 1;
         }
     }
@@ -220,14 +246,17 @@ impl LarkClient {
                 ))
             });
         let took = started.elapsed();
+        if !outcome.as_ref().is_err_and(|failure| failure.is_unsent) {
+            self.meter.note(call.installation.app_id, call.api.name);
+        }
         let result = outcome
             .as_ref()
             .map_or_else(|failure| failure.kind.as_str(), |_| "ok");
-        metrics::lark_request(call.endpoint, result, took);
+        metrics::lark_request(call.api.name, result, took);
         if took > SLOW {
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             warn!(
-                lark.endpoint = call.endpoint,
+                lark.endpoint = call.api.name,
                 retry.attempt = attempt,
                 duration_ms,
                 result,
@@ -238,9 +267,10 @@ impl LarkClient {
     }
 
     fn request(&self, call: &LarkCall<'_>) -> RequestBuilder {
+        let domain = call.installation.domain;
         let mut url = match call.host {
-            Host::Open => self.settings.open_url(call.domain).clone(),
-            Host::Accounts => self.settings.accounts_url(call.domain).clone(),
+            Host::Open => self.settings.open_url(domain).clone(),
+            Host::Accounts => self.settings.accounts_url(domain).clone(),
         };
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(call.path);
@@ -268,114 +298,6 @@ fn sensitive_bearer(token: &SecretString) -> reqwest::header::HeaderValue {
         .unwrap_or_else(|_| reqwest::header::HeaderValue::from_static("Bearer malformed"));
     value.set_sensitive(true);
     value
-}
-
-async fn exchange<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, LarkFailure> {
-    let mut response = request.send().await.map_err(|error| unreachable(&error))?;
-    let body = read_body(&mut response).await?;
-    let status = response.status().as_u16();
-    read_answer(status, response.headers(), &body)
-}
-
-async fn read_body(response: &mut Response) -> Result<Vec<u8>, LarkFailure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unreachable(&error))?
-    {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(LarkFailure::without_answer(
-                FailureKind::Rejected,
-                "Lark's answer is too large",
-            ));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// The body's `code` decides; the status only where there is no code to read.
-fn read_answer<T: DeserializeOwned>(
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<T, LarkFailure> {
-    let header = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    let failure = |kind, code, msg: String, logged: Option<String>| LarkFailure {
-        kind,
-        code,
-        msg,
-        log_id: header("x-tt-logid")
-            .or(logged)
-            .or_else(|| header("x-request-id")),
-        http_status: Some(status),
-        retry_after: header("x-ogw-ratelimit-reset")
-            .and_then(|text| text.parse().ok())
-            .map(Duration::from_secs),
-        is_unsent: false,
-    };
-    let Ok(envelope) = serde_json::from_slice::<Envelope>(body) else {
-        let msg = format!("HTTP {status} without a readable Lark answer");
-        return Err(failure(kind_of_status(status), None, msg, None));
-    };
-    let has_failed = match (envelope.code, &envelope.error) {
-        (Some(code), _) => code != 0,
-        (None, Some(ErrorPart::Text(_))) => true,
-        (None, _) => !(200..300).contains(&status),
-    };
-    if has_failed {
-        let kind = envelope
-            .code
-            .map_or_else(|| kind_of_status(status), |code| kind_of(code, status));
-        let (logged, oauth) = match envelope.error {
-            Some(ErrorPart::Object(error)) => (error.log_id, None),
-            Some(ErrorPart::Text(text)) => (None, Some(text)),
-            None => (None, None),
-        };
-        let said = Some(envelope.msg).filter(|msg| !msg.is_empty());
-        let msg = said.or(envelope.error_description).or(oauth);
-        return Err(failure(
-            kind,
-            envelope.code,
-            msg.unwrap_or_default(),
-            logged,
-        ));
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        failure(
-            FailureKind::Rejected,
-            Some(0),
-            format!("Lark's answer is not as documented: {error}"),
-            None,
-        )
-    })
-}
-
-/// No answer, told without the URL: it may carry personal data.
-fn unreachable(error: &reqwest::Error) -> LarkFailure {
-    if error.is_timeout() {
-        return LarkFailure::without_answer(FailureKind::Timeout, "Lark did not answer in time");
-    }
-    let what = if error.is_connect() {
-        "cannot connect to Lark"
-    } else {
-        "the connection to Lark broke"
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause.and_then(std::error::Error::source) {
-        cause = Some(next);
-    }
-    let msg = cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"));
-    LarkFailure {
-        is_unsent: error.is_connect(),
-        ..LarkFailure::without_answer(FailureKind::Unavailable, msg)
-    }
 }
 
 /// Full jitter: a random part of a limit that doubles; the platform's own wish if it has one.

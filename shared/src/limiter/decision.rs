@@ -3,16 +3,20 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::quota::Quota;
+use super::gcra::MAX_PATIENCE;
+use super::quota::{Quota, micros};
 
 /// Whether a request may go on, as one window says it: of those that refuse, the one that does so for longest; otherwise the
 /// one of which the least remains.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
-    /// Whether the request may go on. What it costs has then been taken from every window, otherwise from none.
+    /// Whether the request may go on, after [`Decision::wait`]. What it costs has then been taken from every window, otherwise
+    /// from none.
     pub is_allowed: bool,
-    /// How long until the same request is admitted if no other comes first; zero if it is allowed. A cost above the burst of
-    /// a window is never admitted.
+    /// How long to wait before going on, at most as long as the request had patience for; zero at once, and if refused.
+    pub wait: Duration,
+    /// How long until the same request, as patient as now, is admitted if no other comes first; zero if it is allowed. A cost
+    /// above the burst of a window is never admitted.
     pub retry_after: Duration,
     /// How many units could be taken at once now.
     pub remaining: u32,
@@ -27,6 +31,8 @@ pub struct Decision {
 /// What is decided from, after the request: how far each window is from full.
 pub(crate) struct Levels<'l> {
     pub(crate) is_allowed: bool,
+    /// How long until every window has enough and no pause is left.
+    pub(crate) wait_us: u64,
     /// How much of a pause is left.
     pub(crate) paused_us: u64,
     /// How long each window takes to be full again.
@@ -34,30 +40,43 @@ pub(crate) struct Levels<'l> {
 }
 
 impl Decision {
-    /// What to say about a request of `cost` when `levels` is what it left of `quotas`.
-    pub(crate) fn new(quotas: &[Quota], cost: u32, levels: &Levels<'_>) -> Self {
+    /// What to say about a request of `cost` with `patience` when `levels` is what it left of `quotas`.
+    pub(crate) fn new(
+        quotas: &[Quota],
+        cost: u32,
+        patience: Duration,
+        levels: &Levels<'_>,
+    ) -> Self {
         let paused = Duration::from_micros(levels.paused_us);
         let windows = quotas.iter().zip(levels.backlogs_us);
         let windows = windows.map(|(quota, &backlog_us)| {
             let missing_us = if levels.is_allowed {
                 0
             } else {
-                (backlog_us + quota.cost_us(cost)).saturating_sub(quota.full_us())
+                quota.missing_us(backlog_us, cost)
             };
             let remaining = quota.remaining(backlog_us);
             (missing_us, Reverse(remaining), backlog_us, quota)
         });
         let tightest = windows.max_by_key(|window| (window.0, window.1));
-        let (missing_us, Reverse(remaining), backlog_us, limit, window) = tightest.map_or(
-            (0, Reverse(u32::MAX), 0, u32::MAX, Duration::ZERO),
-            |(missing_us, remaining, backlog_us, quota)| {
+        let (Reverse(remaining), backlog_us, limit, window) = tightest.map_or(
+            (Reverse(u32::MAX), 0, u32::MAX, Duration::ZERO),
+            |(_, remaining, backlog_us, quota)| {
                 let (limit, window) = (quota.limit(), quota.window());
-                (missing_us, remaining, backlog_us, limit, window)
+                (remaining, backlog_us, limit, window)
             },
         );
+        let (wait_us, retry_us) = if levels.is_allowed {
+            (levels.wait_us, 0)
+        } else {
+            // Only a cost above a burst can be refused although the wait is short enough.
+            let patience_us = micros(patience.min(MAX_PATIENCE));
+            (0, levels.wait_us.saturating_sub(patience_us).max(1))
+        };
         Self {
             is_allowed: levels.is_allowed,
-            retry_after: Duration::from_micros(missing_us).max(paused),
+            wait: Duration::from_micros(wait_us),
+            retry_after: Duration::from_micros(retry_us),
             remaining: if paused.is_zero() { remaining } else { 0 },
             reset_after: Duration::from_micros(backlog_us).max(paused),
             limit,
@@ -102,6 +121,7 @@ mod tests {
 
     const ALLOWED: Decision = Decision {
         is_allowed: true,
+        wait: Duration::ZERO,
         retry_after: Duration::ZERO,
         remaining: 42,
         reset_after: Duration::from_millis(16_100),

@@ -61,6 +61,25 @@ impl Quota {
         }
     }
 
+    /// Never more than `limit` units in any window of that length for those who count what arrives, on a way that takes longer
+    /// for some than for others, by less than `jitter`. `burst` of them, at least one and at most `limit`, may leave at once:
+    /// the more, the fewer in the long run.
+    #[must_use]
+    pub fn on_arrival(
+        limit: NonZeroU32,
+        window: Duration,
+        burst: NonZeroU32,
+        jitter: Duration,
+    ) -> Self {
+        let burst = burst.min(limit);
+        // From the first of a burst to the first one above the limit it takes this many intervals.
+        let intervals = NonZeroU32::MIN.saturating_add(limit.get() - burst.get());
+        Self {
+            interval_us: Self::new(intervals, window.saturating_add(jitter)).interval_us,
+            ..Self::new(limit, window).with_burst(burst)
+        }
+    }
+
     /// The same quota with another burst.
     #[must_use]
     pub const fn with_burst(mut self, burst: NonZeroU32) -> Self {
@@ -121,6 +140,14 @@ impl Quota {
             .min(MAX_COST_US)
     }
 
+    /// How long it takes until `cost` units are there when `backlog_us` has yet to come back. Nothing is always there.
+    pub(crate) fn missing_us(&self, backlog_us: u64, cost: u32) -> u64 {
+        if cost == 0 {
+            return 0;
+        }
+        (backlog_us + self.cost_us(cost)).saturating_sub(self.full_us())
+    }
+
     /// How many whole units are left of a burst when `backlog_us` has yet to come back.
     pub(crate) fn remaining(&self, backlog_us: u64) -> u32 {
         let left = self.full_us().saturating_sub(backlog_us) / self.interval_us;
@@ -140,6 +167,7 @@ pub(crate) fn micros(length: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -195,6 +223,27 @@ mod tests {
             prop_assert!(most <= u64::from(limit));
             if u64::from(limit) <= window_ms * 50 {
                 prop_assert!(quota.interval_us * u64::from(limit) * 95 <= quota.window_us * 100);
+            }
+        }
+
+        #[test]
+        fn no_window_sees_more_than_the_limit_arrive_out_of_step(
+            limit in 1_u32..200,
+            burst in 1_u32..250,
+            window_ms in 100_u64..5_000,
+            jitter_ms in 1_u64..100,
+            delays in vec(0_u64..1_000_000, 400),
+        ) {
+            let (window, jitter) = (Duration::from_millis(window_ms), Duration::from_millis(jitter_ms));
+            let quota = Quota::on_arrival(some(limit), window, some(burst), jitter);
+            prop_assert_eq!((quota.burst(), quota.limit(), quota.window()), (burst.min(limit), limit, window));
+            let places = (0_u64..).map(|place| place.saturating_sub(u64::from(quota.burst()) - 1));
+            let arrival = |(place, delay): (u64, &u64)| place * quota.interval_us + delay % (jitter_ms * 1_000);
+            let mut arrivals: Vec<u64> = places.zip(&delays).map(arrival).collect();
+            arrivals.sort_unstable();
+            let limit = usize::try_from(limit).unwrap();
+            for one_more in arrivals.windows(limit + 1) {
+                prop_assert!(one_more[limit] - one_more[0] > quota.window_us);
             }
         }
 

@@ -164,3 +164,84 @@ fn each_decision_is_counted_by_who_made_it() {
 fn keys_of_the_cache_have_the_service_s_prefix() {
     assert_eq!(key().text, "lark:limit:api_key:lsk_1");
 }
+
+#[tokio::test]
+async fn places_in_the_queue_are_given_to_all_processes_together() {
+    let clock = clock();
+    let cache = shared(&clock);
+    let (one, other) = (
+        limiter(Some(cache.clone()), &clock),
+        limiter(Some(cache), &clock),
+    );
+    // Two at once, and one per second.
+    let quota = [quota(60).with_burst(NonZeroU32::new(2).unwrap())];
+    let mut waits = Vec::new();
+    for limiter in [&one, &other, &one, &other] {
+        let decision = limiter.reserve(&key(), &quota, 1, gcra::MAX_PATIENCE).await;
+        assert!(decision.is_allowed);
+        waits.push(decision.wait.as_secs());
+    }
+    assert_eq!(waits, [0, 0, 1, 2]);
+    let refused = one.admit(&key(), &quota, 1).await;
+    assert_eq!(
+        (refused.is_allowed, refused.retry_after),
+        (false, Duration::from_secs(3))
+    );
+}
+
+#[tokio::test]
+async fn a_cache_that_lost_a_pause_is_told_again_so_that_nobody_crowds_at_its_end() {
+    let clock = clock();
+    let cache = shared(&clock);
+    let limiter = limiter(Some(cache.clone()), &clock);
+    let (quota, pause) = (
+        [quota(60).with_burst(NonZeroU32::MIN)],
+        Duration::from_secs(4),
+    );
+    limiter.pause(&key(), pause).await;
+    cache.delete(&key().text).await.unwrap();
+    for place in 0..3 {
+        let decision = limiter.reserve(&key(), &quota, 1, gcra::MAX_PATIENCE).await;
+        assert!(decision.is_allowed && decision.wait >= pause);
+        // The first one's place before the pause is lost.
+        assert_eq!(decision.wait.as_secs(), 4 + place);
+    }
+    cache.delete(&key().text).await.unwrap();
+    let refused = limiter.admit(&key(), &quota, 1).await;
+    assert_eq!((refused.is_allowed, refused.retry_after), (false, pause));
+}
+
+#[tokio::test]
+async fn without_the_cache_a_process_queues_for_its_share() {
+    let clock = clock();
+    let limiter = limiter(None, &clock);
+    let quota = [quota(240).with_burst(NonZeroU32::MIN)];
+    limiter.pause(&key(), Duration::from_secs(2)).await;
+    for seconds in 2..5 {
+        let decision = limiter.reserve(&key(), &quota, 1, gcra::MAX_PATIENCE).await;
+        assert_eq!(
+            (decision.is_allowed, decision.wait),
+            (true, Duration::from_secs(seconds))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_goes_on_when_it_comes() {
+    let clock: Arc<dyn Clock> = Arc::new(crate::clock::TokioClock::start());
+    let limiter = Limiter::new(None, clock).with_share(NonZeroU32::MIN);
+    let quota = [quota(60).with_burst(NonZeroU32::MIN)];
+    let began = tokio::time::Instant::now();
+    for seconds in 0..3 {
+        let decision = limiter
+            .wait_for_turn(&key(), &quota, 1, gcra::MAX_PATIENCE)
+            .await;
+        assert!(decision.is_allowed);
+        assert_eq!(began.elapsed().as_secs(), seconds);
+    }
+    let refused = limiter
+        .wait_for_turn(&key(), &quota, 1, Duration::from_millis(10))
+        .await;
+    assert!(!refused.is_allowed);
+    assert_eq!(began.elapsed().as_secs(), 2);
+}

@@ -8,6 +8,8 @@ use metrics::{counter, histogram};
 pub const HTTP_REQUEST: &str = "lark_service_http_request_duration_seconds";
 /// Time of a call to Lark, retries included one by one, in seconds, by `endpoint` and `result`.
 pub const LARK_REQUEST: &str = "lark_service_lark_request_duration_seconds";
+/// How long a call to Lark waited for its turn, those that did not get one included, in seconds, by `endpoint`.
+pub const LARK_WAIT: &str = "lark_service_lark_wait_duration_seconds";
 /// Time of a store operation, in seconds, by `operation`, `table` and `result`.
 pub const STORE_OPERATION: &str = "lark_service_store_operation_duration_seconds";
 /// Time of an operation on the shared cache, in seconds, by `operation` and `result`.
@@ -33,6 +35,11 @@ pub fn http_request(function: &'static str, status: u16, took: Duration) {
 /// Lark answered, or did not.
 pub fn lark_request(endpoint: &'static str, result: &'static str, took: Duration) {
     histogram!(LARK_REQUEST, "endpoint" => endpoint, "result" => result).record(took.as_secs_f64());
+}
+
+/// A call to Lark had its turn, or gave up waiting.
+pub fn lark_wait(endpoint: &'static str, waited: Duration) {
+    histogram!(LARK_WAIT, "endpoint" => endpoint).record(waited.as_secs_f64());
 }
 
 /// A store operation ended.

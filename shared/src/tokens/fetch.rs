@@ -155,6 +155,7 @@ impl Inner {
                 .lark
                 .fetch_marketplace_tenant_access_token(
                     app.domain,
+                    &app.app_id,
                     &app_token.value,
                     &tenant,
                     deadline,

@@ -153,8 +153,11 @@ impl UserService {
             return self.resolve(acting, contact, deadline).await;
         };
         let call = |token: SharedToken| {
-            let (lark, domain, id) = (&self.inner.lark, acting.app().domain, &user_id);
-            async move { lark.fetch_user(domain, &token.value, id, deadline).await }
+            let (lark, installation, id) = (&self.inner.lark, acting.installation(), &user_id);
+            async move {
+                lark.fetch_user(installation, &token.value, id, deadline)
+                    .await
+            }
         };
         let key = TokenKey::acting(acting);
         let answer = self
@@ -183,10 +186,10 @@ impl UserService {
     ) -> Result<Loaded> {
         let contact = contact.ok_or_else(|| Error::internal("a hash cannot be asked for"))?;
         let call = |token: SharedToken| {
-            let (lark, domain) = (&self.inner.lark, acting.app().domain);
+            let (lark, installation) = (&self.inner.lark, acting.installation());
             let contacts = std::slice::from_ref(contact);
             async move {
-                lark.find_users(domain, &token.value, contacts, deadline)
+                lark.find_users(installation, &token.value, contacts, deadline)
                     .await
             }
         };

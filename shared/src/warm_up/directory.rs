@@ -115,12 +115,19 @@ impl Warmer {
         let mut page = PageRequest::first(MAX_DEPARTMENT_PAGE);
         loop {
             let call = |token: SharedToken| {
-                let (lark, domain) = (&self.lark, acting.app().domain);
+                let (lark, installation) = (&self.lark, acting.installation());
                 let (root, page) = (&root, &page);
                 async move {
                     let below = Below::All;
-                    lark.fetch_department_children(domain, &token.value, root, below, page, work)
-                        .await
+                    lark.fetch_department_children(
+                        installation,
+                        &token.value,
+                        root,
+                        below,
+                        page,
+                        work,
+                    )
+                    .await
                 }
             };
             let children = self.called(acting, call, work).await?;
@@ -149,9 +156,9 @@ impl Warmer {
         };
         let began = Instant::now();
         let call = |token: SharedToken| {
-            let (lark, domain, page) = (&self.lark, acting.app().domain, &page);
+            let (lark, installation, page) = (&self.lark, acting.installation(), &page);
             async move {
-                lark.fetch_department_users(domain, &token.value, id, page, work)
+                lark.fetch_department_users(installation, &token.value, id, page, work)
                     .await
             }
         };

@@ -182,9 +182,10 @@ impl Worker {
                 Ok(Some(token.value.expose_secret().to_owned()))
             }
             Work::User | Work::OneUser(_) => {
-                let number = match work {
-                    Work::OneUser(number) => number,
-                    _ => self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1,
+                let number = if let Work::OneUser(number) = work {
+                    number
+                } else {
+                    self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1
                 };
                 let id = UserId::parse(
                     UserIdKind::OpenId,

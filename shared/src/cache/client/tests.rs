@@ -75,7 +75,13 @@ impl Cache for Moody {
     async fn delete_equal(&self, _: &str, _: &[u8]) -> Result<bool, CacheError> {
         unreachable!("not asked for here")
     }
-    async fn throttle(&self, _: &str, _: &[Quota], _: u32) -> Result<Decision, CacheError> {
+    async fn throttle(
+        &self,
+        _: &str,
+        _: &[Quota],
+        _: u32,
+        _: Duration,
+    ) -> Result<Decision, CacheError> {
         unreachable!("not asked for here")
     }
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {

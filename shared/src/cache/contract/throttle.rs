@@ -1,14 +1,20 @@
-//! Limits and pauses. Windows are hours long, so that the time that passes for a real server does not matter.
+//! Limits, pauses and queues. Where no patience of seconds is needed, windows are hours long, so that the time that passes for
+//! a real server does not matter.
 
 use std::num::NonZeroU32;
 
 use super::*;
+use crate::limiter::gcra::MAX_PATIENCE;
 use crate::limiter::gcra::{self, State};
 
 /// How many callers race.
 const CALLERS: u32 = 100;
 /// More than the time between two steps of a case, much less than any interval.
 const MEANWHILE: Duration = Duration::from_secs(60);
+/// More than the time between two steps of a case whose windows are seconds long.
+const PAUSE_OF_A_MACHINE: Duration = Duration::from_millis(900);
+/// Where time stands still.
+const NOW_US: u64 = 1_700_000_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// `limit` units, one of which comes back per hour.
@@ -20,6 +26,12 @@ fn quota(limit: u32, window: Duration) -> Quota {
     Quota::new(NonZeroU32::new(limit).unwrap(), window)
 }
 
+/// `burst` units, one of which comes back in two seconds.
+fn slow(burst: u32) -> Quota {
+    let quota = quota(30, Duration::from_secs(60));
+    quota.with_burst(NonZeroU32::new(burst).unwrap())
+}
+
 /// One unit that comes back after [`SHORT`].
 fn quick() -> Quota {
     quota(1, SHORT)
@@ -28,6 +40,14 @@ fn quick() -> Quota {
 fn assert_about(length: Duration, expected: Duration) {
     assert!(
         length <= expected && length + MEANWHILE > expected,
+        "{length:?}, not {expected:?}"
+    );
+}
+
+/// As [`assert_about`], where less may pass.
+fn assert_around(length: Duration, expected: Duration) {
+    assert!(
+        length <= expected && length + PAUSE_OF_A_MACHINE > expected,
         "{length:?}, not {expected:?}"
     );
 }
@@ -179,9 +199,95 @@ pub async fn many_callers_get_no_more_than_the_burst(cache: &Aged) {
     assert_eq!(admitted.count(), 10);
 }
 
+pub async fn who_has_patience_is_given_a_place_in_the_queue(cache: &Aged) {
+    let (key, quota) = (cache.key("a"), slow(2));
+    for place in [0, 0, 1, 2, 3] {
+        let decision = cache.throttle_for(&key, &[quota], 1, MAX_PATIENCE).await;
+        assert!(decision.is_allowed);
+        assert_around(decision.wait, quota.interval() * place);
+        assert_eq!(decision.retry_after, Duration::ZERO);
+    }
+    // Places that were given are not for those without patience, and those with too little are told when it is enough.
+    let refused = cache.throttle(&key, &[quota], 1).await;
+    assert_eq!((refused.is_allowed, refused.wait), (false, Duration::ZERO));
+    assert_around(refused.retry_after, quota.interval() * 4);
+    let patience = quota.interval() * 3;
+    let refused = cache.throttle_for(&key, &[quota], 1, patience).await;
+    assert!(!refused.is_allowed);
+    assert_around(refused.retry_after, quota.interval());
+}
+
+pub async fn many_callers_get_places_that_differ(cache: &Aged) {
+    let (key, quota) = (&cache.key("a"), slow(1));
+    let quotas = &[quota];
+    let calls = (0..CALLERS).map(|_| cache.throttle_for(key, quotas, 1, MAX_PATIENCE));
+    let decisions = join_all(calls).await;
+    let allowed = decisions.iter().filter(|decision| decision.is_allowed);
+    let mut waits: Vec<Duration> = allowed.map(|decision| decision.wait).collect();
+    waits.sort_unstable();
+    // One at once and one per interval; a busy machine may let one more interval pass meanwhile.
+    assert!(matches!(waits.len(), 5..=7), "{waits:?}");
+    for pair in waits.windows(2) {
+        assert!(pair[1] - pair[0] + PAUSE_OF_A_MACHINE > quota.interval());
+    }
+}
+
+pub async fn a_wait_counts_in_every_window(cache: &Aged) {
+    // Two at once and one per two seconds; of the other window, one per second.
+    let (narrow, wide) = (slow(2), quota(8, Duration::from_secs(8)));
+    let key = cache.key("a");
+    for _ in 0..4 {
+        let decision = cache
+            .throttle_for(&key, &[narrow, wide], 1, MAX_PATIENCE)
+            .await;
+        assert!(decision.is_allowed);
+    }
+    // The last two act after two and four seconds, so the wide window is whole only a second after that.
+    let decision = cache.throttle(&key, &[narrow, wide], 0).await;
+    assert_around(decision.reset_after, narrow.interval() * 4);
+    let wide_alone = cache.throttle(&key, &[hourly(1), wide], 0).await;
+    assert_eq!(wide_alone.limit, 1);
+    let decision = cache.throttle(&key, &[quota(99, HOUR), wide], 0).await;
+    assert_eq!(decision.limit, 8);
+    assert_around(decision.reset_after, Duration::from_secs(5));
+}
+
+pub async fn who_waits_for_the_end_of_a_pause_is_given_a_place_after_it(cache: &Aged) {
+    let (key, quota, pause) = (cache.key("a"), slow(1), Duration::from_secs(3));
+    cache.pause(&key, pause).await;
+    for place in 0..3 {
+        let decision = cache.throttle_for(&key, &[quota], 1, MAX_PATIENCE).await;
+        assert!(decision.is_allowed);
+        assert_eq!(decision.remaining, 0);
+        assert_around(decision.wait, pause + quota.interval() * place);
+    }
+    // The pause has not been forgotten over them.
+    let free = cache.throttle(&key, &[], 0).await;
+    assert!(!free.is_allowed);
+    assert_around(free.retry_after, pause);
+    cache.pause(&key, HOUR).await;
+    let refused = cache.throttle_for(&key, &[quota], 1, Duration::MAX).await;
+    assert!(!refused.is_allowed);
+    assert_about(refused.retry_after, HOUR - MAX_PATIENCE);
+}
+
+pub async fn a_state_out_of_all_measure_is_cut_off(cache: &Aged) {
+    let (key, quota) = (cache.key("a"), slow(1));
+    // Another quota was in force here: an hour per unit.
+    assert!(cache.throttle(&key, &[hourly(5)], 5).await.is_allowed);
+    let refused = cache.throttle(&key, &[quota], 1).await;
+    assert!(!refused.is_allowed);
+    assert_around(refused.retry_after, MAX_PATIENCE + quota.interval());
+    let kept = State::from_text(&cache.get(&key).await.unwrap());
+    let others = cache.key("b");
+    assert!(cache.throttle(&others, &[quota], 1).await.is_allowed);
+    let fresh = State::from_text(&cache.get(&others).await.unwrap());
+    let ahead = Duration::from_micros(kept.ends_at_us() - fresh.ends_at_us());
+    assert_around(ahead, MAX_PATIENCE);
+}
+
 /// Time stands still for the core. What comes back in the meantime is less than a unit and refuses or admits nothing.
 pub async fn it_decides_as_the_core_does(cache: &Aged) {
-    const NOW_US: u64 = 1_700_000_000_000_000;
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..20 {
         let key = cache.key(&round.to_string());
@@ -194,7 +300,7 @@ pub async fn it_decides_as_the_core_does(cache: &Aged) {
         let mut state = State::default();
         for _ in 0..20 {
             let cost = random.u32(0..4);
-            let (expected, next) = gcra::decide(&state, &quotas, cost, NOW_US);
+            let (expected, next) = gcra::decide(&state, &quotas, cost, Duration::ZERO, NOW_US);
             state = next.unwrap_or(state);
             let decision = cache.throttle(&key, &quotas, cost).await;
             assert_about(decision.retry_after, expected.retry_after);
@@ -205,6 +311,31 @@ pub async fn it_decides_as_the_core_does(cache: &Aged) {
                 ..decision
             };
             assert_eq!(exact, expected, "{quotas:?}");
+        }
+    }
+}
+
+/// As [`it_decides_as_the_core_does`], for the patient. Which of several windows equally tight a decision speaks of is open.
+pub async fn it_queues_as_the_core_does(cache: &Aged) {
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..20 {
+        let key = cache.key(&round.to_string());
+        let windows = 0..random.u32(1..=4);
+        let quotas: Vec<Quota> = windows.map(|_| slow(random.u32(1..4))).collect();
+        let mut state = State::default();
+        for _ in 0..20 {
+            let cost = random.u32(0..4);
+            // Waits are multiples of two seconds, so the time that passes decides nothing.
+            let patience = Duration::from_secs(u64::from(random.u32(0..5) * 2 + 1));
+            let (expected, next) = gcra::decide(&state, &quotas, cost, patience, NOW_US);
+            state = next.unwrap_or(state);
+            let decision = cache.throttle_for(&key, &quotas, cost, patience).await;
+            assert_eq!(decision.is_allowed, expected.is_allowed, "{quotas:?}");
+            assert_around(decision.wait, expected.wait);
+            assert_around(decision.retry_after, expected.retry_after);
+            if decision.is_allowed {
+                assert_eq!(decision.remaining, expected.remaining, "{quotas:?}");
+            }
         }
     }
 }

@@ -42,9 +42,10 @@ pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the key; `ARGV`: for each window the time of its burst, then the time of the cost. Decides as
-/// [`crate::limiter::gcra::decide`] does and keeps the same text; [`crate::limiter::gcra::State::to_text`] says what is in it.
-/// Answers whether it is allowed (1 or 0), how much of a pause is left, and for each window how long it takes to be full.
+/// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience of anybody; then for each window the time of
+/// its burst and the time of the cost. Decides as [`crate::limiter::gcra::decide`] does and keeps the same text;
+/// [`crate::limiter::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it can
+/// go on, how much of a pause is left, and for each window how long it takes to be full.
 ///
 /// All times are whole microseconds, which Lua's floating-point numbers hold exactly up to 2^53; `Quota` keeps them below.
 /// They are written with `%.0f`: left to itself, Lua writes 14 digits, `1.7e+15`. Time comes from the server, so that the
@@ -56,23 +57,28 @@ pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
          local moments = {}
          for moment in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
          local paused = math.max((moments[1] or 0) - now, 0)
-         local reply = {paused == 0 and 1 or 0, paused}
-         for window = 1, #ARGV / 2 do
-             local full = tonumber(ARGV[2 * window - 1])
-             local backlog = math.min(math.max((moments[window + 1] or 0) - now, 0), full)
-             reply[window + 2] = backlog
-             if backlog + ARGV[2 * window] > full then reply[1] = 0 end
+         local wait, fits, cut, backlogs, costs = paused, true, false, {}, {}
+         for window = 1, #ARGV / 2 - 1 do
+             local full, cost = tonumber(ARGV[2 * window + 1]), tonumber(ARGV[2 * window + 2])
+             local ahead = math.max((moments[window + 1] or 0) - now, 0)
+             local backlog = math.min(ahead, full + ARGV[2])
+             if backlog < ahead then cut = true end
+             if cost > full then fits = false end
+             if cost > 0 then wait = math.max(wait, backlog + cost - full) end
+             backlogs[window], costs[window] = backlog, cost
          end
-         if reply[1] == 0 or (ARGV[2] or '0') == '0' then return reply end
-         local entry, last = '0', now
-         for window = 1, #ARGV / 2 do
-             local backlog = reply[window + 2] + ARGV[2 * window]
-             reply[window + 2] = backlog
-             entry = entry .. string.format(' %.0f', now + backlog)
-             last = math.max(last, now + backlog)
+         local allowed = fits and wait <= tonumber(ARGV[1])
+         local taken = allowed and (costs[1] or 0) > 0
+         if taken or cut then
+             local entry, last = string.format('%.0f', paused > 0 and moments[1] or 0), now + paused
+             for window, cost in ipairs(costs) do
+                 if taken then backlogs[window] = math.max(backlogs[window], wait) + cost end
+                 entry = entry .. string.format(' %.0f', now + backlogs[window])
+                 last = math.max(last, now + backlogs[window])
+             end
+             redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
          end
-         redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
-         return reply",
+         return {allowed and 1 or 0, wait, paused, unpack(backlogs)}",
     )
 });
 

@@ -13,6 +13,11 @@ fn some(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
+/// The decision about a request without patience.
+fn at_once(state: &State, quotas: &[Quota], cost: u32, now_us: u64) -> (Decision, Option<State>) {
+    decide(state, quotas, cost, Duration::ZERO, now_us)
+}
+
 /// A bucket per window that fills steadily, counted in microseconds of filling.
 struct Buckets {
     quotas: Vec<Quota>,
@@ -98,7 +103,7 @@ fn admitted(quotas: &[Quota], requests: &[(u64, u32)]) -> Vec<(u64, u32)> {
     let (mut state, mut now_us, mut admitted) = (State::default(), NOW_US, Vec::new());
     for (gap_us, cost) in requests {
         now_us += gap_us;
-        let (decision, next) = decide(&state, quotas, *cost, now_us);
+        let (decision, next) = at_once(&state, quotas, *cost, now_us);
         if decision.is_allowed {
             admitted.push((now_us, *cost));
         }
@@ -115,7 +120,7 @@ proptest! {
             now_us += gap_us;
             buckets.wait_until(now_us);
             let missing_us = buckets.missing_us(cost);
-            let (decision, next) = decide(&state, &quotas, cost, now_us);
+            let (decision, next) = at_once(&state, &quotas, cost, now_us);
             prop_assert_eq!(decision.is_allowed, buckets.take(cost));
             prop_assert_eq!(decision.retry_after, Duration::from_micros(missing_us));
             prop_assert_eq!(Some(decision.remaining), buckets.speaks_of(&decision));
@@ -162,7 +167,7 @@ proptest! {
         let quota = Quota::strict(some(limit), Duration::from_micros(window_us));
         let (mut state, mut now_us, mut admitted) = (State::default(), NOW_US, 0_u64);
         while now_us <= NOW_US + WINDOWS * window_us {
-            let (decision, next) = decide(&state, &[quota], 1, now_us);
+            let (decision, next) = at_once(&state, &[quota], 1, now_us);
             admitted += u64::from(decision.is_allowed);
             now_us += micros(decision.retry_after);
             state = next.unwrap_or(state);
@@ -178,14 +183,14 @@ proptest! {
         let (mut state, mut now_us) = (State::default(), NOW_US);
         for (gap_us, cost) in requests {
             now_us += gap_us;
-            state = decide(&state, &quotas, cost, now_us).1.unwrap_or(state);
+            state = at_once(&state, &quotas, cost, now_us).1.unwrap_or(state);
         }
         state = state.paused(Duration::from_micros(pause_us), now_us).unwrap_or(state);
-        let (refused, _) = decide(&state, &quotas, cost, now_us);
+        let (refused, _) = at_once(&state, &quotas, cost, now_us);
         let then_us = now_us + micros(refused.retry_after);
-        prop_assert!(decide(&state, &quotas, cost, then_us).0.is_allowed);
+        prop_assert!(at_once(&state, &quotas, cost, then_us).0.is_allowed);
         if !refused.is_allowed {
-            prop_assert!(!decide(&state, &quotas, cost, then_us - 1).0.is_allowed);
+            prop_assert!(!at_once(&state, &quotas, cost, then_us - 1).0.is_allowed);
         }
     }
 
@@ -196,11 +201,11 @@ proptest! {
         let (mut state, mut now_us) = (State::default(), NOW_US);
         for (gap_us, cost) in requests {
             now_us += gap_us;
-            state = decide(&state, &quotas, cost, now_us).1.unwrap_or(state);
+            state = at_once(&state, &quotas, cost, now_us).1.unwrap_or(state);
         }
         state = state.paused(Duration::from_micros(pause_us), now_us).unwrap_or(state);
         let then_us = now_us.max(state.ends_at_us());
-        prop_assert_eq!(decide(&state, &quotas, cost, then_us), decide(&State::default(), &quotas, cost, then_us));
+        prop_assert_eq!(at_once(&state, &quotas, cost, then_us), at_once(&State::default(), &quotas, cost, then_us));
     }
 
     #[test]
@@ -218,17 +223,17 @@ proptest! {
 #[test]
 fn a_pause_is_not_shortened_and_leaves_what_was_taken() {
     let quota = [Quota::new(some(5), Duration::from_secs(5))];
-    let (_, taken) = decide(&State::default(), &quota, 3, NOW_US);
+    let (_, taken) = at_once(&State::default(), &quota, 3, NOW_US);
     let paused = taken
         .unwrap()
         .paused(Duration::from_secs(2), NOW_US)
         .unwrap();
     assert_eq!(paused.paused(Duration::from_secs(1), NOW_US), None);
-    let (refused, next) = decide(&paused, &quota, 1, NOW_US);
+    let (refused, next) = at_once(&paused, &quota, 1, NOW_US);
     assert_eq!((refused.is_allowed, next), (false, None));
     assert_eq!(refused.retry_after, Duration::from_secs(2));
     assert_eq!((refused.remaining, refused.limit), (0, 5));
-    let (allowed, _) = decide(&paused, &quota, 1, NOW_US + 2_000_000);
+    let (allowed, _) = at_once(&paused, &quota, 1, NOW_US + 2_000_000);
     assert_eq!((allowed.is_allowed, allowed.remaining), (true, 3));
 }
 
@@ -239,18 +244,28 @@ fn a_pause_has_an_end() {
 }
 
 #[test]
-fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_takes() {
+fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_and_a_queue_take() {
     let quota = [Quota::new(some(5), Duration::from_secs(5))];
-    let (_, taken) = decide(&State::default(), &quota, 1, NOW_US);
-    let (refused, _) = decide(&taken.unwrap(), &quota, 1, NOW_US - 3_600_000_000);
-    assert_eq!(refused.retry_after, Duration::from_secs(1));
-    assert_eq!(refused.reset_after, Duration::from_secs(5));
+    let (_, taken) = at_once(&State::default(), &quota, 1, NOW_US);
+    let now_us = NOW_US - 3_600_000_000;
+    let (refused, kept) = at_once(&taken.unwrap(), &quota, 1, now_us);
+    let retry_after = MAX_PATIENCE + Duration::from_secs(1);
+    assert_eq!(
+        (refused.is_allowed, refused.retry_after),
+        (false, retry_after)
+    );
+    assert_eq!(refused.reset_after, MAX_PATIENCE + Duration::from_secs(5));
+    // What was cut off does not come back with the next look.
+    let (allowed, _) = at_once(&kept.unwrap(), &quota, 1, now_us + micros(retry_after));
+    assert!(allowed.is_allowed);
 }
 
 #[test]
 fn without_quotas_only_a_pause_refuses() {
-    let (allowed, next) = decide(&State::default(), &[], 9, NOW_US);
+    let (allowed, next) = at_once(&State::default(), &[], 9, NOW_US);
     assert!(allowed.is_allowed && next.is_none());
     let paused = State::default().paused(Duration::from_secs(1), NOW_US);
-    assert!(!decide(&paused.unwrap(), &[], 0, NOW_US).0.is_allowed);
+    assert!(!at_once(&paused.unwrap(), &[], 0, NOW_US).0.is_allowed);
 }
+
+mod patience;

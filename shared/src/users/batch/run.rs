@@ -186,10 +186,10 @@ impl<'r> Run<'r> {
     async fn resolve_chunk(&self, contacts: Vec<Contact>) -> Resolved {
         let began = Instant::now();
         let call = |token: SharedToken| {
-            let (lark, domain) = (&self.users.inner.lark, self.acting.app().domain);
+            let (lark, installation) = (&self.users.inner.lark, self.acting.installation());
             let (contacts, deadline) = (&contacts, self.deadline);
             async move {
-                lark.find_users(domain, &token.value, contacts, deadline)
+                lark.find_users(installation, &token.value, contacts, deadline)
                     .await
             }
         };
@@ -339,9 +339,10 @@ impl<'r> Run<'r> {
         async move {
             let began = Instant::now();
             let call = |token: SharedToken| {
-                let (lark, domain, ids) = (&self.users.inner.lark, self.acting.app().domain, &ids);
+                let (lark, installation, ids) =
+                    (&self.users.inner.lark, self.acting.installation(), &ids);
                 async move {
-                    lark.fetch_users(domain, &token.value, ids, self.deadline)
+                    lark.fetch_users(installation, &token.value, ids, self.deadline)
                         .await
                 }
             };

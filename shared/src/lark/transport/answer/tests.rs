@@ -1,0 +1,77 @@
+use super::*;
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    tenant_access_token: String,
+}
+
+fn read(status: u16, body: &str) -> Result<Answer, LarkFailure> {
+    read_answer(status, &HeaderMap::new(), body.as_bytes())
+}
+
+#[test]
+fn an_error_is_an_error_with_status_200_and_400_alike() {
+    for status in [200, 400] {
+        let failure =
+            read(status, r#"{"code":99991663,"msg":"Invalid access token"}"#).unwrap_err();
+        assert_eq!(
+            (failure.kind, failure.code),
+            (FailureKind::TokenInvalid, Some(99_991_663))
+        );
+    }
+}
+
+#[test]
+fn the_log_in_endpoints_speak_oauth() {
+    let refused = r#"{"code":20064,"error":"invalid_grant","error_description":"revoked"}"#;
+    let failure = read(400, refused).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.msg.as_str()),
+        (FailureKind::GrantVoid, "revoked")
+    );
+    let failure = read(400, r#"{"error":"invalid_request"}"#).unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.msg.as_str()),
+        (FailureKind::Rejected, "invalid_request")
+    );
+    assert!(read(200, r#"{"tenant_access_token":"t-1"}"#).is_ok());
+}
+
+#[test]
+fn code_zero_is_success_and_an_html_page_is_an_outage() {
+    assert_eq!(
+        read(200, r#"{"code":0,"tenant_access_token":"t-1"}"#)
+            .unwrap()
+            .tenant_access_token,
+        "t-1"
+    );
+    assert_eq!(
+        read(502, "<html>bad gateway</html>").unwrap_err().kind,
+        FailureKind::Unavailable
+    );
+    assert_eq!(
+        read(200, r#"{"code":0}"#).unwrap_err().kind,
+        FailureKind::Rejected
+    );
+}
+
+#[test]
+fn the_log_id_comes_from_the_header_then_the_body() {
+    let body = br#"{"code":40001,"msg":"m","error":{"log_id":"in-body"}}"#;
+    let mut headers = HeaderMap::new();
+    assert_eq!(
+        read_answer::<Answer>(400, &headers, body)
+            .unwrap_err()
+            .log_id
+            .as_deref(),
+        Some("in-body")
+    );
+    headers.insert("x-tt-logid", "in-header".parse().unwrap());
+    assert_eq!(
+        read_answer::<Answer>(400, &headers, body)
+            .unwrap_err()
+            .log_id
+            .as_deref(),
+        Some("in-header")
+    );
+}

@@ -1,0 +1,261 @@
+//! Turns in Tokio's paused time, which the limiter's clock follows.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+
+use super::*;
+use crate::cache::CacheClient;
+use crate::cache::memory::MemoryCache;
+use crate::clock::{Clock, TokioClock};
+use crate::lark::apis::{Api, CONTACT_USER_GET, OAUTH_CODE, OAUTH_REFRESH};
+use crate::lark::transport::Host;
+use crate::telemetry::emf::EmfRecorder;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Turns of as many processes with one cache.
+fn processes<const N: usize>() -> [Turns; N] {
+    let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
+    let cache = MemoryCache::new(1_024 * 1_024, Arc::clone(&clock));
+    let cache = CacheClient::new(Arc::new(cache), SECOND);
+    std::array::from_fn(|_| {
+        let limiter = Limiter::new(Some(cache.clone()), Arc::clone(&clock));
+        Turns::new(limiter, StandardLimits::default())
+    })
+}
+
+fn app(id: &str) -> AppId {
+    AppId::parse(id).unwrap()
+}
+
+fn call<'c>(api: &'static Api, app_id: &'c AppId, tenant: Option<&'c TenantKey>) -> LarkCall<'c> {
+    LarkCall {
+        api,
+        installation: Installation {
+            domain: Domain::Feishu,
+            app_id,
+            tenant,
+        },
+        host: Host::Open,
+        method: Method::GET,
+        path: &[],
+        query: &[],
+        token: None,
+        body: None,
+        repeatable: true,
+    }
+}
+
+/// When each of `calls` calls that begin together goes out, if it does; each process makes its share of them.
+async fn rush(processes: &[Turns], calls: usize, time: Duration) -> Vec<Option<Duration>> {
+    let app_id = &app("cli_a");
+    let began = Instant::now();
+    let calls = processes
+        .iter()
+        .cycle()
+        .take(calls)
+        .map(|turns| async move {
+            let call = call(&CONTACT_USER_GET, app_id, None);
+            let turn = turns.take(&call, Deadline::after(time)).await;
+            turn.ok().map(|()| began.elapsed())
+        });
+    join_all(calls).await
+}
+
+fn assert_within_limits(moments: &[Duration]) {
+    for (limit, window) in [(50, SECOND), (1_000, MINUTE)] {
+        for one_more in moments.windows(limit + 1) {
+            assert!(one_more[limit] - one_more[0] > window, "{one_more:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_all_processes_go_out_in_the_order_of_asking_and_within_the_limits() {
+    let moments = rush(&processes::<3>(), 150, MINUTE).await;
+    let moments: Vec<Duration> = moments.into_iter().flatten().collect();
+    assert_eq!(moments.len(), 150);
+    assert!(moments.is_sorted());
+    assert_within_limits(&moments);
+    // 50 of the minute's at once, then one per 63 ms.
+    assert!(moments[149] < SECOND * 7, "{moments:?}");
+}
+
+#[test]
+fn a_call_asks_once_for_its_turn_and_says_how_long_it_waited() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    let recorder = EmfRecorder::default();
+    ::metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async { rush(&processes::<2>(), 150, MINUTE).await });
+    });
+    let mut out = Vec::new();
+    recorder.flush(&mut out);
+    let out = String::from_utf8(out).unwrap();
+    let decisions: Vec<&str> = out
+        .lines()
+        .filter(|line| line.contains(r#""scope":"lark""#))
+        .collect();
+    assert_eq!(decisions.len(), 1, "{decisions:?}");
+    let counted = format!(r#""{}":150.0"#, metrics::RATE_LIMIT);
+    assert!(decisions[0].contains(&counted), "{decisions:?}");
+    assert!(
+        decisions[0].contains(r#""result":"allowed""#),
+        "{decisions:?}"
+    );
+    assert!(out.contains(metrics::LARK_WAIT), "{out}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_to_wait_too_long_is_told_so_at_once_and_is_not_sent() {
+    let [turns] = processes();
+    let moments = rush(std::slice::from_ref(&turns), 300, MINUTE).await;
+    let sent: Vec<Duration> = moments.into_iter().flatten().collect();
+    // What fits into ten seconds of patience.
+    assert!(matches!(sent.len(), 200..=210), "{}", sent.len());
+    assert_within_limits(&sent);
+
+    let (app_id, began) = (app("cli_a"), Instant::now());
+    let refused = loop {
+        let call = call(&CONTACT_USER_GET, &app_id, None);
+        let turn = turns.take(&call, Deadline::after(SECOND)).await;
+        if let Err(refused) = turn {
+            break refused;
+        }
+    };
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(
+        (refused.kind, refused.is_unsent),
+        (FailureKind::RateLimited, true)
+    );
+    assert!(!refused.may_have_happened());
+    assert!(
+        refused
+            .retry_after
+            .is_some_and(|wait| !wait.is_zero() && wait < SECOND)
+    );
+    assert!(refused.msg.starts_with("not sent"), "{}", refused.msg);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_has_time_left_for_itself() {
+    let [turns] = processes();
+    let time = SECOND * 3;
+    let moments = rush(std::slice::from_ref(&turns), 300, time).await;
+    let last = moments.into_iter().flatten().last().unwrap();
+    assert!(last <= time - CALL_TIME && last > time / 2, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn apps_tenants_and_apis_do_not_wait_for_each_other() {
+    let [turns] = processes();
+    rush(std::slice::from_ref(&turns), 200, MINUTE / 6).await;
+    let (one, other) = (app("cli_a"), app("cli_b"));
+    let tenant = TenantKey::parse("t").unwrap();
+    let began = Instant::now();
+    for call in [
+        call(&CONTACT_USER_GET, &other, None),
+        call(&CONTACT_USER_GET, &one, Some(&tenant)),
+        call(&OAUTH_CODE, &one, None),
+    ] {
+        turns.take(&call, Deadline::after(MINUTE)).await.unwrap();
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let together = key("lark", &call(&OAUTH_CODE, &one, None));
+    assert_eq!(together, key("lark", &call(&OAUTH_REFRESH, &one, None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_in_the_background_leave_half_of_the_limit_to_others() {
+    let [turns] = processes();
+    let background = turns.in_background();
+    let (crowd, other) = tokio::join!(
+        rush(std::slice::from_ref(&background), 200, MINUTE),
+        rush(std::slice::from_ref(&turns), 20, MINUTE),
+    );
+    let crowd: Vec<Duration> = crowd.into_iter().flatten().collect();
+    let others: Vec<Duration> = other.into_iter().flatten().collect();
+    assert_eq!(others.len(), 20);
+    assert!(others[19] < SECOND, "{others:?}");
+    let mut all = [crowd, others].concat();
+    all.sort_unstable();
+    assert_within_limits(&all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_in_the_background_take_half_of_the_limit_when_alone() {
+    let [turns] = processes();
+    let background = turns.in_background();
+    let moments = rush(std::slice::from_ref(&background), 150, MINUTE).await;
+    let moments: Vec<Duration> = moments.into_iter().flatten().collect();
+    for one_more in moments.windows(26) {
+        assert!(one_more[25] - one_more[0] > SECOND, "{one_more:?}");
+    }
+    // 25 of the minute's 500 at once, then one per 126 ms.
+    assert!((100..=110).contains(&moments.len()), "{}", moments.len());
+}
+
+fn failure(code: Option<i64>, http_status: u16, retry_after: Option<Duration>) -> LarkFailure {
+    LarkFailure {
+        code,
+        http_status: Some(http_status),
+        retry_after,
+        ..LarkFailure::without_answer(FailureKind::RateLimited, "")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_platforms_refusal_nobody_goes_out_before_the_moment_it_names() {
+    let [one, other] = processes();
+    let app_id = app("cli_a");
+    let call = call(&CONTACT_USER_GET, &app_id, None);
+    let wish = SECOND * 5;
+    let refusal = failure(Some(FREQUENCY_LIMIT), 429, Some(wish));
+    assert!(one.pause_after(&call, &refusal).await);
+    let moments = rush(&[one, other], 60, MINUTE).await;
+    let moments: Vec<Duration> = moments.into_iter().flatten().collect();
+    assert_eq!((moments.len(), moments[0]), (60, wish));
+    assert_within_limits(&moments);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_hear_of_a_refusal_of_their_own_process() {
+    let [turns] = processes();
+    let app_id = app("cli_a");
+    let refused = async {
+        tokio::time::sleep(SECOND / 2).await;
+        let call = call(&CONTACT_USER_GET, &app_id, None);
+        turns.pause_after(&call, &failure(None, 429, None)).await
+    };
+    let (moments, is_paused) =
+        tokio::join!(rush(std::slice::from_ref(&turns), 60, MINUTE), refused);
+    assert!(is_paused);
+    let moments: Vec<Duration> = moments.into_iter().flatten().collect();
+    assert_eq!(moments.len(), 60);
+    let pause = SECOND / 2..SECOND / 2 + DEFAULT_PAUSE;
+    assert!(
+        !moments.iter().any(|moment| pause.contains(moment)),
+        "{moments:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_limit_of_a_chat_or_a_user_is_no_reason_to_hold_the_others_back() {
+    let [turns] = processes();
+    let app_id = app("cli_a");
+    let call = call(&CONTACT_USER_GET, &app_id, None);
+    for failure in [
+        failure(Some(230_020), 400, None),
+        failure(None, 503, None),
+        held_back(
+            &turns
+                .wait(&key("lark", &call), &[], Deadline::after(SECOND))
+                .await,
+        ),
+    ] {
+        assert!(!turns.pause_after(&call, &failure).await);
+    }
+}

@@ -1,0 +1,279 @@
+//! How often each app calls the platform, by API and month: the platform's free plan caps the calls of a month over all apps
+//! of a developer.
+//!
+//! Each process counts for itself and hands over to the shared cache now and then. From there, or straight from the process
+//! where there is no cache, counts get into a record per app and month. A process that dies takes with it what it had not
+//! handed over, at most [`HAND_OVER_CALLS`] calls or those of [`HAND_OVER_AFTER`]; a cache that loses its memory, what no run
+//! had put on record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::cache::CacheClient;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::ids::AppId;
+use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
+
+mod month;
+
+pub use month::Month;
+
+/// Counts are handed over when so many calls were counted,
+pub const HAND_OVER_CALLS: u64 = 64;
+/// or when so much time has passed, at the first call from then on.
+pub const HAND_OVER_AFTER: Duration = Duration::from_secs(10);
+/// How many apps (and months) are handed over at a time: together they take no longer than one.
+const HAND_OVER_APPS: usize = 64;
+/// How many apps and months a process counts that cannot hand over. What else comes is not counted.
+const MAX_PENDING: usize = 4_096;
+/// How long the shared cache keeps a month's counts after the last one. The scheduled run comes every few hours.
+const CACHED: Duration = Duration::from_secs(45 * 24 * 3_600);
+/// How long a month's record is kept, as long as changes of apps are.
+const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// How often an addition to a record is tried again when others add to it meanwhile.
+const ATTEMPTS: u32 = 8;
+/// The one attribute of a record: a JSON object of counts by API.
+const CALLS: &str = "calls";
+
+/// Counts by API.
+pub type Calls = BTreeMap<String, u64>;
+
+/// Counts calls of the platform. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    storage: Storage,
+    cache: Option<CacheClient>,
+    clock: Arc<dyn Clock>,
+    pending: Mutex<Pending>,
+}
+
+/// What this process has counted and not handed over.
+#[derive(Debug, Default)]
+struct Pending {
+    counts: BTreeMap<(AppId, Month), Calls>,
+    /// Calls since the last hand-over.
+    calls: u64,
+    handed_over_at: Option<Instant>,
+}
+
+impl Meter {
+    /// A meter that keeps records in `storage`; `cache` is the shared one, if there is one.
+    #[must_use]
+    pub fn new(storage: Storage, cache: Option<CacheClient>, clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            storage,
+            cache,
+            clock,
+            pending: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The current month.
+    #[must_use]
+    pub fn month(&self) -> Month {
+        Month::of(self.inner.clock.now())
+    }
+
+    /// A call of `app_id` to `api` was sent.
+    pub fn note(&self, app_id: &AppId, api: &str) {
+        let calls = Calls::from([(api.to_owned(), 1)]);
+        let key = (app_id.clone(), self.month());
+        let mut pending = self.pending();
+        pending.calls += 1;
+        pending.add(key, calls);
+    }
+
+    /// Hands over to the shared cache if it is time to. Takes no longer than one write to the cache; what it does not take is
+    /// handed over another time. If the cache took counts and its answer was lost, they count twice.
+    pub async fn hand_over_if_due(&self) {
+        let is_due = self.pending().is_due(Instant::now());
+        if is_due {
+            self.hand_over().await;
+        }
+    }
+
+    /// Hands over to the shared cache what this process has counted.
+    pub async fn hand_over(&self) {
+        let Some(cache) = &self.inner.cache else {
+            return;
+        };
+        let batch = self.pending().take_some(Instant::now());
+        let additions = batch.into_iter().map(|(key, calls)| async move {
+            let counts: Vec<(String, u64)> = calls.clone().into_iter().collect();
+            let name = cache_key(&key.0, &key.1);
+            let added = cache.add_counts(&name, &counts, CACHED).await;
+            // A failing cache is counted and logged there.
+            added.err().map(|_| (key, calls))
+        });
+        let failed = join_all(additions).await;
+        let mut pending = self.pending();
+        for (key, calls) in failed.into_iter().flatten() {
+            pending.add(key, calls);
+        }
+    }
+
+    /// Puts on record what was counted for `app_id`, this month and the one before. What the store does not take is counted
+    /// still.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Store`].
+    pub async fn persist(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
+        let month = self.month();
+        for month in [month.before(), month] {
+            let taken = self.take(app_id, &month).await;
+            if taken.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.add_to_record(app_id, &month, &taken, deadline).await {
+                self.pending().add((app_id.clone(), month), taken);
+                self.hand_over().await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// How often `app_id` has called each API in `month`: what is on record, in the shared cache and counted by this process.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Store`]. Without the cache, its part is missing.
+    pub async fn usage(&self, app_id: &AppId, month: &Month, deadline: Deadline) -> Result<Calls> {
+        let stored = self.record(app_id, month, deadline).await?;
+        let mut usage = stored.as_ref().map(calls_of).unwrap_or_default();
+        if let Some(cache) = &self.inner.cache {
+            match cache.counts(&cache_key(app_id, month)).await {
+                Ok(counts) => add(&mut usage, counts),
+                Err(error) => warn!(%error, "calls that are not on record yet are left out"),
+            }
+        }
+        let key = (app_id.clone(), month.clone());
+        if let Some(own) = self.pending().counts.get(&key) {
+            add(&mut usage, own.clone());
+        }
+        Ok(usage)
+    }
+
+    /// Takes what was counted, so that nobody else puts it on record.
+    async fn take(&self, app_id: &AppId, month: &Month) -> Calls {
+        let own = self
+            .pending()
+            .counts
+            .remove(&(app_id.clone(), month.clone()));
+        let mut taken = own.unwrap_or_default();
+        if let Some(cache) = &self.inner.cache
+            && let Ok(counts) = cache.take_counts(&cache_key(app_id, month)).await
+        {
+            add(&mut taken, counts);
+        }
+        taken
+    }
+
+    async fn add_to_record(
+        &self,
+        app_id: &AppId,
+        month: &Month,
+        taken: &Calls,
+        deadline: Deadline,
+    ) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let found = self.record(app_id, month, deadline).await?;
+            let mut calls = found.as_ref().map(calls_of).unwrap_or_default();
+            add(&mut calls, taken.clone());
+            let (version, expect) = found.map_or((1, Expect::Absent), |found| {
+                (found.version + 1, Expect::Version(found.version))
+            });
+            let text = serde_json::to_string(&calls).expect("counts are JSON");
+            let mut record = Record::new(record_key(app_id, month), version);
+            record = record.with(CALLS, Value::Text(text));
+            record.expires_at = Some(self.inner.clock.now() + KEPT);
+            let put = self
+                .inner
+                .storage
+                .put(Table::Apps, &record, expect, deadline);
+            match put.await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    async fn record(
+        &self,
+        app_id: &AppId,
+        month: &Month,
+        deadline: Deadline,
+    ) -> Result<Option<Record>> {
+        let key = record_key(app_id, month);
+        Ok(self.inner.storage.get(Table::Apps, &key, deadline).await?)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.inner
+            .pending
+            .lock()
+            .expect("no panic while holding the counts")
+    }
+}
+
+impl Pending {
+    /// The first call of a process is handed over at once: it may be the only one.
+    fn is_due(&self, now: Instant) -> bool {
+        let is_late = |at| now.duration_since(at) >= HAND_OVER_AFTER;
+        !self.counts.is_empty()
+            && (self.calls >= HAND_OVER_CALLS || self.handed_over_at.is_none_or(is_late))
+    }
+
+    fn take_some(&mut self, now: Instant) -> Vec<((AppId, Month), Calls)> {
+        self.handed_over_at = Some(now);
+        self.calls = 0;
+        let batch = std::iter::from_fn(|| self.counts.pop_first());
+        batch.take(HAND_OVER_APPS).collect()
+    }
+
+    fn add(&mut self, key: (AppId, Month), calls: Calls) {
+        if self.counts.len() < MAX_PENDING || self.counts.contains_key(&key) {
+            add(self.counts.entry(key).or_default(), calls);
+        }
+    }
+}
+
+fn add(sum: &mut Calls, calls: Calls) {
+    for (api, count) in calls {
+        let sum = sum.entry(api).or_default();
+        *sum = sum.saturating_add(count);
+    }
+}
+
+/// The counts on record. What cannot be read counts as none: it is in nobody's way, and this is no bill.
+fn calls_of(record: &Record) -> Calls {
+    let text = record.text(CALLS).unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn cache_key(app_id: &AppId, month: &Month) -> String {
+    format!("lark:calls:{app_id}:{month}")
+}
+
+fn record_key(app_id: &AppId, month: &Month) -> Key {
+    Key::new(app_id.as_str(), format!("usage#{month}"))
+}
+
+#[cfg(test)]
+mod tests;

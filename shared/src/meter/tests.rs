@@ -1,0 +1,179 @@
+//! The meter over the cache in memory and the embedded store or none.
+
+use super::*;
+use crate::cache::memory::MemoryCache;
+use crate::clock::{ManualClock, Timestamp};
+use crate::store::Store;
+use crate::store::embedded::EmbeddedStore;
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What processes share.
+struct Place {
+    store: Arc<dyn Store>,
+    cache: Option<CacheClient>,
+    clock: Arc<ManualClock>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(
+            Timestamp::parse("2026-11-30T23:00:00Z").unwrap(),
+        ));
+        let cache = MemoryCache::new(1_024 * 1_024, Arc::clone(&clock) as Arc<dyn Clock>);
+        let store = EmbeddedStore::in_memory(Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        Self {
+            store: Arc::new(store),
+            cache: Some(CacheClient::new(Arc::new(cache), TIMEOUT)),
+            clock,
+        }
+    }
+
+    fn without_cache() -> Self {
+        Self {
+            cache: None,
+            ..Self::new()
+        }
+    }
+
+    fn process(&self) -> Meter {
+        let storage = Storage::new(Arc::clone(&self.store), TIMEOUT);
+        Meter::new(storage, self.cache.clone(), Arc::clone(&self.clock) as _)
+    }
+
+    /// What the shared cache has, this month.
+    async fn cached(&self) -> Calls {
+        let key = cache_key(&app(), &Month::of(self.clock.now()));
+        self.cache.as_ref().unwrap().counts(&key).await.unwrap()
+    }
+}
+
+fn app() -> AppId {
+    AppId::parse("cli_a").unwrap()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(TIMEOUT)
+}
+
+fn calls(counts: &[(&str, u64)]) -> Calls {
+    let counts = counts.iter();
+    counts
+        .map(|(api, count)| ((*api).to_owned(), *count))
+        .collect()
+}
+
+async fn usage(meter: &Meter) -> Calls {
+    let month = meter.month();
+    meter.usage(&app(), &month, soon()).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_are_handed_over_by_number_and_by_time() {
+    let place = Place::new();
+    let meter = place.process();
+    let mut handed_over = Vec::new();
+    for _ in 0..130 {
+        meter.note(&app(), "api");
+        meter.hand_over_if_due().await;
+        handed_over.push(place.cached().await.get("api").copied());
+    }
+    handed_over.dedup();
+    assert_eq!(handed_over, [Some(1), Some(65), Some(129)]);
+    tokio::time::advance(HAND_OVER_AFTER).await;
+    meter.note(&app(), "api");
+    meter.hand_over_if_due().await;
+    assert_eq!(place.cached().await, calls(&[("api", 131)]));
+}
+
+#[tokio::test]
+async fn usage_is_what_is_on_record_in_the_cache_and_in_the_process() {
+    let place = Place::new();
+    let (one, other) = (place.process(), place.process());
+    one.note(&app(), "api");
+    one.persist(&app(), soon()).await.unwrap();
+    assert_eq!(place.cached().await, calls(&[]));
+    other.note(&app(), "api");
+    other.note(&app(), "other");
+    other.hand_over().await;
+    one.note(&app(), "api");
+    assert_eq!(usage(&one).await, calls(&[("api", 3), ("other", 1)]));
+    assert_eq!(usage(&other).await, calls(&[("api", 2), ("other", 1)]));
+    one.persist(&app(), soon()).await.unwrap();
+    for meter in [one, other] {
+        assert_eq!(usage(&meter).await, calls(&[("api", 3), ("other", 1)]));
+    }
+}
+
+#[tokio::test]
+async fn apps_and_months_are_counted_apart() {
+    let place = Place::new();
+    let meter = place.process();
+    let stranger = AppId::parse("cli_b").unwrap();
+    meter.note(&app(), "api");
+    meter.note(&stranger, "api");
+    let november = meter.month();
+    place.clock.advance(Duration::from_secs(3_600));
+    meter.note(&app(), "api");
+    meter.note(&app(), "api");
+    // What was counted late in the month before gets on its record.
+    meter.persist(&app(), soon()).await.unwrap();
+    let (app, december) = (app(), meter.month());
+    for (app_id, month, expected) in [
+        (&app, &november, calls(&[("api", 1)])),
+        (&app, &december, calls(&[("api", 2)])),
+        (&stranger, &november, calls(&[("api", 1)])),
+        (&stranger, &december, calls(&[])),
+    ] {
+        let usage = meter.usage(app_id, month, soon()).await.unwrap();
+        assert_eq!(usage, expected, "{app_id} {month}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_cache_counts_get_on_record_from_the_process() {
+    let place = Place::without_cache();
+    let meter = place.process();
+    meter.note(&app(), "api");
+    meter.hand_over_if_due().await;
+    assert_eq!(usage(&meter).await, calls(&[("api", 1)]));
+    meter.persist(&app(), soon()).await.unwrap();
+    assert_eq!(usage(&place.process()).await, calls(&[("api", 1)]));
+}
+
+#[tokio::test]
+async fn many_who_put_counts_on_record_lose_and_double_none() {
+    let place = Place::without_cache();
+    let meters: Vec<Meter> = (0..6).map(|_| place.process()).collect();
+    let work = meters.iter().map(|meter| async {
+        for _ in 0..5 {
+            meter.note(&app(), "api");
+            // Who meets too many others keeps the counts for the next time.
+            let _ = meter.persist(&app(), soon()).await;
+        }
+    });
+    join_all(work).await;
+    for meter in &meters {
+        meter.persist(&app(), soon()).await.unwrap();
+    }
+    assert_eq!(usage(&meters[0]).await, calls(&[("api", 30)]));
+}
+
+#[tokio::test]
+async fn a_process_that_cannot_hand_over_counts_a_bounded_number_of_apps() {
+    let place = Place::without_cache();
+    let meter = place.process();
+    for number in 0..=MAX_PENDING {
+        let app_id = AppId::parse(&format!("cli_{number}")).unwrap();
+        meter.note(&app_id, "api");
+        meter.note(&app_id, "api");
+    }
+    let pending = meter.pending();
+    assert_eq!(pending.counts.len(), MAX_PENDING);
+    assert!(
+        pending
+            .counts
+            .values()
+            .all(|counts| *counts == calls(&[("api", 2)]))
+    );
+}
