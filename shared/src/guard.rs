@@ -21,7 +21,7 @@ use quick_cache::sync::Cache as LocalCache;
 use tracing::info;
 
 use crate::apps::Acting;
-use crate::cache::{CacheClient, split_version};
+use crate::cache::{CacheClient, Put, split_version};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::limiter::{LimitKey, Limiter, Quota};
@@ -150,15 +150,17 @@ impl Guard {
     pub async fn publish(&self, whose: &Whose, filter: Filter) {
         let Some(cache) = &self.cache else { return };
         let version = version_of(&filter);
-        let bytes = filter.to_bytes();
+        let put = |key: String, value: Vec<u8>| Put {
+            key,
+            version,
+            value: Bytes::from(value),
+            ttl: MAX_AGE,
+        };
         // The filter first: who sees its version must find it.
-        let put = cache
-            .put_newer(&filter_key(whose), version, &bytes, MAX_AGE)
-            .await;
-        if put.is_ok() {
-            let _ = cache
-                .put_newer(&version_key(whose), version, b"", MAX_AGE)
-                .await;
+        let filter = put(filter_key(whose), filter.to_bytes());
+        if cache.put_newer_many(&[filter]).await.is_ok() {
+            let version = put(version_key(whose), Vec::new());
+            let _ = cache.put_newer_many(&[version]).await;
             self.known.remove(whose);
         }
     }
@@ -196,7 +198,7 @@ impl Guard {
     }
 
     async fn load(&self, cache: &CacheClient, whose: &Whose, version: u64) -> Option<Arc<Filter>> {
-        let stored: Bytes = cache.get(&filter_key(whose)).await.ok()??;
+        let stored: Bytes = cache.get_large(&filter_key(whose)).await.ok()??;
         let (stored_version, bytes) = split_version(&stored)?;
         let filter = Filter::from_bytes(&bytes)?;
         info!(

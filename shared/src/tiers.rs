@@ -4,8 +4,8 @@
 //! fresh for its TTL, served half as long again while one caller renews it, and kept for a day to be served while Lark fails.
 //! What does not exist is remembered too, for a short while and with its reason; what may not be seen never is.
 //!
-//! `key` says what things are kept under, `entry` for how long, `codec` in which form; `read` goes through the tiers, `renew`
-//! asks Lark.
+//! `key` says what things are kept under, `entry` for how long, `codec` in which form; `read` goes through the tiers, `walk`
+//! judges what they offer, `renew` asks Lark, `fill` keeps what it says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ mod freshness;
 mod key;
 mod read;
 mod renew;
+mod walk;
 
 pub use entry::{AbsentReason, Content, Entry};
 pub use fill::Arrival;

@@ -53,6 +53,15 @@ impl CacheClient {
             .await
     }
 
+    /// [`Cache::get`] of a value that may be large: it may take a second.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes on without the cache.
+    pub async fn get_large(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
+        self.observe("get_large", BULK_PATIENCE, self.cache.get(key))
+            .await
+    }
+
     /// See [`Cache::get_many`].
     ///
     /// # Errors

@@ -7,20 +7,12 @@ use super::codec;
 use super::entry::{AbsentReason, Content, Entry};
 use super::freshness::Tier;
 use super::key::ItemKey;
+use super::walk::{Asking, Step, Walk};
 use super::{Found, Inner, Tiers};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::store::{Attributes, Key, Table};
 use crate::telemetry::metrics;
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Asking {
-    /// For one thing, who is told why there is none.
-    One,
-    /// For many, of which Lark leaves out what there is not.
-    Many,
-}
 
 /// What the tiers know of what was asked for.
 #[derive(Clone, Debug)]
@@ -316,100 +308,5 @@ impl Inner {
             }
         }
         self.fill_cache(&for_cache, now).await;
-    }
-}
-
-/// One look-up on its way through the tiers.
-#[derive(Debug)]
-struct Walk {
-    asked: ItemKey,
-    asking: Asking,
-    /// What the tiers are asked with now.
-    at: ItemKey,
-    /// What led from `asked` to `at`.
-    pointer: Option<Arc<Entry>>,
-    /// What `asked` pointed to did not agree.
-    is_misled: bool,
-    known: Option<Known>,
-    is_over: bool,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Step {
-    /// Fresh: nobody else needs to be asked.
-    Enough,
-    /// It pointed to something else, which is now at `at`.
-    Follow,
-    /// Of no use, or stale: the next tier may have better.
-    Insufficient,
-}
-
-impl Walk {
-    fn new(asked: ItemKey, asking: Asking) -> Self {
-        Self {
-            at: asked.clone(),
-            asked,
-            asking,
-            pointer: None,
-            is_misled: false,
-            known: None,
-            is_over: false,
-        }
-    }
-
-    fn shelf_name(&self) -> &'static str {
-        self.asked.id.kind.shelf().name()
-    }
-
-    fn offer(&mut self, entry: Arc<Entry>, tier: Tier, now: Timestamp) -> Step {
-        match &entry.content {
-            Content::Pointer(to) => {
-                if self.pointer.is_some() || self.is_misled {
-                    return Step::Insufficient;
-                }
-                self.at = self.asked.beside(to.clone());
-                self.pointer = Some(entry);
-                Step::Follow
-            }
-            Content::Absent(AbsentReason::LeftOut) if self.asking == Asking::One => {
-                Step::Insufficient
-            }
-            Content::Absent(_) if !entry.is_fresh(now) => Step::Insufficient,
-            Content::Absent(_) => self.keep(entry, tier, now),
-            Content::Body { .. } if entry.is_too_old(now) => Step::Insufficient,
-            Content::Body { .. } => {
-                if let Some(pointer) = &self.pointer
-                    && !entry.agrees(&self.asked.id, pointer, now)
-                {
-                    self.at = self.asked.clone();
-                    self.pointer = None;
-                    self.is_misled = true;
-                    return Step::Insufficient;
-                }
-                self.keep(entry, tier, now)
-            }
-        }
-    }
-
-    fn keep(&mut self, entry: Arc<Entry>, tier: Tier, now: Timestamp) -> Step {
-        let is_newer = |known: &Known| entry.version > known.entry.version;
-        if self.known.as_ref().is_none_or(is_newer) {
-            self.known = Some(Known {
-                entry: Arc::clone(&entry),
-                tier,
-            });
-        }
-        if entry.is_fresh(now) {
-            Step::Enough
-        } else {
-            Step::Insufficient
-        }
-    }
-
-    fn standing(self) -> Standing {
-        Standing {
-            key: self.at,
-            known: self.known,
-        }
     }
 }

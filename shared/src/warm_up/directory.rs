@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tracing::info;
 
 use super::draft::Draft;
 use super::{Report, SHORTEST_CALL, Warmer};
 use crate::apps::Acting;
-use crate::cache::split_version;
+use crate::cache::{Put, split_version};
 use crate::deadline::Deadline;
 use crate::departments::{DepartmentId, DepartmentIdKind};
 use crate::error::{Error, Result};
@@ -196,7 +197,8 @@ impl Warmer {
     }
 
     async fn draft(&self, whose: &Whose) -> Option<Draft> {
-        let stored = self.cache.as_ref()?.get(&draft_key(whose)).await.ok()??;
+        let cache = self.cache.as_ref()?;
+        let stored = cache.get_large(&draft_key(whose)).await.ok()??;
         let (_, bytes) = split_version(&stored)?;
         let draft = Draft::from_bytes(&bytes)?;
         (draft.filter.built_at + DRAFT_LIFE > self.clock.now()).then_some(draft)
@@ -205,10 +207,14 @@ impl Warmer {
     async fn save(&self, whose: &Whose, draft: &Draft) {
         let Some(cache) = &self.cache else { return };
         let version = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        let put = Put {
+            key: draft_key(whose),
+            version,
+            value: Bytes::from(draft.to_bytes()),
+            ttl: DRAFT_LIFE,
+        };
         // Lost, the directory is read from its beginning again.
-        let _ = cache
-            .put_newer(&draft_key(whose), version, &draft.to_bytes(), DRAFT_LIFE)
-            .await;
+        let _ = cache.put_newer_many(&[put]).await;
     }
 
     async fn drop_draft(&self, whose: &Whose) {

@@ -1,0 +1,134 @@
+//! How the services stand on each other.
+
+use std::sync::Arc;
+
+use super::Adapters;
+use crate::apps::Apps;
+use crate::cache::CacheClient;
+use crate::chats::ChatService;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::departments::DepartmentService;
+use crate::guard::{Census, Guard};
+use crate::lark::LarkClient;
+use crate::limiter::Limiter;
+use crate::meter::Meter;
+use crate::popularity::Popularity;
+use crate::seal::Sealer;
+use crate::store::{Mirror, Storage};
+use crate::tiers::{TierSettings, Tiers};
+use crate::tokens::TokenService;
+use crate::users::UserService;
+use crate::warm_up::Warmer;
+
+/// What every service stands on.
+pub(super) struct Base {
+    pub(super) storage: Storage,
+    pub(super) cache: Option<CacheClient>,
+    pub(super) sealer: Sealer,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limiter: Limiter,
+    pub(super) meter: Meter,
+    pub(super) lark: LarkClient,
+    pub(super) apps: Apps,
+    pub(super) tokens: TokenService,
+}
+
+impl Base {
+    pub(super) fn new(config: &Config, adapters: &Adapters) -> Self {
+        let clock = Arc::clone(&adapters.clock);
+        let storage = Storage::new(Arc::clone(&adapters.store), config.store_timeout);
+        let cache = adapters.cache.as_ref();
+        let cache = cache.map(|it| CacheClient::new(Arc::clone(it), config.cache_timeout));
+        let sealer = Sealer::clone(&adapters.keys);
+        let limiter = Limiter::new(cache.clone(), Arc::clone(&clock));
+        let meter = Meter::new(storage.clone(), cache.clone(), Arc::clone(&clock));
+        let lark = LarkClient::new(
+            adapters.http.clone(),
+            config.lark.clone(),
+            limiter.clone(),
+            meter.clone(),
+        );
+        let mirror = Mirror::new(storage.clone(), cache.clone());
+        let apps = Apps::new(mirror, sealer.clone(), Arc::clone(&clock));
+        let tokens = TokenService::new(
+            lark.clone(),
+            apps.clone(),
+            storage.clone(),
+            cache.clone(),
+            sealer.clone(),
+            Arc::clone(&clock),
+        );
+        Self {
+            storage,
+            cache,
+            sealer,
+            clock,
+            limiter,
+            meter,
+            lark,
+            apps,
+            tokens,
+        }
+    }
+}
+
+/// What looks things up in the directory.
+pub(super) struct Directory {
+    pub(super) tiers: Tiers,
+    pub(super) users: UserService,
+    pub(super) departments: DepartmentService,
+    pub(super) chats: ChatService,
+    pub(super) warmer: Warmer,
+}
+
+impl Directory {
+    pub(super) fn new(config: &Config, base: &Base) -> Self {
+        let (cache, clock) = (base.cache.clone(), Arc::clone(&base.clock));
+        let settings = TierSettings {
+            user_ttl: config.user_ttl,
+            department_ttl: config.department_ttl,
+            chat_ttl: config.chat_ttl,
+            list_ttl: config.list_ttl,
+            absent_ttl: config.user_absent_ttl,
+            local_cache_bytes: config.local_cache_bytes,
+        };
+        let tiers = Tiers::new(base.storage.clone(), cache.clone(), clock, settings);
+        let (lark, tokens) = (base.lark.clone(), base.tokens.clone());
+        let census = Census::new(lark.clone(), tokens.clone());
+        let clock = || Arc::clone(&base.clock);
+        let guard = Guard::new(cache.clone(), base.limiter.clone(), census.clone(), clock());
+        let popularity = Popularity::new(cache.clone(), clock());
+        let users = UserService::new(
+            lark.clone(),
+            tokens.clone(),
+            tiers.clone(),
+            guard.clone(),
+            popularity.clone(),
+        );
+        let background = lark.in_background();
+        let warmer = Warmer {
+            apps: base.apps.clone(),
+            tokens: tokens.clone(),
+            users: users.through(background.clone()),
+            lark: background,
+            tiers: tiers.clone(),
+            guard,
+            census,
+            popularity,
+            meter: base.meter.clone(),
+            storage: base.storage.clone(),
+            cache,
+            clock: clock(),
+        };
+        let departments = DepartmentService::new(lark.clone(), tokens.clone(), tiers.clone());
+        let chats = ChatService::new(lark, tokens, tiers.clone());
+        Self {
+            tiers,
+            users,
+            departments,
+            chats,
+            warmer,
+        }
+    }
+}
