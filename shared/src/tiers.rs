@@ -184,3 +184,6 @@ impl Tiers {
         self.inner.local.weight()
     }
 }
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests;

@@ -27,8 +27,7 @@ const REVALIDATION_PATIENCE: Duration = Duration::from_millis(400);
 const STALE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long Lark is left alone after a failure by those who have something to serve.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
-/// How long one process fetches for all. Should it die, the others wait this long; should Lark take longer, a second process
-/// asks as well, and the later answer stays.
+/// How long one process fetches for all until it has to say that it is still at it. Should it die, the others wait this long.
 const LEASE: Duration = Duration::from_secs(3);
 /// The first wait of a process for another's answer; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(5);
@@ -163,18 +162,24 @@ impl Inner {
         if let Some(newer) = at_hand.filter(|it| self.is_news(&it.entry, known.as_ref())) {
             return Ok((newer.entry, newer.tier));
         }
-        let (version, owner) = match self.lease(&key, known.as_ref(), deadline).await? {
+        let (mut fence, owner) = match self.lease(&key, known.as_ref(), deadline).await? {
             Lease::Taken { fence, owner } => (Some(fence), Some(owner)),
             Lease::Everybody => (None, None),
             Lease::Nobody(known) => return Ok((known.entry, known.tier)),
         };
         let began = Instant::now();
-        let outcome = load(key.clone(), deadline).await;
+        let mut loading = std::pin::pin!(load(key.clone(), deadline));
+        let outcome = loop {
+            match tokio::time::timeout(LEASE / 3, &mut loading).await {
+                Ok(outcome) => break outcome,
+                Err(_) => fence = self.held_longer(&key, owner.as_deref()).await.or(fence),
+            }
+        };
         let outcome = match outcome {
             Ok(loaded) => {
                 let loading = self.loading(began.elapsed());
                 let loading = Loading {
-                    version: version.unwrap_or(loading.version),
+                    version: fence.unwrap_or(loading.version),
                     ..loading
                 };
                 Ok(self
@@ -264,6 +269,15 @@ impl Inner {
             tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
+    }
+
+    /// The new number of a lease that is still this process's: Lark is slow, or calls wait for their turn. `None`: it was frozen,
+    /// and another process has it.
+    async fn held_longer(&self, key: &ItemKey, owner: Option<&str>) -> Option<u64> {
+        let (cache, owner) = (self.cache.as_ref()?, owner?);
+        let (lease_key, value_key) = (key.lease_key(), key.cache_key());
+        let claim = cache.claim(&lease_key, &value_key, owner.as_bytes(), LEASE);
+        claim.await.ok()?.fence
     }
 
     async fn release(&self, cache: &CacheClient, lease_key: &str, owner: &str) {
