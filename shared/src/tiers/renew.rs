@@ -1,8 +1,9 @@
 //! Asking Lark: by one caller of one process, for all who want to know.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::codec;

@@ -148,3 +148,23 @@ async fn what_a_process_brings_after_its_lease_replaces_nothing_newer() {
         .await;
     assert_eq!(answer, "newer");
 }
+
+#[tokio::test(start_paused = true)]
+async fn shortly_before_its_end_one_of_many_readers_renews_and_nobody_is_served_what_is_stale() {
+    let place = Place::new();
+    let (one, other) = (place.process(), place.process());
+    let takes = Duration::from_millis(300);
+    place.look_up(&one, "first", takes).await;
+    place.look_up(&other, "first", takes).await;
+    let entry = one.inner.local.get(&key()).unwrap();
+    let shortly_before = entry.fresh_until - Duration::from_millis(100);
+    sleep(shortly_before.since(place.clock.now())).await;
+    // Each of them comes early with a probability of e^(-100/300), about 0.7.
+    for _ in 0..20 {
+        place.look_up(&one, "second", takes).await;
+        place.look_up(&other, "second", takes).await;
+    }
+    assert_eq!(place.loads.load(Ordering::SeqCst), 2);
+    assert_eq!(place.look_up(&one, "third", takes).await, "second");
+    assert_eq!(place.look_up(&other, "third", takes).await, "second");
+}
