@@ -175,7 +175,9 @@ impl Ask {
         }
     }
 
-    fn request(&self, parameters: &Value) -> lambda_http::Request {
+    /// The request, with these parameters of the route's path.
+    #[must_use]
+    pub fn request(&self, parameters: &Value) -> lambda_http::Request {
         let mut headers = json!({"host": "api.example"});
         for (name, value) in &self.headers {
             headers[name.as_str()] = json!(value);

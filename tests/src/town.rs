@@ -26,7 +26,12 @@ pub struct Town {
 impl Town {
     /// With the simulator's first app registered.
     pub async fn found() -> Self {
-        let town = Self::found_with(Options::default()).await;
+        Self::found_in(Options::default()).await
+    }
+
+    /// With these options of the simulator and its first app registered.
+    pub async fn found_in(options: Options) -> Self {
+        let town = Self::found_with(options).await;
         let secret = lark_simulator::seeded_app_secret(APP);
         town.seed(&format!(
             r#"{{"apps":[{{"app_id":"{APP}","secret":"{secret}"}}]}}"#
@@ -67,9 +72,16 @@ impl Town {
 
     /// A process of the service with one more variable.
     pub async fn worker_with(&self, name: &str, value: &str) -> Worker {
-        let mut variables = self.variables.clone();
-        variables.push((name.to_owned(), value.to_owned()));
-        Worker::start(&worker_path(), &variables).await
+        self.worker_as(&[(name, value)]).await
+    }
+
+    /// A process of the service with these variables, in place of the town's.
+    pub async fn worker_as(&self, variables: &[(&str, &str)]) -> Worker {
+        let given = variables.iter();
+        let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        // Of two with one name the later counts.
+        let all: Vec<_> = self.variables.iter().cloned().chain(given).collect();
+        Worker::start(&worker_path(), &all).await
     }
 
     /// How many requests to this endpoint reached the platform, by the simulator's name of it.
@@ -82,9 +94,17 @@ impl Town {
 
     /// The service in the test's own process.
     pub async fn process(&self) -> Process {
+        self.process_as(&[]).await
+    }
+
+    /// The service in the test's own process, with these variables in place of the town's.
+    pub async fn process_as(&self, variables: &[(&str, &str)]) -> Process {
         let lookup = |name: &'static str| {
+            let given = variables.iter().find(|(known, _)| *known == name);
             let found = self.variables.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.clone())
+            given
+                .map(|(_, value)| (*value).to_owned())
+                .or_else(|| found.map(|(_, value)| value.clone()))
         };
         let config =
             lark_service::config::Config::from_lookup(lookup).expect("a right configuration");

@@ -36,6 +36,22 @@ pub enum Command {
         /// How many look-ups at a time.
         callers: u32,
     },
+    /// Call the platform for users, so often whether or not the calls before have ended.
+    Pace {
+        /// How often.
+        per_second: f64,
+        /// For how long.
+        seconds: u32,
+    },
+    /// Look up the users from one number to another, many at once.
+    Fill {
+        /// The first.
+        first: u32,
+        /// The last.
+        last: u32,
+    },
+    /// Say how much memory is taken.
+    Weigh,
     /// Fill the tiers ahead.
     WarmUp,
     /// End the load.
@@ -71,6 +87,8 @@ pub enum Answer {
         /// Calls that ended, well or not.
         done: u64,
     },
+    /// How much memory is taken.
+    Weight(Weight),
     /// The command is done.
     Done {
         /// Calls that succeeded; tokens that were renewed.
@@ -83,6 +101,15 @@ pub enum Answer {
         #[serde(default)]
         times_us: Vec<u32>,
     },
+}
+
+/// How much memory a process takes, in bytes.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Weight {
+    /// Its cache, as it counts it.
+    pub counted: u64,
+    /// All of it, as the kernel counts what is resident.
+    pub resident: u64,
 }
 
 /// The outcome of a command.
@@ -169,9 +196,25 @@ impl Worker {
                     };
                 }
                 Answer::Progress { done } => self.done = done,
-                Answer::Ready => {}
+                Answer::Ready | Answer::Weight(_) => {}
             }
         }
+    }
+
+    /// How much memory the process takes.
+    pub async fn weight(&mut self) -> Weight {
+        self.tell(Command::Weigh).await;
+        loop {
+            if let Answer::Weight(weight) = self.answer().await {
+                return weight;
+            }
+        }
+    }
+
+    /// How many calls of the load were seen to end.
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.done
     }
 
     /// Waits until the load has done `more` calls beyond what was seen of it last.

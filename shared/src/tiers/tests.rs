@@ -1,5 +1,7 @@
 //! Processes that share a cache and a store, in paused time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::{Instant, sleep};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, ready};
 use futures_util::{StreamExt, stream};
 use lark_service::apps::Acting;
 use lark_service::config::Config;
@@ -15,13 +15,17 @@ use lark_service::error::Result;
 use lark_service::ids::{AppId, OpenId};
 use lark_service::telemetry;
 use lark_service::tokens::{TokenKey, Trust};
-use lark_service::users::{UserId, UserIdKind};
+use lark_service::users::{UserId, UserIdKind, Wanted};
 use lark_service::wiring::{Adapters, Services};
-use lark_service_tests::worker::{Answer, Command, Work};
+use lark_service_tests::worker::{Answer, Command, Weight, Work};
+use lark_service_tests::world::APP;
 use lark_service_tests::zipf::Zipf;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Mutex;
+
+/// How many paced calls are under way at most: far more than wait for their turn.
+const PACED: usize = 10_000;
 
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -75,6 +79,19 @@ impl Worker {
             } => drop(tokio::spawn(async move {
                 self.zipf(look_ups, users, seed, callers).await
             })),
+            Command::Pace {
+                per_second,
+                seconds,
+            } => drop(tokio::spawn(
+                async move { self.pace(per_second, seconds).await },
+            )),
+            Command::Fill { first, last } => {
+                drop(tokio::spawn(async move { self.fill(first, last).await }))
+            }
+            Command::Weigh => say(&Answer::Weight(Weight {
+                counted: self.services.tiers.local_bytes(),
+                resident: resident_bytes(),
+            })),
             Command::WarmUp => drop(tokio::spawn(async move { self.warm_up().await })),
             Command::Refresh => drop(tokio::spawn(async move { self.refresh().await })),
         }
@@ -113,6 +130,89 @@ impl Worker {
             .collect()
             .await;
         self.report(outcomes.into_iter(), Vec::new());
+    }
+
+    /// Calls begin at their time, however many are under way: none takes longer than its deadline.
+    async fn pace(&self, per_second: f64, seconds: u32) {
+        let began = tokio::time::Instant::now();
+        let all = f64::from(seconds) * per_second;
+        let calls = stream::iter(1_u32..)
+            .take_while(|number| ready(f64::from(*number) <= all))
+            .then(|number| async move {
+                let at = Duration::from_secs_f64(f64::from(number) / per_second);
+                tokio::time::sleep_until(began + at).await;
+                number
+            });
+        let errors = Mutex::new(BTreeMap::<String, u64>::new());
+        let ok = AtomicU64::new(0);
+        let call = async |number: u32| match self.call(number).await {
+            Ok(()) => {
+                ok.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(reason) => *errors.lock().await.entry(reason).or_default() += 1,
+        };
+        calls.for_each_concurrent(PACED, call).await;
+        say(&Answer::Done {
+            ok: ok.into_inner(),
+            errors: errors.into_inner(),
+            tokens: Vec::new(),
+            times_us: Vec::new(),
+        });
+    }
+
+    /// One call of the platform; the error says whether it was sent.
+    async fn call(&self, number: u32) -> std::result::Result<(), String> {
+        let deadline = Deadline::after(Duration::from_secs(29));
+        let code = |error: lark_service::error::Error| error.code().as_str().to_owned();
+        let acting = self.acting(deadline).await.map_err(code)?;
+        let id = open_id(number).map_err(code)?;
+        let key = TokenKey::acting(&acting);
+        let tokens = &self.services.tokens;
+        let token = tokens
+            .token(acting.app(), &key, Trust::Shared, deadline)
+            .await
+            .map_err(code)?;
+        let lark = &self.services.lark;
+        let user = lark.fetch_user(acting.installation(), &token.value, &id, deadline);
+        user.await.map(drop).map_err(|failure| {
+            let sent = if failure.is_unsent { "unsent" } else { "sent" };
+            format!("{}, {sent}", failure.kind.as_str())
+        })
+    }
+
+    async fn fill(&self, first: u32, last: u32) {
+        let (mut ok, mut errors) = (0, BTreeMap::<String, u64>::new());
+        let numbers: Vec<u32> = (first..=last).collect();
+        for numbers in numbers.chunks(1_000) {
+            let deadline = Deadline::after(Duration::from_secs(29));
+            let ids = numbers.iter().map(|number| open_id(*number));
+            let wanted: Result<Vec<_>> = ids.map(|id| id.map(Wanted::Id)).collect();
+            let batch = async {
+                let acting = self.acting(deadline).await?;
+                let users = &self.services.users;
+                users.batch(&acting, &wanted?, deadline).await
+            };
+            match batch.await {
+                Ok(batch) => {
+                    ok += batch.users.len() as u64;
+                    for (_, error) in batch.failed {
+                        *errors.entry(error.code().as_str().to_owned()).or_default() += 1;
+                    }
+                }
+                Err(error) => *errors.entry(error.code().as_str().to_owned()).or_default() += 1,
+            }
+        }
+        say(&Answer::Done {
+            ok,
+            errors,
+            tokens: Vec::new(),
+            times_us: Vec::new(),
+        });
+    }
+
+    async fn acting(&self, deadline: Deadline) -> Result<Acting> {
+        let app_id = AppId::parse(APP).expect("an app id");
+        Acting::new(self.services.apps.enabled(&app_id, deadline).await?, None)
     }
 
     async fn warm_up(&self) {
@@ -155,7 +255,7 @@ impl Worker {
     /// One piece of work; the token, where it was one.
     async fn once(&self, work: Work) -> Result<Option<String>> {
         let deadline = Deadline::after(Duration::from_secs(29));
-        let app_id = AppId::parse(lark_service_tests::world::APP).expect("an app id");
+        let app_id = AppId::parse(APP).expect("an app id");
         match work {
             Work::LocalToken | Work::SharedToken => {
                 let trust = if work == Work::LocalToken {
@@ -187,16 +287,10 @@ impl Worker {
                 } else {
                     self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1
                 };
-                let id = UserId::parse(
-                    UserIdKind::OpenId,
-                    &lark_simulator::open_id(app_id.as_str(), number),
-                )?;
-                let app = self.services.apps.enabled(&app_id, deadline).await?;
-                self.services
-                    .users
-                    .user(&Acting::new(app, None)?, &id, deadline)
-                    .await
-                    .map(|_| None)
+                let id = open_id(number)?;
+                let acting = self.acting(deadline).await?;
+                let users = &self.services.users;
+                users.user(&acting, &id, deadline).await.map(|_| None)
             }
         }
     }
@@ -223,6 +317,19 @@ impl Worker {
             times_us,
         });
     }
+}
+
+/// The id of the user with this number.
+fn open_id(number: u32) -> Result<UserId> {
+    UserId::parse(UserIdKind::OpenId, &lark_simulator::open_id(APP, number))
+}
+
+/// What the kernel counts as this process's own; zero where it does not say.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or_default() * 1_024
 }
 
 #[expect(clippy::print_stdout, reason = "this is how it answers")]
