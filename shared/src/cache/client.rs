@@ -33,8 +33,8 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
-    /// `cache`, every operation limited to `timeout`; reads, leases and limits to 50 ms, writes to 250 ms and writes of many
-    /// values to one second if that is less.
+    /// `cache`, every operation limited to `timeout`; reads and limits to 50 ms, writes to 250 ms and what is large to one second
+    /// if that is less. So long, too, waits who claims a lease: a call to Lark follows if nobody else makes it.
     #[must_use]
     pub fn new(cache: Arc<dyn Cache>, timeout: Duration) -> Self {
         Self {
@@ -125,7 +125,7 @@ impl CacheClient {
     ) -> Result<Claim, CacheError> {
         self.observe(
             "claim",
-            READ_PATIENCE,
+            WRITE_PATIENCE,
             self.cache.claim(lease, value, owner, ttl),
         )
         .await
