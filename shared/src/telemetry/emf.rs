@@ -3,7 +3,7 @@
 //! Format: the "Specification: Embedded metric format" page of the Amazon CloudWatch user guide; at most 100 values in an
 //! array, at most 30 dimensions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,8 @@ use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
-use serde_json::{Map, Value, json};
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Serialize, Serializer};
 
 use crate::clock::{Clock, SystemClock};
 
@@ -26,13 +27,81 @@ const MAX_SAMPLES: usize = 10_000;
 /// Gathers metrics until [`EmfRecorder::flush`].
 #[derive(Clone, Debug, Default)]
 pub struct EmfRecorder {
-    series: Arc<Mutex<BTreeMap<Key, Series>>>,
+    series: Arc<Mutex<HashMap<Key, Series>>>,
 }
 
 /// Names and values of a series' labels, in order.
-type Labels = Vec<(String, String)>;
-/// A metric's name and unit, and its values since the last flush.
-type Values = (String, &'static str, Vec<f64>);
+type Labels<'k> = Vec<(&'k str, &'k str)>;
+
+/// A metric and its values since the last flush.
+struct Gathered<'k> {
+    name: &'k str,
+    unit: &'static str,
+    values: &'k [f64],
+}
+
+/// One line, written as it is: a map of it for each invocation would take longer than what it tells of.
+struct Line<'l> {
+    now: i64,
+    labels: &'l [(&'l str, &'l str)],
+    /// Names, units and values.
+    metrics: &'l [(&'l str, &'static str, &'l [f64])],
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        for (name, value) in self.labels {
+            line.serialize_entry(name, value)?;
+        }
+        for (name, _, values) in self.metrics {
+            match values {
+                [value] => line.serialize_entry(name, value)?,
+                values => line.serialize_entry(name, values)?,
+            }
+        }
+        line.serialize_entry("_aws", &Directives(self))?;
+        line.end()
+    }
+}
+
+/// What tells CloudWatch which members of a line are what.
+struct Directives<'l>(&'l Line<'l>);
+
+impl Serialize for Directives<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Definition<'d> {
+            name: &'d str,
+            unit: &'static str,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Namespace<'d> {
+            namespace: &'static str,
+            dimensions: [Vec<&'d str>; 1],
+            metrics: Vec<Definition<'d>>,
+        }
+        let Line {
+            now,
+            labels,
+            metrics,
+        } = *self.0;
+        let definitions = metrics
+            .iter()
+            .map(|(name, unit, _)| Definition { name, unit });
+        let namespace = Namespace {
+            namespace: NAMESPACE,
+            dimensions: [labels.iter().map(|(name, _)| *name).collect()],
+            metrics: definitions.collect(),
+        };
+        let mut directives = serializer.serialize_struct("Directives", 2)?;
+        directives.serialize_field("Timestamp", &now)?;
+        directives.serialize_field("CloudWatchMetrics", &[namespace])?;
+        directives.end()
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Series {
@@ -129,74 +198,55 @@ impl EmfRecorder {
     /// Writes what was gathered since the last call, a line per set of labels; nothing when nothing was gathered.
     pub fn flush(&self, out: &mut impl Write) {
         let now = SystemClock.now().as_millis();
-        let series: Vec<_> = {
+        let gathered: Vec<(Key, &'static str, Vec<f64>)> = {
             let series = self
                 .series
                 .lock()
                 .expect("no panic while holding the metrics");
-            series
-                .iter()
-                .map(|(key, series)| (key.clone(), series.clone()))
-                .collect()
+            let gathered = series.iter().filter_map(|(key, series)| {
+                let values = series.take();
+                // Most series have nothing new.
+                (!values.is_empty()).then(|| (key.clone(), series.unit(), values))
+            });
+            gathered.collect()
         };
-        let mut lines: BTreeMap<Labels, Vec<Values>> = BTreeMap::new();
-        for (key, series) in series {
-            let values = series.take();
-            if values.is_empty() {
-                continue;
-            }
-            let labels = key
-                .labels()
-                .map(|label| (label.key().to_owned(), label.value().to_owned()))
-                .collect();
-            lines
-                .entry(labels)
-                .or_default()
-                .push((key.name().to_owned(), series.unit(), values));
+        let mut lines: BTreeMap<Labels<'_>, Vec<Gathered<'_>>> = BTreeMap::new();
+        for (key, unit, values) in &gathered {
+            let labels = key.labels().map(|label| (label.key(), label.value()));
+            lines.entry(labels.collect()).or_default().push(Gathered {
+                name: key.name(),
+                unit,
+                values,
+            });
         }
         let mut text = Vec::new();
         for (labels, mut metrics) in lines {
-            while !metrics.is_empty() {
-                let line = document(now, &labels, &mut metrics);
-                serde_json::to_writer(&mut text, &line).expect("a line is plain data");
-                text.push(b'\n');
-            }
+            metrics.sort_unstable_by_key(|gathered| gathered.name);
+            write_lines(&mut text, now, &labels, &metrics);
         }
         // At once: every line of its own would be a system call. Metrics are not worth failing an invocation for.
         let _ = out.write_all(&text);
     }
 }
 
-/// One line with at most [`MAX_VALUES`] values of each metric, which are taken out of `metrics`.
-fn document(now: i64, labels: &[(String, String)], metrics: &mut Vec<Values>) -> Value {
-    let names: Vec<_> = labels.iter().map(|(name, _)| name).collect();
-    let mut line: Map<String, Value> = labels
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    let mut definitions = Vec::new();
-    for (name, unit, values) in metrics.iter_mut() {
-        let rest = values.split_off(values.len().min(MAX_VALUES));
-        let taken = std::mem::replace(values, rest);
-        definitions.push(json!({"Name": name, "Unit": unit}));
-        line.insert(
-            name.clone(),
-            if let [value] = taken[..] {
-                json!(value)
-            } else {
-                json!(taken)
-            },
-        );
+/// As many lines as it takes with at most [`MAX_VALUES`] values of each metric.
+fn write_lines(text: &mut Vec<u8>, now: i64, labels: &[(&str, &str)], metrics: &[Gathered<'_>]) {
+    let longest = metrics.iter().map(|gathered| gathered.values.len()).max();
+    for begin in (0..longest.unwrap_or(0)).step_by(MAX_VALUES) {
+        let parts = metrics.iter().filter_map(|gathered| {
+            let end = gathered.values.len().min(begin + MAX_VALUES);
+            let values = gathered.values.get(begin..end)?;
+            (!values.is_empty()).then_some((gathered.name, gathered.unit, values))
+        });
+        let metrics: Vec<_> = parts.collect();
+        let line = Line {
+            now,
+            labels,
+            metrics: &metrics,
+        };
+        serde_json::to_writer(&mut *text, &line).expect("a line is plain data");
+        text.push(b'\n');
     }
-    metrics.retain(|(_, _, values)| !values.is_empty());
-    line.insert(
-        "_aws".to_owned(),
-        json!({
-            "Timestamp": now,
-            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions}],
-        }),
-    );
-    Value::Object(line)
 }
 
 impl Recorder for EmfRecorder {
@@ -241,6 +291,8 @@ impl EmfRecorder {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn flushed(recorder: &EmfRecorder) -> Vec<Value> {
