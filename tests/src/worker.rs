@@ -25,6 +25,15 @@ pub enum Command {
         /// How many at once.
         callers: u32,
     },
+    /// The same, with a pause after each call.
+    Stroll {
+        /// What to do.
+        work: Work,
+        /// How many at once.
+        callers: u32,
+        /// How long a caller waits before the next call, in milliseconds.
+        pause_ms: u64,
+    },
     /// Look up users in Zipf's proportions.
     Zipf {
         /// How many look-ups.

@@ -23,6 +23,7 @@ use lark_service_tests::zipf::Zipf;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 /// How many paced calls are under way at most: far more than wait for their turn.
 const PACED: usize = 10_000;
@@ -68,9 +69,17 @@ impl Worker {
             Command::Burst { work, callers } => {
                 drop(tokio::spawn(async move { self.burst(work, callers).await }))
             }
-            Command::Load { work, callers } => {
-                drop(tokio::spawn(async move { self.load(work, callers).await }))
-            }
+            Command::Load { work, callers } => drop(tokio::spawn(async move {
+                self.load(work, callers, Duration::ZERO).await
+            })),
+            Command::Stroll {
+                work,
+                callers,
+                pause_ms,
+            } => drop(tokio::spawn(async move {
+                let pause = Duration::from_millis(pause_ms);
+                self.load(work, callers, pause).await
+            })),
             Command::Zipf {
                 look_ups,
                 users,
@@ -102,24 +111,41 @@ impl Worker {
         self.report(outcomes.into_iter(), Vec::new());
     }
 
-    async fn load(&self, work: Work, callers: u32) {
-        let times_us = Mutex::new(Vec::new());
-        let caller = async || {
-            let mut outcomes = Vec::new();
-            while !self.stopped.load(Ordering::SeqCst) {
-                let began = Instant::now();
-                outcomes.push(self.once(work).await);
-                let took_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
-                times_us.lock().await.push(took_us);
-                let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
-                if done.is_multiple_of(50) {
-                    say(&Answer::Progress { done });
-                }
+    /// Each caller is a task: one whose calls never wait would keep the others of its task from being woken.
+    async fn load(self: Arc<Self>, work: Work, callers: u32, pause: Duration) {
+        let times_us = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        for _ in 0..callers {
+            let (worker, times_us) = (Arc::clone(&self), Arc::clone(&times_us));
+            tasks.spawn(async move { worker.calls(work, pause, &times_us).await });
+        }
+        let outcomes = tasks.join_all().await;
+        let times_us = std::mem::take(&mut *times_us.lock().await);
+        self.report(outcomes.into_iter().flatten(), times_us);
+    }
+
+    /// One call after the other, until told to stop.
+    async fn calls(
+        &self,
+        work: Work,
+        pause: Duration,
+        times_us: &Mutex<Vec<u32>>,
+    ) -> Vec<Result<Option<String>>> {
+        let mut outcomes = Vec::new();
+        while !self.stopped.load(Ordering::SeqCst) {
+            let began = Instant::now();
+            outcomes.push(self.once(work).await);
+            let took_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+            times_us.lock().await.push(took_us);
+            let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+            if done.is_multiple_of(50) {
+                say(&Answer::Progress { done });
             }
-            outcomes
-        };
-        let outcomes = join_all((0..callers).map(|_| caller())).await;
-        self.report(outcomes.into_iter().flatten(), times_us.into_inner());
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        outcomes
     }
 
     async fn zipf(&self, look_ups: u32, users: u32, seed: u64, callers: u32) {
