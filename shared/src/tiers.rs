@@ -124,18 +124,13 @@ struct Weigher;
 
 impl quick_cache::Weighter<ItemKey, Arc<Entry>> for Weigher {
     fn weight(&self, key: &ItemKey, entry: &Arc<Entry>) -> u64 {
-        let taken = key.weight() + entry.weight() + SLOT_BYTES;
-        // Evictions leave holes in the heap.
-        (taken + taken / HOLES_ONE_IN) as u64
+        (key.weight() + entry.weight() + SLOT_BYTES) as u64
     }
 }
 
 /// What an entry takes beside its texts: hash table slot, list links, and of a dozen allocations the headers and what they are
 /// rounded up by. Measured, see docs/performance.md.
 const SLOT_BYTES: usize = 256;
-
-/// Of what entries take, one part in so many is added for the holes between them. Measured, see docs/performance.md.
-const HOLES_ONE_IN: usize = 8;
 
 impl Tiers {
     /// Tiers over `storage` and `cache`, the shared one, if there is one.

@@ -30,7 +30,7 @@ pub struct EmfRecorder {
     series: Arc<Mutex<HashMap<Key, Series>>>,
 }
 
-/// Names and values of a series' labels, in order.
+/// Names and values of a series' labels, by name.
 type Labels<'k> = Vec<(&'k str, &'k str)>;
 
 /// A metric and its values since the last flush.
@@ -213,7 +213,9 @@ impl EmfRecorder {
         let mut lines: BTreeMap<Labels<'_>, Vec<Gathered<'_>>> = BTreeMap::new();
         for (key, unit, values) in &gathered {
             let labels = key.labels().map(|label| (label.key(), label.value()));
-            lines.entry(labels.collect()).or_default().push(Gathered {
+            let mut labels: Labels<'_> = labels.collect();
+            labels.sort_unstable();
+            lines.entry(labels).or_default().push(Gathered {
                 name: key.name(),
                 unit,
                 values,
