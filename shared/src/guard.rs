@@ -40,6 +40,8 @@ const MAX_AGE: Duration = Duration::from_secs(3 * 3_600);
 const CHECKED_EVERY: Duration = Duration::from_secs(30);
 /// How many ids that the filter does not know are asked of Lark at once, and in a minute after that.
 const ALLOWANCE: std::num::NonZeroU32 = std::num::NonZeroU32::new(30).expect("not zero");
+/// The ids cannot exist.
+const REFUSED: &str = "refused";
 /// For how many apps and tenants a process keeps filters.
 const MAX_FILTERS: usize = 64;
 
@@ -80,41 +82,12 @@ impl Guard {
 
     /// Whether what is asked for at `key`, of which nobody knows anything, certainly does not exist.
     pub async fn refuses(&self, acting: &Acting, key: &ItemKey, deadline: Deadline) -> bool {
-        let Some(filter) = self.current(&key.whose).await else {
-            return false;
-        };
-        if filter.may_have(&key.id) {
-            metrics::guard("possible");
-            return false;
-        }
-        let limit = LimitKey::new("unknown_ids", &key.whose);
-        let quota = Quota::new(ALLOWANCE, Duration::from_secs(60));
-        if self.limiter.admit(&limit, &[quota], 1).await.is_allowed {
-            metrics::guard("allowed");
-            return false;
-        }
-        match self.census.members(acting, deadline).await {
-            Some(members) if members == filter.members => {
-                metrics::guard("refused");
-                true
-            }
-            Some(members) => {
-                info!(
-                    lark.app_id = key.whose.app_id.as_str(),
-                    members, "the directory has changed: its filter is void"
-                );
-                self.withdraw(&key.whose).await;
-                metrics::guard("outdated");
-                false
-            }
-            None => {
-                metrics::guard("unknown");
-                false
-            }
-        }
+        let refused = self.refused(acting, &key.whose, vec![key], deadline);
+        !refused.await.is_empty()
     }
 
-    /// Those of `keys` that certainly do not exist; see [`Guard::refuses`]. The allowance is taken for all of them or none.
+    /// Those of `keys`, of which nobody knows anything, that certainly do not exist. The allowance is taken for all that the
+    /// filter does not know, or for none.
     pub async fn refused<'k>(
         &self,
         acting: &Acting,
@@ -130,19 +103,47 @@ impl Guard {
         };
         let strange = keys.into_iter().filter(|key| !filter.may_have(&key.id));
         let strange: Vec<&ItemKey> = strange.collect();
-        let cost = u32::try_from(strange.len()).unwrap_or(u32::MAX);
+        let result = self
+            .judge(acting, whose, &filter, strange.len(), deadline)
+            .await;
+        metrics::guard(result);
+        if result == REFUSED {
+            strange
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// What becomes of `strange` ids that `filter` does not know, as the metric says it.
+    async fn judge(
+        &self,
+        acting: &Acting,
+        whose: &Whose,
+        filter: &Filter,
+        strange: usize,
+        deadline: Deadline,
+    ) -> &'static str {
+        let cost = u32::try_from(strange).unwrap_or(u32::MAX);
+        if cost == 0 {
+            return "possible";
+        }
         let limit = LimitKey::new("unknown_ids", whose);
         let quota = Quota::new(ALLOWANCE, Duration::from_secs(60));
-        if cost == 0 || self.limiter.admit(&limit, &[quota], cost).await.is_allowed {
-            return Vec::new();
+        if self.limiter.admit(&limit, &[quota], cost).await.is_allowed {
+            return "allowed";
         }
         match self.census.members(acting, deadline).await {
-            Some(members) if members == filter.members => strange,
-            Some(_) => {
+            Some(members) if members == filter.members => REFUSED,
+            Some(members) => {
+                let app_id = whose.app_id.as_str();
+                info!(
+                    lark.app_id = app_id,
+                    members, "the directory has changed: its filter is void"
+                );
                 self.withdraw(whose).await;
-                Vec::new()
+                "outdated"
             }
-            None => Vec::new(),
+            None => "unknown",
         }
     }
 

@@ -33,7 +33,7 @@ pub const HAND_OVER_AFTER: Duration = Duration::from_secs(10);
 const HAND_OVER_APPS: usize = 64;
 /// How many apps and months a process counts that cannot hand over. What else comes is not counted.
 const MAX_PENDING: usize = 4_096;
-/// How long the shared cache keeps a month's counts after the last one. The scheduled run comes every few hours.
+/// How long the shared cache keeps a month's counts after the last one. The warm-up takes them every hour.
 const CACHED: Duration = Duration::from_secs(45 * 24 * 3_600);
 /// How long a month's record is kept, as long as changes of apps are.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);

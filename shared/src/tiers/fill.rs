@@ -25,13 +25,6 @@ const POINTERS_ONE_IN: u32 = 24;
 /// The time for a write of the store while a caller waits for an answer that is there already.
 const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a write brings.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Before<'b> {
-    /// What was known of the thing.
-    pub(super) known: Option<&'b Entry>,
-}
-
 impl Tiers {
     /// Keeps what came in an answer for many of `whose`, and answers with the things, in their order.
     pub async fn keep_many(
@@ -113,6 +106,18 @@ pub(super) enum Pointers<'a> {
     All,
     None,
     These(&'a HashSet<ItemId>),
+}
+
+impl Pointers<'static> {
+    /// For a thing that is now `entry`, of which `known` was known.
+    pub(super) fn after(known: Option<&Entry>, entry: &Entry) -> Self {
+        let has_kept_its_ids = known.is_some_and(|known| known.has_same_aliases(entry));
+        if has_kept_its_ids && fastrand::u32(..POINTERS_ONE_IN) != 0 {
+            Self::None
+        } else {
+            Self::All
+        }
+    }
 }
 
 impl Pointers<'_> {
@@ -271,20 +276,6 @@ impl Inner {
             .delete(Table::Users, &key, Expect::Anything, deadline);
         if let Err(error) = delete.await {
             warn!(%error, "what Lark knows no more is still stored");
-        }
-    }
-}
-
-impl Before<'_> {
-    /// Whether the store should be told what leads to a thing that is now `entry`.
-    pub(super) fn pointers(&self, entry: &Entry) -> Pointers<'static> {
-        let has_kept_its_ids = self
-            .known
-            .is_some_and(|known| known.has_same_aliases(entry));
-        if has_kept_its_ids && fastrand::u32(..POINTERS_ONE_IN) != 0 {
-            Pointers::None
-        } else {
-            Pointers::All
         }
     }
 }

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::codec;
 use super::entry::{Content, Entry, Loading};
-use super::fill::Before;
+use super::fill::Pointers;
 use super::freshness::{Freshness, Tier};
 use super::key::ItemKey;
 use super::read::{Known, Standing};
@@ -196,8 +196,7 @@ impl Inner {
             }
         };
         if let (Some(cache), Some(owner)) = (&self.cache, owner) {
-            // A lease that stays ends by itself.
-            let _ = cache.delete_equal(&key.lease_key(), owner.as_bytes()).await;
+            self.release(cache, &key.lease_key(), &owner).await;
         }
         Ok((outcome?, Tier::Lark))
     }
@@ -212,14 +211,12 @@ impl Inner {
     ) -> Arc<Entry> {
         let entries = self.entries(key, loaded, loading);
         let main = Arc::clone(&entries[0].1);
-        let before = Before {
-            known: known.map(|known| &*known.entry),
-        };
+        let pointers = Pointers::after(known.map(|known| &*known.entry), &main);
         let at_hand = entries
             .iter()
             .filter(|(at, entry)| at == key || !entry.is_pointer());
         self.fill_memory(at_hand);
-        let records = self.records(&entries, before.pointers(&main));
+        let records = self.records(&entries, pointers);
         let keep = async {
             if records.is_empty() && known.is_some_and(|known| known.entry.has_body()) {
                 self.forget(key, deadline).await;
@@ -281,6 +278,7 @@ impl Inner {
         claim.await.ok()?.fence
     }
 
+    /// A lease that stays ends by itself.
     async fn release(&self, cache: &CacheClient, lease_key: &str, owner: &str) {
         let _ = cache.delete_equal(lease_key, owner.as_bytes()).await;
     }

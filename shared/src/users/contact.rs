@@ -1,9 +1,8 @@
 //! E-mail addresses and mobile numbers to find a user by.
 
-use ring::digest::{SHA256, digest};
-
 use crate::error::{Error, Result};
 use crate::ids::Personal;
+use crate::page::hashed;
 use crate::tiers::{IdKind, ItemId};
 
 /// The longest e-mail address (RFC 5321, section 4.5.3.1.3: a path of 256 with its brackets).
@@ -12,6 +11,8 @@ const MAX_EMAIL_BYTES: usize = 254;
 const MAX_DIGITS: usize = 15;
 /// Fewer digits are no number.
 const MIN_DIGITS: usize = 5;
+/// How much of a hash tells addresses apart: 128 bits.
+const HASH_DIGITS: usize = 32;
 /// The country code of numbers without one: the platform takes them for Chinese ones.
 const HOME: &str = "+86";
 
@@ -77,14 +78,8 @@ impl Contact {
             Self::Email(_) => IdKind::Email,
             Self::Mobile(_) => IdKind::Mobile,
         };
-        let hash = digest(&SHA256, self.reveal().as_bytes());
-        let half = &hash.as_ref()[..16];
-        ItemId::new(
-            kind,
-            half.iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>(),
-        )
+        let hash = hashed(self.reveal());
+        ItemId::new(kind, &hash[..HASH_DIGITS])
     }
 }
 
