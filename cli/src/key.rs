@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
+use lark_service::api_keys::{AllowedApps, RateLimit, Scope};
 use lark_service::api_keys::{ApiKey, ApiKeyInfo, KeyState, NewApiKey};
 use lark_service::changes::Change;
 use lark_service::clock::Timestamp;
-use lark_service::http::{AllowedApps, RateLimit, Scope};
 use lark_service::ids::AppId;
 use lark_service::wiring::Services;
 use secrecy::ExposeSecret;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use lark_service::api_keys::{AllowedApps, RateLimit};
 use lark_service::clock::Timestamp;
-use lark_service::http::{AllowedApps, RateLimit};
 use lark_service::ids::{AppId, OpenId, TenantKey};
 use lark_service::meter::Month;
 

@@ -18,13 +18,14 @@ use tracing::warn;
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::http::Caller;
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 
+mod grant;
 mod info;
 mod registry;
 
+pub use grant::{AllowedApps, Caller, RateLimit, Scope, UnknownScope};
 pub use info::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, KeyState, NewApiKey};
 
 /// What every key starts with, so that secret scanners find one that leaked.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::limiter::{Decision, Quota};
+use crate::quota::{Decision, Quota};
 
 mod client;
 #[cfg(any(test, feature = "contract"))]
@@ -153,7 +153,7 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// Deletes what is at `key` if it equals `value`. Says whether it did.
     async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError>;
 
-    /// Decides about a request of `cost` with `patience` as [`decide`](crate::limiter::gcra::decide) does, by the cache's own
+    /// Decides about a request of `cost` with `patience` as [`decide`](crate::quota::gcra::decide) does, by the cache's own
     /// time, and keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
     /// time, no more is admitted than one after the other. Keys for this are used for nothing but this and
     /// [`Cache::pause`].
@@ -166,7 +166,7 @@ pub trait Cache: fmt::Debug + Send + Sync {
     ) -> Result<Decision, CacheError>;
 
     /// Makes [`Cache::throttle`] let nothing through at `key` for `length`, at most for
-    /// [`MAX_PAUSE`](crate::limiter::gcra::MAX_PAUSE): it refuses those whose patience ends before the pause does. A pause that
+    /// [`MAX_PAUSE`](crate::quota::gcra::MAX_PAUSE): it refuses those whose patience ends before the pause does. A pause that
     /// ends later stays as it is, and so does a place that somebody has already been given.
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
 

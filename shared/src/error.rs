@@ -6,14 +6,16 @@ use std::time::Duration;
 use crate::cache::CacheError;
 use crate::deadline::Elapsed;
 use crate::ids::{AppId, OpenId};
-use crate::lark::{FailureKind, LarkFailure};
 use crate::seal::SealError;
 use crate::store::StoreError;
-use crate::tokens::LoginEnd;
 
 mod code;
+mod lark_failure;
+mod login_end;
 
 pub use code::ErrorCode;
+pub use lark_failure::{FailureKind, LarkFailure};
+pub use login_end::LoginEnd;
 
 /// The result of a service.
 pub type Result<T> = std::result::Result<T, Error>;

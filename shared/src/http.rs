@@ -14,14 +14,12 @@ use crate::telemetry::{self, metrics};
 
 mod admission;
 mod call;
-mod caller;
 mod json;
 mod problem;
 mod reply;
 
 pub use admission::Admission;
 pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID};
-pub use caller::{AllowedApps, Caller, RateLimit, Scope};
 pub use json::MAX_BODY_BYTES;
 pub use problem::{PartialFailure, Problem, page};
 pub use reply::Reply;

@@ -10,14 +10,12 @@ pub mod chats;
 mod codes;
 pub mod contacts;
 pub mod departments;
-mod failure;
 pub mod oauth;
+mod outbound_limiter;
 mod reading;
 mod transport;
-mod turns;
 
 pub use chats::MAX_CHAT_PAGE;
 pub use departments::{Below, ContactScope, MAX_DEPARTMENT_PAGE, MAX_SCOPE_PAGE};
-pub use failure::{FailureKind, LarkFailure};
+pub use outbound_limiter::{Installation, Priority};
 pub use transport::{Domain, LarkClient, LarkSettings, OAuthVersion};
-pub use turns::{Installation, Priority};

@@ -1,6 +1,6 @@
 //! Rate limiting, shared by all processes through the cache.
 //!
-//! `gcra` decides, a pure function; the cache applies it in one step per request. While the cache is away each process
+//! [`gcra`] decides, a pure function; the cache applies it in one step per request. While the cache is away each process
 //! limits itself, to a share of the quota.
 
 use std::fmt;
@@ -12,16 +12,8 @@ use crate::cache::CacheClient;
 use crate::cache::memory::MemoryCache;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
+use crate::quota::{Decision, Quota, gcra};
 use crate::telemetry::metrics;
-
-mod decision;
-pub mod gcra;
-mod quota;
-
-pub use decision::Decision;
-pub(crate) use decision::Levels;
-pub use quota::Quota;
-pub(crate) use quota::micros;
 
 /// A process that limits itself takes one part in so many of a quota.
 pub const DEFAULT_SHARE: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");

@@ -6,7 +6,7 @@ use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
 use crate::error::{Error, FieldError, Result};
-use crate::lark::{FailureKind, LarkFailure};
+use crate::error::{FailureKind, LarkFailure};
 
 /// Which page of a list is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]

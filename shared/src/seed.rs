@@ -7,12 +7,12 @@ use futures_util::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::api_keys::{AllowedApps, Scope};
 use crate::api_keys::{ApiKey, ApiKeys, NewApiKey};
 use crate::apps::{App, AppChange, AppKind, Apps, NewApp};
 use crate::changes::Actor;
 use crate::deadline::Deadline;
 use crate::error::{Error, FieldError, Result};
-use crate::http::{AllowedApps, Scope};
 use crate::ids::AppId;
 use crate::lark::Domain;
 use crate::tokens::TokenService;

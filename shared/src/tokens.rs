@@ -36,7 +36,7 @@ mod upkeep;
 #[cfg(feature = "embedded")]
 pub(crate) use codec::SHARDS;
 pub use info::{FailureInfo, LoginInfo, TokenInfo};
-pub use login::{Login, LoginEnd, OFFLINE_ACCESS, Pair, RefreshToken};
+pub use login::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
 pub use run::{Refresher, RunReport};
 pub(crate) use sealed::{leased_until, sealed_attributes};
 pub use service::{TokenService, Trust};

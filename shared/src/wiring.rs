@@ -15,10 +15,13 @@ use crate::aws;
 use crate::cache::iam::IamAuth;
 use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::cache::{Cache, CacheClient, discovery};
-use crate::chats::ChatService;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig};
-use crate::departments::DepartmentService;
+use crate::directory::chats::ChatService;
+use crate::directory::departments::DepartmentService;
+use crate::directory::tiers::Tiers;
+use crate::directory::users::UserService;
+use crate::directory::warm_up::Warmer;
 use crate::http::Admission;
 use crate::lark::LarkClient;
 use crate::logins::Logins;
@@ -27,10 +30,7 @@ use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Mirror, Storage, Store};
 use crate::telemetry;
-use crate::tiers::Tiers;
 use crate::tokens::{Refresher, TokenService};
-use crate::users::UserService;
-use crate::warm_up::Warmer;
 
 mod services;
 

@@ -1,8 +1,9 @@
 //! Many users at once: what is known comes from the tiers in one go, the rest from Lark, fifty at a time.
 
+use lark_service::directory::tiers::AbsentReason;
+use lark_service::directory::users::Wanted;
 use lark_service::error::ErrorCode;
-use lark_service::tiers::AbsentReason;
-use lark_service::users::{Contact, UserId, UserIdKind, Wanted};
+use lark_service::lark::contacts::{Contact, UserId, UserIdKind};
 use lark_service_tests::world::{APP, World};
 use lark_simulator::{AppPatch, Fault, FaultAction};
 

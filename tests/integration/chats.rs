@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use lark_service::directory::tiers::Tier;
 use lark_service::error::{Error, ErrorCode};
 use lark_service::page::PageRequest;
-use lark_service::tiers::Tier;
 use lark_service_tests::directory::{json, longest_page_of_chats, to_the_end};
 use lark_service_tests::world::{APP, World};
 use lark_simulator::{ChatPatch, Fault, FaultAction, chat_id, open_id};

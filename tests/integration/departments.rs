@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lark_service::departments::{DepartmentId, DepartmentIdKind, DepartmentService};
+use lark_service::directory::departments::DepartmentService;
+use lark_service::directory::tiers::Tier;
 use lark_service::error::{Error, ErrorCode};
 use lark_service::lark::Below;
+use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
 use lark_service::page::PageRequest;
-use lark_service::tiers::Tier;
 use lark_service_tests::directory::{json, to_the_end};
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{AppPatch, Fault, FaultAction, UserPatch, department_id, open_department_id};

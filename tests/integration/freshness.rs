@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use lark_service::directory::tiers::Tier;
 use lark_service::error::ErrorCode;
-use lark_service::tiers::Tier;
 use lark_service_tests::world::World;
 use lark_simulator::{Fault, FaultAction, UserPatch};
 

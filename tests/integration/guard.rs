@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use lark_service::error::ErrorCode;
-use lark_service::users::UserIdKind;
+use lark_service::lark::contacts::UserIdKind;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::UserPatch;
 

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lark_service::error::Error;
+use lark_service::error::LoginEnd;
 use lark_service::ids::{AppId, OpenId};
 use lark_service::store::{Store, Table};
-use lark_service::tokens::{LoginEnd, TokenKey};
+use lark_service::tokens::TokenKey;
 use lark_service_tests::gated::{GatedStore, Waiting};
 use lark_service_tests::world::{APP, World};
 use lark_simulator::{Fault, FaultAction, FaultStage, Settings};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lambda_runtime::{Context, LambdaEvent};
-use lark_service::http::Scope;
+use lark_service::api_keys::Scope;
 use lark_service_tests::requests::Ask;
 use lark_service_tests::world::{APP, Process};
 use serde_json::{Value, json};

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lark_service::error::Error;
+use lark_service::error::FailureKind;
 use lark_service::ids::AppId;
-use lark_service::lark::{FailureKind, Installation};
+use lark_service::lark::Installation;
+use lark_service::lark::contacts::{UserId, UserIdKind};
 use lark_service::meter::Calls;
-use lark_service::users::{UserId, UserIdKind};
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction, Settings};
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lark_service::error::Error;
+use lark_service::error::LoginEnd;
 use lark_service::ids::{AppId, OpenId};
 use lark_service::lark::Installation;
-use lark_service::tokens::{LoginEnd, SharedToken, TokenKey, TokenKind};
+use lark_service::tokens::{SharedToken, TokenKey, TokenKind};
 use lark_service_tests::requests::Ask;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction, FaultStage, Settings};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lark_service::directory::tiers::Tier;
 use lark_service::error::ErrorCode;
-use lark_service::tiers::Tier;
-use lark_service::users::UserIdKind;
+use lark_service::lark::contacts::UserIdKind;
 use lark_service_tests::world::World;
 use lark_simulator::{Fault, FaultAction};
 

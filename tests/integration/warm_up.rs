@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lark_service::deadline::Deadline;
-use lark_service::tiers::Tier;
+use lark_service::directory::tiers::Tier;
 use lark_service_tests::world::{World, soon};
 use lark_simulator::AppPatch;
 

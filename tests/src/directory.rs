@@ -1,10 +1,11 @@
 //! Departments and chats, as a process of the service answers for them.
 
-use lark_service::chats::{ChatId, ChatName, ChatService};
-use lark_service::departments::{DepartmentId, DepartmentIdKind};
+use lark_service::directory::chats::ChatService;
+use lark_service::directory::tiers::Found;
 use lark_service::error;
+use lark_service::lark::chats::{ChatId, ChatName};
+use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
 use lark_service::page::PageRequest;
-use lark_service::tiers::Found;
 use serde_json::Value;
 
 use crate::world::{Process, soon};

@@ -53,7 +53,7 @@ impl Ask {
     #[must_use]
     pub fn new(method: &'static str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let scopes = lark_service::http::Scope::ALL.map(lark_service::http::Scope::as_str);
+        let scopes = lark_service::api_keys::Scope::ALL.map(lark_service::api_keys::Scope::as_str);
         Self {
             method,
             path: path.to_owned(),

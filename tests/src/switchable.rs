@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lark_service::cache::{Cache, CacheError, Claim, Put};
 use lark_service::clock::Timestamp;
-use lark_service::limiter::{Decision, Quota};
+use lark_service::quota::{Decision, Quota};
 use lark_service::store::{
     Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
 };

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lark_service::api_keys::Scope;
 use lark_service::config;
 use lark_service::error::ErrorCode;
-use lark_service::http::Scope;
-use lark_service::tokens::LoginEnd;
+use lark_service::error::LoginEnd;
 
 use crate::project::{Route, files, functions, report, template_variables, text, words, yaml};
 
@@ -260,18 +260,18 @@ fn fields(source: &str, name: &str) -> BTreeSet<String> {
 }
 
 const API_KEY_BODIES: &str = "functions/manage-api-keys/src/body.rs";
-const DEPARTMENT: &str = "shared/src/departments/profile.rs";
+const DEPARTMENT: &str = "shared/src/lark/departments/department.rs";
 
 /// What goes over the wire: a file, a struct in it, and the schema that describes it.
 const BODIES: [(&str, &str, &str); 32] = [
-    ("shared/src/users/profile.rs", "User", "User"),
-    ("shared/src/users/profile.rs", "Avatar", "Avatar"),
-    ("shared/src/users/profile.rs", "UserStatus", "UserStatus"),
+    ("shared/src/lark/contacts/user.rs", "User", "User"),
+    ("shared/src/lark/contacts/user.rs", "Avatar", "Avatar"),
+    ("shared/src/lark/contacts/user.rs", "UserStatus", "UserStatus"),
     (DEPARTMENT, "Department", "Department"),
     (DEPARTMENT, "I18nName", "I18nName"),
     (DEPARTMENT, "DepartmentStatus", "DepartmentStatus"),
-    ("shared/src/chats/profile.rs", "Chat", "Chat"),
-    ("shared/src/chats/profile.rs", "ChatMember", "ChatMember"),
+    ("shared/src/lark/chats/chat.rs", "Chat", "Chat"),
+    ("shared/src/lark/chats/chat.rs", "ChatMember", "ChatMember"),
     ("shared/src/page.rs", "Page<T>", "UserPage"),
     ("shared/src/page.rs", "Page<T>", "ChatPage"),
     ("shared/src/page.rs", "Page<T>", "ChatMemberPage"),

@@ -2,6 +2,7 @@
 
 mod documents;
 mod interfaces;
+mod layers;
 mod names;
 mod project;
 mod sources;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use lambda_runtime::{Error, LambdaEvent};
 use lark_service::api_keys::ApiKeys;
-use lark_service::http::{Caller, MAX_REQUEST_ID_BYTES, REQUEST_ID, Scope};
+use lark_service::api_keys::{Caller, Scope};
+use lark_service::http::{MAX_REQUEST_ID_BYTES, REQUEST_ID};
 use lark_service::ids::is_identifier;
 use lark_service::invocation;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,9 @@
 //! What goes in and out.
 
+use lark_service::directory::users::{Batch, Wanted};
 use lark_service::error::{Error, FieldError, Result};
 use lark_service::http::PartialFailure;
-use lark_service::users::{Batch, Contact, UserId, UserIdKind, Wanted};
+use lark_service::lark::contacts::{Contact, UserId, UserIdKind};
 use serde::{Deserialize, Serialize};
 
 /// The most entries of one request, all lists together.

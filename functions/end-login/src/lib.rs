@@ -4,8 +4,9 @@
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
+use lark_service::api_keys::Scope;
 use lark_service::error::{Error, Result};
-use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::ids::OpenId;
 use lark_service::logins::Logins;
 

@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
+use lark_service::api_keys::Scope;
+use lark_service::directory::users::UserService;
 use lark_service::error::{Error, Result};
-use lark_service::http::{self, Admission, Call, Reply, Scope};
-use lark_service::users::{Contact, UserService};
+use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::lark::contacts::Contact;
 
 /// Answers one request.
 ///

@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
-use lark_service::chats::{ChatName, ChatService};
+use lark_service::api_keys::Scope;
+use lark_service::directory::chats::ChatService;
 use lark_service::error::Result;
-use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::lark::chats::ChatName;
 use lark_service::page::PageRequest;
 
 /// Answers one request.

@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
-use lark_service::departments::{DepartmentId, DepartmentIdKind, DepartmentService};
+use lark_service::api_keys::Scope;
+use lark_service::directory::departments::DepartmentService;
 use lark_service::error::Result;
-use lark_service::http::{self, Admission, Call, Reply, Scope};
+use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
 use lark_service::page::PageRequest;
 
 /// Answers one request.

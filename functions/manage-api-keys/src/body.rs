@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use lark_service::api_keys::{AllowedApps, RateLimit, Scope};
 use lark_service::api_keys::{ApiKey, ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
 use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
-use lark_service::http::{AllowedApps, RateLimit, Scope};
 use lark_service::ids::AppId;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -5,10 +5,11 @@ use std::convert::Infallible;
 
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
+use lark_service::api_keys::{AllowedApps, Caller, Scope};
 use lark_service::apps::Apps;
 use lark_service::changes::Actor;
 use lark_service::error::{Error, Result};
-use lark_service::http::{self, Admission, AllowedApps, Call, Caller, Reply, Scope};
+use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::ids::AppId;
 use lark_service::tokens::TokenService;
 

@@ -8,8 +8,8 @@ use lambda_http::{Body, Request, Response};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::ids::AppId;
-use lark_service::limiter::Quota;
 use lark_service::logins::{LoginStart, Logins};
+use lark_service::quota::Quota;
 use url::Url;
 
 /// Each login begun is a record for ten minutes: one sender begins so many in a minute.

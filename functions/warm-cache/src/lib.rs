@@ -1,10 +1,10 @@
 //! The warm-up of the cache: every hour, and once after a deployment.
 
 use lambda_runtime::{Error, LambdaEvent};
+use lark_service::directory::warm_up::{Report, Warmer};
 use lark_service::error;
 use lark_service::ids::AppId;
 use lark_service::invocation;
-use lark_service::warm_up::{Report, Warmer};
 use serde::Deserialize;
 
 /// What to warm up: `{}`, as the schedule sends it, is everything.

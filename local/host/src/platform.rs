@@ -118,7 +118,7 @@ impl Connected {
 
     /// The seed with the app, and the API key `key` that may do everything.
     pub(crate) fn seed(&self, key: &SecretString) -> String {
-        let scopes = lark_service::http::Scope::ALL.map(lark_service::http::Scope::as_str);
+        let scopes = lark_service::api_keys::Scope::ALL.map(lark_service::api_keys::Scope::as_str);
         let mut apps = vec![serde_json::json!({
             "app_id": self.app_id,
             "secret": self.secret.expose_secret(),

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::ApiKey;
+use crate::api_keys::{AllowedApps, RateLimit, Scope};
 use crate::changes::{self, Actor};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Result};
-use crate::http::{AllowedApps, RateLimit, Scope};
 use crate::store::{Record, Value};
 
 /// The longest name.

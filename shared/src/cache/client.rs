@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Cache, CacheError, Claim, Put};
-use crate::limiter::{Decision, Quota};
+use crate::quota::{Decision, Quota};
 use crate::telemetry::metrics;
 
 mod breaker;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
 use crate::cache::{Cache, Claim, Put, split_version, versioned};
-use crate::limiter::{Decision, Quota};
+use crate::quota::{Decision, Quota};
 
 pub mod atomics;
 pub mod claims;

@@ -13,8 +13,8 @@ use quick_cache::unsync::Cache as Entries;
 
 use super::{Cache, CacheError, Claim, Put, split_version, versioned};
 use crate::clock::{Clock, Timestamp};
-use crate::limiter::gcra::{self, State};
-use crate::limiter::{Decision, Quota};
+use crate::quota::gcra::{self, State};
+use crate::quota::{Decision, Quota};
 
 mod collections;
 

@@ -16,8 +16,8 @@ use url::Url;
 
 use super::iam::IamAuth;
 use super::{Cache, CacheError, Claim, Put, versioned};
-use crate::limiter::gcra::{MAX_PATIENCE, MAX_PAUSE};
-use crate::limiter::{Decision, Levels, Quota, micros};
+use crate::quota::gcra::{MAX_PATIENCE, MAX_PAUSE};
+use crate::quota::{Decision, Levels, Quota, micros};
 
 mod link;
 mod scripts;

@@ -10,8 +10,9 @@ use super::{Check, Options, soon};
 use crate::apps::{App, AppKind};
 use crate::deadline::Deadline;
 use crate::error::Error;
+use crate::error::{FailureKind, LarkFailure};
 use crate::ids::AppId;
-use crate::lark::{Domain, FailureKind, LarkFailure};
+use crate::lark::Domain;
 use crate::seal::SealError;
 use crate::wiring::Services;
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, Caller, Scope};
+use super::Call;
+use crate::api_keys::{Caller, Scope};
 use crate::apps::{Acting, App, Apps};
+use crate::directory::tiers::Whose;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
-use crate::limiter::{Decision, LimitKey, Limiter, Quota};
-use crate::tiers::Whose;
+use crate::limiter::{LimitKey, Limiter};
+use crate::quota::{Decision, Quota};
 
 /// How the policy is called in the header `RateLimit`.
 const POLICY: &str = "api-key";

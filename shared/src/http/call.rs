@@ -9,8 +9,8 @@ use lambda_http::{Request, RequestExt};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::caller::{Caller, Scope};
 use super::json;
+use crate::api_keys::{Caller, Scope};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, FieldError, Result};
@@ -46,7 +46,7 @@ impl<'r> Call<'r> {
         Self {
             request,
             request_id: request_id(request),
-            caller: request.request_context_ref().and_then(Caller::from_context),
+            caller: request.request_context_ref().and_then(caller),
             deadline: deadline(request),
             headers: Mutex::default(),
         }
@@ -335,6 +335,15 @@ fn deadline(request: &Request) -> Deadline {
             .saturating_sub(RESERVE)
             .min(GATEWAY_PATIENCE),
     )
+}
+
+/// The caller that the authorizer attached; `None` on a route without one.
+fn caller(context: &RequestContext) -> Option<Caller> {
+    let RequestContext::ApiGatewayV2(context) = context else {
+        return None;
+    };
+    let fields = &context.authorizer.as_ref()?.fields;
+    Caller::from_context(|name| fields.get(name).and_then(serde_json::Value::as_str))
 }
 
 #[cfg(test)]

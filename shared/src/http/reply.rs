@@ -5,8 +5,8 @@ use lambda_http::{Body, Response};
 use serde::Serialize;
 
 use super::REQUEST_ID;
+use crate::directory::tiers::Found;
 use crate::error::{Error, Result};
-use crate::tiers::Found;
 
 /// A successful answer: JSON, with headers of its own.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::limiter::Quota;
+use crate::quota::Quota;
 
 /// "Get custom app's tenant_access_token".
 pub const TENANT_ACCESS_TOKEN: Api = Api::standard("tenant_access_token");

@@ -16,8 +16,9 @@ use super::apis::{
     MARKETPLACE_TENANT_ACCESS_TOKEN, TENANT_ACCESS_TOKEN,
 };
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, Installation, LarkClient, LarkFailure};
+use super::{Domain, Installation, LarkClient};
 use crate::deadline::Deadline;
+use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, TenantKey};
 
 /// A token as the platform handed it out.

@@ -5,10 +5,18 @@ use secrecy::SecretString;
 
 use super::apis::{IM_CHAT_GET, IM_CHAT_LIST, IM_CHAT_MEMBERS_GET, IM_CHAT_SEARCH};
 use super::reading::Reading;
-use super::{Installation, LarkClient, LarkFailure};
-use crate::chats::{Chat, ChatId, ChatMember};
+use super::{Installation, LarkClient};
 use crate::deadline::Deadline;
+use crate::error::LarkFailure;
 use crate::page::{Page, PageRequest};
+
+mod chat;
+mod chat_id;
+mod chat_name;
+
+pub use chat::{Chat, ChatMember};
+pub use chat_id::ChatId;
+pub use chat_name::ChatName;
 
 /// The longest page of chats, and of members of a chat.
 pub const MAX_CHAT_PAGE: u32 = 100;
@@ -20,8 +28,8 @@ impl LarkClient {
     /// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot is in, oldest first. Safe to repeat.
     ///
     /// # Errors
-    /// [`crate::lark::FailureKind::Forbidden`] for an app without a bot, [`crate::lark::FailureKind::Invalid`] for a token of
-    /// another list, [`crate::lark::FailureKind::TokenInvalid`], and what the transport says.
+    /// [`crate::error::FailureKind::Forbidden`] for an app without a bot, [`crate::error::FailureKind::Invalid`] for a token of
+    /// another list, [`crate::error::FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_chats(
         &self,
         installation: Installation<'_>,
@@ -66,8 +74,8 @@ impl LarkClient {
     /// The chat `id`; of one that the app's bot is not in, a part.
     ///
     /// # Errors
-    /// [`crate::lark::FailureKind::NotFound`], also when it was dissolved; [`crate::lark::FailureKind::Forbidden`];
-    /// [`crate::lark::FailureKind::TokenInvalid`]; and what the transport says.
+    /// [`crate::error::FailureKind::NotFound`], also when it was dissolved; [`crate::error::FailureKind::Forbidden`];
+    /// [`crate::error::FailureKind::TokenInvalid`]; and what the transport says.
     pub async fn fetch_chat(
         &self,
         installation: Installation<'_>,
@@ -93,8 +101,8 @@ impl LarkClient {
     /// A page of the people in the chat, bots left out: of about as many as asked for, up to [`MAX_CHAT_PAGE`].
     ///
     /// # Errors
-    /// As [`LarkClient::fetch_chat`]; [`crate::lark::FailureKind::Forbidden`] when the app's bot is not in the chat;
-    /// [`crate::lark::FailureKind::Invalid`] for a token of another list.
+    /// As [`LarkClient::fetch_chat`]; [`crate::error::FailureKind::Forbidden`] when the app's bot is not in the chat;
+    /// [`crate::error::FailureKind::Invalid`] for a token of another list.
     pub async fn fetch_chat_members(
         &self,
         installation: Installation<'_>,

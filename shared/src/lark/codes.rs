@@ -3,7 +3,7 @@
 //! Sources: the platform's pages "Generic error codes", "Get tenant_access_token", "Frequency control" and the error tables
 //! of the contact and chat APIs. `code` decides; `msg` is not stable and the HTTP status differs between API families.
 
-use super::FailureKind;
+use crate::error::FailureKind;
 
 /// What `code` means for us; unknown codes go by the HTTP `status`.
 pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {

@@ -8,9 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::apis::{CONTACT_USER_BATCH, CONTACT_USER_BATCH_GET_ID, CONTACT_USER_GET};
 use super::transport::{Host, LarkCall};
-use super::{FailureKind, Installation, LarkClient, LarkFailure};
+use super::{Installation, LarkClient};
 use crate::deadline::Deadline;
-use crate::users::{Contact, User, UserId, UserIdKind};
+use crate::error::{FailureKind, LarkFailure};
+
+mod contact;
+mod user;
+mod user_id;
+
+pub use contact::Contact;
+pub use user::{Avatar, User, UserStatus};
+pub use user_id::{UserId, UserIdKind};
 
 #[derive(Deserialize)]
 struct UserAnswer {

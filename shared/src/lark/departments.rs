@@ -9,11 +9,17 @@ use super::apis::{
     CONTACT_USER_FIND_BY_DEPARTMENT,
 };
 use super::reading::{More, Reading, lacking};
-use super::{Installation, LarkClient, LarkFailure};
+use super::{Installation, LarkClient};
 use crate::deadline::Deadline;
-use crate::departments::{Department, DepartmentId, DepartmentIdKind};
+use crate::error::LarkFailure;
+use crate::lark::contacts::User;
 use crate::page::{Page, PageRequest};
-use crate::users::User;
+
+mod department;
+mod department_id;
+
+pub use department::{Department, DepartmentStatus, I18nName, Leader};
+pub use department_id::{DepartmentId, DepartmentIdKind};
 
 /// The longest page of departments, and of users of a department.
 pub const MAX_DEPARTMENT_PAGE: u32 = 50;
@@ -64,8 +70,8 @@ impl LarkClient {
     /// The department `id`, as far as the app may see it; the one above it by the kind of `id`. Safe to repeat.
     ///
     /// # Errors
-    /// [`crate::lark::FailureKind::NotFound`], [`crate::lark::FailureKind::Forbidden`] when outside the app's contact scope,
-    /// [`crate::lark::FailureKind::TokenInvalid`], and what the transport says.
+    /// [`crate::error::FailureKind::NotFound`], [`crate::error::FailureKind::Forbidden`] when outside the app's contact scope,
+    /// [`crate::error::FailureKind::TokenInvalid`], and what the transport says.
     pub async fn fetch_department(
         &self,
         installation: Installation<'_>,
@@ -87,7 +93,7 @@ impl LarkClient {
     /// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the departments below `id`; the ones above them by the kind of `id`.
     ///
     /// # Errors
-    /// As [`LarkClient::fetch_department`]; [`crate::lark::FailureKind::Invalid`] for a token of another list.
+    /// As [`LarkClient::fetch_department`]; [`crate::error::FailureKind::Invalid`] for a token of another list.
     pub async fn fetch_department_children(
         &self,
         installation: Installation<'_>,
@@ -153,7 +159,7 @@ impl LarkClient {
     /// A page, of up to [`MAX_SCOPE_PAGE`], of what the app may see of the directory.
     ///
     /// # Errors
-    /// [`crate::lark::FailureKind::TokenInvalid`], [`crate::lark::FailureKind::Invalid`], and what the transport says.
+    /// [`crate::error::FailureKind::TokenInvalid`], [`crate::error::FailureKind::Invalid`], and what the transport says.
     pub async fn fetch_scopes(
         &self,
         installation: Installation<'_>,

@@ -13,8 +13,9 @@ use url::Url;
 
 use super::apis::{OAUTH_CODE, OAUTH_REFRESH, USER_INFO};
 use super::transport::{Host, LarkCall};
-use super::{Domain, FailureKind, Installation, LarkClient, LarkFailure, OAuthVersion};
+use super::{Domain, Installation, LarkClient, OAuthVersion};
 use crate::deadline::Deadline;
+use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, OpenId, Personal};
 
 /// What a login's token endpoint hands out.

@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::apis::Api;
 use super::transport::{Host, LarkCall};
-use super::{FailureKind, Installation, LarkClient, LarkFailure};
+use super::{Installation, LarkClient};
 use crate::deadline::Deadline;
+use crate::error::{FailureKind, LarkFailure};
 use crate::page::{Page, PageRequest};
 
 /// A call that reads. It is safe to repeat.

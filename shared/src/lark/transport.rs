@@ -11,9 +11,9 @@ use tracing::warn;
 use url::Url;
 
 use super::apis::{Api, StandardLimits};
-use super::turns::{Installation, Turns};
-use super::{FailureKind, LarkFailure};
 use crate::deadline::Deadline;
+use crate::error::{FailureKind, LarkFailure};
+use crate::lark::outbound_limiter::{Installation, Turns};
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::telemetry::metrics;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::apps::App;
 use crate::error::Error;
+use crate::error::{FailureKind, LarkFailure};
 use crate::ids::is_identifier;
-use crate::lark::{FailureKind, LarkFailure};
 
 /// What the platform said of the code or the user.
 pub(super) fn failed(app: &App, failure: LarkFailure) -> Error {

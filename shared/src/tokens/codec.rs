@@ -11,7 +11,7 @@ use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState, login
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::lark::{FailureKind, LarkFailure};
+use crate::error::{FailureKind, LarkFailure};
 use crate::seal::{Fingerprint, SealError, Sealer};
 use crate::store::{Due, Record, StoreError, Table, Value};
 

@@ -12,9 +12,10 @@ use crate::apps::{App, AppKind, Secret};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Error;
+use crate::error::{FailureKind, LarkFailure};
 use crate::ids::TenantKey;
+use crate::lark::auth::IssuedToken;
 use crate::lark::oauth::{Grant, IssuedLogin};
-use crate::lark::{FailureKind, LarkFailure, auth::IssuedToken};
 use crate::seal::Fingerprint;
 use crate::telemetry::metrics;
 

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Login, LoginEnd, RefreshToken, TokenKey};
+use super::{Login, RefreshToken, TokenKey};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
+use crate::error::LoginEnd;
 use crate::error::Result;
 use crate::seal::Sealer;
 use crate::store::{Record, StoreError, Table, Value};

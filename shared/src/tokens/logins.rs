@@ -10,13 +10,14 @@ use tracing::{info, warn};
 
 use super::login::reauthorization_required;
 use super::service::Inner;
-use super::{LoginEnd, Pair, SharedToken, TokenKey, TokenKind, TokenService, TokenState};
+use super::{Pair, SharedToken, TokenKey, TokenKind, TokenService, TokenState};
 use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
+use crate::error::LarkFailure;
+use crate::error::LoginEnd;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, OpenId};
-use crate::lark::LarkFailure;
 use crate::lark::oauth::Grant;
 use crate::store::{Expect, Record, StoreError, Table};
 
@@ -121,7 +122,7 @@ impl Inner {
             Err(LarkFailure {
                 is_unsent: true,
                 ..LarkFailure::without_answer(
-                    crate::lark::FailureKind::Timeout,
+                    crate::error::FailureKind::Timeout,
                     "the process was held up before it could ask",
                 )
             })

@@ -16,7 +16,7 @@ use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::lark::{FailureKind, LarkFailure};
+use crate::error::{FailureKind, LarkFailure};
 use crate::seal::SealError;
 use crate::store::{Expect, StoreError, Table};
 

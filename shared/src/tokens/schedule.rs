@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::lark::FailureKind;
+use crate::error::FailureKind;
 
 /// Nobody is handed a token with less time left, unless Lark is down: 7,000 s of 7,200 s.
 pub const MARGIN: Duration = Duration::from_secs(200);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::schedule::{self, Standing};
+use super::schedule::Standing;
 use super::{Login, SharedToken, TokenKey, TokenKind};
 use crate::apps::Secrets;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::lark::{FailureKind, LarkFailure};
+use crate::error::{FailureKind, LarkFailure};
 use crate::seal::Fingerprint;
+use crate::tokens::schedule;
 
 /// What is known of a token, at one version.
 #[derive(Clone, Debug)]

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use super::Adapters;
 use crate::apps::Apps;
 use crate::cache::CacheClient;
-use crate::chats::ChatService;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::departments::DepartmentService;
-use crate::guard::{Census, Guard};
+use crate::directory::chats::ChatService;
+use crate::directory::departments::DepartmentService;
+use crate::directory::guard::{Census, Guard};
+use crate::directory::popularity::Popularity;
+use crate::directory::tiers::{TierSettings, Tiers};
+use crate::directory::users::UserService;
+use crate::directory::warm_up::Warmer;
 use crate::lark::LarkClient;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
-use crate::popularity::Popularity;
 use crate::seal::Sealer;
 use crate::store::{Mirror, Storage};
-use crate::tiers::{TierSettings, Tiers};
 use crate::tokens::TokenService;
-use crate::users::UserService;
-use crate::warm_up::Warmer;
 
 /// What every service stands on.
 pub(super) struct Base {

@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::limiter::gcra::MAX_PATIENCE;
-use crate::limiter::gcra::{self, State};
+use crate::quota::gcra::MAX_PATIENCE;
+use crate::quota::gcra::{self, State};
 
 /// How many callers race.
 const CALLERS: u32 = 100;

@@ -43,8 +43,8 @@ pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience of anybody; then for each window the time of
-/// its burst and the time of the cost. Decides as [`crate::limiter::gcra::decide`] does and keeps the same text;
-/// [`crate::limiter::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it can
+/// its burst and the time of the cost. Decides as [`crate::quota::gcra::decide`] does and keeps the same text;
+/// [`crate::quota::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it can
 /// go on, how much of a pause is left, and for each window how long it takes to be full.
 ///
 /// All times are whole microseconds, which Lua's floating-point numbers hold exactly up to 2^53; `Quota` keeps them below.

@@ -7,8 +7,8 @@ use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::{FailureKind, LarkFailure};
 use crate::lark::codes::{kind_of, kind_of_status};
-use crate::lark::{FailureKind, LarkFailure};
 
 /// The largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

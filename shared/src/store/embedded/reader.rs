@@ -6,8 +6,9 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
 use super::codec;
-use super::tables::{self, DUE, EXPIRY, RECORDS, RecordKey};
+use super::tables::{DUE, EXPIRY, RECORDS, RecordKey};
 use crate::clock::Timestamp;
+use crate::store::embedded::tables;
 use crate::store::{
     Attributes, DuePosition, Key, ListPage, Record, StoreError, Table, TableReport,
 };

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::error::FailureKind;
 use crate::ids::AppId;
-use crate::lark::FailureKind;
 use crate::tokens::Token;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);

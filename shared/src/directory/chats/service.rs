@@ -1,0 +1,232 @@
+//! The look-up of chats and of the people in them.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+use crate::apps::Acting;
+use crate::deadline::Deadline;
+use crate::directory::tiers::{
+    AbsentReason, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers, Whose,
+};
+use crate::error::{Error, Result};
+use crate::error::{FailureKind, LarkFailure};
+use crate::lark::LarkClient;
+use crate::lark::chats::{ChatId, ChatName};
+use crate::page::{PageRequest, hashed};
+use crate::tokens::{SharedToken, TokenKey, TokenService};
+
+/// Looks chats up. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct ChatService {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    lark: LarkClient,
+    tokens: TokenService,
+    tiers: Tiers,
+}
+
+/// What Lark is asked.
+#[derive(Clone, Debug)]
+enum Question {
+    List(PageRequest),
+    Search(ChatName, PageRequest),
+    Chat(ChatId),
+    Members(ChatId, PageRequest),
+}
+
+impl ChatService {
+    /// The longest page of chats and of people in a chat: that of the platform.
+    pub const MAX_PAGE_SIZE: u32 = crate::lark::MAX_CHAT_PAGE;
+
+    /// A service over `tiers`, where others keep things as well.
+    #[must_use]
+    pub fn new(lark: LarkClient, tokens: TokenService, tiers: Tiers) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                lark,
+                tokens,
+                tiers,
+            }),
+        }
+    }
+
+    /// A page of the chats that the app's bot is in: a [`crate::page::Page`] of [`super::Chat`]s as JSON.
+    ///
+    /// # Errors
+    /// [`Error::LarkForbidden`] for an app without a bot; [`Error::InvalidArgument`] naming `page_token` when Lark knows it
+    /// not; what [`TokenService::token`] says; [`Error::LarkUnavailable`] and its like when Lark fails and nothing is kept;
+    /// [`Error::DeadlineExceeded`].
+    pub async fn list(
+        &self,
+        acting: &Acting,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let question = Question::List(page.clone());
+        self.look_up(acting, question, deadline).await
+    }
+
+    /// A page of the chats that the app's bot may see and that `name` finds: a [`crate::page::Page`] of [`super::Chat`]s as JSON.
+    ///
+    /// # Errors
+    /// As [`ChatService::list`].
+    pub async fn search(
+        &self,
+        acting: &Acting,
+        name: &ChatName,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let question = Question::Search(name.clone(), page.clone());
+        self.look_up(acting, question, deadline).await
+    }
+
+    /// The chat `id`: a [`super::Chat`] as JSON.
+    ///
+    /// # Errors
+    /// [`Error::ChatNotFound`], also when it was dissolved; and as [`ChatService::list`].
+    pub async fn chat(&self, acting: &Acting, id: &ChatId, deadline: Deadline) -> Result<Found> {
+        let question = Question::Chat(id.clone());
+        self.look_up(acting, question, deadline).await
+    }
+
+    /// A page of the people in the chat, bots left out: a [`crate::page::Page`] of [`super::ChatMember`]s as JSON.
+    ///
+    /// # Errors
+    /// As [`ChatService::chat`]; [`Error::LarkForbidden`] when the app's bot is not in the chat.
+    pub async fn members(
+        &self,
+        acting: &Acting,
+        id: &ChatId,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let question = Question::Members(id.clone(), page.clone());
+        self.look_up(acting, question, deadline).await
+    }
+
+    async fn look_up(
+        &self,
+        acting: &Acting,
+        question: Question,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let key = ItemKey::new(Whose::of(acting), question.item_id());
+        let load = {
+            let (inner, acting) = (Arc::clone(&self.inner), acting.clone());
+            move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
+                let (inner, acting) = (Arc::clone(&inner), acting.clone());
+                let question = question.clone();
+                async move { inner.load(&acting, &question, key.id, deadline).await }.boxed()
+            }
+        };
+        let found = self.inner.tiers.look_up(&key, deadline, load).await?;
+        found.ok_or(Error::ChatNotFound)
+    }
+}
+
+impl Inner {
+    async fn load(
+        &self,
+        acting: &Acting,
+        question: &Question,
+        id: ItemId,
+        deadline: Deadline,
+    ) -> Result<Loaded> {
+        let call =
+            |token: SharedToken| async move { self.ask(acting, question, &token, deadline).await };
+        let key = TokenKey::acting(acting);
+        match self.tokens.call(acting.app(), &key, deadline, call).await? {
+            Ok(body) => Ok(Loaded::Found {
+                item: Item {
+                    id,
+                    aliases: Vec::new(),
+                    body,
+                },
+                // A list tells less of a chat than the chat itself does.
+                others: Vec::new(),
+            }),
+            Err(failure) if failure.kind == FailureKind::NotFound && question.is_of_a_chat() => {
+                Ok(Loaded::Absent(AbsentReason::Unknown))
+            }
+            Err(failure) => Err(question.refused(failure)),
+        }
+    }
+
+    /// Lark's answer, as JSON.
+    async fn ask(
+        &self,
+        acting: &Acting,
+        question: &Question,
+        token: &SharedToken,
+        deadline: Deadline,
+    ) -> std::result::Result<String, LarkFailure> {
+        let (lark, installation, token) = (&self.lark, acting.installation(), &token.value);
+        match question {
+            Question::List(page) => {
+                let list = lark
+                    .fetch_chats(installation, token, page, deadline)
+                    .await?;
+                Ok(body(&list))
+            }
+            Question::Search(name, page) => {
+                let name = name.as_str();
+                let list = lark.search_chats(installation, token, name, page, deadline);
+                Ok(body(&list.await?))
+            }
+            Question::Chat(id) => {
+                let chat = lark.fetch_chat(installation, token, id, deadline).await?;
+                Ok(body(&chat))
+            }
+            Question::Members(id, page) => {
+                let list = lark.fetch_chat_members(installation, token, id, page, deadline);
+                Ok(body(&list.await?))
+            }
+        }
+    }
+}
+
+impl Question {
+    /// What the answer is kept under.
+    fn item_id(&self) -> ItemId {
+        match self {
+            Self::List(page) => ItemId::new(IdKind::ChatList, page.key_text()),
+            Self::Search(name, page) => {
+                let text = format!("{}:{}", hashed(name.as_str()), page.key_text());
+                ItemId::new(IdKind::ChatSearch, text)
+            }
+            Self::Chat(id) => ItemId::new(IdKind::ChatId, id.as_str()),
+            Self::Members(id, page) => {
+                let text = format!("{}:{}", id.as_str(), page.key_text());
+                ItemId::new(IdKind::ChatMembers, text)
+            }
+        }
+    }
+
+    /// Whether it names a chat, which may not exist.
+    const fn is_of_a_chat(&self) -> bool {
+        match self {
+            Self::Chat(_) | Self::Members(..) => true,
+            Self::List(_) | Self::Search(..) => false,
+        }
+    }
+
+    fn refused(&self, failure: LarkFailure) -> Error {
+        match self {
+            Self::List(page) | Self::Search(_, page) | Self::Members(_, page) => {
+                page.refused(failure)
+            }
+            Self::Chat(_) => Error::of_lark(failure),
+        }
+    }
+}
+
+fn body<T: Serialize>(answer: &T) -> String {
+    serde_json::to_string(answer).expect("an answer is plain data")
+}

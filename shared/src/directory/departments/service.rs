@@ -1,0 +1,207 @@
+//! The look-up of a department and of the people in it.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+
+use super::item::loaded;
+use crate::apps::Acting;
+use crate::deadline::Deadline;
+use crate::directory::tiers::{
+    AbsentReason, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers, Whose,
+};
+use crate::directory::users;
+use crate::error::{Error, Result};
+use crate::error::{FailureKind, LarkFailure};
+use crate::lark::LarkClient;
+use crate::lark::contacts::User;
+use crate::lark::departments::{Department, DepartmentId, DepartmentIdKind};
+use crate::page::{Page, PageRequest};
+use crate::tokens::{SharedToken, TokenKey, TokenService};
+
+/// Looks departments up. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct DepartmentService {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    lark: LarkClient,
+    tokens: TokenService,
+    tiers: Tiers,
+}
+
+/// What is read of a department's body.
+#[derive(Deserialize)]
+struct Known {
+    open_department_id: Option<String>,
+}
+
+impl DepartmentService {
+    /// The longest page of the people in a department: that of the platform.
+    pub const MAX_PAGE_SIZE: u32 = crate::lark::MAX_DEPARTMENT_PAGE;
+
+    /// A service over `tiers`, where others keep things as well.
+    #[must_use]
+    pub fn new(lark: LarkClient, tokens: TokenService, tiers: Tiers) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                lark,
+                tokens,
+                tiers,
+            }),
+        }
+    }
+
+    /// The department `id`, as the app sees it: a [`Department`] as JSON.
+    ///
+    /// # Errors
+    /// [`Error::DepartmentNotFound`]; [`Error::LarkForbidden`] when it is outside the app's contact scope; what
+    /// [`TokenService::token`] says; [`Error::LarkUnavailable`] and its like when Lark fails and nothing is kept;
+    /// [`Error::DeadlineExceeded`].
+    pub async fn department(
+        &self,
+        acting: &Acting,
+        id: &DepartmentId,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let key = ItemKey::new(Whose::of(acting), id.item_id());
+        let load = {
+            let (inner, acting, asked) = (Arc::clone(&self.inner), acting.clone(), id.clone());
+            move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
+                let (inner, acting) = (Arc::clone(&inner), acting.clone());
+                let id = DepartmentId::of_item(&key.id).unwrap_or_else(|| asked.clone());
+                async move { inner.load(&acting, &id, deadline).await }.boxed()
+            }
+        };
+        let found = self.inner.tiers.look_up(&key, deadline, load).await?;
+        found.ok_or(Error::DepartmentNotFound)
+    }
+
+    /// A page of the people who are in the department itself: a [`Page`] of [`User`]s as JSON. Of the root it is those who are
+    /// in no other department.
+    ///
+    /// # Errors
+    /// As [`DepartmentService::department`]; [`Error::InvalidArgument`] naming `page_token` when Lark knows it not.
+    pub async fn users(
+        &self,
+        acting: &Acting,
+        id: &DepartmentId,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let id = self.open_id(acting, id, deadline).await?;
+        let text = format!("{}:{}", id.as_str(), page.key_text());
+        let item = ItemId::new(IdKind::DepartmentUsers, text);
+        let key = ItemKey::new(Whose::of(acting), item);
+        let load = {
+            let (inner, acting, page) = (Arc::clone(&self.inner), acting.clone(), page.clone());
+            move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
+                let inner = Arc::clone(&inner);
+                let (acting, id, page) = (acting.clone(), id.clone(), page.clone());
+                let load = async move {
+                    let list = inner.fetch_users(&acting, &id, &page, deadline).await?;
+                    loaded_page(key.id, &page, list)
+                };
+                load.boxed()
+            }
+        };
+        let found = self.inner.tiers.look_up(&key, deadline, load).await?;
+        found.ok_or(Error::DepartmentNotFound)
+    }
+
+    /// The `open_department_id` of the department. Lark names all departments in an answer by the kind of id it is asked with,
+    /// and people are kept with one kind only.
+    async fn open_id(
+        &self,
+        acting: &Acting,
+        id: &DepartmentId,
+        deadline: Deadline,
+    ) -> Result<DepartmentId> {
+        if id.is_root() {
+            return Ok(DepartmentId::root());
+        }
+        match id.kind() {
+            DepartmentIdKind::OpenDepartmentId => Ok(id.clone()),
+            DepartmentIdKind::DepartmentId => {
+                let found = self.department(acting, id, deadline).await?;
+                let known: Option<Known> = serde_json::from_str(&found.body).ok();
+                let text = known.and_then(|known| known.open_department_id);
+                text.and_then(|text| DepartmentId::open(&text))
+                    .ok_or_else(|| Error::internal("a department without open_department_id"))
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn load(&self, acting: &Acting, id: &DepartmentId, deadline: Deadline) -> Result<Loaded> {
+        match self.fetch(acting, id, deadline).await? {
+            Ok(department) => Ok(loaded(&department, id)),
+            Err(failure) if failure.kind == FailureKind::NotFound => {
+                Ok(Loaded::Absent(AbsentReason::Unknown))
+            }
+            Err(failure) => Err(Error::of_lark(failure)),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        acting: &Acting,
+        id: &DepartmentId,
+        deadline: Deadline,
+    ) -> Result<std::result::Result<Department, LarkFailure>> {
+        let call = |token: SharedToken| {
+            let (lark, installation) = (&self.lark, acting.installation());
+            async move {
+                lark.fetch_department(installation, &token.value, id, deadline)
+                    .await
+            }
+        };
+        let key = TokenKey::acting(acting);
+        self.tokens.call(acting.app(), &key, deadline, call).await
+    }
+
+    async fn fetch_users(
+        &self,
+        acting: &Acting,
+        id: &DepartmentId,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<std::result::Result<Page<User>, LarkFailure>> {
+        let call = |token: SharedToken| {
+            let (lark, installation) = (&self.lark, acting.installation());
+            async move {
+                lark.fetch_department_users(installation, &token.value, id, page, deadline)
+                    .await
+            }
+        };
+        let key = TokenKey::acting(acting);
+        self.tokens.call(acting.app(), &key, deadline, call).await
+    }
+}
+
+/// What is kept of a page: itself, and the people on it, of whom Lark tells as much as when asked for one.
+fn loaded_page(
+    id: ItemId,
+    page: &PageRequest,
+    list: std::result::Result<Page<User>, LarkFailure>,
+) -> Result<Loaded> {
+    match list {
+        Ok(list) => Ok(Loaded::Found {
+            item: Item {
+                id,
+                aliases: Vec::new(),
+                body: serde_json::to_string(&list).expect("a page is plain data"),
+            },
+            others: list.items.iter().filter_map(users::item_of).collect(),
+        }),
+        Err(failure) if failure.kind == FailureKind::NotFound => {
+            Ok(Loaded::Absent(AbsentReason::Unknown))
+        }
+        Err(failure) => Err(page.refused(failure)),
+    }
+}

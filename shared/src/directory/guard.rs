@@ -1,0 +1,242 @@
+//! Against look-ups of ids that do not exist, of which each would cost a call to Lark.
+//!
+//! `warm-cache` reads the directory and puts all its ids into a filter (`filter`), which every process loads from the shared
+//! cache. An id that is not in it cannot have existed then. Whether it exists now is another matter, and nobody may be
+//! hidden who was created a moment ago. So the filter alone refuses nobody:
+//!
+//! - It is consulted only while complete: built over the whole directory, of which the number of users was the same before and
+//!   after, and not long ago.
+//! - Ids that it does not know are asked of Lark all the same, within an allowance: new users are rare, floods are not.
+//! - Beyond that the number of users is looked up, after the question was asked and for all who ask meanwhile. If it is
+//!   what it was, there is no new user, and the id is refused. If not, the filter is void everywhere until the next one.
+//!
+//! What remains: a user created and another deleted since, asked for in the middle of a flood, is found when the flood is over
+//! or the next filter is built.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quick_cache::sync::Cache as LocalCache;
+use tracing::info;
+
+use crate::apps::Acting;
+use crate::cache::{CacheClient, Put, split_version};
+use crate::clock::{Clock, Timestamp};
+use crate::deadline::Deadline;
+use crate::directory::tiers::{ItemKey, Whose};
+use crate::limiter::{LimitKey, Limiter};
+use crate::quota::Quota;
+use crate::telemetry::metrics;
+
+mod census;
+pub mod filter;
+
+pub use census::Census;
+pub use filter::Filter;
+
+/// A filter older than this is not consulted. One is built every hour.
+const MAX_AGE: Duration = Duration::from_secs(3 * 3_600);
+/// How often a process asks whether there is a newer filter.
+const CHECKED_EVERY: Duration = Duration::from_secs(30);
+/// How many ids that the filter does not know are asked of Lark at once, and in a minute after that.
+const ALLOWANCE: std::num::NonZeroU32 = std::num::NonZeroU32::new(30).expect("not zero");
+/// The ids cannot exist.
+const REFUSED: &str = "refused";
+/// For how many apps and tenants a process keeps filters.
+const MAX_FILTERS: usize = 64;
+
+/// Refuses ids that cannot exist. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    cache: Option<CacheClient>,
+    clock: Arc<dyn Clock>,
+    limiter: Limiter,
+    census: Census,
+    known: Arc<LocalCache<Whose, Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    version: u64,
+    filter: Option<Arc<Filter>>,
+    checked_at: Timestamp,
+}
+
+impl Guard {
+    /// A guard with the filters in `cache`; without one, it lets everything through.
+    #[must_use]
+    pub fn new(
+        cache: Option<CacheClient>,
+        limiter: Limiter,
+        census: Census,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            cache,
+            clock,
+            limiter,
+            census,
+            known: Arc::new(LocalCache::new(MAX_FILTERS)),
+        }
+    }
+
+    /// Whether what is asked for at `key`, of which nobody knows anything, certainly does not exist.
+    pub async fn refuses(&self, acting: &Acting, key: &ItemKey, deadline: Deadline) -> bool {
+        let refused = self.refused(acting, &key.whose, vec![key], deadline);
+        !refused.await.is_empty()
+    }
+
+    /// Those of `keys`, of which nobody knows anything, that certainly do not exist. The allowance is taken for all that the
+    /// filter does not know, or for none.
+    pub async fn refused<'k>(
+        &self,
+        acting: &Acting,
+        whose: &Whose,
+        keys: Vec<&'k ItemKey>,
+        deadline: Deadline,
+    ) -> Vec<&'k ItemKey> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let Some(filter) = self.current(whose).await else {
+            return Vec::new();
+        };
+        let strange = keys.into_iter().filter(|key| !filter.may_have(&key.id));
+        let strange: Vec<&ItemKey> = strange.collect();
+        let result = self
+            .judge(acting, whose, &filter, strange.len(), deadline)
+            .await;
+        metrics::guard(result);
+        if result == REFUSED {
+            strange
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// What becomes of `strange` ids that `filter` does not know, as the metric says it.
+    async fn judge(
+        &self,
+        acting: &Acting,
+        whose: &Whose,
+        filter: &Filter,
+        strange: usize,
+        deadline: Deadline,
+    ) -> &'static str {
+        let cost = u32::try_from(strange).unwrap_or(u32::MAX);
+        if cost == 0 {
+            return "possible";
+        }
+        let limit = LimitKey::new("unknown_ids", whose);
+        let quota = Quota::new(ALLOWANCE, Duration::from_secs(60));
+        if self.limiter.admit(&limit, &[quota], cost).await.is_allowed {
+            return "allowed";
+        }
+        match self.census.members(acting, deadline).await {
+            Some(members) if members == filter.members => REFUSED,
+            Some(members) => {
+                let app_id = whose.app_id.as_str();
+                info!(
+                    lark.app_id = app_id,
+                    members, "the directory has changed: its filter is void"
+                );
+                self.withdraw(whose).await;
+                "outdated"
+            }
+            None => "unknown",
+        }
+    }
+
+    /// Lets all processes have `filter`. One that was built later stays.
+    pub async fn publish(&self, whose: &Whose, filter: Filter) {
+        let Some(cache) = &self.cache else { return };
+        let version = version_of(&filter);
+        let put = |key: String, value: Vec<u8>| Put {
+            key,
+            version,
+            value: Bytes::from(value),
+            ttl: MAX_AGE,
+        };
+        // The filter first: who sees its version must find it.
+        let filter = put(filter_key(whose), filter.to_bytes());
+        if cache.put_newer_many(&[filter]).await.is_ok() {
+            let version = put(version_key(whose), Vec::new());
+            let _ = cache.put_newer_many(&[version]).await;
+            self.known.remove(whose);
+        }
+    }
+
+    /// The filter to consult now, if there is one.
+    async fn current(&self, whose: &Whose) -> Option<Arc<Filter>> {
+        let cache = self.cache.as_ref()?;
+        let now = self.clock.now();
+        let known = self.known.get(whose);
+        if let Some(known) = &known
+            && known.checked_at + CHECKED_EVERY > now
+        {
+            return self.usable(known.filter.clone(), now);
+        }
+        // A cache that fails leaves what is known, for a while.
+        let Ok(stored) = cache.get(&version_key(whose)).await else {
+            return self.usable(known.and_then(|known| known.filter), now);
+        };
+        let version = stored
+            .as_ref()
+            .and_then(split_version)
+            .map_or(0, |(version, _)| version);
+        let filter = match known {
+            Some(known) if known.version == version => known.filter,
+            Some(_) | None if version == 0 => None,
+            Some(_) | None => self.load(cache, whose, version).await,
+        };
+        let known = Known {
+            version: filter.as_ref().map_or(0, |_| version),
+            filter: filter.clone(),
+            checked_at: now,
+        };
+        self.known.insert(whose.clone(), known);
+        self.usable(filter, now)
+    }
+
+    async fn load(&self, cache: &CacheClient, whose: &Whose, version: u64) -> Option<Arc<Filter>> {
+        let stored: Bytes = cache.get_large(&filter_key(whose)).await.ok()??;
+        let (stored_version, bytes) = split_version(&stored)?;
+        let filter = Filter::from_bytes(&bytes)?;
+        info!(
+            lark.app_id = whose.app_id.as_str(),
+            ids = filter.ids(),
+            "loaded a filter of the directory"
+        );
+        (stored_version >= version).then(|| Arc::new(filter))
+    }
+
+    fn usable(&self, filter: Option<Arc<Filter>>, now: Timestamp) -> Option<Arc<Filter>> {
+        filter.filter(|filter| filter.built_at + MAX_AGE > now)
+    }
+
+    /// The filter is not consulted any more, here at once and elsewhere when its version is looked at next.
+    async fn withdraw(&self, whose: &Whose) {
+        if let Some(cache) = &self.cache {
+            let _ = cache.delete(&version_key(whose)).await;
+        }
+        let none = Known {
+            version: 0,
+            filter: None,
+            checked_at: self.clock.now(),
+        };
+        self.known.insert(whose.clone(), none);
+    }
+}
+
+fn version_of(filter: &Filter) -> u64 {
+    u64::try_from(filter.built_at.as_millis()).unwrap_or(0)
+}
+
+fn filter_key(whose: &Whose) -> String {
+    format!("lark:guard:{whose}")
+}
+
+fn version_key(whose: &Whose) -> String {
+    format!("lark:guard-version:{whose}")
+}

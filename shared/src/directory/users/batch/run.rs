@@ -1,0 +1,403 @@
+//! One batch on its way: through the tiers, then to Lark.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+
+use super::{Batch, Outcome, Wanted};
+use crate::apps::Acting;
+use crate::deadline::Deadline;
+use crate::directory::tiers::{
+    AbsentReason, Arrival, IdKind, Item, ItemId, ItemKey, Looked, Standing, Whose,
+};
+use crate::directory::users::UserService;
+use crate::directory::users::item::{id_of, is_for_all, item_asked};
+use crate::error::{Error, Result};
+use crate::error::{FailureKind, LarkFailure};
+use crate::lark::contacts::{Contact, User, UserId, UserIdKind};
+use crate::tokens::{SharedToken, TokenKey};
+
+/// The most ids, or addresses of one sort, of a call to Lark ("Obtain user information in batches").
+const CHUNK: usize = 50;
+/// How many calls to Lark are under way at a time for one batch.
+const CONCURRENT_CALLS: usize = 5;
+
+/// Somebody who was asked for and has to be asked of Lark.
+#[derive(Clone, Debug)]
+pub(super) struct Missing {
+    pub(super) asked: ItemId,
+    pub(super) standing: Standing,
+}
+
+pub(super) struct Run<'r> {
+    users: &'r UserService,
+    acting: &'r Acting,
+    whose: Whose,
+    deadline: Deadline,
+    pub(super) outcomes: HashMap<ItemId, Outcome>,
+}
+
+/// The users of a chunk, or why there are none.
+struct Chunk {
+    ids: Vec<UserId>,
+    answer: Result<std::result::Result<Vec<User>, LarkFailure>>,
+    took: Duration,
+}
+
+/// Whom the addresses of a chunk belong to.
+struct Resolved {
+    contacts: Vec<Contact>,
+    answer: Result<Vec<Option<String>>>,
+    took: Duration,
+}
+
+/// What became of one id that Lark was asked for.
+enum Fetched {
+    Settled(Outcome),
+    /// Ask again, with this id.
+    Leads(ItemId),
+}
+
+impl<'r> Run<'r> {
+    pub(super) fn new(users: &'r UserService, acting: &'r Acting, deadline: Deadline) -> Self {
+        Self {
+            users,
+            acting,
+            whose: Whose::of(acting),
+            deadline,
+            outcomes: HashMap::new(),
+        }
+    }
+
+    pub(super) fn key(&self, id: ItemId) -> ItemKey {
+        ItemKey::new(self.whose.clone(), id)
+    }
+
+    /// Those of whom the tiers do not know enough.
+    pub(super) async fn look(&mut self, ids: Vec<ItemId>) -> Vec<Missing> {
+        let keys = ids.iter().map(|id| self.key(id.clone())).collect();
+        let tiers = &self.users.inner.tiers;
+        let standings = tiers.find_many(keys, self.deadline).await;
+        let mut missing = Vec::new();
+        for (asked, standing) in ids.into_iter().zip(standings) {
+            let outcome = match tiers.looked(&standing) {
+                Looked::Found(found) => Ok(found),
+                Looked::Absent(reason) => Err(reason),
+                Looked::Unknown => {
+                    missing.push(Missing { asked, standing });
+                    continue;
+                }
+            };
+            self.outcomes.insert(asked, Ok(outcome));
+        }
+        missing
+    }
+
+    /// Those who may exist.
+    pub(super) async fn guarded(&mut self, missing: Vec<Missing>) -> Vec<Missing> {
+        let unknown = missing.iter().filter(|it| it.standing.is_unknown());
+        let keys = unknown.map(|it| it.standing.key()).collect();
+        let guard = &self.users.inner.guard;
+        let refused = guard
+            .refused(self.acting, &self.whose, keys, self.deadline)
+            .await;
+        let refused: HashSet<ItemId> = refused.into_iter().map(|key| key.id.clone()).collect();
+        let (refused, possible): (Vec<_>, Vec<_>) = missing
+            .into_iter()
+            .partition(|it| refused.contains(&it.asked));
+        let reason = AbsentReason::Unknown;
+        let refused = refused.into_iter().map(|it| (it.asked, Ok(Err(reason))));
+        self.outcomes.extend(refused);
+        possible
+    }
+
+    /// Whom the addresses belong to, as far as they are not known by then.
+    pub(super) async fn resolve(&mut self, contacts: Vec<Contact>) -> Vec<Missing> {
+        let calls: Vec<BoxFuture<'_, Resolved>> = chunks_of(contacts)
+            .into_iter()
+            .map(|chunk| self.resolve_chunk(chunk).boxed())
+            .collect();
+        let answers: Vec<Resolved> = stream::iter(calls)
+            .buffer_unordered(CONCURRENT_CALLS)
+            .collect()
+            .await;
+        let (mut led, mut absent) = (Vec::new(), Vec::new());
+        let mut took = Duration::ZERO;
+        for resolved in answers {
+            took = took.max(resolved.took);
+            let asked = resolved.contacts.iter().map(Contact::item_id);
+            match resolved.answer {
+                Ok(open_ids) => {
+                    for (asked, open_id) in asked.zip(open_ids) {
+                        match open_id {
+                            Some(to) => led.push((asked, ItemId::new(IdKind::OpenId, to))),
+                            None => absent.push(asked),
+                        }
+                    }
+                }
+                Err(error) => {
+                    let failed = asked.map(|asked| (asked, Err(error.clone())));
+                    self.outcomes.extend(failed);
+                }
+            }
+        }
+        self.keep_leads(&led, absent, took).await;
+        self.follow(led).await
+    }
+
+    async fn keep_leads(&mut self, led: &[(ItemId, ItemId)], absent: Vec<ItemId>, took: Duration) {
+        if led.is_empty() && absent.is_empty() {
+            return;
+        }
+        let reason = AbsentReason::Unmatched;
+        let gone = absent.iter().map(|id| (self.key(id.clone()), reason));
+        let tiers = &self.users.inner.tiers;
+        tiers
+            .keep_leads(&self.whose, led, gone.collect(), took, self.deadline)
+            .await;
+        let absent = absent.into_iter().map(|id| (id, Ok(Err(reason))));
+        self.outcomes.extend(absent);
+    }
+
+    /// What is known of those whom an id leads to; who is not is missing under the id that was asked.
+    async fn follow(&mut self, led: Vec<(ItemId, ItemId)>) -> Vec<Missing> {
+        let targets: HashSet<ItemId> = led.iter().map(|(_, to)| to.clone()).collect();
+        let missing = self.look(targets.into_iter().collect()).await;
+        let missing: HashMap<ItemId, Standing> = missing
+            .into_iter()
+            .map(|it| (it.asked, it.standing))
+            .collect();
+        let mut unknown = Vec::new();
+        for (asked, to) in led {
+            match missing.get(&to) {
+                Some(standing) => unknown.push(Missing {
+                    asked,
+                    standing: standing.clone(),
+                }),
+                None => {
+                    let outcome = self.outcomes.get(&to).cloned();
+                    self.outcomes
+                        .extend(outcome.map(|outcome| (asked, outcome)));
+                }
+            }
+        }
+        unknown
+    }
+
+    async fn resolve_chunk(&self, contacts: Vec<Contact>) -> Resolved {
+        let began = Instant::now();
+        let call = |token: SharedToken| {
+            let (lark, installation) = (&self.users.inner.lark, self.acting.installation());
+            let (contacts, deadline) = (&contacts, self.deadline);
+            async move {
+                lark.find_users(installation, &token.value, contacts, deadline)
+                    .await
+            }
+        };
+        let key = TokenKey::acting(self.acting);
+        let tokens = &self.users.inner.tokens;
+        let answer = tokens
+            .call(self.acting.app(), &key, self.deadline, call)
+            .await;
+        Resolved {
+            answer: answer.and_then(|answer| answer.map_err(Error::of_lark)),
+            took: began.elapsed(),
+            contacts,
+        }
+    }
+
+    /// Asks Lark for those who are missing, keeps what it says, and asks again with the open_id where that is what profiles are
+    /// kept under.
+    pub(super) async fn fetch(&mut self, missing: Vec<Missing>, asked: &HashSet<ItemId>) {
+        let is_open = |it: &Missing| it.standing.key().id.kind == IdKind::OpenId;
+        let (mut open, others): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_open);
+        if !others.is_empty() {
+            let led = self.fetch_all(others, asked).await;
+            self.keep_leads(&led, Vec::new(), Duration::ZERO).await;
+            open.extend(self.follow(led).await);
+        }
+        self.fetch_all(open, asked).await;
+    }
+
+    /// Asks Lark once for each; answers with whom to ask for again, by which id.
+    async fn fetch_all(
+        &mut self,
+        missing: Vec<Missing>,
+        asked: &HashSet<ItemId>,
+    ) -> Vec<(ItemId, ItemId)> {
+        let mut by_id: HashMap<ItemId, Vec<Missing>> = HashMap::new();
+        for missing in missing {
+            let id = missing.standing.key().id.clone();
+            by_id.entry(id).or_default().push(missing);
+        }
+        let mut by_kind: HashMap<UserIdKind, Vec<UserId>> = HashMap::new();
+        for id in by_id.keys().filter_map(UserId::of_item) {
+            by_kind.entry(id.kind()).or_default().push(id);
+        }
+        let chunks = by_kind.values().flat_map(|ids| ids.chunks(CHUNK));
+        let calls: Vec<BoxFuture<'_, Vec<(UserId, Fetched)>>> = chunks
+            .map(|chunk| self.fetch_and_keep(chunk.to_vec(), asked).boxed())
+            .collect();
+        let answers: Vec<Vec<(UserId, Fetched)>> = stream::iter(calls)
+            .buffer_unordered(CONCURRENT_CALLS)
+            .collect()
+            .await;
+        let mut led = Vec::new();
+        for (id, fetched) in answers.into_iter().flatten() {
+            for missing in by_id.remove(&id.item_id()).unwrap_or_default() {
+                match &fetched {
+                    Fetched::Leads(to) => led.push((missing.asked, to.clone())),
+                    Fetched::Settled(outcome) => {
+                        let outcome = self.or_stale(&missing, outcome.clone());
+                        self.outcomes.insert(missing.asked, outcome);
+                    }
+                }
+            }
+        }
+        led
+    }
+
+    /// What is too old is better than nothing while Lark fails.
+    fn or_stale(&self, missing: &Missing, outcome: Outcome) -> Outcome {
+        match outcome {
+            Err(error) if error.is_outage() => {
+                let stale = self.users.inner.tiers.whatever(&missing.standing);
+                stale.map(Ok).ok_or(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fetch_and_keep(
+        &self,
+        ids: Vec<UserId>,
+        asked: &HashSet<ItemId>,
+    ) -> Vec<(UserId, Fetched)> {
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for chunk in self.fetch_chunk(ids).await {
+            let error = match chunk.answer {
+                Ok(Ok(users)) => {
+                    let kept = self.keep(chunk.ids, &users, chunk.took, asked).await;
+                    outcomes.extend(kept);
+                    continue;
+                }
+                Ok(Err(failure)) if failure.kind == FailureKind::NotFound => {
+                    let kept = self.keep(chunk.ids, &[], chunk.took, asked).await;
+                    outcomes.extend(kept);
+                    continue;
+                }
+                Ok(Err(failure)) => Error::of_lark(failure),
+                Err(error) => error,
+            };
+            let failed = chunk.ids.into_iter();
+            outcomes.extend(failed.map(|id| (id, Fetched::Settled(Err(error.clone())))));
+        }
+        outcomes
+    }
+
+    async fn keep(
+        &self,
+        ids: Vec<UserId>,
+        users: &[User],
+        took: Duration,
+        asked: &HashSet<ItemId>,
+    ) -> Vec<(UserId, Fetched)> {
+        let (mut present, mut outcomes, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+        for id in ids {
+            let is_it = |user: &&User| id_of(user, id.kind()) == Some(id.as_str());
+            match users.iter().find(is_it) {
+                Some(user) if !is_for_all(user, id.kind()) => {
+                    let to = ItemId::new(IdKind::OpenId, user.open_id.clone().unwrap_or_default());
+                    outcomes.push((id, Fetched::Leads(to)));
+                }
+                Some(user) => {
+                    let item = item_asked(user, &id.item_id());
+                    present.push((id, item));
+                }
+                None => {
+                    absent.push((self.key(id.item_id()), AbsentReason::LeftOut));
+                    outcomes.push((id, Fetched::Settled(Ok(Err(AbsentReason::LeftOut)))));
+                }
+            }
+        }
+        let (ids, items): (Vec<UserId>, Vec<Item>) = present.into_iter().unzip();
+        let arrival = Arrival {
+            took,
+            locally: true,
+            asked,
+        };
+        let tiers = &self.users.inner.tiers;
+        let kept = tiers
+            .keep_many(&self.whose, items, absent, arrival, self.deadline)
+            .await;
+        let present = ids.into_iter().zip(kept);
+        outcomes.extend(present.map(|(id, found)| (id, Fetched::Settled(Ok(Ok(found))))));
+        outcomes
+    }
+
+    /// The users of `ids`. Where one unknown id spoils the whole call, halves are asked for, down to the one.
+    fn fetch_chunk(&self, ids: Vec<UserId>) -> BoxFuture<'_, Vec<Chunk>> {
+        async move {
+            let began = Instant::now();
+            let call = |token: SharedToken| {
+                let (lark, installation, ids) =
+                    (&self.users.inner.lark, self.acting.installation(), &ids);
+                async move {
+                    lark.fetch_users(installation, &token.value, ids, self.deadline)
+                        .await
+                }
+            };
+            let key = TokenKey::acting(self.acting);
+            let tokens = &self.users.inner.tokens;
+            let answer = tokens
+                .call(self.acting.app(), &key, self.deadline, call)
+                .await;
+            let is_spoilt =
+                matches!(&answer, Ok(Err(failure)) if failure.kind == FailureKind::NotFound);
+            if is_spoilt && ids.len() > 1 {
+                let mut first = ids;
+                let second = first.split_off(first.len() / 2);
+                let mut chunks = self.fetch_chunk(first).await;
+                chunks.extend(self.fetch_chunk(second).await);
+                return chunks;
+            }
+            vec![Chunk {
+                ids,
+                answer,
+                took: began.elapsed(),
+            }]
+        }
+        .boxed()
+    }
+
+    /// The outcomes, in the order of those wanted.
+    pub(super) fn finish(self, wanted: &[Wanted]) -> Batch {
+        let mut batch = Batch::default();
+        for (number, wanted) in wanted.iter().enumerate() {
+            match self.outcomes.get(&wanted.item_id()) {
+                Some(Ok(Ok(found))) => batch.users.push((number, found.clone())),
+                Some(Ok(Err(reason))) => batch.not_found.push((number, *reason)),
+                Some(Err(error)) => batch.failed.push((number, error.clone())),
+                None => batch
+                    .failed
+                    .push((number, Error::internal("nobody looked"))),
+            }
+        }
+        batch
+    }
+}
+
+/// In chunks of fifty of each sort, as many as a call takes.
+fn chunks_of(contacts: Vec<Contact>) -> Vec<Vec<Contact>> {
+    let is_email = |contact: &Contact| matches!(contact, Contact::Email(_));
+    let (emails, mobiles): (Vec<_>, Vec<_>) = contacts.into_iter().partition(is_email);
+    let calls = emails.len().max(mobiles.len()).div_ceil(CHUNK);
+    let (mut emails, mut mobiles) = (emails.chunks(CHUNK), mobiles.chunks(CHUNK));
+    let mut next = || {
+        let sorts = [emails.next(), mobiles.next()].into_iter().flatten();
+        sorts.flatten().cloned().collect()
+    };
+    (0..calls).map(|_| next()).collect()
+}

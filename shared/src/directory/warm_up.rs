@@ -1,0 +1,239 @@
+//! Filling the tiers ahead of those who will ask: after a deployment and every hour.
+//!
+//! For each app that is switched on: what was counted of its calls of the platform is put on record; its token, the users who are asked for most, and the directory, where the app may read all
+//! of it (`directory`). A run ends with its deadline and the next goes on where it stopped, both among the apps and within
+//! a directory. Calls to Lark leave room for callers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use tracing::{info, warn};
+
+use crate::apps::{Acting, App, AppKind, Apps};
+use crate::cache::CacheClient;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::directory::guard::{Census, Guard};
+use crate::directory::popularity::Popularity;
+use crate::directory::tiers::{Tiers, Whose};
+use crate::directory::users::UserService;
+use crate::error::Result;
+use crate::ids::AppId;
+use crate::lark::LarkClient;
+use crate::lark::contacts::UserId;
+use crate::meter::Meter;
+use crate::store::{Expect, Key, Record, Storage, Table, Value};
+use crate::tokens::{TokenKey, TokenService, Trust};
+
+mod directory;
+mod draft;
+
+/// How many apps are warmed at a time.
+const CONCURRENT_APPS: usize = 4;
+/// How many apps are read at a time.
+const PAGE: usize = 100;
+/// How many of an app's most popular users are warmed.
+const POPULAR: usize = 2_000;
+/// Who is fresh for so long need not be fetched again: the next run is not much later than that.
+const FRESH_FOR: Duration = Duration::from_secs(30 * 60);
+/// What is kept back of a run's time to write down where it stopped.
+const RESERVE: Duration = Duration::from_secs(5);
+/// With less time than this left, no call to Lark is begun, and one that failed did so for want of it.
+const SHORTEST_CALL: Duration = Duration::from_millis(200);
+/// How long an app belongs to one run. A run that dies leaves it to the next after that.
+const LEASE: Duration = Duration::from_secs(5 * 60);
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Report {
+    /// Apps that were gone through, all of them or the rest of an earlier run's.
+    pub apps: u64,
+    /// Apps that have a usable token now.
+    pub tokens: u64,
+    /// Popular users who were fetched.
+    pub popular_users: u64,
+    /// Users who were read from directories.
+    pub directory_users: u64,
+    /// Departments whose users were read.
+    pub departments: u64,
+    /// Directories that have a new filter.
+    pub filters: u64,
+    /// Apps of which something failed; the log says what.
+    pub failed: u64,
+    /// Whether the time ended before the work. The next run goes on from there.
+    pub is_unfinished: bool,
+}
+
+/// Fills the tiers. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Warmer {
+    pub(crate) apps: Apps,
+    pub(crate) tokens: TokenService,
+    /// Over a client that leaves room for callers.
+    pub(crate) users: UserService,
+    pub(crate) lark: LarkClient,
+    pub(crate) tiers: Tiers,
+    pub(crate) guard: Guard,
+    pub(crate) census: Census,
+    pub(crate) popularity: Popularity,
+    pub(crate) meter: Meter,
+    pub(crate) storage: Storage,
+    pub(crate) cache: Option<CacheClient>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Warmer {
+    /// Warms the apps `only`, or all of them if it is empty.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Store`] when the apps cannot be read. What fails for one app is in the report and in the log.
+    pub async fn run(&self, only: &[AppId], deadline: Deadline) -> Result<Report> {
+        let mut report = Report::default();
+        let work = Deadline::after(deadline.remaining().saturating_sub(RESERVE));
+        if only.is_empty() {
+            self.run_all(&mut report, work, deadline).await?;
+        } else {
+            let apps = self.apps.read_many(only, deadline).await?;
+            self.warm_page(apps, &mut report, work).await;
+        }
+        info!(?report, "warmed up");
+        Ok(report)
+    }
+
+    /// All apps, from where the last run stopped.
+    async fn run_all(&self, report: &mut Report, work: Deadline, deadline: Deadline) -> Result<()> {
+        let beginning = self.stopped_at(deadline).await?;
+        let mut after = beginning.clone();
+        loop {
+            let page = self.apps.list(after.as_deref(), PAGE, deadline).await?;
+            self.warm_page(page.apps, report, work).await;
+            if work.has_passed() {
+                // The page is gone through again: what it has done is fresh by then.
+                report.is_unfinished = true;
+                return self.stop_at(after, deadline).await;
+            }
+            after = page.next_page_token;
+            if after.is_none() {
+                break;
+            }
+        }
+        // The apps before the beginning were warmed by the run that stopped there.
+        if beginning.is_some() {
+            self.stop_at(None, deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn warm_page(&self, apps: Vec<Arc<App>>, report: &mut Report, work: Deadline) {
+        let enabled = apps.into_iter().filter(|app| app.is_enabled());
+        let outcomes: Vec<Report> = stream::iter(enabled)
+            .map(|app| Box::pin(self.warm(app, work)))
+            .buffer_unordered(CONCURRENT_APPS)
+            .collect()
+            .await;
+        for outcome in outcomes {
+            report.add(&outcome);
+        }
+    }
+
+    async fn warm(&self, app: Arc<App>, work: Deadline) -> Report {
+        let mut report = Report {
+            apps: 1,
+            ..Report::default()
+        };
+        // Once an hour is often enough, and a failure leaves them where they are counted.
+        if let Err(error) = self.meter.persist(&app.app_id, work).await {
+            warn!(lark.app_id = app.app_id.as_str(), %error, "calls of the platform are not put on record");
+        }
+        // A marketplace app has a token and a directory for each tenant; its tokens are the refresher's.
+        if app.kind == AppKind::Marketplace || work.has_passed() {
+            return report;
+        }
+        let lease = format!("lark:warm-up:{}", app.app_id);
+        if let Some(cache) = &self.cache
+            && let Ok(false) = cache.put_absent(&lease, b"1", LEASE).await
+        {
+            return report;
+        }
+        let outcome = match Acting::new(Arc::clone(&app), None) {
+            Ok(acting) => self.warm_app(&acting, &mut report, work).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(_) if work.remaining() < SHORTEST_CALL => report.is_unfinished = true,
+            Err(error) => {
+                report.failed = 1;
+                warn!(lark.app_id = app.app_id.as_str(), error.code = error.code().as_str(), %error, "an app is not warmed");
+            }
+        }
+        if let Some(cache) = &self.cache {
+            let _ = cache.delete(&lease).await;
+        }
+        report
+    }
+
+    async fn warm_app(&self, acting: &Acting, report: &mut Report, work: Deadline) -> Result<()> {
+        let key = TokenKey::acting(acting);
+        self.tokens
+            .token(acting.app(), &key, Trust::Shared, work)
+            .await?;
+        report.tokens = 1;
+        let whose = Whose::of(acting);
+        let popular = self.popularity.top(&whose, POPULAR).await;
+        let ids = popular.iter().filter_map(UserId::of_item).collect();
+        let until = self.clock.now() + FRESH_FOR;
+        report.popular_users = self.users.warm(acting, ids, until, work).await?;
+        self.read_directory(acting, report, work).await
+    }
+
+    async fn stopped_at(&self, deadline: Deadline) -> Result<Option<String>> {
+        let record = self
+            .storage
+            .get(Table::Users, &progress_key(), deadline)
+            .await?;
+        Ok(record.and_then(|record| record.text(AFTER).map(str::to_owned)))
+    }
+
+    async fn stop_at(&self, after: Option<String>, deadline: Deadline) -> Result<()> {
+        let key = progress_key();
+        match after {
+            Some(after) => {
+                let version = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+                let record = Record::new(key, version).with(AFTER, Value::Text(after));
+                let put = self
+                    .storage
+                    .put(Table::Users, &record, Expect::Anything, deadline);
+                Ok(put.await?)
+            }
+            None => {
+                let delete = self
+                    .storage
+                    .delete(Table::Users, &key, Expect::Anything, deadline);
+                Ok(delete.await?)
+            }
+        }
+    }
+}
+
+/// After which app the next run begins.
+const AFTER: &str = "after";
+
+fn progress_key() -> Key {
+    Key::new("warm-up", "progress")
+}
+
+impl Report {
+    fn add(&mut self, other: &Self) {
+        self.apps += other.apps;
+        self.tokens += other.tokens;
+        self.popular_users += other.popular_users;
+        self.directory_users += other.directory_users;
+        self.departments += other.departments;
+        self.filters += other.filters;
+        self.failed += other.failed;
+        self.is_unfinished |= other.is_unfinished;
+    }
+}

@@ -1,0 +1,231 @@
+//! Reading an app's whole directory: every profile into the tiers, every id into a filter.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tracing::info;
+
+use super::draft::Draft;
+use super::{Report, SHORTEST_CALL, Warmer};
+use crate::apps::Acting;
+use crate::cache::{Put, split_version};
+use crate::deadline::Deadline;
+use crate::directory::guard::filter::MAX_IDS;
+use crate::directory::tiers::{Arrival, Whose};
+use crate::directory::users::item_of;
+use crate::error::LarkFailure;
+use crate::error::{Error, Result};
+use crate::lark::contacts::User;
+use crate::lark::departments::{DepartmentId, DepartmentIdKind};
+use crate::lark::{Below, MAX_DEPARTMENT_PAGE};
+use crate::page::{Page, PageRequest};
+use crate::tokens::{SharedToken, TokenKey};
+
+/// The most users of a directory that is read whole.
+const MAX_MEMBERS: u64 = (MAX_IDS / 3) as u64;
+/// The most departments of a directory that is read whole.
+const MAX_DEPARTMENTS: usize = 50_000;
+/// After so many pages it is written down how far the reading is.
+const PAGES_TO_CHECKPOINT: u32 = 50;
+/// How long a directory that was read in part is gone on with.
+const DRAFT_LIFE: Duration = Duration::from_secs(3 * 3_600);
+
+impl Warmer {
+    /// Reads the directory, from where the last run stopped if it has not changed since.
+    pub(super) async fn read_directory(
+        &self,
+        acting: &Acting,
+        report: &mut Report,
+        work: Deadline,
+    ) -> Result<()> {
+        let whose = Whose::of(acting);
+        let members = self.census.members(acting, work).await;
+        let Some(members) = members.filter(|members| *members <= MAX_MEMBERS) else {
+            info!(
+                lark.app_id = whose.app_id.as_str(),
+                "the app may not read the whole directory, or it is too large"
+            );
+            return Ok(());
+        };
+        let mut draft = match self.draft(&whose).await {
+            Some(draft) if draft.filter.members == members => draft,
+            Some(_) | None => Draft::new(members, self.clock.now()),
+        };
+        let outcome = self
+            .read_departments(acting, &whose, &mut draft, report, work)
+            .await;
+        if outcome.is_err() {
+            self.save(&whose, &draft).await;
+            return outcome;
+        }
+        self.drop_draft(&whose).await;
+        // Whoever was created while the directory was read may be missing.
+        let is_unchanged = self.census.members(acting, work).await == Some(members);
+        if is_unchanged && draft.has_everybody() {
+            self.guard.publish(&whose, draft.filter).await;
+            report.filters = 1;
+        } else {
+            info!(
+                lark.app_id = whose.app_id.as_str(),
+                members,
+                seen = draft.users,
+                "the directory changed or was not shown whole: no filter"
+            );
+        }
+        Ok(())
+    }
+
+    async fn read_departments(
+        &self,
+        acting: &Acting,
+        whose: &Whose,
+        draft: &mut Draft,
+        report: &mut Report,
+        work: Deadline,
+    ) -> Result<()> {
+        let departments = self.departments(acting, work).await?;
+        let mut pages = 0;
+        for department in departments {
+            if draft.done.as_ref().is_some_and(|done| *done >= department) {
+                continue;
+            }
+            let id = DepartmentId::parse(DepartmentIdKind::OpenDepartmentId, &department)?;
+            loop {
+                let (page, took) = self.users_page(acting, &id, draft, work).await?;
+                page.items.iter().for_each(|user| draft.add(user));
+                report.directory_users += page.items.len() as u64;
+                self.keep(whose, &page.items, took, work).await;
+                draft.page_token = page.next_page_token;
+                pages += 1;
+                if pages % PAGES_TO_CHECKPOINT == 0 {
+                    self.save(whose, draft).await;
+                }
+                if draft.page_token.is_none() {
+                    break;
+                }
+            }
+            draft.done = Some(department);
+            report.departments += 1;
+        }
+        Ok(())
+    }
+
+    /// The ids of all departments, the root among them, in order.
+    async fn departments(&self, acting: &Acting, work: Deadline) -> Result<BTreeSet<String>> {
+        let root = DepartmentId::root();
+        let mut ids = BTreeSet::from([root.as_str().to_owned()]);
+        let mut page = PageRequest::first(MAX_DEPARTMENT_PAGE);
+        loop {
+            let call = |token: SharedToken| {
+                let (lark, installation) = (&self.lark, acting.installation());
+                let (root, page) = (&root, &page);
+                async move {
+                    let below = Below::All;
+                    lark.fetch_department_children(
+                        installation,
+                        &token.value,
+                        root,
+                        below,
+                        page,
+                        work,
+                    )
+                    .await
+                }
+            };
+            let children = self.called(acting, call, work).await?;
+            let found = children.items.into_iter();
+            ids.extend(found.filter_map(|department| department.open_department_id));
+            if ids.len() > MAX_DEPARTMENTS {
+                return Err(Error::internal("the directory has too many departments"));
+            }
+            match children.next_page_token {
+                Some(token) => page.page_token = Some(token),
+                None => return Ok(ids),
+            }
+        }
+    }
+
+    async fn users_page(
+        &self,
+        acting: &Acting,
+        id: &DepartmentId,
+        draft: &Draft,
+        work: Deadline,
+    ) -> Result<(Page<User>, Duration)> {
+        let page = PageRequest {
+            page_size: MAX_DEPARTMENT_PAGE,
+            page_token: draft.page_token.clone(),
+        };
+        let began = Instant::now();
+        let call = |token: SharedToken| {
+            let (lark, installation, page) = (&self.lark, acting.installation(), &page);
+            async move {
+                lark.fetch_department_users(installation, &token.value, id, page, work)
+                    .await
+            }
+        };
+        Ok((self.called(acting, call, work).await?, began.elapsed()))
+    }
+
+    async fn called<T, F>(
+        &self,
+        acting: &Acting,
+        call: impl Fn(SharedToken) -> F,
+        work: Deadline,
+    ) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<T, LarkFailure>>,
+    {
+        if work.remaining() < SHORTEST_CALL {
+            return Err(Error::DeadlineExceeded);
+        }
+        let key = TokenKey::acting(acting);
+        let answer = self.tokens.call(acting.app(), &key, work, call).await?;
+        answer.map_err(Error::of_lark)
+    }
+
+    async fn keep(&self, whose: &Whose, users: &[User], took: Duration, work: Deadline) {
+        let nobody_asked = HashSet::new();
+        let arrival = Arrival {
+            took,
+            locally: false,
+            asked: &nobody_asked,
+        };
+        let items = users.iter().filter_map(item_of).collect();
+        self.tiers
+            .keep_many(whose, items, Vec::new(), arrival, work)
+            .await;
+    }
+
+    async fn draft(&self, whose: &Whose) -> Option<Draft> {
+        let cache = self.cache.as_ref()?;
+        let stored = cache.get_large(&draft_key(whose)).await.ok()??;
+        let (_, bytes) = split_version(&stored)?;
+        let draft = Draft::from_bytes(&bytes)?;
+        (draft.filter.built_at + DRAFT_LIFE > self.clock.now()).then_some(draft)
+    }
+
+    async fn save(&self, whose: &Whose, draft: &Draft) {
+        let Some(cache) = &self.cache else { return };
+        let version = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        let put = Put {
+            key: draft_key(whose),
+            version,
+            value: Bytes::from(draft.to_bytes()),
+            ttl: DRAFT_LIFE,
+        };
+        // Lost, the directory is read from its beginning again.
+        let _ = cache.put_newer_many(&[put]).await;
+    }
+
+    async fn drop_draft(&self, whose: &Whose) {
+        if let Some(cache) = &self.cache {
+            let _ = cache.delete(&draft_key(whose)).await;
+        }
+    }
+}
+
+fn draft_key(whose: &Whose) -> String {
+    format!("lark:guard-draft:{whose}")
+}

@@ -1,0 +1,157 @@
+//! When a call may go out: in turn with all other calls that the platform counts together, of all processes.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Domain;
+use super::apis::StandardLimits;
+use super::transport::LarkCall;
+use crate::deadline::Deadline;
+use crate::error::{FailureKind, LarkFailure};
+use crate::ids::{AppId, TenantKey};
+use crate::limiter::{LimitKey, Limiter};
+use crate::quota::{Decision, Quota, gcra};
+use crate::telemetry::metrics;
+
+/// What a call that had to wait has left for itself: what takes longer counts as slow.
+const CALL_TIME: Duration = Duration::from_secs(1);
+/// How long nothing is sent after the platform said "too often" and not for how long.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// The gateway's "request trigger frequency limit". Other codes limit a chat, a user or a document.
+const FREQUENCY_LIMIT: i64 = 99_991_400;
+/// Calls in the background have one part in so many of each limit.
+const BACKGROUND: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
+
+/// An app in a tenant: whose calls the platform counts together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Installation<'i> {
+    /// The platform that the app lives on.
+    pub domain: Domain,
+    /// The app.
+    pub app_id: &'i AppId,
+    /// The tenant of a marketplace app; `None` for an internal app, which has one, and for what concerns no tenant.
+    pub tenant: Option<&'i TenantKey>,
+}
+
+impl<'i> Installation<'i> {
+    /// The app by itself.
+    #[must_use]
+    pub const fn without_tenant(domain: Domain, app_id: &'i AppId) -> Self {
+        Self {
+            domain,
+            app_id,
+            tenant: None,
+        }
+    }
+}
+
+/// Who waits for a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Priority {
+    /// Somebody.
+    Interactive,
+    /// Nobody: half of each limit is left to others.
+    Background,
+}
+
+/// Gives calls their turn.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    limiter: Limiter,
+    limits: StandardLimits,
+    priority: Priority,
+}
+
+impl Turns {
+    pub(super) const fn new(limiter: Limiter, limits: StandardLimits) -> Self {
+        Self {
+            limiter,
+            limits,
+            priority: Priority::Interactive,
+        }
+    }
+
+    pub(super) fn in_background(&self) -> Self {
+        Self {
+            priority: Priority::Background,
+            ..self.clone()
+        }
+    }
+
+    /// Waits until `call` may go out, unless that is too late for an answer by `deadline`.
+    ///
+    /// # Errors
+    /// [`FailureKind::RateLimited`], with [`LarkFailure::is_unsent`].
+    pub(super) async fn take(
+        &self,
+        call: &LarkCall<'_>,
+        deadline: Deadline,
+    ) -> Result<(), LarkFailure> {
+        let began = Instant::now();
+        let quotas = call.api.tier.quotas(&self.limits);
+        let mut decision = None;
+        if self.priority == Priority::Background {
+            let halves: Vec<Quota> = quotas
+                .iter()
+                .map(|quota| quota.share(BACKGROUND, 1))
+                .collect();
+            let key = key("lark_background", call);
+            decision = Some(self.wait(&key, &halves, deadline).await);
+        }
+        if decision.is_none_or(|decision| decision.is_allowed) {
+            decision = Some(self.wait(&key("lark", call), &quotas, deadline).await);
+        }
+        metrics::lark_wait(call.api.name, began.elapsed());
+        match decision {
+            Some(refused) if !refused.is_allowed => Err(held_back(&refused)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// If `failure` says that the platform counted too many calls, none of them goes out for as long as it wishes, from any
+    /// process. Says whether that is so.
+    pub(super) async fn pause_after(&self, call: &LarkCall<'_>, failure: &LarkFailure) -> bool {
+        let is_gateway = failure.code == Some(FREQUENCY_LIMIT)
+            || failure.code.is_none() && failure.http_status == Some(429);
+        if failure.is_unsent || !is_gateway {
+            return false;
+        }
+        let wish = failure.retry_after.filter(|wish| !wish.is_zero());
+        let length = wish.unwrap_or(DEFAULT_PAUSE);
+        self.limiter.pause(&key("lark", call), length).await;
+        true
+    }
+
+    async fn wait(&self, key: &LimitKey, quotas: &[Quota], deadline: Deadline) -> Decision {
+        let patience = deadline.remaining().saturating_sub(CALL_TIME);
+        self.limiter
+            .wait_for_turn(key, quotas, 1, patience.min(gcra::MAX_PATIENCE))
+            .await
+    }
+}
+
+/// Where the limit of `call` is kept.
+fn key(scope: &'static str, call: &LarkCall<'_>) -> LimitKey {
+    let Installation { app_id, tenant, .. } = call.installation;
+    let tenant = tenant.map_or("", TenantKey::as_str);
+    let api = call.api.counted_as;
+    LimitKey::new(scope, format_args!("{app_id}:{tenant}:{api}"))
+}
+
+/// Our own refusal, told as such.
+fn held_back(refused: &Decision) -> LarkFailure {
+    let (limit, window) = (refused.limit, refused.window.as_secs());
+    let msg = format!(
+        "not sent: of Lark's limit for this API, {limit} calls in {window} s are ours, and they are taken for too long"
+    );
+    LarkFailure {
+        retry_after: Some(refused.retry_after),
+        is_unsent: true,
+        ..LarkFailure::without_answer(FailureKind::RateLimited, msg)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The decision itself: the generic cell rate algorithm (GCRA) over several windows at once, as a pure function.
+//!
+//! Of each window only one moment is kept, when its burst will be whole again (the theoretical arrival time). A request of
+//! `cost` moves it `cost` intervals further, if it is then no further away than a whole burst takes. Moments are
+//! microseconds since the Unix epoch. Every adapter of the cache decides like this, and the contract tests compare them.
+//!
+//! Who is patient takes a place in time: the first moment at which every window has enough and no pause is left. All windows
+//! count the request from that moment on, not from when it was asked for: what waits for one window would otherwise leave
+//! the others before its time. Whoever asks later acts later, so a place that was given needs no second look.
+
+use std::time::Duration;
+
+use super::decision::{Decision, Levels};
+use crate::quota::{Quota, micros};
+
+/// The longest pause; a longer one counts as this, so that no slip of a caller or of a platform stops a key for good.
+pub const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest patience; a longer one counts as this. API Gateway gives an invocation 29 seconds: who had to queue for longer
+/// than a third of that is better told to come back than to fail for lack of time afterwards.
+pub const MAX_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is kept of a key. Without any entry, everything is full and nothing is paused.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct State {
+    paused_until_us: u64,
+    /// In the order of the quotas.
+    full_at_us: Vec<u64>,
+}
+
+/// Whether a request of `cost` fits into every one of `quotas` within `patience`, and the state to keep if it changed. A cost
+/// of zero takes nothing and is refused or kept waiting by a pause only.
+///
+/// What is admitted acts after [`Decision::wait`], and its place is taken from now on. Without patience it acts at once.
+///
+/// Windows are told apart by their order, so a key is always used with the same quotas. If they change all the same, or if
+/// time goes back, a window is at worst empty with a queue before it: what lies further ahead than a whole burst and
+/// [`MAX_PATIENCE`] take is cut off, for good.
+#[must_use]
+pub fn decide(
+    state: &State,
+    quotas: &[Quota],
+    cost: u32,
+    patience: Duration,
+    now_us: u64,
+) -> (Decision, Option<State>) {
+    let paused_us = state.paused_until_us.saturating_sub(now_us);
+    let moments = state.full_at_us.iter().chain(std::iter::repeat(&0));
+    let windows = quotas.iter().zip(moments);
+    let (mut wait_us, mut fits, mut is_cut) = (paused_us, true, false);
+    let mut backlogs_us = Vec::with_capacity(quotas.len());
+    for (quota, full_at_us) in windows {
+        let ahead_us = full_at_us.saturating_sub(now_us);
+        let backlog_us = ahead_us.min(quota.full_us() + micros(MAX_PATIENCE));
+        is_cut |= backlog_us < ahead_us;
+        fits &= quota.cost_us(cost) <= quota.full_us();
+        wait_us = wait_us.max(quota.missing_us(backlog_us, cost));
+        backlogs_us.push(backlog_us);
+    }
+    let is_allowed = fits && wait_us <= micros(patience.min(MAX_PATIENCE));
+    let is_taken = is_allowed && cost > 0 && !quotas.is_empty();
+    if is_taken {
+        for (quota, backlog_us) in quotas.iter().zip(&mut backlogs_us) {
+            *backlog_us = wait_us.max(*backlog_us) + quota.cost_us(cost);
+        }
+    }
+    let levels = Levels {
+        is_allowed,
+        wait_us,
+        paused_us,
+        backlogs_us: &backlogs_us,
+    };
+    let decision = Decision::new(quotas, cost, patience, &levels);
+    let next = (is_taken || is_cut).then(|| State {
+        paused_until_us: if paused_us > 0 {
+            state.paused_until_us
+        } else {
+            0
+        },
+        full_at_us: backlogs_us.iter().map(|backlog| now_us + backlog).collect(),
+    });
+    (decision, next)
+}
+
+impl State {
+    /// This state, paused for `length`; `None` if it is paused for as long already.
+    #[must_use]
+    pub fn paused(&self, length: Duration, now_us: u64) -> Option<Self> {
+        let paused_until_us = now_us + micros(length.min(MAX_PAUSE));
+        (paused_until_us > self.paused_until_us).then(|| Self {
+            paused_until_us,
+            full_at_us: self.full_at_us.clone(),
+        })
+    }
+
+    /// When this state is as good as none.
+    #[must_use]
+    pub fn ends_at_us(&self) -> u64 {
+        let moments = self.full_at_us.iter().copied();
+        moments.fold(self.paused_until_us, u64::max)
+    }
+
+    /// As text, in every cache alike: the moments in digits, the end of the pause first (0 without one), separated by spaces.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = self.paused_until_us.to_string();
+        for moment in &self.full_at_us {
+            text.push(' ');
+            text.push_str(&moment.to_string());
+        }
+        text
+    }
+
+    /// What [`State::to_text`] made; no state for anything else.
+    #[must_use]
+    pub fn from_text(text: &[u8]) -> Self {
+        let numbers = std::str::from_utf8(text).ok().and_then(|text| {
+            let numbers = text.split(' ').map(str::parse);
+            numbers.collect::<Result<Vec<u64>, _>>().ok()
+        });
+        let Some([paused_until_us, full_at_us @ ..]) = numbers.as_deref() else {
+            return Self::default();
+        };
+        Self {
+            paused_until_us: *paused_until_us,
+            full_at_us: full_at_us.to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

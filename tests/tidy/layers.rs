@@ -1,0 +1,133 @@
+//! Floors: in the library crate and in the simulator a module imports only from floors below its own.
+//!
+//! `lib.rs` lists the modules from the top to the ground; a blank line ends a floor. What two floors need belongs to the lower
+//! one.
+
+use std::collections::BTreeMap;
+
+use crate::project::{files, report, text};
+
+/// The sources of the crates whose `lib.rs` lists its modules in floors.
+const CRATES: [&str; 1] = ["shared/src"];
+
+/// The floor of each module of `library`, the text of a `lib.rs`; the ground has the highest number.
+fn floors(library: &str) -> BTreeMap<&str, usize> {
+    let mut floors = BTreeMap::new();
+    let mut floor = 0;
+    for line in library.lines() {
+        if line.trim().is_empty() {
+            floor += 1;
+        }
+        let line = line
+            .trim_start_matches("pub ")
+            .trim_start_matches("pub(crate) ");
+        if let Some(name) = line
+            .strip_prefix("mod ")
+            .and_then(|rest| rest.strip_suffix(';'))
+        {
+            floors.insert(name, floor);
+        }
+    }
+    floors
+}
+
+/// The lines of `source` before its tests, which may look anywhere, with their numbers; comments left out.
+fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = (1..).zip(source.lines());
+    lines
+        .take_while(|(_, line)| !line.starts_with("mod tests {"))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// The modules of the crate that `line` names by `crate::…`.
+fn named(line: &str) -> impl Iterator<Item = &str> {
+    let paths = line.split("crate::").skip(1);
+    paths.map(|path| {
+        let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        &path[..end.unwrap_or(path.len())]
+    })
+}
+
+/// What is wrong with the file at `path` in the crate whose modules are on `floors`.
+fn problems(floors: &BTreeMap<&str, usize>, path: &str, module: &str, source: &str) -> Vec<String> {
+    let Some(own) = floors.get(module) else {
+        return Vec::new();
+    };
+    let imports = code(source).flat_map(|(number, line)| named(line).map(move |it| (number, it)));
+    let upward = imports.filter(|(_, other)| {
+        // `crate::{a, b}` would hide its modules from this test, and from whoever searches for them.
+        other.is_empty() || *other != module && floors.get(other).is_some_and(|other| other <= own)
+    });
+    upward
+        .map(|(number, other)| {
+            format!(
+                "{path}:{number}: `{module}` may not import `{other}`: it must be named, and stand on a floor below; move there what both need"
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn modules_import_only_from_floors_below() {
+    report(CRATES.into_iter().flat_map(|folder| {
+        let library = text(&format!("{folder}/lib.rs"));
+        let floors = floors(&library);
+        let mut found = Vec::new();
+        for path in files(folder, ".rs") {
+            let inside = &path[folder.len() + 1..];
+            let is_test = inside.ends_with("/tests.rs") || inside.contains("/tests/");
+            let module = inside.split(['/', '.']).next().unwrap_or_default();
+            if !is_test {
+                found.extend(problems(&floors, &path, module, &text(&path)));
+            }
+        }
+        found
+    }));
+}
+
+#[test]
+fn every_module_stands_on_a_floor() {
+    report(CRATES.into_iter().flat_map(|folder| {
+        let library = text(&format!("{folder}/lib.rs"));
+        let floors = floors(&library);
+        let modules = files(folder, ".rs").into_iter().filter_map(|path| {
+            let name = path[folder.len() + 1..].strip_suffix(".rs")?.to_owned();
+            let is_module = !name.contains('/') && name != "lib" && name != "main";
+            is_module.then_some(name)
+        });
+        let missing: Vec<_> = modules
+            .filter(|name| !floors.contains_key(name.as_str()))
+            .map(|name| format!("{folder}/lib.rs does not list `{name}` as `mod {name};`"))
+            .collect();
+        missing
+    }));
+}
+
+#[test]
+fn an_import_from_above_is_found_with_its_line() {
+    let floors = floors("// Top.\npub mod high;\n\npub mod left;\npub mod right;\n\nmod low;\n");
+    let check = |module: &str, source: &str, found: &[&str]| {
+        let problems = problems(&floors, "x.rs", module, source);
+        let places: Vec<_> = problems
+            .iter()
+            .map(|it| it.split(" `").next().unwrap_or_default())
+            .collect();
+        assert_eq!(places, found, "{source}");
+    };
+    check("low", "\nuse crate::high::Thing;\n", &["x.rs:2:"]);
+    check("left", "use crate::right::Thing;\n", &["x.rs:1:"]);
+    check("left", "fn f(it: &crate::high::Thing) {}\n", &["x.rs:1:"]);
+    check(
+        "left",
+        "use crate::low::Thing;\nuse crate::left::Other;\n",
+        &[],
+    );
+    check("high", "use crate::low;\nuse crate::right::Thing;\n", &[]);
+    check("high", "use crate::{low, right};\n", &["x.rs:1:"]);
+    check("low", "/// As [`crate::high::Thing`].\nfn f() {}\n", &[]);
+    check(
+        "low",
+        "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::high::Thing;\n}\n",
+        &[],
+    );
+}
