@@ -166,7 +166,7 @@ impl App {
 
 /// For which app, and for which of its tenants, something is done.
 #[derive(Clone, Debug)]
-pub struct Acting {
+pub struct AppContext {
     app: Arc<App>,
     tenant: Option<TenantKey>,
 }
@@ -174,7 +174,7 @@ pub struct Acting {
 /// Names the tenant of a marketplace app.
 const TENANT_KEY_HEADER: &str = "header X-Lark-Tenant-Key";
 
-impl Acting {
+impl AppContext {
     /// `app` for `tenant`, which a marketplace app needs and an internal app does not have.
     ///
     /// # Errors

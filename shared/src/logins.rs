@@ -22,19 +22,19 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, OpenId};
-use crate::lark::oauth::{Grant, Identity, LoginRequest};
+use crate::lark::oauth::{AuthorizationRequest, Grant, Identity};
 use crate::lark::{Installation, LarkClient};
 use crate::seal::Sealer;
 use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
 use crate::tokens::TokenService;
 
 mod browser;
+mod login_request;
 mod refusals;
-mod wishes;
 
 use browser::{cookie_name, set_cookie, state_parts};
+use login_request::{allowed_target, scope};
 use refusals::{failed, refusal};
-use wishes::{allowed_target, scope};
 
 /// How long a login may take.
 pub const LIFE: Duration = Duration::from_secs(600);
@@ -180,7 +180,7 @@ impl Logins {
         self.storage
             .put(Table::Tokens, &record, Expect::Absent, deadline)
             .await?;
-        let request = LoginRequest {
+        let request = AuthorizationRequest {
             app_id: &app.app_id,
             redirect_uri: &redirect_uri,
             scope: &scope,

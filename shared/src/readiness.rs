@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How the service as a whole stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum ReadinessStatus {
     /// Everything answers.
     Ready,
     /// Something is missing that the service works without, more slowly.
@@ -40,7 +40,7 @@ pub struct Dependency {
 #[derive(Clone, Debug, Serialize)]
 pub struct Readiness {
     /// The service as a whole.
-    pub status: Standing,
+    pub status: ReadinessStatus,
     /// Each dependency.
     pub dependencies: Vec<Dependency>,
 }
@@ -63,9 +63,9 @@ impl Readiness {
         };
         let (store, cache) = tokio::join!(store, cache);
         let status = match (store.ok, cache.as_ref().is_none_or(|cache| cache.ok)) {
-            (true, true) => Standing::Ready,
-            (true, false) => Standing::Degraded,
-            (false, _) => Standing::Unavailable,
+            (true, true) => ReadinessStatus::Ready,
+            (true, false) => ReadinessStatus::Degraded,
+            (false, _) => ReadinessStatus::Unavailable,
         };
         Self {
             status,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::clock::Timestamp;
 use crate::ids::{AppId, OpenId, TenantKey};
 use crate::seal::Fingerprint;
@@ -118,10 +118,10 @@ impl TokenKey {
         }
     }
 
-    /// The token with which `acting` calls the platform.
+    /// The token with which `context` calls the platform.
     #[must_use]
-    pub fn acting(acting: &Acting) -> Self {
-        Self::tenant(acting.app().app_id.clone(), acting.tenant())
+    pub fn of_context(context: &AppContext) -> Self {
+        Self::tenant(context.app().app_id.clone(), context.tenant())
     }
 
     fn sort(&self) -> String {

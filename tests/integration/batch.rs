@@ -44,14 +44,14 @@ async fn a_thousand_cold_ids_cost_twenty_calls_and_a_thousand_warm_ones_one_roun
 
     let process = world.process();
     // Whatever else a process asks for when it meets an app is asked for before.
-    process.acting().await.unwrap();
-    let acting = process.acting().await.unwrap();
+    process.app_context().await.unwrap();
+    let context = process.app_context().await.unwrap();
     let before = world.cache.round_trips();
     let deadline = lark_service_tests::world::soon();
     let warm = process
         .0
         .users
-        .batch(&acting, &wanted, deadline)
+        .batch(&context, &wanted, deadline)
         .await
         .unwrap();
     assert_eq!(world.cache.round_trips() - before, 1);
@@ -62,7 +62,7 @@ async fn a_thousand_cold_ids_cost_twenty_calls_and_a_thousand_warm_ones_one_roun
     process
         .0
         .users
-        .batch(&acting, &wanted, deadline)
+        .batch(&context, &wanted, deadline)
         .await
         .unwrap();
     assert_eq!(world.cache.round_trips() - before, 0);

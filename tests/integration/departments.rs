@@ -261,7 +261,7 @@ async fn a_made_up_page_token_is_the_callers_mistake_and_not_remembered() {
 async fn the_departments_below_another_are_read_page_by_page_at_any_depth() {
     let world = World::begin().await;
     let process = world.process();
-    let acting = process.acting().await.unwrap();
+    let context = process.app_context().await.unwrap();
     let (lark, token) = (&process.0.lark, process.token().await.unwrap());
     let root = DepartmentId::root();
     for (below, expected) in [(Below::Direct, 10), (Below::All, 100)] {
@@ -270,7 +270,7 @@ async fn the_departments_below_another_are_read_page_by_page_at_any_depth() {
         loop {
             let list = lark
                 .fetch_department_children(
-                    acting.installation(),
+                    context.installation(),
                     &token.value,
                     &root,
                     below,
@@ -300,18 +300,18 @@ async fn what_the_app_may_see_is_read_page_by_page() {
     };
     world.control().update_app(APP, patch).unwrap();
     let process = world.process();
-    let acting = process.acting().await.unwrap();
+    let context = process.app_context().await.unwrap();
     let (lark, token) = (&process.0.lark, process.token().await.unwrap());
     let mut page = PageRequest::first(2);
     let first = lark
-        .fetch_scopes(acting.installation(), &token.value, &page, soon())
+        .fetch_scopes(context.installation(), &token.value, &page, soon())
         .await
         .unwrap();
     assert_eq!(first.department_ids, [1, 7].map(open_department_id));
     page.page_token = first.next_page_token;
     assert!(page.page_token.is_some());
     let last = lark
-        .fetch_scopes(acting.installation(), &token.value, &page, soon())
+        .fetch_scopes(context.installation(), &token.value, &page, soon())
         .await
         .unwrap();
     assert_eq!(last.user_ids, [lark_simulator::open_id(APP, 8)]);

@@ -26,8 +26,8 @@ impl Process {
     /// # Errors
     /// As the department service.
     pub async fn department_by(&self, kind: DepartmentIdKind, id: &str) -> error::Result<Found> {
-        let (acting, id) = (self.acting().await?, DepartmentId::parse(kind, id)?);
-        self.0.departments.department(&acting, &id, soon()).await
+        let (context, id) = (self.app_context().await?, DepartmentId::parse(kind, id)?);
+        self.0.departments.department(&context, &id, soon()).await
     }
 
     /// A page of the users of the department with this number.
@@ -50,8 +50,8 @@ impl Process {
         id: &str,
         page: &PageRequest,
     ) -> error::Result<Found> {
-        let (acting, id) = (self.acting().await?, DepartmentId::parse(kind, id)?);
-        self.0.departments.users(&acting, &id, page, soon()).await
+        let (context, id) = (self.app_context().await?, DepartmentId::parse(kind, id)?);
+        self.0.departments.users(&context, &id, page, soon()).await
     }
 
     /// A page of the chats that the app's bot is in.
@@ -59,8 +59,8 @@ impl Process {
     /// # Errors
     /// As the chat service.
     pub async fn chats(&self, page: &PageRequest) -> error::Result<Found> {
-        let acting = self.acting().await?;
-        self.0.chats.list(&acting, page, soon()).await
+        let context = self.app_context().await?;
+        self.0.chats.list(&context, page, soon()).await
     }
 
     /// A page of the chats with such a name.
@@ -68,8 +68,8 @@ impl Process {
     /// # Errors
     /// As the chat service.
     pub async fn chats_named(&self, name: &str, page: &PageRequest) -> error::Result<Found> {
-        let (acting, name) = (self.acting().await?, ChatName::parse(name)?);
-        self.0.chats.search(&acting, &name, page, soon()).await
+        let (context, name) = (self.app_context().await?, ChatName::parse(name)?);
+        self.0.chats.search(&context, &name, page, soon()).await
     }
 
     /// The chat with this number in the simulator.
@@ -77,8 +77,8 @@ impl Process {
     /// # Errors
     /// As the chat service.
     pub async fn chat(&self, number: u32) -> error::Result<Found> {
-        let (acting, id) = (self.acting().await?, chat_id(number)?);
-        self.0.chats.chat(&acting, &id, soon()).await
+        let (context, id) = (self.app_context().await?, chat_id(number)?);
+        self.0.chats.chat(&context, &id, soon()).await
     }
 
     /// A page of the people in the chat with this number.
@@ -86,8 +86,8 @@ impl Process {
     /// # Errors
     /// As the chat service.
     pub async fn chat_members(&self, number: u32, page: &PageRequest) -> error::Result<Found> {
-        let (acting, id) = (self.acting().await?, chat_id(number)?);
-        self.0.chats.members(&acting, &id, page, soon()).await
+        let (context, id) = (self.app_context().await?, chat_id(number)?);
+        self.0.chats.members(&context, &id, page, soon()).await
     }
 }
 

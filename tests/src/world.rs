@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lark_service::apps::Acting;
+use lark_service::apps::AppContext;
 use lark_service::cache::memory::MemoryCache;
 use lark_service::clock::{Clock, Timestamp};
 use lark_service::config::Config;
@@ -306,7 +306,7 @@ impl Process {
     async fn user_with(&self, contact: &Contact) -> error::Result<Found> {
         self.0
             .users
-            .find(&self.acting().await?, contact, soon())
+            .find(&self.app_context().await?, contact, soon())
             .await
     }
 
@@ -317,7 +317,7 @@ impl Process {
     pub async fn batch(&self, wanted: &[Wanted]) -> error::Result<Batch> {
         self.0
             .users
-            .batch(&self.acting().await?, wanted, soon())
+            .batch(&self.app_context().await?, wanted, soon())
             .await
     }
 
@@ -325,9 +325,9 @@ impl Process {
     ///
     /// # Errors
     /// As the apps.
-    pub async fn acting(&self) -> error::Result<Acting> {
+    pub async fn app_context(&self) -> error::Result<AppContext> {
         let app_id = AppId::parse(APP).expect("an app id");
-        Acting::new(self.0.apps.enabled(&app_id, soon()).await?, None)
+        AppContext::new(self.0.apps.enabled(&app_id, soon()).await?, None)
     }
 
     /// The user with this id.
@@ -337,10 +337,10 @@ impl Process {
     pub async fn user_by(&self, kind: UserIdKind, id: &str) -> error::Result<Found> {
         let app_id = AppId::parse(APP).expect("an app id");
         let app = self.0.apps.enabled(&app_id, soon()).await?;
-        let acting = Acting::new(app, None)?;
+        let context = AppContext::new(app, None)?;
         self.0
             .users
-            .user(&acting, &UserId::parse(kind, id)?, soon())
+            .user(&context, &UserId::parse(kind, id)?, soon())
             .await
     }
 }

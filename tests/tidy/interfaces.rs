@@ -266,7 +266,11 @@ const DEPARTMENT: &str = "shared/src/lark/departments/department.rs";
 const BODIES: [(&str, &str, &str); 32] = [
     ("shared/src/lark/contacts/user.rs", "User", "User"),
     ("shared/src/lark/contacts/user.rs", "Avatar", "Avatar"),
-    ("shared/src/lark/contacts/user.rs", "UserStatus", "UserStatus"),
+    (
+        "shared/src/lark/contacts/user.rs",
+        "UserStatus",
+        "UserStatus",
+    ),
     (DEPARTMENT, "Department", "Department"),
     (DEPARTMENT, "I18nName", "I18nName"),
     (DEPARTMENT, "DepartmentStatus", "DepartmentStatus"),

@@ -34,8 +34,10 @@ async fn batch(admission: &Admission, users: &UserService, call: &Call<'_>) -> R
     call.only_query(&[])?;
     let body: BatchBody = call.json()?;
     let asked = body.read()?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
-    let batch = users.batch(&acting, &asked.wanted, call.deadline()).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
+    let batch = users
+        .batch(&context, &asked.wanted, call.deadline())
+        .await?;
     if let Some((_, error)) = batch.failed.first() {
         let (wanted, failed) = (asked.wanted.len(), batch.failed.len());
         let log_id = error.lark().and_then(|lark| lark.log_id.as_deref());

@@ -28,8 +28,8 @@ async fn user(admission: &Admission, users: &UserService, call: &Call<'_>) -> Re
     call.authorized(Scope::UsersRead)?;
     call.only_query(&["email", "mobile"])?;
     let contact = contact(call)?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
-    let found = users.find(&acting, &contact, call.deadline()).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
+    let found = users.find(&context, &contact, call.deadline()).await?;
     Ok(Reply::found(found))
 }
 

@@ -28,7 +28,7 @@ async fn chat(admission: &Admission, chats: &ChatService, call: &Call<'_>) -> Re
     call.authorized(Scope::UsersRead)?;
     call.only_query(&[])?;
     let id = ChatId::parse(call.path_parameter("id"))?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
-    let found = chats.chat(&acting, &id, call.deadline()).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
+    let found = chats.chat(&context, &id, call.deadline()).await?;
     Ok(Reply::found(found))
 }

@@ -36,9 +36,9 @@ async fn department(
         DepartmentIdKind::parse,
     )?;
     let id = DepartmentId::parse(kind, call.path_parameter("id"))?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
     let found = departments
-        .department(&acting, &id, call.deadline())
+        .department(&context, &id, call.deadline())
         .await?;
     Ok(Reply::found(found))
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
 use lark_service::api_keys::Scope;
-use lark_service::apps::{Acting, App};
+use lark_service::apps::{App, AppContext};
 use lark_service::clock::{Clock, SystemClock};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
@@ -72,8 +72,8 @@ async fn token(admission: &Admission, tokens: &TokenService, call: &Call<'_>) ->
     }
     match kind {
         TokenKind::Tenant => {
-            let acting: Acting = admission.acting(call, Scope::TokensRead).await?;
-            answer(tokens, acting.app(), &TokenKey::acting(&acting), call).await
+            let context: AppContext = admission.app_context(call, Scope::TokensRead).await?;
+            answer(tokens, context.app(), &TokenKey::of_context(&context), call).await
         }
         TokenKind::App => {
             let app = admission.app(call, Scope::TokensRead).await?;

@@ -31,12 +31,14 @@ async fn user(admission: &Admission, users: &UserService, call: &Call<'_>) -> Re
         .query("id_type")?
         .map_or(Ok(UserIdKind::OpenId), UserIdKind::parse)?;
     let id = UserId::parse(kind, call.path_parameter("id"))?;
-    let whose = admission.whose(call, Scope::UsersRead)?;
+    let app_tenant = admission.app_tenant(call, Scope::UsersRead)?;
     // Both ask the shared cache: together they take one round trip.
-    let (acting, glance) = tokio::join!(
-        admission.acting(call, Scope::UsersRead),
-        users.glance(&whose, &id)
+    let (context, partial) = tokio::join!(
+        admission.app_context(call, Scope::UsersRead),
+        users.partial_lookup(&app_tenant, &id)
     );
-    let found = users.user_after(glance, &acting?, call.deadline()).await?;
+    let found = users
+        .finish_user(partial, &context?, call.deadline())
+        .await?;
     Ok(Reply::found(found))
 }

@@ -7,7 +7,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use lark_service::cache::CacheClient;
 use lark_service::error::Result;
 use lark_service::http::{self, Call, Reply};
-use lark_service::readiness::{Readiness, Standing};
+use lark_service::readiness::{Readiness, ReadinessStatus};
 use lark_service::store::Storage;
 use serde::Serialize;
 
@@ -37,8 +37,8 @@ async fn health(storage: &Storage, cache: Option<&CacheClient>, call: &Call<'_>)
     let reply = if call.request().raw_http_path().ends_with("/ready") {
         let readiness = Readiness::probe(storage, cache, call.deadline()).await;
         let status = match readiness.status {
-            Standing::Ready | Standing::Degraded => StatusCode::OK,
-            Standing::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ReadinessStatus::Ready | ReadinessStatus::Degraded => StatusCode::OK,
+            ReadinessStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
         Reply::json(&readiness)?.with_status(status)
     } else {

@@ -31,7 +31,7 @@ async fn members(admission: &Admission, chats: &ChatService, call: &Call<'_>) ->
     let id = ChatId::parse(call.path_parameter("id"))?;
     let (size, token) = (call.query("page_size")?, call.query("page_token")?);
     let page = PageRequest::parse(size, token, ChatService::MAX_PAGE_SIZE)?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
-    let found = chats.members(&acting, &id, &page, call.deadline()).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
+    let found = chats.members(&context, &id, &page, call.deadline()).await?;
     Ok(Reply::found(found))
 }

@@ -31,10 +31,10 @@ async fn list(admission: &Admission, chats: &ChatService, call: &Call<'_>) -> Re
     let name = call.query("name")?.map(ChatName::parse).transpose()?;
     let (size, token) = (call.query("page_size")?, call.query("page_token")?);
     let page = PageRequest::parse(size, token, ChatService::MAX_PAGE_SIZE)?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
     let found = match &name {
-        None => chats.list(&acting, &page, call.deadline()).await?,
-        Some(name) => chats.search(&acting, name, &page, call.deadline()).await?,
+        None => chats.list(&context, &page, call.deadline()).await?,
+        Some(name) => chats.search(&context, name, &page, call.deadline()).await?,
     };
     Ok(Reply::found(found))
 }

@@ -41,9 +41,9 @@ async fn users(
     let id = DepartmentId::parse(kind, call.path_parameter("id"))?;
     let (size, token) = (call.query("page_size")?, call.query("page_token")?);
     let page = PageRequest::parse(size, token, DepartmentService::MAX_PAGE_SIZE)?;
-    let acting = admission.acting(call, Scope::UsersRead).await?;
+    let context = admission.app_context(call, Scope::UsersRead).await?;
     let found = departments
-        .users(&acting, &id, &page, call.deadline())
+        .users(&context, &id, &page, call.deadline())
         .await?;
     Ok(Reply::found(found))
 }

@@ -20,20 +20,20 @@ use bytes::Bytes;
 use quick_cache::sync::Cache as LocalCache;
 use tracing::info;
 
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::cache::{CacheClient, Put, split_version};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
-use crate::directory::tiers::{ItemKey, Whose};
+use crate::directory::tiers::{AppTenant, ItemKey};
 use crate::limiter::{LimitKey, Limiter};
 use crate::quota::Quota;
 use crate::telemetry::metrics;
 
-mod census;
 pub mod filter;
+mod user_count;
 
-pub use census::Census;
 pub use filter::Filter;
+pub use user_count::UserCount;
 
 /// A filter older than this is not consulted. One is built every hour.
 const MAX_AGE: Duration = Duration::from_secs(3 * 3_600);
@@ -52,8 +52,8 @@ pub struct Guard {
     cache: Option<CacheClient>,
     clock: Arc<dyn Clock>,
     limiter: Limiter,
-    census: Census,
-    known: Arc<LocalCache<Whose, Known>>,
+    user_count: UserCount,
+    known: Arc<LocalCache<AppTenant, Known>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,21 +69,21 @@ impl Guard {
     pub fn new(
         cache: Option<CacheClient>,
         limiter: Limiter,
-        census: Census,
+        user_count: UserCount,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             cache,
             clock,
             limiter,
-            census,
+            user_count,
             known: Arc::new(LocalCache::new(MAX_FILTERS)),
         }
     }
 
     /// Whether what is asked for at `key`, of which nobody knows anything, certainly does not exist.
-    pub async fn refuses(&self, acting: &Acting, key: &ItemKey, deadline: Deadline) -> bool {
-        let refused = self.refused(acting, &key.whose, vec![key], deadline);
+    pub async fn refuses(&self, context: &AppContext, key: &ItemKey, deadline: Deadline) -> bool {
+        let refused = self.refused(context, &key.app_tenant, vec![key], deadline);
         !refused.await.is_empty()
     }
 
@@ -91,21 +91,21 @@ impl Guard {
     /// filter does not know, or for none.
     pub async fn refused<'k>(
         &self,
-        acting: &Acting,
-        whose: &Whose,
+        context: &AppContext,
+        app_tenant: &AppTenant,
         keys: Vec<&'k ItemKey>,
         deadline: Deadline,
     ) -> Vec<&'k ItemKey> {
         if keys.is_empty() {
             return Vec::new();
         }
-        let Some(filter) = self.current(whose).await else {
+        let Some(filter) = self.current(app_tenant).await else {
             return Vec::new();
         };
         let strange = keys.into_iter().filter(|key| !filter.may_have(&key.id));
         let strange: Vec<&ItemKey> = strange.collect();
         let result = self
-            .judge(acting, whose, &filter, strange.len(), deadline)
+            .judge(context, app_tenant, &filter, strange.len(), deadline)
             .await;
         metrics::guard(result);
         if result == REFUSED {
@@ -118,8 +118,8 @@ impl Guard {
     /// What becomes of `strange` ids that `filter` does not know, as the metric says it.
     async fn judge(
         &self,
-        acting: &Acting,
-        whose: &Whose,
+        context: &AppContext,
+        app_tenant: &AppTenant,
         filter: &Filter,
         strange: usize,
         deadline: Deadline,
@@ -128,20 +128,20 @@ impl Guard {
         if cost == 0 {
             return "possible";
         }
-        let limit = LimitKey::new("unknown_ids", whose);
+        let limit = LimitKey::new("unknown_ids", app_tenant);
         let quota = Quota::new(ALLOWANCE, Duration::from_secs(60));
         if self.limiter.admit(&limit, &[quota], cost).await.is_allowed {
             return "allowed";
         }
-        match self.census.members(acting, deadline).await {
+        match self.user_count.members(context, deadline).await {
             Some(members) if members == filter.members => REFUSED,
             Some(members) => {
-                let app_id = whose.app_id.as_str();
+                let app_id = app_tenant.app_id.as_str();
                 info!(
                     lark.app_id = app_id,
                     members, "the directory has changed: its filter is void"
                 );
-                self.withdraw(whose).await;
+                self.withdraw(app_tenant).await;
                 "outdated"
             }
             None => "unknown",
@@ -149,7 +149,7 @@ impl Guard {
     }
 
     /// Lets all processes have `filter`. One that was built later stays.
-    pub async fn publish(&self, whose: &Whose, filter: Filter) {
+    pub async fn publish(&self, app_tenant: &AppTenant, filter: Filter) {
         let Some(cache) = &self.cache else { return };
         let version = version_of(&filter);
         let put = |key: String, value: Vec<u8>| Put {
@@ -159,26 +159,26 @@ impl Guard {
             ttl: MAX_AGE,
         };
         // The filter first: who sees its version must find it.
-        let filter = put(filter_key(whose), filter.to_bytes());
+        let filter = put(filter_key(app_tenant), filter.to_bytes());
         if cache.put_newer_many(&[filter]).await.is_ok() {
-            let version = put(version_key(whose), Vec::new());
+            let version = put(version_key(app_tenant), Vec::new());
             let _ = cache.put_newer_many(&[version]).await;
-            self.known.remove(whose);
+            self.known.remove(app_tenant);
         }
     }
 
     /// The filter to consult now, if there is one.
-    async fn current(&self, whose: &Whose) -> Option<Arc<Filter>> {
+    async fn current(&self, app_tenant: &AppTenant) -> Option<Arc<Filter>> {
         let cache = self.cache.as_ref()?;
         let now = self.clock.now();
-        let known = self.known.get(whose);
+        let known = self.known.get(app_tenant);
         if let Some(known) = &known
             && known.checked_at + CHECKED_EVERY > now
         {
             return self.usable(known.filter.clone(), now);
         }
         // A cache that fails leaves what is known, for a while.
-        let Ok(stored) = cache.get(&version_key(whose)).await else {
+        let Ok(stored) = cache.get(&version_key(app_tenant)).await else {
             return self.usable(known.and_then(|known| known.filter), now);
         };
         let version = stored
@@ -188,23 +188,28 @@ impl Guard {
         let filter = match known {
             Some(known) if known.version == version => known.filter,
             Some(_) | None if version == 0 => None,
-            Some(_) | None => self.load(cache, whose, version).await,
+            Some(_) | None => self.load(cache, app_tenant, version).await,
         };
         let known = Known {
             version: filter.as_ref().map_or(0, |_| version),
             filter: filter.clone(),
             checked_at: now,
         };
-        self.known.insert(whose.clone(), known);
+        self.known.insert(app_tenant.clone(), known);
         self.usable(filter, now)
     }
 
-    async fn load(&self, cache: &CacheClient, whose: &Whose, version: u64) -> Option<Arc<Filter>> {
-        let stored: Bytes = cache.get_large(&filter_key(whose)).await.ok()??;
+    async fn load(
+        &self,
+        cache: &CacheClient,
+        app_tenant: &AppTenant,
+        version: u64,
+    ) -> Option<Arc<Filter>> {
+        let stored: Bytes = cache.get_large(&filter_key(app_tenant)).await.ok()??;
         let (stored_version, bytes) = split_version(&stored)?;
         let filter = Filter::from_bytes(&bytes)?;
         info!(
-            lark.app_id = whose.app_id.as_str(),
+            lark.app_id = app_tenant.app_id.as_str(),
             ids = filter.ids(),
             "loaded a filter of the directory"
         );
@@ -216,16 +221,16 @@ impl Guard {
     }
 
     /// The filter is not consulted any more, here at once and elsewhere when its version is looked at next.
-    async fn withdraw(&self, whose: &Whose) {
+    async fn withdraw(&self, app_tenant: &AppTenant) {
         if let Some(cache) = &self.cache {
-            let _ = cache.delete(&version_key(whose)).await;
+            let _ = cache.delete(&version_key(app_tenant)).await;
         }
         let none = Known {
             version: 0,
             filter: None,
             checked_at: self.clock.now(),
         };
-        self.known.insert(whose.clone(), none);
+        self.known.insert(app_tenant.clone(), none);
     }
 }
 
@@ -233,10 +238,10 @@ fn version_of(filter: &Filter) -> u64 {
     u64::try_from(filter.built_at.as_millis()).unwrap_or(0)
 }
 
-fn filter_key(whose: &Whose) -> String {
-    format!("lark:guard:{whose}")
+fn filter_key(app_tenant: &AppTenant) -> String {
+    format!("lark:guard:{app_tenant}")
 }
 
-fn version_key(whose: &Whose) -> String {
-    format!("lark:guard-version:{whose}")
+fn version_key(app_tenant: &AppTenant) -> String {
+    format!("lark:guard-version:{app_tenant}")
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::cache::CacheClient;
 use crate::clock::{Clock, Timestamp};
-use crate::directory::tiers::{ItemId, ItemKey, Whose};
+use crate::directory::tiers::{AppTenant, ItemId, ItemKey};
 
 /// One look-up in so many is counted.
 const SAMPLE: u32 = 4;
@@ -70,12 +70,12 @@ impl Popularity {
         }
     }
 
-    /// Those of `whose` that are asked for most, the most popular first.
-    pub async fn top(&self, whose: &Whose, limit: usize) -> Vec<ItemId> {
+    /// Those of `app_tenant` that are asked for most, the most popular first.
+    pub async fn top(&self, app_tenant: &AppTenant, limit: usize) -> Vec<ItemId> {
         let Some(cache) = &self.cache else {
             return Vec::new();
         };
-        let scores = cache.top_scores(&cache_key(whose), limit).await;
+        let scores = cache.top_scores(&cache_key(app_tenant), limit).await;
         let scores = scores.unwrap_or_default().into_iter();
         scores
             .filter_map(|(member, _)| ItemId::parse(&member))
@@ -85,22 +85,22 @@ impl Popularity {
     async fn hand_over(&self, due: Pending) {
         let Some(cache) = &self.cache else { return };
         let worth = weight(self.clock.now()) * f64::from(SAMPLE);
-        let mut by_app: HashMap<Whose, Vec<(String, f64)>> = HashMap::new();
+        let mut by_app: HashMap<AppTenant, Vec<(String, f64)>> = HashMap::new();
         for (key, count) in due.counts {
-            let scores = by_app.entry(key.whose).or_default();
+            let scores = by_app.entry(key.app_tenant).or_default();
             scores.push((key.id.to_string(), f64::from(count) * worth));
         }
-        for (whose, scores) in by_app {
+        for (app_tenant, scores) in by_app {
             // What the cache does not take is not counted.
             let _ = cache
-                .add_scores(&cache_key(&whose), &scores, KEEP, TTL)
+                .add_scores(&cache_key(&app_tenant), &scores, KEEP, TTL)
                 .await;
         }
     }
 }
 
-fn cache_key(whose: &Whose) -> String {
-    format!("lark:popular:{whose}")
+fn cache_key(app_tenant: &AppTenant) -> String {
+    format!("lark:popular:{app_tenant}")
 }
 
 fn weight(now: Timestamp) -> f64 {
@@ -117,11 +117,14 @@ mod tests {
     use crate::ids::AppId;
 
     fn key(number: u32) -> ItemKey {
-        let whose = Whose {
+        let app_tenant = AppTenant {
             app_id: AppId::parse("cli_a").unwrap(),
             tenant: None,
         };
-        ItemKey::new(whose, ItemId::new(IdKind::OpenId, format!("ou_{number}")))
+        ItemKey::new(
+            app_tenant,
+            ItemId::new(IdKind::OpenId, format!("ou_{number}")),
+        )
     }
 
     fn popularity() -> (Popularity, Arc<ManualClock>) {
@@ -144,7 +147,7 @@ mod tests {
             // Enough others that counts are handed over.
             popularity.note(&key(1_000 + round)).await;
         }
-        let top = popularity.top(&key(0).whose, 3).await;
+        let top = popularity.top(&key(0).app_tenant, 3).await;
         assert_eq!(top, [key(0).id, key(1).id, key(2).id]);
     }
 
@@ -163,6 +166,6 @@ mod tests {
         ask(1, 1_000).await;
         clock.advance(Duration::from_secs(29 * 24 * 3_600));
         ask(2, 300).await;
-        assert_eq!(popularity.top(&key(0).whose, 1).await, [key(2).id]);
+        assert_eq!(popularity.top(&key(0).app_tenant, 1).await, [key(2).id]);
     }
 }

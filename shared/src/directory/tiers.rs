@@ -29,10 +29,10 @@ mod renew;
 mod walk;
 
 pub use entry::{AbsentReason, Content, Entry};
-pub use fill::Arrival;
+pub use fill::BatchAnswer;
 pub use freshness::{Freshness, Tier};
-pub use key::{IdKind, ItemId, ItemKey, Shelf, Whose};
-pub use read::{Glance, Looked, Standing};
+pub use key::{AppTenant, Collection, IdKind, ItemId, ItemKey};
+pub use read::{Lookup, LookupOutcome, PartialLookup};
 
 /// How many apps and tenants are remembered to have met a failing Lark.
 const MAX_OUTAGES: usize = 1_000;
@@ -55,12 +55,14 @@ pub struct TierSettings {
 }
 
 impl TierSettings {
-    const fn ttl(&self, shelf: Shelf) -> Duration {
-        match shelf {
-            Shelf::Users => self.user_ttl,
-            Shelf::Departments => self.department_ttl,
-            Shelf::Chats => self.chat_ttl,
-            Shelf::DepartmentUsers | Shelf::ChatLists | Shelf::ChatMembers => self.list_ttl,
+    const fn ttl(&self, collection: Collection) -> Duration {
+        match collection {
+            Collection::Users => self.user_ttl,
+            Collection::Departments => self.department_ttl,
+            Collection::Chats => self.chat_ttl,
+            Collection::DepartmentUsers | Collection::ChatLists | Collection::ChatMembers => {
+                self.list_ttl
+            }
         }
     }
 }
@@ -116,7 +118,7 @@ struct Inner {
     local: LocalCache<ItemKey, Arc<Entry>, Weigher>,
     flights: Flights<ItemKey, Result<(Arc<Entry>, Tier)>>,
     /// Until when Lark is left alone by those who have something to serve.
-    outages: LocalCache<Whose, Timestamp>,
+    outages: LocalCache<AppTenant, Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -175,8 +177,8 @@ impl Tiers {
     where
         F: Future<Output = Result<Loaded>> + Send + 'static,
     {
-        let standing = self.find(key, deadline).await;
-        self.complete(standing, deadline, load).await
+        let lookup = self.find(key, deadline).await;
+        self.complete(lookup, deadline, load).await
     }
 
     /// How many bytes the process's own cache takes, as it counts them.

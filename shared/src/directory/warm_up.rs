@@ -11,13 +11,13 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::apps::{Acting, App, AppKind, Apps};
+use crate::apps::{App, AppContext, AppKind, Apps};
 use crate::cache::CacheClient;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::directory::guard::{Census, Guard};
+use crate::directory::guard::{Guard, UserCount};
 use crate::directory::popularity::Popularity;
-use crate::directory::tiers::{Tiers, Whose};
+use crate::directory::tiers::{AppTenant, Tiers};
 use crate::directory::users::UserService;
 use crate::error::Result;
 use crate::ids::AppId;
@@ -76,7 +76,7 @@ pub struct Warmer {
     pub(crate) lark: LarkClient,
     pub(crate) tiers: Tiers,
     pub(crate) guard: Guard,
-    pub(crate) census: Census,
+    pub(crate) user_count: UserCount,
     pub(crate) popularity: Popularity,
     pub(crate) meter: Meter,
     pub(crate) storage: Storage,
@@ -157,8 +157,8 @@ impl Warmer {
         {
             return report;
         }
-        let outcome = match Acting::new(Arc::clone(&app), None) {
-            Ok(acting) => self.warm_app(&acting, &mut report, work).await,
+        let outcome = match AppContext::new(Arc::clone(&app), None) {
+            Ok(context) => self.warm_app(&context, &mut report, work).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -175,18 +175,23 @@ impl Warmer {
         report
     }
 
-    async fn warm_app(&self, acting: &Acting, report: &mut Report, work: Deadline) -> Result<()> {
-        let key = TokenKey::acting(acting);
+    async fn warm_app(
+        &self,
+        context: &AppContext,
+        report: &mut Report,
+        work: Deadline,
+    ) -> Result<()> {
+        let key = TokenKey::of_context(context);
         self.tokens
-            .token(acting.app(), &key, Trust::Shared, work)
+            .token(context.app(), &key, Trust::Shared, work)
             .await?;
         report.tokens = 1;
-        let whose = Whose::of(acting);
-        let popular = self.popularity.top(&whose, POPULAR).await;
+        let app_tenant = AppTenant::of(context);
+        let popular = self.popularity.top(&app_tenant, POPULAR).await;
         let ids = popular.iter().filter_map(UserId::of_item).collect();
         let until = self.clock.now() + FRESH_FOR;
-        report.popular_users = self.users.warm(acting, ids, until, work).await?;
-        self.read_directory(acting, report, work).await
+        report.popular_users = self.users.warm(context, ids, until, work).await?;
+        self.read_directory(context, report, work).await
     }
 
     async fn stopped_at(&self, deadline: Deadline) -> Result<Option<String>> {

@@ -130,12 +130,12 @@ fn unreachable(domain: Domain, url: &Url, detail: &str) -> Check {
     )
 }
 
-fn judge(theirs: Timestamp, ours: Timestamp, whose: &str) -> Check {
+fn judge(theirs: Timestamp, ours: Timestamp, app_tenant: &str) -> Check {
     // The header has whole seconds.
     let skew = theirs.since(ours).max(ours.since(theirs));
     let seconds = skew.as_secs();
     let way = if ours > theirs { "ahead of" } else { "behind" };
-    let detail = format!("this machine's clock is {seconds} s {way} that of {whose}");
+    let detail = format!("this machine's clock is {seconds} s {way} that of {app_tenant}");
     if skew > SKEW_FAILED {
         Check::failed(CLOCK, detail, SET_CLOCK)
     } else if skew > SKEW_WARNED {
@@ -143,7 +143,7 @@ fn judge(theirs: Timestamp, ours: Timestamp, whose: &str) -> Check {
     } else {
         Check::ok(
             CLOCK,
-            format!("within {} s of {whose}", SKEW_WARNED.as_secs()),
+            format!("within {} s of {app_tenant}", SKEW_WARNED.as_secs()),
         )
     }
 }

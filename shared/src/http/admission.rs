@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Call;
 use crate::api_keys::{Caller, Scope};
-use crate::apps::{Acting, App, Apps};
-use crate::directory::tiers::Whose;
+use crate::apps::{App, AppContext, Apps};
+use crate::directory::tiers::AppTenant;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
 use crate::limiter::{LimitKey, Limiter};
@@ -63,18 +63,18 @@ impl Admission {
     /// As [`Admission::app`], with the tenant that the header `X-Lark-Tenant-Key` names.
     ///
     /// # Errors
-    /// As [`Admission::app`] and [`Acting::new`].
-    pub async fn acting(&self, call: &Call<'_>, scope: Scope) -> Result<Acting> {
+    /// As [`Admission::app`] and [`AppContext::new`].
+    pub async fn app_context(&self, call: &Call<'_>, scope: Scope) -> Result<AppContext> {
         let tenant = tenant_key(call)?;
-        Acting::new(self.app(call, scope).await?, tenant)
+        AppContext::new(self.app(call, scope).await?, tenant)
     }
 
-    /// For which app and tenant the caller wants something done, should [`Admission::acting`] allow it.
+    /// For which app and tenant the caller wants something done, should [`Admission::app_context`] allow it.
     ///
     /// # Errors
     /// As [`Call::app_id`]; [`Error::InvalidArgument`] for a malformed tenant key.
-    pub fn whose(&self, call: &Call<'_>, scope: Scope) -> Result<Whose> {
-        Ok(Whose {
+    pub fn app_tenant(&self, call: &Call<'_>, scope: Scope) -> Result<AppTenant> {
+        Ok(AppTenant {
             app_id: call.app_id(scope, self.default_app.as_ref())?,
             tenant: tenant_key(call)?,
         })

@@ -64,7 +64,7 @@ pub struct Identity {
 
 /// What the log-in page is asked for.
 #[derive(Clone, Debug)]
-pub struct LoginRequest<'r> {
+pub struct AuthorizationRequest<'r> {
     /// The app to log in to.
     pub app_id: &'r AppId,
     /// Where the browser is sent with the code; registered with the platform.
@@ -111,7 +111,7 @@ struct IdentityAnswer {
 impl LarkClient {
     /// The address of the platform's log-in page for `request`.
     #[must_use]
-    pub fn login_page(&self, domain: Domain, request: &LoginRequest<'_>) -> Url {
+    pub fn login_page(&self, domain: Domain, request: &AuthorizationRequest<'_>) -> Url {
         let mut url = self.settings().accounts_url(domain).clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments

@@ -58,13 +58,13 @@ pub enum Priority {
 
 /// Gives calls their turn.
 #[derive(Clone, Debug)]
-pub(super) struct Turns {
+pub(super) struct OutboundLimiter {
     limiter: Limiter,
     limits: StandardLimits,
     priority: Priority,
 }
 
-impl Turns {
+impl OutboundLimiter {
     pub(super) const fn new(limiter: Limiter, limits: StandardLimits) -> Self {
         Self {
             limiter,

@@ -13,7 +13,7 @@ use url::Url;
 use super::apis::{Api, StandardLimits};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
-use crate::lark::outbound_limiter::{Installation, Turns};
+use crate::lark::outbound_limiter::{Installation, OutboundLimiter};
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::telemetry::metrics;
@@ -98,7 +98,7 @@ pub(super) enum Host {
 pub struct LarkClient {
     http: reqwest::Client,
     settings: Arc<LarkSettings>,
-    turns: Turns,
+    turns: OutboundLimiter,
     meter: Meter,
 }
 
@@ -148,7 +148,7 @@ impl LarkClient {
         limiter: Limiter,
         meter: Meter,
     ) -> Self {
-        let turns = Turns::new(limiter, settings.limits);
+        let turns = OutboundLimiter::new(limiter, settings.limits);
         Self {
             http,
             settings: Arc::new(settings),

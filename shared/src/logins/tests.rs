@@ -1,4 +1,4 @@
-use super::wishes::is_below;
+use super::login_request::is_below;
 use super::*;
 
 fn below(url: &str, allowed: &str) -> bool {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::schedule::Standing;
+use super::schedule::TokenPhase;
 use super::{SharedToken, TokenKey, TokenState, Verdict};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -215,21 +215,21 @@ impl TokenState {
         if let Some((end, _)) = login.ended {
             return self.reauthorize(end);
         }
-        let standing = self.token.as_ref().map_or(Standing::Ended, |token| {
-            schedule::standing(token.issued_at, token.expires_at, now)
+        let phase = self.token.as_ref().map_or(TokenPhase::Ended, |token| {
+            schedule::phase(token.issued_at, token.expires_at, now)
         });
         let cooling = self
             .failure
             .as_ref()
             .filter(|failure| failure.retry_at > now);
-        match (standing, &self.token, login.dead_end(now), cooling) {
-            (Standing::Fresh, Some(token), _, _)
-            | (Standing::Ending, Some(token), Some(_), _)
-            | (Standing::Ending, Some(token), None, Some(_)) => Verdict::Serve(token.clone()),
-            (Standing::Ending, Some(token), None, None) if login.uncertain_since.is_some() => {
+        match (phase, &self.token, login.dead_end(now), cooling) {
+            (TokenPhase::Fresh, Some(token), _, _)
+            | (TokenPhase::Ending, Some(token), Some(_), _)
+            | (TokenPhase::Ending, Some(token), None, Some(_)) => Verdict::Serve(token.clone()),
+            (TokenPhase::Ending, Some(token), None, None) if login.uncertain_since.is_some() => {
                 Verdict::Serve(token.clone())
             }
-            (Standing::Ending, Some(token), None, None) => Verdict::Renew(Some(token.clone())),
+            (TokenPhase::Ending, Some(token), None, None) => Verdict::Renew(Some(token.clone())),
             (_, _, Some(end), _) => self.reauthorize(end),
             (_, _, None, Some(failure)) => {
                 Verdict::Refuse(Box::new(failure.to_error(&self.key, now)))

@@ -25,7 +25,7 @@ const TICKET_PAUSE: Duration = Duration::from_secs(1);
 
 /// How much of a token's life is left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum TokenPhase {
     /// More than the margin: it is handed out.
     Fresh,
     /// Less than the margin: handed out only if no other can be had.
@@ -37,14 +37,14 @@ pub enum Standing {
 /// How the token that lives from `issued_at` to `expires_at` stands at `now`. A short-lived token has a margin of a quarter
 /// of its life.
 #[must_use]
-pub fn standing(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Standing {
+pub fn phase(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> TokenPhase {
     let left = expires_at.since(now);
     if left.is_zero() {
-        Standing::Ended
+        TokenPhase::Ended
     } else if left > margin(issued_at, expires_at) {
-        Standing::Fresh
+        TokenPhase::Fresh
     } else {
-        Standing::Ending
+        TokenPhase::Ending
     }
 }
 
@@ -109,14 +109,14 @@ mod tests {
         assert_eq!(refresh_at(ISSUED, expires, 1.0), expires - EARLIEST);
         assert_eq!(refresh_at(ISSUED, expires, 0.0), expires - LATEST);
         assert_eq!(
-            standing(ISSUED, expires, ISSUED + Duration::from_secs(6_999)),
-            Standing::Fresh
+            phase(ISSUED, expires, ISSUED + Duration::from_secs(6_999)),
+            TokenPhase::Fresh
         );
         assert_eq!(
-            standing(ISSUED, expires, ISSUED + Duration::from_secs(7_000)),
-            Standing::Ending
+            phase(ISSUED, expires, ISSUED + Duration::from_secs(7_000)),
+            TokenPhase::Ending
         );
-        assert_eq!(standing(ISSUED, expires, expires), Standing::Ended);
+        assert_eq!(phase(ISSUED, expires, expires), TokenPhase::Ended);
     }
 
     proptest! {
@@ -131,11 +131,11 @@ mod tests {
 
         #[test]
         fn a_standing_never_improves(life in 1_u64..20_000, at in 0_u64..20_000, later in 0_u64..20_000) {
-            let rank = |standing| match standing { Standing::Fresh => 0, Standing::Ending => 1, Standing::Ended => 2 };
+            let rank = |phase| match phase { TokenPhase::Fresh => 0, TokenPhase::Ending => 1, TokenPhase::Ended => 2 };
             let expires = ISSUED + Duration::from_secs(life);
             let then = ISSUED + Duration::from_secs(at);
-            let before = standing(ISSUED, expires, then);
-            prop_assert!(rank(before) <= rank(standing(ISSUED, expires, then + Duration::from_secs(later))));
+            let before = phase(ISSUED, expires, then);
+            prop_assert!(rank(before) <= rank(phase(ISSUED, expires, then + Duration::from_secs(later))));
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::schedule::Standing;
+use super::schedule::TokenPhase;
 use super::{Login, SharedToken, TokenKey, TokenKind};
 use crate::apps::Secrets;
 use crate::clock::Timestamp;
@@ -134,19 +134,19 @@ impl TokenState {
             .token
             .as_ref()
             .filter(|token| secrets.accept(&token.fingerprint, now));
-        let standing = token.map_or(Standing::Ended, |token| {
-            schedule::standing(token.issued_at, token.expires_at, now)
+        let phase = token.map_or(TokenPhase::Ended, |token| {
+            schedule::phase(token.issued_at, token.expires_at, now)
         });
         let cooling = self
             .failure
             .as_ref()
             .filter(|failure| failure.fingerprint == secrets.current.fingerprint)
             .filter(|failure| failure.retry_at > now);
-        match (standing, token, cooling) {
-            (Standing::Fresh, Some(token), _) | (Standing::Ending, Some(token), Some(_)) => {
+        match (phase, token, cooling) {
+            (TokenPhase::Fresh, Some(token), _) | (TokenPhase::Ending, Some(token), Some(_)) => {
                 Verdict::Serve(token.clone())
             }
-            (Standing::Ending, Some(token), None) => Verdict::Renew(Some(token.clone())),
+            (TokenPhase::Ending, Some(token), None) => Verdict::Renew(Some(token.clone())),
             (_, _, Some(failure)) => Verdict::Refuse(Box::new(failure.to_error(&self.key, now))),
             (_, _, None) => Verdict::Renew(None),
         }

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::chats::ChatService;
 use crate::directory::departments::DepartmentService;
-use crate::directory::guard::{Census, Guard};
+use crate::directory::guard::{Guard, UserCount};
 use crate::directory::popularity::Popularity;
 use crate::directory::tiers::{TierSettings, Tiers};
 use crate::directory::users::UserService;
@@ -95,9 +95,14 @@ impl Directory {
         };
         let tiers = Tiers::new(base.storage.clone(), cache.clone(), clock, settings);
         let (lark, tokens) = (base.lark.clone(), base.tokens.clone());
-        let census = Census::new(lark.clone(), tokens.clone());
+        let user_count = UserCount::new(lark.clone(), tokens.clone());
         let clock = || Arc::clone(&base.clock);
-        let guard = Guard::new(cache.clone(), base.limiter.clone(), census.clone(), clock());
+        let guard = Guard::new(
+            cache.clone(),
+            base.limiter.clone(),
+            user_count.clone(),
+            clock(),
+        );
         let popularity = Popularity::new(cache.clone(), clock());
         let users = UserService::new(
             lark.clone(),
@@ -114,7 +119,7 @@ impl Directory {
             lark: background,
             tiers: tiers.clone(),
             guard,
-            census,
+            user_count,
             popularity,
             meter: base.meter.clone(),
             storage: base.storage.clone(),

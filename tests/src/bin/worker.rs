@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, ready};
 use futures_util::{StreamExt, stream};
-use lark_service::apps::Acting;
+use lark_service::apps::AppContext;
 use lark_service::config::Config;
 use lark_service::deadline::Deadline;
 use lark_service::directory::users::Wanted;
@@ -191,16 +191,16 @@ impl Worker {
     async fn call(&self, number: u32) -> std::result::Result<(), String> {
         let deadline = Deadline::after(Duration::from_secs(29));
         let code = |error: lark_service::error::Error| error.code().as_str().to_owned();
-        let acting = self.acting(deadline).await.map_err(code)?;
+        let context = self.context(deadline).await.map_err(code)?;
         let id = open_id(number).map_err(code)?;
-        let key = TokenKey::acting(&acting);
+        let key = TokenKey::of_context(&context);
         let tokens = &self.services.tokens;
         let token = tokens
-            .token(acting.app(), &key, Trust::Shared, deadline)
+            .token(context.app(), &key, Trust::Shared, deadline)
             .await
             .map_err(code)?;
         let lark = &self.services.lark;
-        let user = lark.fetch_user(acting.installation(), &token.value, &id, deadline);
+        let user = lark.fetch_user(context.installation(), &token.value, &id, deadline);
         user.await.map(drop).map_err(|failure| {
             let sent = if failure.is_unsent { "unsent" } else { "sent" };
             format!("{}, {sent}", failure.kind.as_str())
@@ -215,9 +215,9 @@ impl Worker {
             let ids = numbers.iter().map(|number| open_id(*number));
             let wanted: Result<Vec<_>> = ids.map(|id| id.map(Wanted::Id)).collect();
             let batch = async {
-                let acting = self.acting(deadline).await?;
+                let context = self.context(deadline).await?;
                 let users = &self.services.users;
-                users.batch(&acting, &wanted?, deadline).await
+                users.batch(&context, &wanted?, deadline).await
             };
             match batch.await {
                 Ok(batch) => {
@@ -237,9 +237,9 @@ impl Worker {
         });
     }
 
-    async fn acting(&self, deadline: Deadline) -> Result<Acting> {
+    async fn context(&self, deadline: Deadline) -> Result<AppContext> {
         let app_id = AppId::parse(APP).expect("an app id");
-        Acting::new(self.services.apps.enabled(&app_id, deadline).await?, None)
+        AppContext::new(self.services.apps.enabled(&app_id, deadline).await?, None)
     }
 
     async fn warm_up(&self) {
@@ -315,9 +315,9 @@ impl Worker {
                     self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1
                 };
                 let id = open_id(number)?;
-                let acting = self.acting(deadline).await?;
+                let context = self.context(deadline).await?;
                 let users = &self.services.users;
-                users.user(&acting, &id, deadline).await.map(|_| None)
+                users.user(&context, &id, deadline).await.map(|_| None)
             }
         }
     }

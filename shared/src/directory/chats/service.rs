@@ -6,10 +6,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::deadline::Deadline;
 use crate::directory::tiers::{
-    AbsentReason, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers, Whose,
+    AbsentReason, AppTenant, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers,
 };
 use crate::error::{Error, Result};
 use crate::error::{FailureKind, LarkFailure};
@@ -64,12 +64,12 @@ impl ChatService {
     /// [`Error::DeadlineExceeded`].
     pub async fn list(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Found> {
         let question = Question::List(page.clone());
-        self.look_up(acting, question, deadline).await
+        self.look_up(context, question, deadline).await
     }
 
     /// A page of the chats that the app's bot may see and that `name` finds: a [`crate::page::Page`] of [`super::Chat`]s as JSON.
@@ -78,22 +78,27 @@ impl ChatService {
     /// As [`ChatService::list`].
     pub async fn search(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         name: &ChatName,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Found> {
         let question = Question::Search(name.clone(), page.clone());
-        self.look_up(acting, question, deadline).await
+        self.look_up(context, question, deadline).await
     }
 
     /// The chat `id`: a [`super::Chat`] as JSON.
     ///
     /// # Errors
     /// [`Error::ChatNotFound`], also when it was dissolved; and as [`ChatService::list`].
-    pub async fn chat(&self, acting: &Acting, id: &ChatId, deadline: Deadline) -> Result<Found> {
+    pub async fn chat(
+        &self,
+        context: &AppContext,
+        id: &ChatId,
+        deadline: Deadline,
+    ) -> Result<Found> {
         let question = Question::Chat(id.clone());
-        self.look_up(acting, question, deadline).await
+        self.look_up(context, question, deadline).await
     }
 
     /// A page of the people in the chat, bots left out: a [`crate::page::Page`] of [`super::ChatMember`]s as JSON.
@@ -102,28 +107,28 @@ impl ChatService {
     /// As [`ChatService::chat`]; [`Error::LarkForbidden`] when the app's bot is not in the chat.
     pub async fn members(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &ChatId,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Found> {
         let question = Question::Members(id.clone(), page.clone());
-        self.look_up(acting, question, deadline).await
+        self.look_up(context, question, deadline).await
     }
 
     async fn look_up(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         question: Question,
         deadline: Deadline,
     ) -> Result<Found> {
-        let key = ItemKey::new(Whose::of(acting), question.item_id());
+        let key = ItemKey::new(AppTenant::of(context), question.item_id());
         let load = {
-            let (inner, acting) = (Arc::clone(&self.inner), acting.clone());
+            let (inner, context) = (Arc::clone(&self.inner), context.clone());
             move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
-                let (inner, acting) = (Arc::clone(&inner), acting.clone());
+                let (inner, context) = (Arc::clone(&inner), context.clone());
                 let question = question.clone();
-                async move { inner.load(&acting, &question, key.id, deadline).await }.boxed()
+                async move { inner.load(&context, &question, key.id, deadline).await }.boxed()
             }
         };
         let found = self.inner.tiers.look_up(&key, deadline, load).await?;
@@ -134,15 +139,19 @@ impl ChatService {
 impl Inner {
     async fn load(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         question: &Question,
         id: ItemId,
         deadline: Deadline,
     ) -> Result<Loaded> {
         let call =
-            |token: SharedToken| async move { self.ask(acting, question, &token, deadline).await };
-        let key = TokenKey::acting(acting);
-        match self.tokens.call(acting.app(), &key, deadline, call).await? {
+            |token: SharedToken| async move { self.ask(context, question, &token, deadline).await };
+        let key = TokenKey::of_context(context);
+        match self
+            .tokens
+            .call(context.app(), &key, deadline, call)
+            .await?
+        {
             Ok(body) => Ok(Loaded::Found {
                 item: Item {
                     id,
@@ -162,12 +171,12 @@ impl Inner {
     /// Lark's answer, as JSON.
     async fn ask(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         question: &Question,
         token: &SharedToken,
         deadline: Deadline,
     ) -> std::result::Result<String, LarkFailure> {
-        let (lark, installation, token) = (&self.lark, acting.installation(), &token.value);
+        let (lark, installation, token) = (&self.lark, context.installation(), &token.value);
         match question {
             Question::List(page) => {
                 let list = lark

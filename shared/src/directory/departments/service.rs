@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::item::loaded;
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::deadline::Deadline;
 use crate::directory::tiers::{
-    AbsentReason, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers, Whose,
+    AbsentReason, AppTenant, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers,
 };
 use crate::directory::users;
 use crate::error::{Error, Result};
@@ -64,17 +64,17 @@ impl DepartmentService {
     /// [`Error::DeadlineExceeded`].
     pub async fn department(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &DepartmentId,
         deadline: Deadline,
     ) -> Result<Found> {
-        let key = ItemKey::new(Whose::of(acting), id.item_id());
+        let key = ItemKey::new(AppTenant::of(context), id.item_id());
         let load = {
-            let (inner, acting, asked) = (Arc::clone(&self.inner), acting.clone(), id.clone());
+            let (inner, context, asked) = (Arc::clone(&self.inner), context.clone(), id.clone());
             move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
-                let (inner, acting) = (Arc::clone(&inner), acting.clone());
+                let (inner, context) = (Arc::clone(&inner), context.clone());
                 let id = DepartmentId::of_item(&key.id).unwrap_or_else(|| asked.clone());
-                async move { inner.load(&acting, &id, deadline).await }.boxed()
+                async move { inner.load(&context, &id, deadline).await }.boxed()
             }
         };
         let found = self.inner.tiers.look_up(&key, deadline, load).await?;
@@ -88,22 +88,22 @@ impl DepartmentService {
     /// As [`DepartmentService::department`]; [`Error::InvalidArgument`] naming `page_token` when Lark knows it not.
     pub async fn users(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &DepartmentId,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Found> {
-        let id = self.open_id(acting, id, deadline).await?;
+        let id = self.open_id(context, id, deadline).await?;
         let text = format!("{}:{}", id.as_str(), page.key_text());
         let item = ItemId::new(IdKind::DepartmentUsers, text);
-        let key = ItemKey::new(Whose::of(acting), item);
+        let key = ItemKey::new(AppTenant::of(context), item);
         let load = {
-            let (inner, acting, page) = (Arc::clone(&self.inner), acting.clone(), page.clone());
+            let (inner, context, page) = (Arc::clone(&self.inner), context.clone(), page.clone());
             move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
                 let inner = Arc::clone(&inner);
-                let (acting, id, page) = (acting.clone(), id.clone(), page.clone());
+                let (context, id, page) = (context.clone(), id.clone(), page.clone());
                 let load = async move {
-                    let list = inner.fetch_users(&acting, &id, &page, deadline).await?;
+                    let list = inner.fetch_users(&context, &id, &page, deadline).await?;
                     loaded_page(key.id, &page, list)
                 };
                 load.boxed()
@@ -117,7 +117,7 @@ impl DepartmentService {
     /// and people are kept with one kind only.
     async fn open_id(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &DepartmentId,
         deadline: Deadline,
     ) -> Result<DepartmentId> {
@@ -127,7 +127,7 @@ impl DepartmentService {
         match id.kind() {
             DepartmentIdKind::OpenDepartmentId => Ok(id.clone()),
             DepartmentIdKind::DepartmentId => {
-                let found = self.department(acting, id, deadline).await?;
+                let found = self.department(context, id, deadline).await?;
                 let known: Option<Known> = serde_json::from_str(&found.body).ok();
                 let text = known.and_then(|known| known.open_department_id);
                 text.and_then(|text| DepartmentId::open(&text))
@@ -138,8 +138,13 @@ impl DepartmentService {
 }
 
 impl Inner {
-    async fn load(&self, acting: &Acting, id: &DepartmentId, deadline: Deadline) -> Result<Loaded> {
-        match self.fetch(acting, id, deadline).await? {
+    async fn load(
+        &self,
+        context: &AppContext,
+        id: &DepartmentId,
+        deadline: Deadline,
+    ) -> Result<Loaded> {
+        match self.fetch(context, id, deadline).await? {
             Ok(department) => Ok(loaded(&department, id)),
             Err(failure) if failure.kind == FailureKind::NotFound => {
                 Ok(Loaded::Absent(AbsentReason::Unknown))
@@ -150,37 +155,37 @@ impl Inner {
 
     async fn fetch(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &DepartmentId,
         deadline: Deadline,
     ) -> Result<std::result::Result<Department, LarkFailure>> {
         let call = |token: SharedToken| {
-            let (lark, installation) = (&self.lark, acting.installation());
+            let (lark, installation) = (&self.lark, context.installation());
             async move {
                 lark.fetch_department(installation, &token.value, id, deadline)
                     .await
             }
         };
-        let key = TokenKey::acting(acting);
-        self.tokens.call(acting.app(), &key, deadline, call).await
+        let key = TokenKey::of_context(context);
+        self.tokens.call(context.app(), &key, deadline, call).await
     }
 
     async fn fetch_users(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &DepartmentId,
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<std::result::Result<Page<User>, LarkFailure>> {
         let call = |token: SharedToken| {
-            let (lark, installation) = (&self.lark, acting.installation());
+            let (lark, installation) = (&self.lark, context.installation());
             async move {
                 lark.fetch_department_users(installation, &token.value, id, page, deadline)
                     .await
             }
         };
-        let key = TokenKey::acting(acting);
-        self.tokens.call(acting.app(), &key, deadline, call).await
+        let key = TokenKey::of_context(context);
+        self.tokens.call(context.app(), &key, deadline, call).await
     }
 }
 

@@ -135,7 +135,7 @@ fn words(ids: &[ItemId]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::{IdKind, Whose};
+    use super::super::key::{AppTenant, IdKind};
     use super::*;
     use crate::cache::versioned;
     use crate::ids::AppId;
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn entries_but_absences_survive_the_store() {
-        let whose = Whose {
+        let app_tenant = AppTenant {
             app_id: AppId::parse("cli_a").unwrap(),
             tenant: None,
         };
-        let key = ItemKey::new(whose, ItemId::new(IdKind::OpenId, "ou_1"));
+        let key = ItemKey::new(app_tenant, ItemId::new(IdKind::OpenId, "ou_1"));
         for entry in entries() {
             let record = to_record(&key, &entry, Timestamp::from_millis(9_000));
             let is_absence = matches!(entry.content, Content::Absent(_));

@@ -77,7 +77,7 @@ impl AbsentReason {
 
 /// When and how an outcome was had.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Loading {
+pub(super) struct FetchStamp {
     pub(super) version: u64,
     pub(super) at: Timestamp,
     pub(super) took: Duration,
@@ -88,14 +88,14 @@ impl Entry {
     pub(super) fn body(
         body: String,
         aliases: Vec<ItemId>,
-        loading: Loading,
+        loading: FetchStamp,
         ttl: Duration,
     ) -> Self {
         Self::new(Content::Body { body, aliases }, loading, jittered(ttl))
     }
 
     /// An absence, believed for `ttl` and never served longer.
-    pub(super) fn absent(reason: AbsentReason, loading: Loading, ttl: Duration) -> Self {
+    pub(super) fn absent(reason: AbsentReason, loading: FetchStamp, ttl: Duration) -> Self {
         let entry = Self::new(Content::Absent(reason), loading, ttl);
         Self {
             serve_until: entry.fresh_until,
@@ -104,7 +104,7 @@ impl Entry {
     }
 
     /// What leads to `to` by Lark's own word, believed for about `ttl`.
-    pub(super) fn leading(to: ItemId, loading: Loading, ttl: Duration) -> Self {
+    pub(super) fn leading(to: ItemId, loading: FetchStamp, ttl: Duration) -> Self {
         Self::new(Content::Pointer(to), loading, jittered(ttl))
     }
 
@@ -116,7 +116,7 @@ impl Entry {
         }
     }
 
-    fn new(content: Content, loading: Loading, ttl: Duration) -> Self {
+    fn new(content: Content, loading: FetchStamp, ttl: Duration) -> Self {
         Self {
             content,
             version: loading.version,
@@ -222,8 +222,8 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(1_000);
 
-    fn loading() -> Loading {
-        Loading {
+    fn loading() -> FetchStamp {
+        FetchStamp {
             version: 1,
             at: Timestamp::from_seconds(10_000),
             took: Duration::from_millis(200),

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::codec;
-use super::entry::{AbsentReason, Content, Entry, Loading, STALE_IF_ERROR};
+use super::entry::{AbsentReason, Content, Entry, FetchStamp, STALE_IF_ERROR};
 use super::freshness::Tier;
 use super::key::{ItemId, ItemKey};
 use super::read::Known;
-use super::{Found, Inner, Item, Loaded, Tiers, Whose};
+use super::{AppTenant, Found, Inner, Item, Loaded, Tiers};
 use crate::cache::Put;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -26,13 +26,13 @@ const POINTERS_ONE_IN: u32 = 24;
 const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Tiers {
-    /// Keeps what came in an answer for many of `whose`, and answers with the things, in their order.
+    /// Keeps what came in an answer for many of `app_tenant`, and answers with the things, in their order.
     pub async fn keep_many(
         &self,
-        whose: &Whose,
+        app_tenant: &AppTenant,
         items: Vec<Item>,
         absent: Vec<(ItemKey, AbsentReason)>,
-        arrival: Arrival<'_>,
+        arrival: BatchAnswer<'_>,
         deadline: Deadline,
     ) -> Vec<Found> {
         let inner = &self.inner;
@@ -40,7 +40,7 @@ impl Tiers {
         let mut filled = Vec::new();
         let mut found = Vec::with_capacity(items.len());
         for item in items {
-            let entries = inner.entries_of(whose, item, loading);
+            let entries = inner.entries_of(app_tenant, item, loading);
             found.extend(entries.first().and_then(|(_, entry)| {
                 inner.answer(Known {
                     entry: Arc::clone(entry),
@@ -65,7 +65,7 @@ impl Tiers {
     /// Keeps which ids lead to which others by Lark's word, and which to nothing.
     pub async fn keep_leads(
         &self,
-        whose: &Whose,
+        app_tenant: &AppTenant,
         leads: &[(ItemId, ItemId)],
         absent: Vec<(ItemKey, AbsentReason)>,
         took: Duration,
@@ -74,8 +74,8 @@ impl Tiers {
         let inner = &self.inner;
         let loading = inner.loading(took);
         let leads = leads.iter().map(|(from, to)| {
-            let key = ItemKey::new(whose.clone(), from.clone());
-            let ttl = inner.settings.ttl(from.kind.shelf());
+            let key = ItemKey::new(app_tenant.clone(), from.clone());
+            let ttl = inner.settings.ttl(from.kind.collection());
             (key, Arc::new(Entry::leading(to.clone(), loading, ttl)))
         });
         let mut filled: Vec<_> = leads.collect();
@@ -91,7 +91,7 @@ impl Tiers {
 
 /// How an answer for many arrived.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival<'a> {
+pub struct BatchAnswer<'a> {
     /// How long Lark took.
     pub took: Duration,
     /// Whether the process keeps it too.
@@ -133,9 +133,9 @@ impl Pointers<'_> {
 
 impl Inner {
     /// What arrives now without a lease.
-    pub(super) fn loading(&self, took: Duration) -> Loading {
+    pub(super) fn loading(&self, took: Duration) -> FetchStamp {
         let at = self.clock.now();
-        Loading {
+        FetchStamp {
             version: micros(at),
             at,
             took,
@@ -145,7 +145,7 @@ impl Inner {
     fn absences(
         &self,
         absent: Vec<(ItemKey, AbsentReason)>,
-        loading: Loading,
+        loading: FetchStamp,
     ) -> impl Iterator<Item = (ItemKey, Arc<Entry>)> {
         let ttl = self.settings.absent_ttl;
         absent
@@ -158,7 +158,7 @@ impl Inner {
         &self,
         asked: &ItemKey,
         loaded: Loaded,
-        loading: Loading,
+        loading: FetchStamp,
     ) -> Vec<(ItemKey, Arc<Entry>)> {
         match loaded {
             Loaded::Absent(reason) => {
@@ -166,21 +166,22 @@ impl Inner {
                 vec![(asked.clone(), Arc::new(entry))]
             }
             Loaded::Pointer(to) => {
-                let ttl = self.settings.ttl(asked.id.kind.shelf());
+                let ttl = self.settings.ttl(asked.id.kind.collection());
                 vec![(asked.clone(), Arc::new(Entry::leading(to, loading, ttl)))]
             }
             Loaded::Found { item, others } => {
                 let leads_elsewhere = item.id != asked.id && !item.aliases.contains(&asked.id);
                 let to = item.id.clone();
-                let mut entries = self.entries_of(&asked.whose, item, loading);
+                let mut entries = self.entries_of(&asked.app_tenant, item, loading);
                 if leads_elsewhere && let Some((_, main)) = entries.first() {
                     // An id that the app may ask with, but not see.
                     let pointer = Arc::new(main.pointer(to));
                     entries.push((asked.clone(), pointer));
                 }
                 let others = others.into_iter();
-                entries
-                    .extend(others.flat_map(|item| self.entries_of(&asked.whose, item, loading)));
+                entries.extend(
+                    others.flat_map(|item| self.entries_of(&asked.app_tenant, item, loading)),
+                );
                 entries
             }
         }
@@ -189,12 +190,12 @@ impl Inner {
     /// The thing, then what points to it.
     fn entries_of(
         &self,
-        whose: &Whose,
+        app_tenant: &AppTenant,
         item: Item,
-        loading: Loading,
+        loading: FetchStamp,
     ) -> Vec<(ItemKey, Arc<Entry>)> {
-        let ttl = self.settings.ttl(item.id.kind.shelf());
-        let key = ItemKey::new(whose.clone(), item.id);
+        let ttl = self.settings.ttl(item.id.kind.collection());
+        let key = ItemKey::new(app_tenant.clone(), item.id);
         let entry = Entry::body(item.body, item.aliases, loading, ttl);
         let mut entries = Vec::new();
         if let Content::Body { aliases, .. } = &entry.content {

@@ -81,13 +81,13 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{AbsentReason, Loading};
+    use super::super::entry::{AbsentReason, FetchStamp};
     use super::*;
 
     #[test]
     fn the_header_says_which_tier_answered_and_for_how_long_it_holds() {
         let now = Timestamp::from_seconds(1_000);
-        let loading = Loading {
+        let loading = FetchStamp {
             version: 1,
             at: now,
             took: Duration::ZERO,

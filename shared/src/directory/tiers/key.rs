@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::ids::{AppId, TenantKey};
 use crate::store::Key;
 
 /// A collection of things of one sort, with a time to live of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Shelf {
+pub enum Collection {
     /// Users, and what leads to them.
     Users,
     /// Departments, and what leads to them.
@@ -23,7 +23,7 @@ pub enum Shelf {
     ChatMembers,
 }
 
-impl Shelf {
+impl Collection {
     /// Every shelf.
     pub const ALL: [Self; 6] = [
         Self::Users,
@@ -115,16 +115,16 @@ impl IdKind {
 
     /// The shelf on which it leads to something.
     #[must_use]
-    pub const fn shelf(self) -> Shelf {
+    pub const fn collection(self) -> Collection {
         match self {
             Self::OpenId | Self::UserId | Self::UnionId | Self::Email | Self::Mobile => {
-                Shelf::Users
+                Collection::Users
             }
-            Self::OpenDepartmentId | Self::DepartmentId => Shelf::Departments,
-            Self::DepartmentUsers => Shelf::DepartmentUsers,
-            Self::ChatId => Shelf::Chats,
-            Self::ChatList | Self::ChatSearch => Shelf::ChatLists,
-            Self::ChatMembers => Shelf::ChatMembers,
+            Self::OpenDepartmentId | Self::DepartmentId => Collection::Departments,
+            Self::DepartmentUsers => Collection::DepartmentUsers,
+            Self::ChatId => Collection::Chats,
+            Self::ChatList | Self::ChatSearch => Collection::ChatLists,
+            Self::ChatMembers => Collection::ChatMembers,
         }
     }
 
@@ -168,25 +168,25 @@ impl fmt::Display for ItemId {
 
 /// For whom things are kept: each app sees a tenant's directory in its own way.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Whose {
+pub struct AppTenant {
     /// The app.
     pub app_id: AppId,
     /// The tenant, where the app has several.
     pub tenant: Option<TenantKey>,
 }
 
-impl Whose {
-    /// What is kept for `acting`.
+impl AppTenant {
+    /// What is kept for `context`.
     #[must_use]
-    pub fn of(acting: &Acting) -> Self {
+    pub fn of(context: &AppContext) -> Self {
         Self {
-            app_id: acting.app().app_id.clone(),
-            tenant: acting.tenant().cloned(),
+            app_id: context.app().app_id.clone(),
+            tenant: context.tenant().cloned(),
         }
     }
 }
 
-impl fmt::Display for Whose {
+impl fmt::Display for AppTenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.tenant {
             None => self.app_id.fmt(f),
@@ -199,47 +199,51 @@ impl fmt::Display for Whose {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ItemKey {
     /// For whom.
-    pub whose: Whose,
+    pub app_tenant: AppTenant,
     /// By what.
     pub id: ItemId,
 }
 
 impl ItemKey {
-    /// The key of `id` for `whose`.
+    /// The key of `id` for `app_tenant`.
     #[must_use]
-    pub const fn new(whose: Whose, id: ItemId) -> Self {
-        Self { whose, id }
+    pub const fn new(app_tenant: AppTenant, id: ItemId) -> Self {
+        Self { app_tenant, id }
     }
 
     /// The key of another id for the same app and tenant.
     #[must_use]
     pub fn beside(&self, id: ItemId) -> Self {
-        Self::new(self.whose.clone(), id)
+        Self::new(self.app_tenant.clone(), id)
     }
 
     /// Where it is in the shared cache. What is in braces decides the slot of a cluster.
     pub(super) fn cache_key(&self) -> String {
-        let Self { whose, id } = self;
-        format!("lark:{}:{{{whose}:{id}}}", id.kind.shelf().name())
+        let Self { app_tenant, id } = self;
+        format!("lark:{}:{{{app_tenant}:{id}}}", id.kind.collection().name())
     }
 
     /// The lease of those who fill it, in the same slot.
     pub(super) fn lease_key(&self) -> String {
-        format!("lark:fill:{{{}:{}}}", self.whose, self.id)
+        format!("lark:fill:{{{}:{}}}", self.app_tenant, self.id)
     }
 
     /// Where it is in the store. The app alone would put a company's whole directory into one partition.
     pub(super) fn store_key(&self) -> Key {
         Key::new(
-            format!("{}#{}", self.whose, self.id.text),
+            format!("{}#{}", self.app_tenant, self.id.text),
             self.id.kind.as_str(),
         )
     }
 
     /// What it takes in memory, about.
     pub(super) fn weight(&self) -> usize {
-        let tenant = self.whose.tenant.as_ref().map_or(0, |t| t.as_str().len());
-        size_of::<Self>() + self.whose.app_id.as_str().len() + tenant + self.id.text.len()
+        let tenant = self
+            .app_tenant
+            .tenant
+            .as_ref()
+            .map_or(0, |t| t.as_str().len());
+        size_of::<Self>() + self.app_tenant.app_id.as_str().len() + tenant + self.id.text.len()
     }
 }
 
@@ -259,11 +263,11 @@ mod tests {
 
     #[test]
     fn a_lease_is_in_the_slot_of_what_it_fills() {
-        let whose = Whose {
+        let app_tenant = AppTenant {
             app_id: AppId::parse("cli_a").unwrap(),
             tenant: TenantKey::parse("t1"),
         };
-        let key = ItemKey::new(whose, ItemId::new(IdKind::UserId, "u}1"));
+        let key = ItemKey::new(app_tenant, ItemId::new(IdKind::UserId, "u}1"));
         let tag = |text: &str| {
             let (_, rest) = text.split_once('{').unwrap();
             rest.split_once('}').unwrap().0.to_owned()

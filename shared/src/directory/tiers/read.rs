@@ -7,7 +7,7 @@ use super::codec;
 use super::entry::{AbsentReason, Content, Entry};
 use super::freshness::Tier;
 use super::key::ItemKey;
-use super::walk::{Asking, Step, Walk};
+use super::walk::{LookupMode, Step, Walk};
 use super::{Found, Inner, Tiers};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -16,7 +16,7 @@ use crate::telemetry::metrics;
 
 /// What the tiers know of what was asked for.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct Lookup {
     /// What Lark would be asked with: what was asked for, or the id that it leads to.
     pub(super) key: ItemKey,
     pub(super) known: Option<Known>,
@@ -28,7 +28,7 @@ pub(super) struct Known {
     pub(super) tier: Tier,
 }
 
-impl Standing {
+impl Lookup {
     /// Whether no tier knows anything of it.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
@@ -52,11 +52,11 @@ impl Standing {
 
 /// What the faster tiers know of what was asked for.
 #[derive(Debug)]
-pub struct Glance(Walk);
+pub struct PartialLookup(Walk);
 
 /// What a standing is worth to one who asks for many.
 #[derive(Clone, Debug)]
-pub enum Looked {
+pub enum LookupOutcome {
     /// It is known, and not too old.
     Found(Found),
     /// There is no such thing, for this reason.
@@ -66,58 +66,60 @@ pub enum Looked {
 }
 
 impl Tiers {
-    /// What `standing` is worth without asking Lark.
+    /// What `lookup` is worth without asking Lark.
     #[must_use]
-    pub fn looked(&self, standing: &Standing) -> Looked {
+    pub fn outcome_of(&self, lookup: &Lookup) -> LookupOutcome {
         let now = self.inner.clock.now();
-        let known = standing
-            .known
-            .as_ref()
-            .filter(|it| it.entry.is_servable(now));
+        let known = lookup.known.as_ref().filter(|it| it.entry.is_servable(now));
         match known.map(|known| &known.entry.content) {
-            Some(Content::Absent(reason)) => Looked::Absent(*reason),
+            Some(Content::Absent(reason)) => LookupOutcome::Absent(*reason),
             Some(Content::Body { .. }) => self
-                .whatever(standing)
-                .map_or(Looked::Unknown, Looked::Found),
-            Some(Content::Pointer(_)) | None => Looked::Unknown,
+                .any_known(lookup)
+                .map_or(LookupOutcome::Unknown, LookupOutcome::Found),
+            Some(Content::Pointer(_)) | None => LookupOutcome::Unknown,
         }
     }
 
     /// What is known of the thing, however old.
     #[must_use]
-    pub fn whatever(&self, standing: &Standing) -> Option<Found> {
-        self.inner.answer(standing.known.clone()?)
+    pub fn any_known(&self, lookup: &Lookup) -> Option<Found> {
+        self.inner.answer(lookup.known.clone()?)
     }
 
     /// What the process and the shared cache know of `key`: all that is looked at before it is certain that the caller may ask.
-    pub async fn glance(&self, key: &ItemKey) -> Glance {
-        Glance(self.inner.glance(key, Asking::One).await)
+    pub async fn partial_lookup(&self, key: &ItemKey) -> PartialLookup {
+        PartialLookup(self.inner.partial_lookup(key, LookupMode::One).await)
     }
 
     /// What the tiers know, after a glance.
-    pub async fn find_after(&self, glance: Glance, deadline: Deadline) -> Standing {
-        self.inner.find_after(glance.0, deadline).await
+    pub async fn finish(&self, partial: PartialLookup, deadline: Deadline) -> Lookup {
+        self.inner.finish(partial.0, deadline).await
     }
 
     /// What the tiers know of `key`. A tier that fails knows nothing.
-    pub async fn find(&self, key: &ItemKey, deadline: Deadline) -> Standing {
-        self.inner.find(key, Asking::One, deadline).await
+    pub async fn find(&self, key: &ItemKey, deadline: Deadline) -> Lookup {
+        self.inner.find(key, LookupMode::One, deadline).await
     }
 
     /// What the tiers know of each of `keys`, in their order: one round trip to the shared cache, another for those that
     /// point to something else, and the same again to the store for what is left.
-    pub async fn find_many(&self, keys: Vec<ItemKey>, deadline: Deadline) -> Vec<Standing> {
-        self.inner.find_many(keys, Asking::Many, deadline).await
+    pub async fn find_many(&self, keys: Vec<ItemKey>, deadline: Deadline) -> Vec<Lookup> {
+        self.inner.find_many(keys, LookupMode::Many, deadline).await
     }
 }
 
 impl Inner {
-    pub(super) async fn find(&self, key: &ItemKey, asking: Asking, deadline: Deadline) -> Standing {
-        let walk = self.glance(key, asking).await;
-        self.find_after(walk, deadline).await
+    pub(super) async fn find(
+        &self,
+        key: &ItemKey,
+        asking: LookupMode,
+        deadline: Deadline,
+    ) -> Lookup {
+        let walk = self.partial_lookup(key, asking).await;
+        self.finish(walk, deadline).await
     }
 
-    async fn glance(&self, key: &ItemKey, asking: Asking) -> Walk {
+    async fn partial_lookup(&self, key: &ItemKey, asking: LookupMode) -> Walk {
         let now = self.clock.now();
         let mut walk = Walk::new(key.clone(), asking);
         walk.is_over = self.walk_memory(&mut walk, now);
@@ -127,21 +129,21 @@ impl Inner {
         walk
     }
 
-    async fn find_after(&self, mut walk: Walk, deadline: Deadline) -> Standing {
+    async fn finish(&self, mut walk: Walk, deadline: Deadline) -> Lookup {
         let is_known_here = |known: &Known| known.tier == Tier::Memory;
         if !walk.is_over || !walk.known.as_ref().is_some_and(is_known_here) {
             let walks = std::slice::from_mut(&mut walk);
             Box::pin(self.walk_rest(walks, deadline)).await;
         }
-        walk.standing()
+        walk.lookup()
     }
 
     pub(super) async fn find_many(
         &self,
         keys: Vec<ItemKey>,
-        asking: Asking,
+        asking: LookupMode,
         deadline: Deadline,
-    ) -> Vec<Standing> {
+    ) -> Vec<Lookup> {
         let now = self.clock.now();
         let mut walks: Vec<Walk> = keys.into_iter().map(|key| Walk::new(key, asking)).collect();
         for walk in &mut walks {
@@ -151,12 +153,12 @@ impl Inner {
             self.walk_cache(&mut walks, now).await;
             self.walk_rest(&mut walks, deadline).await;
         }
-        walks.into_iter().map(Walk::standing).collect()
+        walks.into_iter().map(Walk::lookup).collect()
     }
 
     /// What the process itself knows for certain.
     pub(super) fn in_memory(&self, key: &ItemKey) -> Option<Known> {
-        let mut walk = Walk::new(key.clone(), Asking::One);
+        let mut walk = Walk::new(key.clone(), LookupMode::One);
         let is_enough = self.steps_in_memory(&mut walk, self.clock.now());
         walk.known.filter(|_| is_enough)
     }
@@ -180,7 +182,7 @@ impl Inner {
             (false, Some(_)) => "stale",
             (false, None) => "miss",
         };
-        metrics::cache_request(walk.shelf_name(), Tier::Memory.as_str(), result);
+        metrics::cache_request(walk.collection_name(), Tier::Memory.as_str(), result);
         is_over
     }
 
@@ -223,19 +225,27 @@ impl Inner {
                 match step {
                     Some(Step::Enough) => {
                         walk.is_over = true;
-                        metrics::cache_request(walk.shelf_name(), Tier::Valkey.as_str(), "hit");
+                        metrics::cache_request(
+                            walk.collection_name(),
+                            Tier::Valkey.as_str(),
+                            "hit",
+                        );
                     }
                     Some(Step::Follow) if self.walk_memory_again(walk, now) => walk.is_over = true,
                     Some(Step::Follow) => followed.push(walk),
                     Some(Step::Insufficient) | None => {
-                        metrics::cache_request(walk.shelf_name(), Tier::Valkey.as_str(), result);
+                        metrics::cache_request(
+                            walk.collection_name(),
+                            Tier::Valkey.as_str(),
+                            result,
+                        );
                     }
                 }
             }
             pending = followed;
         }
         for walk in pending {
-            metrics::cache_request(walk.shelf_name(), Tier::Valkey.as_str(), result);
+            metrics::cache_request(walk.collection_name(), Tier::Valkey.as_str(), result);
         }
     }
 
@@ -283,7 +293,7 @@ impl Inner {
                     Some(Step::Insufficient) => "stale",
                     None => "miss",
                 };
-                metrics::cache_request(walk.shelf_name(), Tier::Store.as_str(), result);
+                metrics::cache_request(walk.collection_name(), Tier::Store.as_str(), result);
             }
             pending = followed;
         }

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::codec;
-use super::entry::{Content, Entry, Loading};
+use super::entry::{Content, Entry, FetchStamp};
 use super::fill::Pointers;
 use super::freshness::{Freshness, Tier};
 use super::key::ItemKey;
-use super::read::{Known, Standing};
-use super::walk::Asking;
+use super::read::{Known, Lookup};
+use super::walk::LookupMode;
 use super::{Found, Inner, Loaded, Tiers};
 use crate::cache::CacheClient;
 use crate::deadline::Deadline;
@@ -46,32 +46,32 @@ enum Lease {
 }
 
 impl Tiers {
-    /// The answer to a look-up that stands at `standing`; see [`Tiers::look_up`].
+    /// The answer to a look-up that stands at `lookup`; see [`Tiers::look_up`].
     ///
     /// # Errors
     /// As [`Tiers::look_up`].
     pub async fn complete<F>(
         &self,
-        standing: Standing,
+        lookup: Lookup,
         deadline: Deadline,
         load: impl Fn(ItemKey, Deadline) -> F + Clone + Send + 'static,
     ) -> Result<Option<Found>>
     where
         F: Future<Output = Result<Loaded>> + Send + 'static,
     {
-        let key = standing.key.clone();
-        let first = self.settle(standing, deadline, load.clone()).await?;
+        let key = lookup.key.clone();
+        let first = self.settle(lookup, deadline, load.clone()).await?;
         let Content::Pointer(to) = &first.entry.content else {
             return Ok(self.inner.answer(first));
         };
-        let standing = self.find(&key.beside(to.clone()), deadline).await;
-        let second = self.settle(standing, deadline, load).await?;
+        let lookup = self.find(&key.beside(to.clone()), deadline).await;
+        let second = self.settle(lookup, deadline, load).await?;
         Ok(self.inner.answer(second))
     }
 
     async fn settle<F>(
         &self,
-        standing: Standing,
+        lookup: Lookup,
         deadline: Deadline,
         load: impl FnOnce(ItemKey, Deadline) -> F + Send + 'static,
     ) -> Result<Known>
@@ -80,12 +80,12 @@ impl Tiers {
     {
         let inner = &self.inner;
         let now = inner.clock.now();
-        let Some(known) = standing.known.clone() else {
-            return inner.renewed(standing, deadline, load).await;
+        let Some(known) = lookup.known.clone() else {
+            return inner.renewed(lookup, deadline, load).await;
         };
         let is_fresh = known.entry.is_fresh(now);
         let is_kept = is_fresh && !known.entry.is_due_early(now, fastrand::f64());
-        if is_kept || (known.entry.has_body() && inner.is_out(&standing.key, now)) {
+        if is_kept || (known.entry.has_body() && inner.is_out(&lookup.key, now)) {
             return Ok(known);
         }
         let is_servable = known.entry.is_servable(now);
@@ -94,16 +94,16 @@ impl Tiers {
         } else {
             STALE_PATIENCE
         };
-        let shelf = standing.key.id.kind.shelf().name();
+        let collection = lookup.key.id.kind.collection().name();
         match inner
-            .renewed(standing, deadline.at_most(patience), load)
+            .renewed(lookup, deadline.at_most(patience), load)
             .await
         {
             Ok(renewed) => Ok(renewed),
             Err(error) if is_servable || error.is_outage() => {
                 if !is_fresh {
-                    warn!(error.code = error.code().as_str(), %error, shelf, "serving what is stale");
-                    metrics::cache_request(shelf, Tier::Lark.as_str(), "stale_served");
+                    warn!(error.code = error.code().as_str(), %error, collection, "serving what is stale");
+                    metrics::cache_request(collection, Tier::Lark.as_str(), "stale_served");
                 }
                 Ok(known)
             }
@@ -127,22 +127,22 @@ impl Inner {
     /// Whether Lark failed this app a moment ago.
     fn is_out(&self, key: &ItemKey, now: crate::clock::Timestamp) -> bool {
         self.outages
-            .get(&key.whose)
+            .get(&key.app_tenant)
             .is_some_and(|until| until > now)
     }
 
     /// The outcome of the look-up that is under way for this key, or of a new one.
     async fn renewed<F>(
         self: &Arc<Self>,
-        standing: Standing,
+        lookup: Lookup,
         deadline: Deadline,
         load: impl FnOnce(ItemKey, Deadline) -> F + Send + 'static,
     ) -> Result<Known>
     where
         F: Future<Output = Result<Loaded>> + Send + 'static,
     {
-        let key = standing.key.clone();
-        let work = || Arc::clone(self).renew(standing, load);
+        let key = lookup.key.clone();
+        let work = || Arc::clone(self).renew(lookup, load);
         let outcome = deadline.run(self.flights.join(key, work)).await?;
         let outcome = outcome.map_err(|panicked| Error::internal(panicked.to_string()))?;
         outcome.map(|(entry, tier)| Known { entry, tier })
@@ -150,13 +150,13 @@ impl Inner {
 
     async fn renew<F>(
         self: Arc<Self>,
-        standing: Standing,
+        lookup: Lookup,
         load: impl FnOnce(ItemKey, Deadline) -> F + Send,
     ) -> Result<(Arc<Entry>, Tier)>
     where
         F: Future<Output = Result<Loaded>> + Send,
     {
-        let Standing { key, known } = standing;
+        let Lookup { key, known } = lookup;
         let deadline = Deadline::after(FETCH_TIMEOUT);
         // Whoever fetched it while this caller was on the way here filled the process's cache.
         let at_hand = self.in_memory(&key);
@@ -179,7 +179,7 @@ impl Inner {
         let outcome = match outcome {
             Ok(loaded) => {
                 let loading = self.loading(began.elapsed());
-                let loading = Loading {
+                let loading = FetchStamp {
                     version: fence.unwrap_or(loading.version),
                     ..loading
                 };
@@ -190,7 +190,7 @@ impl Inner {
             Err(error) => {
                 if error.is_outage() {
                     let until = self.clock.now() + OUTAGE_PAUSE;
-                    self.outages.insert(key.whose.clone(), until);
+                    self.outages.insert(key.app_tenant.clone(), until);
                 }
                 Err(error)
             }
@@ -205,7 +205,7 @@ impl Inner {
         &self,
         key: &ItemKey,
         loaded: Loaded,
-        loading: Loading,
+        loading: FetchStamp,
         known: Option<&Known>,
         deadline: Deadline,
     ) -> Arc<Entry> {
@@ -295,8 +295,8 @@ impl Inner {
         known: Option<&Known>,
         deadline: Deadline,
     ) -> Option<Known> {
-        let standing = self.find(key, Asking::One, deadline).await;
-        standing
+        let lookup = self.find(key, LookupMode::One, deadline).await;
+        lookup
             .known
             .filter(|found| self.is_news(&found.entry, known))
     }

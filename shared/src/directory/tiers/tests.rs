@@ -86,11 +86,11 @@ impl Place {
 }
 
 fn key() -> ItemKey {
-    let whose = Whose {
+    let app_tenant = AppTenant {
         app_id: AppId::parse("cli_a").unwrap(),
         tenant: None,
     };
-    ItemKey::new(whose, ItemId::new(IdKind::OpenId, "ou_1"))
+    ItemKey::new(app_tenant, ItemId::new(IdKind::OpenId, "ou_1"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ async fn what_a_process_brings_after_its_lease_replaces_nothing_newer() {
     let place = Place::new();
     let late = place.process();
     // Frozen with its answer in hand: it has a number from before.
-    let loading = entry::Loading {
+    let loading = entry::FetchStamp {
         version: 1,
         at: place.clock.now(),
         took: Duration::ZERO,

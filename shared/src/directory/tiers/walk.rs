@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::entry::{AbsentReason, Content, Entry};
 use super::freshness::Tier;
 use super::key::ItemKey;
-use super::read::{Known, Standing};
+use super::read::{Known, Lookup};
 use crate::clock::Timestamp;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Asking {
+pub(super) enum LookupMode {
     /// For one thing, who is told why there is none.
     One,
     /// For many, of which Lark leaves out what there is not.
@@ -21,7 +21,7 @@ pub(super) enum Asking {
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) asked: ItemKey,
-    asking: Asking,
+    asking: LookupMode,
     /// What the tiers are asked with now.
     pub(super) at: ItemKey,
     /// What led from `asked` to `at`.
@@ -43,7 +43,7 @@ pub(super) enum Step {
 }
 
 impl Walk {
-    pub(super) fn new(asked: ItemKey, asking: Asking) -> Self {
+    pub(super) fn new(asked: ItemKey, asking: LookupMode) -> Self {
         Self {
             at: asked.clone(),
             asked,
@@ -55,8 +55,8 @@ impl Walk {
         }
     }
 
-    pub(super) fn shelf_name(&self) -> &'static str {
-        self.asked.id.kind.shelf().name()
+    pub(super) fn collection_name(&self) -> &'static str {
+        self.asked.id.kind.collection().name()
     }
 
     pub(super) fn offer(&mut self, entry: Arc<Entry>, tier: Tier, now: Timestamp) -> Step {
@@ -69,7 +69,7 @@ impl Walk {
                 self.pointer = Some(entry);
                 Step::Follow
             }
-            Content::Absent(AbsentReason::LeftOut) if self.asking == Asking::One => {
+            Content::Absent(AbsentReason::LeftOut) if self.asking == LookupMode::One => {
                 Step::Insufficient
             }
             Content::Absent(_) if !entry.is_fresh(now) => Step::Insufficient,
@@ -104,8 +104,8 @@ impl Walk {
         }
     }
 
-    pub(super) fn standing(self) -> Standing {
-        Standing {
+    pub(super) fn lookup(self) -> Lookup {
+        Lookup {
             key: self.at,
             known: self.known,
         }

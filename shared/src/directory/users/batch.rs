@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::UserService;
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::directory::tiers::{AbsentReason, Found, ItemId};
@@ -55,11 +55,11 @@ impl UserService {
     /// None of its own: whoever is not answered is in [`Batch::failed`].
     pub async fn batch(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         wanted: &[Wanted],
         deadline: Deadline,
     ) -> Result<Batch> {
-        let mut run = Run::new(self, acting, deadline);
+        let mut run = Run::new(self, context, deadline);
         let asked: HashSet<ItemId> = wanted.iter().map(Wanted::item_id).collect();
         let unknown = run.look(asked.iter().cloned().collect()).await;
         let mut contacts: HashMap<ItemId, &Contact> = HashMap::new();
@@ -71,7 +71,7 @@ impl UserService {
         // An address that leads to somebody of whom nothing is known stands at their open_id.
         let (hashes, ids): (Vec<_>, Vec<_>) = unknown
             .into_iter()
-            .partition(|it| contacts.contains_key(&it.standing.key().id));
+            .partition(|it| contacts.contains_key(&it.lookup.key().id));
         let hashes = hashes.iter().filter_map(|it| contacts.get(&it.asked));
         let hashes = hashes.map(|contact| (*contact).clone()).collect();
         let mut missing = run.guarded(ids).await;
@@ -88,18 +88,18 @@ impl UserService {
     /// What Lark said, should it have failed for any of them.
     pub async fn warm(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         ids: Vec<UserId>,
         until: Timestamp,
         deadline: Deadline,
     ) -> Result<u64> {
-        let mut run = Run::new(self, acting, deadline);
+        let mut run = Run::new(self, context, deadline);
         let asked: HashSet<ItemId> = ids.iter().map(UserId::item_id).collect();
         let keys = asked.iter().map(|id| run.key(id.clone())).collect();
-        let standings = self.inner.tiers.find_many(keys, deadline).await;
-        let due = asked.iter().cloned().zip(standings);
-        let due = due.filter(|(_, standing)| !standing.is_fresh_until(until));
-        let missing = due.map(|(asked, standing)| Missing { asked, standing });
+        let lookups = self.inner.tiers.find_many(keys, deadline).await;
+        let due = asked.iter().cloned().zip(lookups);
+        let due = due.filter(|(_, lookup)| !lookup.is_fresh_until(until));
+        let missing = due.map(|(asked, lookup)| Missing { asked, lookup });
         run.fetch(missing.collect(), &asked).await;
         let mut fetched = 0;
         for outcome in run.outcomes.into_values() {

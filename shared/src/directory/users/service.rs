@@ -6,12 +6,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::item::{is_for_all, item_asked};
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::deadline::Deadline;
 use crate::directory::guard::Guard;
 use crate::directory::popularity::Popularity;
 use crate::directory::tiers::{
-    AbsentReason, Found, Glance, IdKind, ItemId, ItemKey, Loaded, Tiers, Whose,
+    AbsentReason, AppTenant, Found, IdKind, ItemId, ItemKey, Loaded, PartialLookup, Tiers,
 };
 use crate::error::{Error, Result};
 use crate::error::{FailureKind, LarkFailure};
@@ -73,28 +73,33 @@ impl UserService {
     /// # Errors
     /// [`Error::UserNotFound`]; what [`TokenService::token`] says; [`Error::LarkUnavailable`] and its
     /// like when Lark fails and nothing is kept; [`Error::DeadlineExceeded`].
-    pub async fn user(&self, acting: &Acting, id: &UserId, deadline: Deadline) -> Result<Found> {
-        let glance = self.glance(&Whose::of(acting), id).await;
-        self.user_after(glance, acting, deadline).await
+    pub async fn user(
+        &self,
+        context: &AppContext,
+        id: &UserId,
+        deadline: Deadline,
+    ) -> Result<Found> {
+        let partial = self.partial_lookup(&AppTenant::of(context), id).await;
+        self.finish_user(partial, context, deadline).await
     }
 
     /// What the faster tiers know of the user `id`, looked up while it is decided whether the caller may ask.
-    pub async fn glance(&self, whose: &Whose, id: &UserId) -> Glance {
-        let key = ItemKey::new(whose.clone(), id.item_id());
-        self.inner.tiers.glance(&key).await
+    pub async fn partial_lookup(&self, app_tenant: &AppTenant, id: &UserId) -> PartialLookup {
+        let key = ItemKey::new(app_tenant.clone(), id.item_id());
+        self.inner.tiers.partial_lookup(&key).await
     }
 
     /// The user who was glanced at, as the app sees them.
     ///
     /// # Errors
     /// As [`UserService::user`].
-    pub async fn user_after(
+    pub async fn finish_user(
         &self,
-        glance: Glance,
-        acting: &Acting,
+        partial: PartialLookup,
+        context: &AppContext,
         deadline: Deadline,
     ) -> Result<Found> {
-        self.look_up(acting, glance, None, deadline).await
+        self.look_up(context, partial, None, deadline).await
     }
 
     /// The user with this address.
@@ -103,41 +108,41 @@ impl UserService {
     /// As [`UserService::user`].
     pub async fn find(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         contact: &Contact,
         deadline: Deadline,
     ) -> Result<Found> {
-        let key = ItemKey::new(Whose::of(acting), contact.item_id());
-        let glance = self.inner.tiers.glance(&key).await;
+        let key = ItemKey::new(AppTenant::of(context), contact.item_id());
+        let partial = self.inner.tiers.partial_lookup(&key).await;
         let contact = Some(contact.clone());
-        self.look_up(acting, glance, contact, deadline).await
+        self.look_up(context, partial, contact, deadline).await
     }
 
     async fn look_up(
         &self,
-        acting: &Acting,
-        glance: Glance,
+        context: &AppContext,
+        partial: PartialLookup,
         contact: Option<Contact>,
         deadline: Deadline,
     ) -> Result<Found> {
-        let standing = self.inner.tiers.find_after(glance, deadline).await;
-        let at = standing.key().clone();
-        if standing.is_unknown() && self.inner.guard.refuses(acting, &at, deadline).await {
+        let lookup = self.inner.tiers.finish(partial, deadline).await;
+        let at = lookup.key().clone();
+        if lookup.is_unknown() && self.inner.guard.refuses(context, &at, deadline).await {
             return Err(Error::UserNotFound);
         }
         let load = {
-            let (users, acting) = (self.clone(), acting.clone());
+            let (users, context) = (self.clone(), context.clone());
             move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
-                let (users, acting, contact) = (users.clone(), acting.clone(), contact.clone());
+                let (users, context, contact) = (users.clone(), context.clone(), contact.clone());
                 async move {
                     users
-                        .load(&acting, &key.id, contact.as_ref(), deadline)
+                        .load(&context, &key.id, contact.as_ref(), deadline)
                         .await
                 }
                 .boxed()
             }
         };
-        let found = self.inner.tiers.complete(standing, deadline, load).await?;
+        let found = self.inner.tiers.complete(lookup, deadline, load).await?;
         let found = found.ok_or(Error::UserNotFound)?;
         if at.id.kind == IdKind::OpenId {
             self.inner.popularity.note(&at).await;
@@ -147,26 +152,26 @@ impl UserService {
 
     async fn load(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &ItemId,
         contact: Option<&Contact>,
         deadline: Deadline,
     ) -> Result<Loaded> {
         let Some(user_id) = UserId::of_item(id) else {
-            return self.resolve(acting, contact, deadline).await;
+            return self.resolve(context, contact, deadline).await;
         };
         let call = |token: SharedToken| {
-            let (lark, installation, id) = (&self.inner.lark, acting.installation(), &user_id);
+            let (lark, installation, id) = (&self.inner.lark, context.installation(), &user_id);
             async move {
                 lark.fetch_user(installation, &token.value, id, deadline)
                     .await
             }
         };
-        let key = TokenKey::acting(acting);
+        let key = TokenKey::of_context(context);
         let answer = self
             .inner
             .tokens
-            .call(acting.app(), &key, deadline, call)
+            .call(context.app(), &key, deadline, call)
             .await?;
         match answer {
             Ok(user) if !is_for_all(&user, user_id.kind()) => {
@@ -183,24 +188,24 @@ impl UserService {
 
     async fn resolve(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         contact: Option<&Contact>,
         deadline: Deadline,
     ) -> Result<Loaded> {
         let contact = contact.ok_or_else(|| Error::internal("a hash cannot be asked for"))?;
         let call = |token: SharedToken| {
-            let (lark, installation) = (&self.inner.lark, acting.installation());
+            let (lark, installation) = (&self.inner.lark, context.installation());
             let contacts = std::slice::from_ref(contact);
             async move {
                 lark.find_users(installation, &token.value, contacts, deadline)
                     .await
             }
         };
-        let key = TokenKey::acting(acting);
+        let key = TokenKey::of_context(context);
         match self
             .inner
             .tokens
-            .call(acting.app(), &key, deadline, call)
+            .call(context.app(), &key, deadline, call)
             .await?
         {
             Ok(found) => Ok(match found.into_iter().next().flatten() {

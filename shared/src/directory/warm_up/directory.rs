@@ -8,11 +8,11 @@ use tracing::info;
 
 use super::draft::Draft;
 use super::{Report, SHORTEST_CALL, Warmer};
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::cache::{Put, split_version};
 use crate::deadline::Deadline;
 use crate::directory::guard::filter::MAX_IDS;
-use crate::directory::tiers::{Arrival, Whose};
+use crate::directory::tiers::{AppTenant, BatchAnswer};
 use crate::directory::users::item_of;
 use crate::error::LarkFailure;
 use crate::error::{Error, Result};
@@ -35,39 +35,39 @@ impl Warmer {
     /// Reads the directory, from where the last run stopped if it has not changed since.
     pub(super) async fn read_directory(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         report: &mut Report,
         work: Deadline,
     ) -> Result<()> {
-        let whose = Whose::of(acting);
-        let members = self.census.members(acting, work).await;
+        let app_tenant = AppTenant::of(context);
+        let members = self.user_count.members(context, work).await;
         let Some(members) = members.filter(|members| *members <= MAX_MEMBERS) else {
             info!(
-                lark.app_id = whose.app_id.as_str(),
+                lark.app_id = app_tenant.app_id.as_str(),
                 "the app may not read the whole directory, or it is too large"
             );
             return Ok(());
         };
-        let mut draft = match self.draft(&whose).await {
+        let mut draft = match self.draft(&app_tenant).await {
             Some(draft) if draft.filter.members == members => draft,
             Some(_) | None => Draft::new(members, self.clock.now()),
         };
         let outcome = self
-            .read_departments(acting, &whose, &mut draft, report, work)
+            .read_departments(context, &app_tenant, &mut draft, report, work)
             .await;
         if outcome.is_err() {
-            self.save(&whose, &draft).await;
+            self.save(&app_tenant, &draft).await;
             return outcome;
         }
-        self.drop_draft(&whose).await;
+        self.drop_draft(&app_tenant).await;
         // Whoever was created while the directory was read may be missing.
-        let is_unchanged = self.census.members(acting, work).await == Some(members);
+        let is_unchanged = self.user_count.members(context, work).await == Some(members);
         if is_unchanged && draft.has_everybody() {
-            self.guard.publish(&whose, draft.filter).await;
+            self.guard.publish(&app_tenant, draft.filter).await;
             report.filters = 1;
         } else {
             info!(
-                lark.app_id = whose.app_id.as_str(),
+                lark.app_id = app_tenant.app_id.as_str(),
                 members,
                 seen = draft.users,
                 "the directory changed or was not shown whole: no filter"
@@ -78,13 +78,13 @@ impl Warmer {
 
     async fn read_departments(
         &self,
-        acting: &Acting,
-        whose: &Whose,
+        context: &AppContext,
+        app_tenant: &AppTenant,
         draft: &mut Draft,
         report: &mut Report,
         work: Deadline,
     ) -> Result<()> {
-        let departments = self.departments(acting, work).await?;
+        let departments = self.departments(context, work).await?;
         let mut pages = 0;
         for department in departments {
             if draft.done.as_ref().is_some_and(|done| *done >= department) {
@@ -92,14 +92,14 @@ impl Warmer {
             }
             let id = DepartmentId::parse(DepartmentIdKind::OpenDepartmentId, &department)?;
             loop {
-                let (page, took) = self.users_page(acting, &id, draft, work).await?;
+                let (page, took) = self.users_page(context, &id, draft, work).await?;
                 page.items.iter().for_each(|user| draft.add(user));
                 report.directory_users += page.items.len() as u64;
-                self.keep(whose, &page.items, took, work).await;
+                self.keep(app_tenant, &page.items, took, work).await;
                 draft.page_token = page.next_page_token;
                 pages += 1;
                 if pages % PAGES_TO_CHECKPOINT == 0 {
-                    self.save(whose, draft).await;
+                    self.save(app_tenant, draft).await;
                 }
                 if draft.page_token.is_none() {
                     break;
@@ -112,13 +112,13 @@ impl Warmer {
     }
 
     /// The ids of all departments, the root among them, in order.
-    async fn departments(&self, acting: &Acting, work: Deadline) -> Result<BTreeSet<String>> {
+    async fn departments(&self, context: &AppContext, work: Deadline) -> Result<BTreeSet<String>> {
         let root = DepartmentId::root();
         let mut ids = BTreeSet::from([root.as_str().to_owned()]);
         let mut page = PageRequest::first(MAX_DEPARTMENT_PAGE);
         loop {
             let call = |token: SharedToken| {
-                let (lark, installation) = (&self.lark, acting.installation());
+                let (lark, installation) = (&self.lark, context.installation());
                 let (root, page) = (&root, &page);
                 async move {
                     let below = Below::All;
@@ -133,7 +133,7 @@ impl Warmer {
                     .await
                 }
             };
-            let children = self.called(acting, call, work).await?;
+            let children = self.called(context, call, work).await?;
             let found = children.items.into_iter();
             ids.extend(found.filter_map(|department| department.open_department_id));
             if ids.len() > MAX_DEPARTMENTS {
@@ -148,7 +148,7 @@ impl Warmer {
 
     async fn users_page(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         id: &DepartmentId,
         draft: &Draft,
         work: Deadline,
@@ -159,18 +159,18 @@ impl Warmer {
         };
         let began = Instant::now();
         let call = |token: SharedToken| {
-            let (lark, installation, page) = (&self.lark, acting.installation(), &page);
+            let (lark, installation, page) = (&self.lark, context.installation(), &page);
             async move {
                 lark.fetch_department_users(installation, &token.value, id, page, work)
                     .await
             }
         };
-        Ok((self.called(acting, call, work).await?, began.elapsed()))
+        Ok((self.called(context, call, work).await?, began.elapsed()))
     }
 
     async fn called<T, F>(
         &self,
-        acting: &Acting,
+        context: &AppContext,
         call: impl Fn(SharedToken) -> F,
         work: Deadline,
     ) -> Result<T>
@@ -180,37 +180,37 @@ impl Warmer {
         if work.remaining() < SHORTEST_CALL {
             return Err(Error::DeadlineExceeded);
         }
-        let key = TokenKey::acting(acting);
-        let answer = self.tokens.call(acting.app(), &key, work, call).await?;
+        let key = TokenKey::of_context(context);
+        let answer = self.tokens.call(context.app(), &key, work, call).await?;
         answer.map_err(Error::of_lark)
     }
 
-    async fn keep(&self, whose: &Whose, users: &[User], took: Duration, work: Deadline) {
+    async fn keep(&self, app_tenant: &AppTenant, users: &[User], took: Duration, work: Deadline) {
         let nobody_asked = HashSet::new();
-        let arrival = Arrival {
+        let arrival = BatchAnswer {
             took,
             locally: false,
             asked: &nobody_asked,
         };
         let items = users.iter().filter_map(item_of).collect();
         self.tiers
-            .keep_many(whose, items, Vec::new(), arrival, work)
+            .keep_many(app_tenant, items, Vec::new(), arrival, work)
             .await;
     }
 
-    async fn draft(&self, whose: &Whose) -> Option<Draft> {
+    async fn draft(&self, app_tenant: &AppTenant) -> Option<Draft> {
         let cache = self.cache.as_ref()?;
-        let stored = cache.get_large(&draft_key(whose)).await.ok()??;
+        let stored = cache.get_large(&draft_key(app_tenant)).await.ok()??;
         let (_, bytes) = split_version(&stored)?;
         let draft = Draft::from_bytes(&bytes)?;
         (draft.filter.built_at + DRAFT_LIFE > self.clock.now()).then_some(draft)
     }
 
-    async fn save(&self, whose: &Whose, draft: &Draft) {
+    async fn save(&self, app_tenant: &AppTenant, draft: &Draft) {
         let Some(cache) = &self.cache else { return };
         let version = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
         let put = Put {
-            key: draft_key(whose),
+            key: draft_key(app_tenant),
             version,
             value: Bytes::from(draft.to_bytes()),
             ttl: DRAFT_LIFE,
@@ -219,13 +219,13 @@ impl Warmer {
         let _ = cache.put_newer_many(&[put]).await;
     }
 
-    async fn drop_draft(&self, whose: &Whose) {
+    async fn drop_draft(&self, app_tenant: &AppTenant) {
         if let Some(cache) = &self.cache {
-            let _ = cache.delete(&draft_key(whose)).await;
+            let _ = cache.delete(&draft_key(app_tenant)).await;
         }
     }
 }
 
-fn draft_key(whose: &Whose) -> String {
-    format!("lark:guard-draft:{whose}")
+fn draft_key(app_tenant: &AppTenant) -> String {
+    format!("lark:guard-draft:{app_tenant}")
 }

@@ -17,13 +17,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Turns of as many processes with one cache.
-fn processes<const N: usize>() -> [Turns; N] {
+fn processes<const N: usize>() -> [OutboundLimiter; N] {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
     let cache = MemoryCache::new(1_024 * 1_024, Arc::clone(&clock));
     let cache = CacheClient::new(Arc::new(cache), SECOND);
     std::array::from_fn(|_| {
         let limiter = Limiter::new(Some(cache.clone()), Arc::clone(&clock));
-        Turns::new(limiter, StandardLimits::default())
+        OutboundLimiter::new(limiter, StandardLimits::default())
     })
 }
 
@@ -50,7 +50,11 @@ fn call<'c>(api: &'static Api, app_id: &'c AppId, tenant: Option<&'c TenantKey>)
 }
 
 /// When each of `calls` calls that begin together goes out, if it does; each process makes its share of them.
-async fn rush(processes: &[Turns], calls: usize, time: Duration) -> Vec<Option<Duration>> {
+async fn rush(
+    processes: &[OutboundLimiter],
+    calls: usize,
+    time: Duration,
+) -> Vec<Option<Duration>> {
     let app_id = &app("cli_a");
     let began = Instant::now();
     let calls = processes

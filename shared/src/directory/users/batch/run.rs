@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{Batch, Outcome, Wanted};
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::deadline::Deadline;
 use crate::directory::tiers::{
-    AbsentReason, Arrival, IdKind, Item, ItemId, ItemKey, Looked, Standing, Whose,
+    AbsentReason, AppTenant, BatchAnswer, IdKind, Item, ItemId, ItemKey, Lookup, LookupOutcome,
 };
 use crate::directory::users::UserService;
 use crate::directory::users::item::{id_of, is_for_all, item_asked};
@@ -28,13 +28,13 @@ const CONCURRENT_CALLS: usize = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     pub(super) asked: ItemId,
-    pub(super) standing: Standing,
+    pub(super) lookup: Lookup,
 }
 
 pub(super) struct Run<'r> {
     users: &'r UserService,
-    acting: &'r Acting,
-    whose: Whose,
+    context: &'r AppContext,
+    app_tenant: AppTenant,
     deadline: Deadline,
     pub(super) outcomes: HashMap<ItemId, Outcome>,
 }
@@ -61,32 +61,32 @@ enum Fetched {
 }
 
 impl<'r> Run<'r> {
-    pub(super) fn new(users: &'r UserService, acting: &'r Acting, deadline: Deadline) -> Self {
+    pub(super) fn new(users: &'r UserService, context: &'r AppContext, deadline: Deadline) -> Self {
         Self {
             users,
-            acting,
-            whose: Whose::of(acting),
+            context,
+            app_tenant: AppTenant::of(context),
             deadline,
             outcomes: HashMap::new(),
         }
     }
 
     pub(super) fn key(&self, id: ItemId) -> ItemKey {
-        ItemKey::new(self.whose.clone(), id)
+        ItemKey::new(self.app_tenant.clone(), id)
     }
 
     /// Those of whom the tiers do not know enough.
     pub(super) async fn look(&mut self, ids: Vec<ItemId>) -> Vec<Missing> {
         let keys = ids.iter().map(|id| self.key(id.clone())).collect();
         let tiers = &self.users.inner.tiers;
-        let standings = tiers.find_many(keys, self.deadline).await;
+        let lookups = tiers.find_many(keys, self.deadline).await;
         let mut missing = Vec::new();
-        for (asked, standing) in ids.into_iter().zip(standings) {
-            let outcome = match tiers.looked(&standing) {
-                Looked::Found(found) => Ok(found),
-                Looked::Absent(reason) => Err(reason),
-                Looked::Unknown => {
-                    missing.push(Missing { asked, standing });
+        for (asked, lookup) in ids.into_iter().zip(lookups) {
+            let outcome = match tiers.outcome_of(&lookup) {
+                LookupOutcome::Found(found) => Ok(found),
+                LookupOutcome::Absent(reason) => Err(reason),
+                LookupOutcome::Unknown => {
+                    missing.push(Missing { asked, lookup });
                     continue;
                 }
             };
@@ -97,11 +97,11 @@ impl<'r> Run<'r> {
 
     /// Those who may exist.
     pub(super) async fn guarded(&mut self, missing: Vec<Missing>) -> Vec<Missing> {
-        let unknown = missing.iter().filter(|it| it.standing.is_unknown());
-        let keys = unknown.map(|it| it.standing.key()).collect();
+        let unknown = missing.iter().filter(|it| it.lookup.is_unknown());
+        let keys = unknown.map(|it| it.lookup.key()).collect();
         let guard = &self.users.inner.guard;
         let refused = guard
-            .refused(self.acting, &self.whose, keys, self.deadline)
+            .refused(self.context, &self.app_tenant, keys, self.deadline)
             .await;
         let refused: HashSet<ItemId> = refused.into_iter().map(|key| key.id.clone()).collect();
         let (refused, possible): (Vec<_>, Vec<_>) = missing
@@ -155,7 +155,7 @@ impl<'r> Run<'r> {
         let gone = absent.iter().map(|id| (self.key(id.clone()), reason));
         let tiers = &self.users.inner.tiers;
         tiers
-            .keep_leads(&self.whose, led, gone.collect(), took, self.deadline)
+            .keep_leads(&self.app_tenant, led, gone.collect(), took, self.deadline)
             .await;
         let absent = absent.into_iter().map(|id| (id, Ok(Err(reason))));
         self.outcomes.extend(absent);
@@ -165,16 +165,16 @@ impl<'r> Run<'r> {
     async fn follow(&mut self, led: Vec<(ItemId, ItemId)>) -> Vec<Missing> {
         let targets: HashSet<ItemId> = led.iter().map(|(_, to)| to.clone()).collect();
         let missing = self.look(targets.into_iter().collect()).await;
-        let missing: HashMap<ItemId, Standing> = missing
+        let missing: HashMap<ItemId, Lookup> = missing
             .into_iter()
-            .map(|it| (it.asked, it.standing))
+            .map(|it| (it.asked, it.lookup))
             .collect();
         let mut unknown = Vec::new();
         for (asked, to) in led {
             match missing.get(&to) {
-                Some(standing) => unknown.push(Missing {
+                Some(lookup) => unknown.push(Missing {
                     asked,
-                    standing: standing.clone(),
+                    lookup: lookup.clone(),
                 }),
                 None => {
                     let outcome = self.outcomes.get(&to).cloned();
@@ -189,17 +189,17 @@ impl<'r> Run<'r> {
     async fn resolve_chunk(&self, contacts: Vec<Contact>) -> Resolved {
         let began = Instant::now();
         let call = |token: SharedToken| {
-            let (lark, installation) = (&self.users.inner.lark, self.acting.installation());
+            let (lark, installation) = (&self.users.inner.lark, self.context.installation());
             let (contacts, deadline) = (&contacts, self.deadline);
             async move {
                 lark.find_users(installation, &token.value, contacts, deadline)
                     .await
             }
         };
-        let key = TokenKey::acting(self.acting);
+        let key = TokenKey::of_context(self.context);
         let tokens = &self.users.inner.tokens;
         let answer = tokens
-            .call(self.acting.app(), &key, self.deadline, call)
+            .call(self.context.app(), &key, self.deadline, call)
             .await;
         Resolved {
             answer: answer.and_then(|answer| answer.map_err(Error::of_lark)),
@@ -211,7 +211,7 @@ impl<'r> Run<'r> {
     /// Asks Lark for those who are missing, keeps what it says, and asks again with the open_id where that is what profiles are
     /// kept under.
     pub(super) async fn fetch(&mut self, missing: Vec<Missing>, asked: &HashSet<ItemId>) {
-        let is_open = |it: &Missing| it.standing.key().id.kind == IdKind::OpenId;
+        let is_open = |it: &Missing| it.lookup.key().id.kind == IdKind::OpenId;
         let (mut open, others): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_open);
         if !others.is_empty() {
             let led = self.fetch_all(others, asked).await;
@@ -229,7 +229,7 @@ impl<'r> Run<'r> {
     ) -> Vec<(ItemId, ItemId)> {
         let mut by_id: HashMap<ItemId, Vec<Missing>> = HashMap::new();
         for missing in missing {
-            let id = missing.standing.key().id.clone();
+            let id = missing.lookup.key().id.clone();
             by_id.entry(id).or_default().push(missing);
         }
         let mut by_kind: HashMap<UserIdKind, Vec<UserId>> = HashMap::new();
@@ -263,7 +263,7 @@ impl<'r> Run<'r> {
     fn or_stale(&self, missing: &Missing, outcome: Outcome) -> Outcome {
         match outcome {
             Err(error) if error.is_outage() => {
-                let stale = self.users.inner.tiers.whatever(&missing.standing);
+                let stale = self.users.inner.tiers.any_known(&missing.lookup);
                 stale.map(Ok).ok_or(error)
             }
             outcome => outcome,
@@ -323,14 +323,14 @@ impl<'r> Run<'r> {
             }
         }
         let (ids, items): (Vec<UserId>, Vec<Item>) = present.into_iter().unzip();
-        let arrival = Arrival {
+        let arrival = BatchAnswer {
             took,
             locally: true,
             asked,
         };
         let tiers = &self.users.inner.tiers;
         let kept = tiers
-            .keep_many(&self.whose, items, absent, arrival, self.deadline)
+            .keep_many(&self.app_tenant, items, absent, arrival, self.deadline)
             .await;
         let present = ids.into_iter().zip(kept);
         outcomes.extend(present.map(|(id, found)| (id, Fetched::Settled(Ok(Ok(found))))));
@@ -343,16 +343,16 @@ impl<'r> Run<'r> {
             let began = Instant::now();
             let call = |token: SharedToken| {
                 let (lark, installation, ids) =
-                    (&self.users.inner.lark, self.acting.installation(), &ids);
+                    (&self.users.inner.lark, self.context.installation(), &ids);
                 async move {
                     lark.fetch_users(installation, &token.value, ids, self.deadline)
                         .await
                 }
             };
-            let key = TokenKey::acting(self.acting);
+            let key = TokenKey::of_context(self.context);
             let tokens = &self.users.inner.tokens;
             let answer = tokens
-                .call(self.acting.app(), &key, self.deadline, call)
+                .call(self.context.app(), &key, self.deadline, call)
                 .await;
             let is_spoilt =
                 matches!(&answer, Ok(Err(failure)) if failure.kind == FailureKind::NotFound);

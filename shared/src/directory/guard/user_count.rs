@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::apps::Acting;
+use crate::apps::AppContext;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
-use crate::directory::tiers::Whose;
+use crate::directory::tiers::AppTenant;
 use crate::lark::LarkClient;
 use crate::lark::departments::DepartmentId;
 use crate::tokens::{SharedToken, TokenKey, TokenService};
@@ -23,12 +23,12 @@ const MAX_PACED: usize = 10_000;
 
 /// Counts the users of directories. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
-pub struct Census {
+pub struct UserCount {
     lark: LarkClient,
     tokens: TokenService,
     /// The count that those who come now wait for. The number tells one count from the next.
-    flights: Arc<Flights<(Whose, u64), Option<u64>>>,
-    rounds: Arc<Mutex<HashMap<Whose, Round>>>,
+    flights: Arc<Flights<(AppTenant, u64), Option<u64>>>,
+    rounds: Arc<Mutex<HashMap<AppTenant, Round>>>,
 }
 
 /// The counts of one app and tenant so far.
@@ -38,7 +38,7 @@ struct Round {
     begins_at: Instant,
 }
 
-impl Census {
+impl UserCount {
     /// A census by the root department.
     #[must_use]
     pub fn new(lark: LarkClient, tokens: TokenService) -> Self {
@@ -52,29 +52,29 @@ impl Census {
 
     /// How many users the directory has, by a count that begins after this call; `None` when that cannot be had, or the app
     /// may not see the whole directory.
-    pub async fn members(&self, acting: &Acting, deadline: Deadline) -> Option<u64> {
-        let whose = Whose::of(acting);
-        let round = self.next_round(&whose);
+    pub async fn members(&self, context: &AppContext, deadline: Deadline) -> Option<u64> {
+        let app_tenant = AppTenant::of(context);
+        let round = self.next_round(&app_tenant);
         let work = || {
-            let (census, acting) = (self.clone(), acting.clone());
+            let (user_count, context) = (self.clone(), context.clone());
             async move {
                 // Until then everybody who comes joins this count; it has not begun for any of them.
                 tokio::time::sleep_until(round.begins_at).await;
-                census.count(&acting).await
+                user_count.count(&context).await
             }
         };
-        let flight = self.flights.join((whose, round.number), work);
+        let flight = self.flights.join((app_tenant, round.number), work);
         deadline.run(flight).await.ok()?.ok()?
     }
 
     /// The count that begins next.
-    fn next_round(&self, whose: &Whose) -> Round {
+    fn next_round(&self, app_tenant: &AppTenant) -> Round {
         let mut rounds = self.rounds.lock().expect("no panic while counting");
-        if rounds.len() >= MAX_PACED && !rounds.contains_key(whose) {
+        if rounds.len() >= MAX_PACED && !rounds.contains_key(app_tenant) {
             rounds.clear();
         }
         let now = Instant::now();
-        let round = rounds.entry(whose.clone()).or_insert(Round {
+        let round = rounds.entry(app_tenant.clone()).or_insert(Round {
             number: 0,
             begins_at: now,
         });
@@ -89,18 +89,18 @@ impl Census {
     }
 
     /// The count itself.
-    pub(super) async fn count(&self, acting: &Acting) -> Option<u64> {
+    pub(super) async fn count(&self, context: &AppContext) -> Option<u64> {
         let deadline = Deadline::after(TIMEOUT);
         let call = |token: SharedToken| {
-            let (lark, installation) = (&self.lark, acting.installation());
+            let (lark, installation) = (&self.lark, context.installation());
             async move {
                 let root = DepartmentId::root();
                 lark.fetch_department(installation, &token.value, &root, deadline)
                     .await
             }
         };
-        let key = TokenKey::acting(acting);
-        let answer = self.tokens.call(acting.app(), &key, deadline, call).await;
+        let key = TokenKey::of_context(context);
+        let answer = self.tokens.call(context.app(), &key, deadline, call).await;
         let department = answer.ok()?.ok()?;
         u64::try_from(department.member_count?).ok()
     }
