@@ -1,21 +1,24 @@
 //! The Lark Open Platform's HTTP API, as far as the service calls it itself.
 //!
-//! [`LarkClient`] is the transport: connections, limits, time-outs, retries and the reading of answers, the same for each API
-//! family. The families are [`auth`], [`oauth`], [`contacts`], [`departments`] and [`chats`]; [`apis`] has the limits of each
-//! API.
+//! A call is a value: [`Request`] says what to ask and how to read the answer. The API families make them: [`auth`], [`oauth`],
+//! [`contacts`], [`departments`] and [`chats`]. [`LarkClient`] sends them: connections, limits, time-outs and retries, the same
+//! for each. [`apis`] has the limits of each API.
 
+mod answer;
 pub mod apis;
 pub mod auth;
 pub mod chats;
+mod client;
 mod codes;
 pub mod contacts;
 pub mod departments;
 pub mod oauth;
 mod outbound_limiter;
-mod reading;
-mod transport;
+mod request;
 
+pub use answer::Answer;
 pub use chats::MAX_CHAT_PAGE;
+pub use client::{Domain, LarkClient, LarkSettings, OAuthVersion, Sender};
 pub use departments::{Below, ContactScope, MAX_DEPARTMENT_PAGE, MAX_SCOPE_PAGE};
 pub use outbound_limiter::{Installation, Priority};
-pub use transport::{Domain, LarkClient, LarkSettings, OAuthVersion};
+pub use request::{Host, Request};

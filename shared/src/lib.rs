@@ -22,6 +22,8 @@ pub mod readiness;
 pub mod directory;
 pub mod logins;
 
+pub mod platform;
+
 pub mod tokens;
 
 pub mod api_keys;

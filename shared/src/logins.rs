@@ -22,8 +22,8 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, OpenId};
-use crate::lark::oauth::{AuthorizationRequest, Grant, Identity};
-use crate::lark::{Installation, LarkClient};
+use crate::lark::oauth::{self, AuthorizationRequest, Grant, Identity};
+use crate::lark::{Installation, LarkClient, Sender};
 use crate::seal::Sealer;
 use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
 use crate::tokens::TokenService;
@@ -189,7 +189,7 @@ impl Logins {
         };
         info!(lark.app_id = app.app_id.as_str(), "a login was begun");
         Ok(Started {
-            location: self.lark.login_page(app.domain, &request),
+            location: oauth::login_page(self.lark.settings().accounts_url(app.domain), &request),
             cookie: set_cookie(start.public_url, &id, cookie.expose_secret(), LIFE),
         })
     }
@@ -259,11 +259,11 @@ impl Logins {
         };
         let pair = self.tokens.exchange_code(&app, &grant, deadline).await;
         let pair = pair.map_err(|failure| failed(&app, failure))?;
-        let installation = Installation::without_tenant(app.domain, &app.app_id);
-        let identity = self
-            .lark
-            .fetch_identity(installation, &pair.token.value, deadline)
-            .await;
+        let sender = Sender {
+            installation: Installation::without_tenant(app.domain, &app.app_id),
+            token: Some(&pair.token.value),
+        };
+        let identity = self.lark.send(sender, &oauth::user_info(), deadline).await;
         let Identity { open_id, name, .. } = identity.map_err(|failure| failed(&app, failure))?;
         let is_renewable = pair.refresh.is_some();
         self.tokens

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
-use crate::error::{Error, FieldError, Result};
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{Error, FailureKind, FieldError, LarkFailure, Result};
 
 /// Which page of a list is asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]

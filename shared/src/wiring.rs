@@ -26,6 +26,7 @@ use crate::http::Admission;
 use crate::lark::LarkClient;
 use crate::logins::Logins;
 use crate::meter::Meter;
+use crate::platform::Platform;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Mirror, Storage, Store};
@@ -101,8 +102,10 @@ pub struct Services {
     pub admission: Admission,
     /// The data keys.
     pub sealer: Sealer,
-    /// The platform.
+    /// The client of the platform.
     pub lark: LarkClient,
+    /// The door to the platform: requests as an app.
+    pub platform: Platform,
     /// How often the platform was called.
     pub meter: Meter,
     /// The clock.
@@ -153,6 +156,7 @@ impl Services {
             admission,
             sealer: base.sealer,
             lark: base.lark,
+            platform: base.platform,
             meter: base.meter,
             clock: base.clock,
         }

@@ -7,6 +7,7 @@ use lark_service::directory::departments::DepartmentService;
 use lark_service::directory::tiers::Tier;
 use lark_service::error::{Error, ErrorCode};
 use lark_service::lark::Below;
+use lark_service::lark::departments;
 use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
 use lark_service::page::PageRequest;
 use lark_service_tests::directory::{json, to_the_end};
@@ -262,23 +263,14 @@ async fn the_departments_below_another_are_read_page_by_page_at_any_depth() {
     let world = World::begin().await;
     let process = world.process();
     let context = process.app_context().await.unwrap();
-    let (lark, token) = (&process.0.lark, process.token().await.unwrap());
+    let platform = &process.0.platform;
     let root = DepartmentId::root();
     for (below, expected) in [(Below::Direct, 10), (Below::All, 100)] {
         let mut page = PageRequest::first(30);
         let mut seen = BTreeSet::new();
         loop {
-            let list = lark
-                .fetch_department_children(
-                    context.installation(),
-                    &token.value,
-                    &root,
-                    below,
-                    &page,
-                    soon(),
-                )
-                .await
-                .unwrap();
+            let request = departments::list_children(&root, below, &page);
+            let list = platform.send(&context, &request, soon()).await.unwrap();
             assert!(list.items.len() <= 30);
             seen.extend(list.items.into_iter().map(|it| it.open_department_id));
             page.page_token = list.next_page_token;
@@ -301,19 +293,15 @@ async fn what_the_app_may_see_is_read_page_by_page() {
     world.control().update_app(APP, patch).unwrap();
     let process = world.process();
     let context = process.app_context().await.unwrap();
-    let (lark, token) = (&process.0.lark, process.token().await.unwrap());
+    let platform = &process.0.platform;
     let mut page = PageRequest::first(2);
-    let first = lark
-        .fetch_scopes(context.installation(), &token.value, &page, soon())
-        .await
-        .unwrap();
+    let request = departments::list_scopes(&page);
+    let first = platform.send(&context, &request, soon()).await.unwrap();
     assert_eq!(first.department_ids, [1, 7].map(open_department_id));
     page.page_token = first.next_page_token;
     assert!(page.page_token.is_some());
-    let last = lark
-        .fetch_scopes(context.installation(), &token.value, &page, soon())
-        .await
-        .unwrap();
+    let request = departments::list_scopes(&page);
+    let last = platform.send(&context, &request, soon()).await.unwrap();
     assert_eq!(last.user_ids, [lark_simulator::open_id(APP, 8)]);
     assert_eq!((last.next_page_token, last.group_ids), (None, Vec::new()));
 }

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use lark_service::error::Error;
 use lark_service::error::FailureKind;
 use lark_service::ids::AppId;
-use lark_service::lark::Installation;
 use lark_service::lark::contacts::{UserId, UserIdKind};
+use lark_service::lark::{Installation, Sender, contacts};
 use lark_service::meter::Calls;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction, Settings};
@@ -54,10 +54,12 @@ async fn three_times_the_limit_is_called_in_turn_by_all_processes_together() {
     let id = lark_simulator::open_id(APP, 1);
     let id = UserId::parse(UserIdKind::OpenId, &id).unwrap();
     let calls = processes.iter().cycle().take(CALLS).map(|process| async {
-        let installation = Installation::without_tenant(app.domain, &app.app_id);
+        let sender = Sender {
+            installation: Installation::without_tenant(app.domain, &app.app_id),
+            token: Some(&token.value),
+        };
         let lark = &process.0.lark;
-        lark.fetch_user(installation, &token.value, &id, soon())
-            .await
+        lark.send(sender, &contacts::get_user(&id), soon()).await
     });
     let outcomes = join_all(calls).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");

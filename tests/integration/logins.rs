@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lark_service::apps::AppContext;
 use lark_service::error::Error;
 use lark_service::error::LoginEnd;
 use lark_service::ids::{AppId, OpenId};
-use lark_service::lark::Installation;
+use lark_service::lark::oauth;
 use lark_service::tokens::{SharedToken, TokenKey, TokenKind};
 use lark_service_tests::requests::Ask;
 use lark_service_tests::world::{APP, Process, World, soon};
@@ -287,20 +288,10 @@ async fn a_rejected_user_token_is_replaced_by_a_refresh_and_the_login_lives_on()
     world.control().revoke_token(value(&old));
     let app = process.0.apps.enabled(&app_id(), soon()).await.unwrap();
     let key = TokenKey::user(app_id(), &open_id);
-    let call = |token: SharedToken| {
-        let (lark, app) = (process.0.lark.clone(), app.clone());
-        async move {
-            let installation = Installation::without_tenant(app.domain, &app.app_id);
-            lark.fetch_identity(installation, &token.value, soon())
-                .await
-        }
-    };
-    let identity = process
-        .0
-        .tokens
-        .call(&app, &key, soon(), call)
-        .await
-        .unwrap();
+    let context = AppContext::new(app, None).unwrap();
+    let platform = &process.0.platform;
+    let request = oauth::user_info();
+    let identity = platform.send_with(&key, &context, &request, soon()).await;
     assert_eq!(identity.unwrap().open_id, open_id);
     assert_eq!(world.control().counters().refresh_grants, 1);
 }

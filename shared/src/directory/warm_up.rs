@@ -21,9 +21,9 @@ use crate::directory::tiers::{AppTenant, Tiers};
 use crate::directory::users::UserService;
 use crate::error::Result;
 use crate::ids::AppId;
-use crate::lark::LarkClient;
 use crate::lark::contacts::UserId;
 use crate::meter::Meter;
+use crate::platform::Platform;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 use crate::tokens::{TokenKey, TokenService, Trust};
 
@@ -71,9 +71,10 @@ pub struct Report {
 pub struct Warmer {
     pub(crate) apps: Apps,
     pub(crate) tokens: TokenService,
-    /// Over a client that leaves room for callers.
+    /// Over `platform`.
     pub(crate) users: UserService,
-    pub(crate) lark: LarkClient,
+    /// Leaves room for callers.
+    pub(crate) platform: Platform,
     pub(crate) tiers: Tiers,
     pub(crate) guard: Guard,
     pub(crate) user_count: UserCount,

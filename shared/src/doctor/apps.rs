@@ -9,10 +9,10 @@ use super::report::because;
 use super::{Check, Options, soon};
 use crate::apps::{App, AppKind};
 use crate::deadline::Deadline;
-use crate::error::Error;
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{Error, FailureKind, LarkFailure};
 use crate::ids::AppId;
-use crate::lark::Domain;
+use crate::lark::auth::{self, AppCredentials, Issue};
+use crate::lark::{Domain, Installation, Sender};
 use crate::seal::SealError;
 use crate::wiring::Services;
 
@@ -215,25 +215,24 @@ pub(super) async fn credentials(services: &Services, known: &[Known]) -> Vec<Che
 /// What the platform has against the secret in force; a marketplace app without a ticket is not asked about.
 async fn ask(services: &Services, app: &App) -> Option<LarkFailure> {
     let deadline = Deadline::after(ASKING);
-    let (lark, secret) = (&services.lark, &app.secrets.current.value);
-    let issued = match app.kind {
-        AppKind::Internal => {
-            lark.fetch_tenant_access_token(app.domain, &app.app_id, secret, deadline)
-                .await
-        }
+    let credentials = AppCredentials {
+        app_id: &app.app_id,
+        secret: &app.secrets.current.value,
+    };
+    let ticket;
+    let issue = match app.kind {
+        AppKind::Internal => Issue::InternalTenant(credentials),
         AppKind::Marketplace => {
-            let ticket = services.apps.ticket(&app.app_id, deadline).await.ok()??;
-            let ticket = &ticket.value;
-            lark.fetch_marketplace_app_access_token(
-                app.domain,
-                &app.app_id,
-                secret,
-                ticket,
-                deadline,
-            )
-            .await
+            ticket = services.apps.ticket(&app.app_id, deadline).await.ok()??;
+            Issue::MarketplaceApp(credentials, &ticket.value)
         }
     };
+    let installation = Installation::without_tenant(app.domain, &app.app_id);
+    let sender = Sender::without_token(installation);
+    let issued = services
+        .lark
+        .send(sender, &auth::issue(&issue), deadline)
+        .await;
     issued.err()
 }
 

@@ -90,6 +90,13 @@ impl LarkFailure {
         }
     }
 
+    /// An answer is not as documented: it has no `what` in it.
+    #[must_use]
+    pub fn lacking(what: &str) -> Self {
+        let msg = format!("Lark's answer has no {what} in it");
+        Self::without_answer(FailureKind::Rejected, msg)
+    }
+
     /// Whether the call may have had its effect, although no usable answer came.
     #[must_use]
     pub const fn may_have_happened(&self) -> bool {
@@ -117,3 +124,5 @@ impl fmt::Display for LarkFailure {
         }
     }
 }
+
+impl std::error::Error for LarkFailure {}

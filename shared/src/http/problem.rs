@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::REQUEST_ID;
 use super::reply::{HTML, PAGE_HEADERS};
-use crate::error::LarkFailure;
-use crate::error::{Error, FieldError};
+use crate::error::{Error, FieldError, LarkFailure};
 
 /// The body of every error answer.
 #[derive(Clone, Debug, Serialize)]

@@ -4,6 +4,7 @@
 //! 100 a minute; 4 is [`StandardLimits`]; 5 to 9 and 11 are 1, 5, 10, 20, 50 and 100 a second, 21 is 3 a second; 10 is 50 a
 //! second, or 100 for business. What is said to be "special" counts as level 4 here.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -20,9 +21,9 @@ pub const MARKETPLACE_APP_ACCESS_TOKEN: Api = Api::standard("marketplace_app_acc
 /// "Resend app_ticket".
 pub const APP_TICKET_RESEND: Api = Api::standard("app_ticket_resend");
 /// "Get user_access_token", which says 1,000 a minute and 50 a second.
-pub const OAUTH_CODE: Api = Api::standard("oauth_code").counted_as("oauth_token");
+pub const OAUTH_CODE: Api = Api::counted_as("oauth_code", "oauth_token");
 /// "Refresh user_access_token": the same API as [`OAUTH_CODE`].
-pub const OAUTH_REFRESH: Api = Api::standard("oauth_refresh").counted_as("oauth_token");
+pub const OAUTH_REFRESH: Api = Api::counted_as("oauth_refresh", "oauth_token");
 /// "Get user information" of a login; special.
 pub const USER_INFO: Api = Api::standard("user_info");
 /// "Get single user information".
@@ -56,12 +57,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// An API of the platform.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Api {
     /// What it is called in metrics, logs and counts of calls.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it is called where limits are kept: the same for what the platform counts together.
-    pub counted_as: &'static str,
+    pub counted_as: Cow<'static, str>,
     /// How much of it the platform allows.
     pub tier: Tier,
 }
@@ -100,23 +101,32 @@ impl Api {
     /// The API `name` of [`Tier::Standard`].
     #[must_use]
     pub const fn standard(name: &'static str) -> Self {
+        Self::counted_as(name, name)
+    }
+
+    /// The API `name` of [`Tier::Standard`] that the platform counts together with others, all of them under `counted_as`.
+    const fn counted_as(name: &'static str, counted_as: &'static str) -> Self {
         Self {
-            name,
-            counted_as: name,
+            name: Cow::Borrowed(name),
+            counted_as: Cow::Borrowed(counted_as),
+            tier: Tier::Standard,
+        }
+    }
+
+    /// An API that is in no table here: `name` tells it from others in metrics and limits, so callers bound how many there are.
+    #[must_use]
+    pub fn unlisted(name: String) -> Self {
+        Self {
+            counted_as: Cow::Owned(name.clone()),
+            name: Cow::Owned(name),
             tier: Tier::Standard,
         }
     }
 
     /// The same API of `tier`.
     #[must_use]
-    pub const fn of_tier(mut self, tier: Tier) -> Self {
-        self.tier = tier;
-        self
-    }
-
-    const fn counted_as(mut self, name: &'static str) -> Self {
-        self.counted_as = name;
-        self
+    pub fn of_tier(self, tier: Tier) -> Self {
+        Self { tier, ..self }
     }
 }
 

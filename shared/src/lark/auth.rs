@@ -1,23 +1,18 @@
 //! Tokens of apps: the platform's `auth/v3` family, for internal and for marketplace apps.
 //!
-//! With 30 minutes or more left the
-//! platform answers with the same token, else with a new one, and both work until their own end. `expire` is the time that
-//! is left, in seconds.
+//! With 30 minutes or more left the platform answers with the same token, else with a new one, and both work until their own
+//! end. `expire` is the time that is left, in seconds. So every call here is safe to repeat.
 
 use std::time::Duration;
 
-use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Request;
 use super::apis::{
     APP_ACCESS_TOKEN, APP_TICKET_RESEND, Api, MARKETPLACE_APP_ACCESS_TOKEN,
     MARKETPLACE_TENANT_ACCESS_TOKEN, TENANT_ACCESS_TOKEN,
 };
-use super::transport::{Host, LarkCall};
-use super::{Domain, Installation, LarkClient};
-use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, TenantKey};
 
@@ -30,18 +25,46 @@ pub struct IssuedToken {
     pub expires_in: Duration,
 }
 
-#[derive(Serialize)]
-struct Credentials<'c> {
-    app_id: &'c str,
-    app_secret: &'c str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app_ticket: Option<&'c str>,
+/// What an app proves itself with.
+#[derive(Clone, Copy, Debug)]
+pub struct AppCredentials<'c> {
+    /// The app.
+    pub app_id: &'c AppId,
+    /// Its secret.
+    pub secret: &'c SecretString,
+}
+
+/// Which token is asked for, and with what.
+#[derive(Clone, Copy, Debug)]
+pub enum Issue<'i> {
+    /// The tenant access token of an internal app ("Get custom app's tenant_access_token").
+    InternalTenant(AppCredentials<'i>),
+    /// The app access token of an internal app ("Get custom app's app_access_token").
+    InternalApp(AppCredentials<'i>),
+    /// The app access token of a marketplace app ("Get store app's app_access_token"), for which the platform wants the ticket
+    /// that it sent last.
+    MarketplaceApp(AppCredentials<'i>, &'i SecretString),
+    /// The token of a marketplace app for a tenant ("Get store app's tenant_access_token").
+    MarketplaceTenant {
+        /// The app's own token.
+        app_access_token: &'i SecretString,
+        /// The tenant, which must have installed the app.
+        tenant_key: &'i TenantKey,
+    },
 }
 
 #[derive(Serialize)]
-struct TenantRequest<'c> {
-    app_access_token: &'c str,
-    tenant_key: &'c str,
+struct Body<'c> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_secret: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_ticket: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_access_token: Option<&'c str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_key: Option<&'c str>,
 }
 
 #[derive(Deserialize)]
@@ -54,172 +77,87 @@ struct TokenAnswer {
 #[derive(Deserialize)]
 struct Done {}
 
-impl LarkClient {
-    /// The tenant access token of an internal app ("Get custom app's tenant_access_token"). Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::AppRefused`] for a wrong id or secret, and what the transport says.
-    pub async fn fetch_tenant_access_token(
-        &self,
-        domain: Domain,
-        app_id: &AppId,
-        secret: &SecretString,
-        deadline: Deadline,
-    ) -> Result<IssuedToken, LarkFailure> {
-        let path = ["tenant_access_token", "internal"];
-        let answer: TokenAnswer = self
-            .ask(
-                &TENANT_ACCESS_TOKEN,
-                Installation::without_tenant(domain, app_id),
-                &path,
-                &credentials(app_id, secret, None),
-                deadline,
-            )
-            .await?;
-        issued(answer.tenant_access_token, answer.expire)
-    }
+/// Asks for the token that `issue` names.
+///
+/// Refused with `AppRefused` for a wrong id, secret, ticket or app access token, and for a tenant that did not install the app.
+#[must_use]
+pub fn issue(issue: &Issue<'_>) -> Request<IssuedToken> {
+    let (api, path): (Api, &[&str]) = match issue {
+        Issue::InternalTenant(_) => (TENANT_ACCESS_TOKEN, &["tenant_access_token", "internal"]),
+        Issue::InternalApp(_) => (APP_ACCESS_TOKEN, &["app_access_token", "internal"]),
+        Issue::MarketplaceApp(..) => (MARKETPLACE_APP_ACCESS_TOKEN, &["app_access_token"]),
+        Issue::MarketplaceTenant { .. } => {
+            (MARKETPLACE_TENANT_ACCESS_TOKEN, &["tenant_access_token"])
+        }
+    };
+    let is_for_tenant = match issue {
+        Issue::InternalTenant(_) | Issue::MarketplaceTenant { .. } => true,
+        Issue::InternalApp(_) | Issue::MarketplaceApp(..) => false,
+    };
+    post(api, path, &issue.body())
+        .reading_json()
+        .map(move |answer: TokenAnswer| {
+            let value = if is_for_tenant {
+                answer.tenant_access_token
+            } else {
+                answer.app_access_token
+            };
+            issued(value, answer.expire)
+        })
+}
 
-    /// The app access token of an internal app ("Get custom app's app_access_token"). Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::AppRefused`] for a wrong id or secret, and what the transport says.
-    pub async fn fetch_app_access_token(
-        &self,
-        domain: Domain,
-        app_id: &AppId,
-        secret: &SecretString,
-        deadline: Deadline,
-    ) -> Result<IssuedToken, LarkFailure> {
-        let path = ["app_access_token", "internal"];
-        let answer: TokenAnswer = self
-            .ask(
-                &APP_ACCESS_TOKEN,
-                Installation::without_tenant(domain, app_id),
-                &path,
-                &credentials(app_id, secret, None),
-                deadline,
-            )
-            .await?;
-        issued(answer.app_access_token, answer.expire)
-    }
+/// Asks the platform to send the ticket of a marketplace app again ("Resend app_ticket").
+///
+/// Refused with `AppRefused` for a wrong id or secret, or an app that is none of the marketplace.
+#[must_use]
+pub fn resend_app_ticket(credentials: AppCredentials<'_>) -> Request<()> {
+    post(
+        APP_TICKET_RESEND,
+        &["app_ticket", "resend"],
+        &credentials.body(),
+    )
+    .reading_json()
+    .map(|Done {}| Ok(()))
+}
 
-    /// The app access token of a marketplace app ("Get store app's app_access_token"), for which the platform wants the
-    /// ticket that it sent last. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::AppRefused`] for a wrong id, secret or ticket, and what the transport says.
-    pub async fn fetch_marketplace_app_access_token(
-        &self,
-        domain: Domain,
-        app_id: &AppId,
-        secret: &SecretString,
-        ticket: &SecretString,
-        deadline: Deadline,
-    ) -> Result<IssuedToken, LarkFailure> {
-        let body = credentials(app_id, secret, Some(ticket));
-        let answer: TokenAnswer = self
-            .ask(
-                &MARKETPLACE_APP_ACCESS_TOKEN,
-                Installation::without_tenant(domain, app_id),
-                &["app_access_token"],
-                &body,
-                deadline,
-            )
-            .await?;
-        issued(answer.app_access_token, answer.expire)
-    }
+fn post(api: Api, path: &[&str], body: &Body<'_>) -> Request {
+    let path = [&["open-apis", "auth", "v3"], path].concat();
+    Request::post(api, &path).repeatable().json(body)
+}
 
-    /// The token of the marketplace app `app_id` for the tenant `tenant_key` ("Get store app's tenant_access_token"). Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::AppRefused`] for a wrong app access token or a tenant that did not install the app, and what the
-    /// transport says.
-    pub async fn fetch_marketplace_tenant_access_token(
-        &self,
-        domain: Domain,
-        app_id: &AppId,
-        app_access_token: &SecretString,
-        tenant_key: &TenantKey,
-        deadline: Deadline,
-    ) -> Result<IssuedToken, LarkFailure> {
-        let body = TenantRequest {
-            app_access_token: app_access_token.expose_secret(),
-            tenant_key: tenant_key.as_str(),
-        };
-        let answer: TokenAnswer = self
-            .ask(
-                &MARKETPLACE_TENANT_ACCESS_TOKEN,
-                Installation::without_tenant(domain, app_id),
-                &["tenant_access_token"],
-                &body,
-                deadline,
-            )
-            .await?;
-        issued(answer.tenant_access_token, answer.expire)
-    }
-
-    /// Asks the platform to send the ticket of a marketplace app again ("Resend app_ticket"). Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::AppRefused`] for a wrong id or secret or an app that is none of the marketplace, and what the
-    /// transport says.
-    pub async fn resend_app_ticket(
-        &self,
-        domain: Domain,
-        app_id: &AppId,
-        secret: &SecretString,
-        deadline: Deadline,
-    ) -> Result<(), LarkFailure> {
-        let body = credentials(app_id, secret, None);
-        let Done {} = self
-            .ask(
-                &APP_TICKET_RESEND,
-                Installation::without_tenant(domain, app_id),
-                &["app_ticket", "resend"],
-                &body,
-                deadline,
-            )
-            .await?;
-        Ok(())
-    }
-
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        api: &'static Api,
-        installation: Installation<'_>,
-        path: &[&str],
-        body: &(impl Serialize + Sync),
-        deadline: Deadline,
-    ) -> Result<T, LarkFailure> {
-        let path: Vec<_> = ["open-apis", "auth", "v3"]
-            .iter()
-            .chain(path)
-            .copied()
-            .collect();
-        let call = LarkCall {
-            api,
-            installation,
-            host: Host::Open,
-            method: Method::POST,
-            path: &path,
-            query: &[],
-            token: None,
-            body: Some(serde_json::to_vec(body).expect("texts are JSON")),
-            repeatable: true,
-        };
-        self.send(&call, deadline).await
+impl<'c> AppCredentials<'c> {
+    fn body(self) -> Body<'c> {
+        Body {
+            app_id: Some(self.app_id.as_str()),
+            app_secret: Some(self.secret.expose_secret()),
+            app_ticket: None,
+            app_access_token: None,
+            tenant_key: None,
+        }
     }
 }
 
-fn credentials<'c>(
-    app_id: &'c AppId,
-    secret: &'c SecretString,
-    ticket: Option<&'c SecretString>,
-) -> Credentials<'c> {
-    Credentials {
-        app_id: app_id.as_str(),
-        app_secret: secret.expose_secret(),
-        app_ticket: ticket.map(ExposeSecret::expose_secret),
+impl<'i> Issue<'i> {
+    fn body(&self) -> Body<'i> {
+        match *self {
+            Self::InternalTenant(credentials) | Self::InternalApp(credentials) => {
+                credentials.body()
+            }
+            Self::MarketplaceApp(credentials, ticket) => Body {
+                app_ticket: Some(ticket.expose_secret()),
+                ..credentials.body()
+            },
+            Self::MarketplaceTenant {
+                app_access_token,
+                tenant_key,
+            } => Body {
+                app_id: None,
+                app_secret: None,
+                app_ticket: None,
+                app_access_token: Some(app_access_token.expose_secret()),
+                tenant_key: Some(tenant_key.as_str()),
+            },
+        }
     }
 }
 

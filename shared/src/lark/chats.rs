@@ -1,13 +1,8 @@
 //! Chats: the platform's `im/v1/chats` family. Sources: "Obtain groups where the user or bot is", "Search for groups visible to
 //! a user or bot", "Obtain group information", "Obtain group member list". All of it needs the app's bot to be switched on.
 
-use secrecy::SecretString;
-
+use super::Request;
 use super::apis::{IM_CHAT_GET, IM_CHAT_LIST, IM_CHAT_MEMBERS_GET, IM_CHAT_SEARCH};
-use super::reading::Reading;
-use super::{Installation, LarkClient};
-use crate::deadline::Deadline;
-use crate::error::LarkFailure;
 use crate::page::{Page, PageRequest};
 
 mod chat;
@@ -21,103 +16,64 @@ pub use chat_name::ChatName;
 /// The longest page of chats, and of members of a chat.
 pub const MAX_CHAT_PAGE: u32 = 100;
 
-/// Users are told by their open_id.
-const OPEN_ID: (&str, &str) = ("user_id_type", "open_id");
+/// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot is in, oldest first.
+///
+/// Refused with `Forbidden` for an app without a bot, and with `Invalid` for a token of another list.
+#[must_use]
+pub fn list_chats(page: &PageRequest) -> Request<Page<Chat>> {
+    Request::get(IM_CHAT_LIST, &["open-apis", "im", "v1", "chats"])
+        .query("user_id_type", "open_id")
+        // By activity, chats would move between pages while the list is read.
+        .query("sort_type", "ByCreateTimeAsc")
+        .page(page)
+        .reading_page()
+}
 
-impl LarkClient {
-    /// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot is in, oldest first. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`crate::error::FailureKind::Forbidden`] for an app without a bot, [`crate::error::FailureKind::Invalid`] for a token of
-    /// another list, [`crate::error::FailureKind::TokenInvalid`], and what the transport says.
-    pub async fn fetch_chats(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<Page<Chat>, LarkFailure> {
-        let reading = Reading {
-            api: &IM_CHAT_LIST,
-            installation,
-            token,
-            path: &["open-apis", "im", "v1", "chats"],
-            // By activity, chats would move between pages while the list is read.
-            query: &[OPEN_ID, ("sort_type", "ByCreateTimeAsc")],
-        };
-        self.read_page(&reading, page, deadline).await
-    }
+/// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot may see and that `name` finds.
+///
+/// Refused as [`list_chats`].
+#[must_use]
+pub fn search_chats(name: &ChatName, page: &PageRequest) -> Request<Page<Chat>> {
+    Request::get(
+        IM_CHAT_SEARCH,
+        &["open-apis", "im", "v1", "chats", "search"],
+    )
+    .query("user_id_type", "open_id")
+    .query("query", name.as_str())
+    .page(page)
+    .reading_page()
+}
 
-    /// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot may see and that `query` finds, of 1 to 64
-    /// characters.
-    ///
-    /// # Errors
-    /// As [`LarkClient::fetch_chats`].
-    pub async fn search_chats(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        query: &str,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<Page<Chat>, LarkFailure> {
-        let reading = Reading {
-            api: &IM_CHAT_SEARCH,
-            installation,
-            token,
-            path: &["open-apis", "im", "v1", "chats", "search"],
-            query: &[OPEN_ID, ("query", query)],
-        };
-        self.read_page(&reading, page, deadline).await
-    }
-
-    /// The chat `id`; of one that the app's bot is not in, a part.
-    ///
-    /// # Errors
-    /// [`crate::error::FailureKind::NotFound`], also when it was dissolved; [`crate::error::FailureKind::Forbidden`];
-    /// [`crate::error::FailureKind::TokenInvalid`]; and what the transport says.
-    pub async fn fetch_chat(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        id: &ChatId,
-        deadline: Deadline,
-    ) -> Result<Chat, LarkFailure> {
-        let reading = Reading {
-            api: &IM_CHAT_GET,
-            installation,
-            token,
-            path: &["open-apis", "im", "v1", "chats", id.as_str()],
-            query: &[OPEN_ID],
-        };
-        let chat: Chat = self.read(&reading, deadline).await?;
-        // Lark does not repeat it here, unlike in lists.
+/// The chat `id`; of one that the app's bot is not in, a part.
+///
+/// Refused with `NotFound`, also when it was dissolved, and with `Forbidden`.
+#[must_use]
+pub fn get_chat(id: &ChatId) -> Request<Chat> {
+    // Lark does not repeat it here, unlike in lists.
+    let chat_id = id.as_str().to_owned();
+    Request::get(
+        IM_CHAT_GET,
+        &["open-apis", "im", "v1", "chats", id.as_str()],
+    )
+    .query("user_id_type", "open_id")
+    .reading_data()
+    .map(move |chat: Chat| {
         Ok(Chat {
-            chat_id: Some(id.as_str().to_owned()),
+            chat_id: Some(chat_id.clone()),
             ..chat
         })
-    }
+    })
+}
 
-    /// A page of the people in the chat, bots left out: of about as many as asked for, up to [`MAX_CHAT_PAGE`].
-    ///
-    /// # Errors
-    /// As [`LarkClient::fetch_chat`]; [`crate::error::FailureKind::Forbidden`] when the app's bot is not in the chat;
-    /// [`crate::error::FailureKind::Invalid`] for a token of another list.
-    pub async fn fetch_chat_members(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        id: &ChatId,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<Page<ChatMember>, LarkFailure> {
-        let reading = Reading {
-            api: &IM_CHAT_MEMBERS_GET,
-            installation,
-            token,
-            path: &["open-apis", "im", "v1", "chats", id.as_str(), "members"],
-            query: &[("member_id_type", "open_id")],
-        };
-        self.read_page(&reading, page, deadline).await
-    }
+/// A page of the people in the chat, bots left out: of about as many as asked for, up to [`MAX_CHAT_PAGE`].
+///
+/// Refused as [`get_chat`], with `Forbidden` when the app's bot is not in the chat, and with `Invalid` for a token of another
+/// list.
+#[must_use]
+pub fn list_members(id: &ChatId, page: &PageRequest) -> Request<Page<ChatMember>> {
+    let path = ["open-apis", "im", "v1", "chats", id.as_str(), "members"];
+    Request::get(IM_CHAT_MEMBERS_GET, &path)
+        .query("member_id_type", "open_id")
+        .page(page)
+        .reading_page()
 }

@@ -2,15 +2,11 @@
 
 use std::collections::HashMap;
 
-use reqwest::Method;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::Request;
 use super::apis::{CONTACT_USER_BATCH, CONTACT_USER_BATCH_GET_ID, CONTACT_USER_GET};
-use super::transport::{Host, LarkCall};
-use super::{Installation, LarkClient};
-use crate::deadline::Deadline;
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::LarkFailure;
 
 mod contact;
 mod user;
@@ -20,10 +16,8 @@ pub use contact::Contact;
 pub use user::{Avatar, User, UserStatus};
 pub use user_id::{UserId, UserIdKind};
 
-#[derive(Deserialize)]
-struct UserAnswer {
-    data: Option<UserData>,
-}
+/// Departments are named by the platform's own ids.
+const OPEN_DEPARTMENT_ID: (&str, &str) = ("department_id_type", "open_department_id");
 
 #[derive(Deserialize)]
 struct UserData {
@@ -66,123 +60,71 @@ struct Addresses<'a> {
     mobiles: Vec<&'a str>,
 }
 
-impl LarkClient {
-    /// Those of `ids`, at most 50 of one kind, that the app may see; others are left out of the answer. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::NotFound`] should one unknown id spoil the call, [`FailureKind::TokenInvalid`], and what the transport
-    /// says.
-    pub async fn fetch_users(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        ids: &[UserId],
-        deadline: Deadline,
-    ) -> Result<Vec<User>, LarkFailure> {
-        let kind = ids.first().map_or(UserIdKind::OpenId, UserId::kind);
-        let mut query = vec![
-            ("user_id_type", kind.as_str()),
-            ("department_id_type", "open_department_id"),
-        ];
-        query.extend(ids.iter().map(|id| ("user_ids", id.as_str())));
-        let call = LarkCall {
-            api: &CONTACT_USER_BATCH,
-            installation,
-            host: Host::Open,
-            method: Method::GET,
-            path: &["open-apis", "contact", "v3", "users", "batch"],
-            query: &query,
-            token: Some(token),
-            body: None,
-            repeatable: true,
-        };
-        let answer: UsersAnswer = self.send(&call, deadline).await?;
-        Ok(answer.data.and_then(|data| data.items).unwrap_or_default())
-    }
+/// The user `id`, as far as the app may see it.
+///
+/// Refused with `NotFound`, and with `Forbidden` when outside the app's contact scope.
+#[must_use]
+pub fn get_user(id: &UserId) -> Request<User> {
+    let path = ["open-apis", "contact", "v3", "users", id.as_str()];
+    Request::get(CONTACT_USER_GET, &path)
+        .query("user_id_type", id.kind().as_str())
+        .query(OPEN_DEPARTMENT_ID.0, OPEN_DEPARTMENT_ID.1)
+        .reading_data()
+        .map(|data: UserData| data.user.ok_or_else(|| LarkFailure::lacking("user")))
+}
 
-    /// The open_id of the user with each of `contacts`, at most 50 of each sort, in their order; `None`: nobody whom the app
-    /// may see. Safe to repeat. Source: "Obtain user IDs via email or mobile number".
-    ///
-    /// # Errors
-    /// [`FailureKind::TokenInvalid`], and what the transport says.
-    pub async fn find_users(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        contacts: &[Contact],
-        deadline: Deadline,
-    ) -> Result<Vec<Option<String>>, LarkFailure> {
-        let (mut emails, mut mobiles) = (Vec::new(), Vec::new());
-        for contact in contacts {
-            match contact {
-                Contact::Email(_) => emails.push(contact.reveal()),
-                Contact::Mobile(_) => mobiles.push(contact.reveal()),
-            }
-        }
-        let body = serde_json::to_vec(&Addresses { emails, mobiles }).map_err(|error| {
-            LarkFailure::without_answer(FailureKind::Invalid, error.to_string())
-        })?;
-        let call = LarkCall {
-            api: &CONTACT_USER_BATCH_GET_ID,
-            installation,
-            host: Host::Open,
-            method: Method::POST,
-            path: &["open-apis", "contact", "v3", "users", "batch_get_id"],
-            query: &[("user_id_type", "open_id")],
-            token: Some(token),
-            body: Some(body),
-            repeatable: true,
-        };
-        let answer: FoundAnswer = self.send(&call, deadline).await?;
-        let found = answer
-            .data
-            .and_then(|data| data.user_list)
-            .unwrap_or_default();
-        let mut open_ids: HashMap<Contact, String> = HashMap::new();
-        for user in found {
-            let Some(open_id) = user.user_id.filter(|id| !id.is_empty()) else {
-                continue;
-            };
-            let email = user.email.and_then(|text| Contact::email(&text).ok());
-            let mobile = user.mobile.and_then(|text| Contact::mobile(&text).ok());
-            open_ids.extend(email.or(mobile).map(|contact| (contact, open_id)));
-        }
-        Ok(contacts
-            .iter()
-            .map(|contact| open_ids.get(contact).cloned())
-            .collect())
-    }
-
-    /// The user `id`, as far as `installation` may see it. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::NotFound`], [`FailureKind::Forbidden`] when outside the app's contact scope,
-    /// [`FailureKind::TokenInvalid`], and what the transport says.
-    pub async fn fetch_user(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        id: &UserId,
-        deadline: Deadline,
-    ) -> Result<User, LarkFailure> {
-        let call = LarkCall {
-            api: &CONTACT_USER_GET,
-            installation,
-            host: Host::Open,
-            method: Method::GET,
-            path: &["open-apis", "contact", "v3", "users", id.as_str()],
-            query: &[
-                ("user_id_type", id.kind().as_str()),
-                ("department_id_type", "open_department_id"),
-            ],
-            token: Some(token),
-            body: None,
-            repeatable: true,
-        };
-        let answer: UserAnswer = self.send(&call, deadline).await?;
-        let user = answer.data.and_then(|data| data.user);
-        user.ok_or_else(|| {
-            LarkFailure::without_answer(FailureKind::Rejected, "Lark's answer has no user in it")
+/// Those of `ids`, at most 50 of one kind, that the app may see. The answer leaves out the others.
+///
+/// Refused with `NotFound` should one unknown id spoil the call.
+#[must_use]
+pub fn batch_get_users(ids: &[UserId]) -> Request<Vec<User>> {
+    let kind = ids.first().map_or(UserIdKind::OpenId, UserId::kind);
+    let path = ["open-apis", "contact", "v3", "users", "batch"];
+    let request = Request::get(CONTACT_USER_BATCH, &path)
+        .query("user_id_type", kind.as_str())
+        .query(OPEN_DEPARTMENT_ID.0, OPEN_DEPARTMENT_ID.1);
+    ids.iter()
+        .fold(request, |request, id| {
+            request.query("user_ids", id.as_str())
         })
+        .reading_json()
+        .map(|answer: UsersAnswer| Ok(answer.data.and_then(|data| data.items).unwrap_or_default()))
+}
+
+/// The open_id of the user with each of `contacts`, at most 50 of each sort, in their order; `None`: nobody whom the app may
+/// see. Source: "Obtain user IDs via email or mobile number".
+#[must_use]
+pub fn find_users(contacts: &[Contact]) -> Request<Vec<Option<String>>> {
+    let (mut emails, mut mobiles) = (Vec::new(), Vec::new());
+    for contact in contacts {
+        match contact {
+            Contact::Email(_) => emails.push(contact.reveal()),
+            Contact::Mobile(_) => mobiles.push(contact.reveal()),
+        }
     }
+    let wanted = contacts.to_vec();
+    let path = ["open-apis", "contact", "v3", "users", "batch_get_id"];
+    Request::post(CONTACT_USER_BATCH_GET_ID, &path)
+        .repeatable()
+        .query("user_id_type", "open_id")
+        .json(&Addresses { emails, mobiles })
+        .reading_json()
+        .map(move |answer: FoundAnswer| Ok(open_ids_of(&wanted, answer)))
+}
+
+fn open_ids_of(contacts: &[Contact], answer: FoundAnswer) -> Vec<Option<String>> {
+    let found = answer.data.and_then(|data| data.user_list);
+    let mut open_ids: HashMap<Contact, String> = HashMap::new();
+    for user in found.unwrap_or_default() {
+        let Some(open_id) = user.user_id.filter(|id| !id.is_empty()) else {
+            continue;
+        };
+        let email = user.email.and_then(|text| Contact::email(&text).ok());
+        let mobile = user.mobile.and_then(|text| Contact::mobile(&text).ok());
+        open_ids.extend(email.or(mobile).map(|contact| (contact, open_id)));
+    }
+    let contacts = contacts.iter();
+    contacts
+        .map(|contact| open_ids.get(contact).cloned())
+        .collect()
 }

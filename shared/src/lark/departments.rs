@@ -1,18 +1,16 @@
 //! Departments: the platform's `contact/v3` family. Sources: "Get single department information", "Get the list of
 //! sub-departments", "Get the list of users directly under a department", "Obtain the contact scope of the app".
 
-use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::Request;
 use super::apis::{
     CONTACT_DEPARTMENT_CHILDREN, CONTACT_DEPARTMENT_GET, CONTACT_SCOPE_LIST,
     CONTACT_USER_FIND_BY_DEPARTMENT,
 };
-use super::reading::{More, Reading, lacking};
-use super::{Installation, LarkClient};
-use crate::deadline::Deadline;
+use super::contacts::User;
+use super::request::NextPage;
 use crate::error::LarkFailure;
-use crate::lark::contacts::User;
 use crate::page::{Page, PageRequest};
 
 mod department;
@@ -59,128 +57,92 @@ struct ScopeData {
     user_ids: Option<Vec<String>>,
     group_ids: Option<Vec<String>>,
     #[serde(flatten)]
-    more: More,
+    more: NextPage,
 }
 
-/// Users are told by their open_id.
-const OPEN_ID: (&str, &str) = ("user_id_type", "open_id");
-const DEPARTMENT_ID_TYPE: &str = "department_id_type";
+/// The department `id`, as far as the app may see it. It names the one above it by the kind of `id`.
+///
+/// Refused with `NotFound`, and with `Forbidden` when outside the app's contact scope.
+#[must_use]
+pub fn get_department(id: &DepartmentId) -> Request<Department> {
+    let path = ["open-apis", "contact", "v3", "departments", id.as_str()];
+    by_kind(Request::get(CONTACT_DEPARTMENT_GET, &path), id.kind())
+        .reading_data()
+        .map(|data: DepartmentData| {
+            let department = data.department;
+            department.ok_or_else(|| LarkFailure::lacking("department"))
+        })
+}
 
-impl LarkClient {
-    /// The department `id`, as far as the app may see it; the one above it by the kind of `id`. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`crate::error::FailureKind::NotFound`], [`crate::error::FailureKind::Forbidden`] when outside the app's contact scope,
-    /// [`crate::error::FailureKind::TokenInvalid`], and what the transport says.
-    pub async fn fetch_department(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        id: &DepartmentId,
-        deadline: Deadline,
-    ) -> Result<Department, LarkFailure> {
-        let reading = Reading {
-            api: &CONTACT_DEPARTMENT_GET,
-            installation,
-            token,
-            path: &["open-apis", "contact", "v3", "departments", id.as_str()],
-            query: &[OPEN_ID, (DEPARTMENT_ID_TYPE, id.kind().as_str())],
-        };
-        let data: DepartmentData = self.read(&reading, deadline).await?;
-        data.department.ok_or_else(|| lacking("department"))
-    }
+/// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the departments below `id`. They name the ones above them by the kind of `id`.
+///
+/// Refused as [`get_department`], and with `Invalid` for a token of another list.
+#[must_use]
+pub fn list_children(
+    id: &DepartmentId,
+    below: Below,
+    page: &PageRequest,
+) -> Request<Page<Department>> {
+    let fetch_child = match below {
+        Below::Direct => "false",
+        Below::All => "true",
+    };
+    let id_text = id.as_str();
+    let path = [
+        "open-apis",
+        "contact",
+        "v3",
+        "departments",
+        id_text,
+        "children",
+    ];
+    by_kind(Request::get(CONTACT_DEPARTMENT_CHILDREN, &path), id.kind())
+        .query("fetch_child", fetch_child)
+        .page(page)
+        .reading_page()
+}
 
-    /// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the departments below `id`; the ones above them by the kind of `id`.
-    ///
-    /// # Errors
-    /// As [`LarkClient::fetch_department`]; [`crate::error::FailureKind::Invalid`] for a token of another list.
-    pub async fn fetch_department_children(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        id: &DepartmentId,
-        below: Below,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<Page<Department>, LarkFailure> {
-        let fetch_child = match below {
-            Below::Direct => "false",
-            Below::All => "true",
-        };
-        let segments = [
-            "open-apis",
-            "contact",
-            "v3",
-            "departments",
-            id.as_str(),
-            "children",
-        ];
-        let reading = Reading {
-            api: &CONTACT_DEPARTMENT_CHILDREN,
-            installation,
-            token,
-            path: &segments,
-            query: &[
-                OPEN_ID,
-                (DEPARTMENT_ID_TYPE, id.kind().as_str()),
-                ("fetch_child", fetch_child),
-            ],
-        };
-        self.read_page(&reading, page, deadline).await
-    }
+/// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the users who are in the department itself, as far as the app may see them. They
+/// name their departments by the kind of `id`.
+///
+/// Refused as [`list_children`].
+#[must_use]
+pub fn list_users(id: &DepartmentId, page: &PageRequest) -> Request<Page<User>> {
+    let path = ["open-apis", "contact", "v3", "users", "find_by_department"];
+    by_kind(
+        Request::get(CONTACT_USER_FIND_BY_DEPARTMENT, &path),
+        id.kind(),
+    )
+    .query("department_id", id.as_str())
+    .page(page)
+    .reading_page()
+}
 
-    /// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the users who are in the department itself, as far as the app may see
-    /// them; their departments by the kind of `id`.
-    ///
-    /// # Errors
-    /// As [`LarkClient::fetch_department_children`].
-    pub async fn fetch_department_users(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        id: &DepartmentId,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<Page<User>, LarkFailure> {
-        let reading = Reading {
-            api: &CONTACT_USER_FIND_BY_DEPARTMENT,
-            installation,
-            token,
-            path: &["open-apis", "contact", "v3", "users", "find_by_department"],
-            query: &[
-                OPEN_ID,
-                (DEPARTMENT_ID_TYPE, id.kind().as_str()),
-                ("department_id", id.as_str()),
-            ],
-        };
-        self.read_page(&reading, page, deadline).await
-    }
-
-    /// A page, of up to [`MAX_SCOPE_PAGE`], of what the app may see of the directory.
-    ///
-    /// # Errors
-    /// [`crate::error::FailureKind::TokenInvalid`], [`crate::error::FailureKind::Invalid`], and what the transport says.
-    pub async fn fetch_scopes(
-        &self,
-        installation: Installation<'_>,
-        token: &SecretString,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<ContactScope, LarkFailure> {
-        let kind = DepartmentIdKind::OpenDepartmentId.as_str();
-        let reading = Reading {
-            api: &CONTACT_SCOPE_LIST,
-            installation,
-            token,
-            path: &["open-apis", "contact", "v3", "scopes"],
-            query: &[OPEN_ID, (DEPARTMENT_ID_TYPE, kind)],
-        };
-        let data: ScopeData = self.read_paged(&reading, page, deadline).await?;
+/// A page, of up to [`MAX_SCOPE_PAGE`], of what the app may see of the directory.
+///
+/// Refused with `Invalid` for a token of another list.
+#[must_use]
+pub fn list_scopes(page: &PageRequest) -> Request<ContactScope> {
+    let path = ["open-apis", "contact", "v3", "scopes"];
+    by_kind(
+        Request::get(CONTACT_SCOPE_LIST, &path),
+        DepartmentIdKind::OpenDepartmentId,
+    )
+    .page(page)
+    .reading_data()
+    .map(|data: ScopeData| {
         Ok(ContactScope {
             department_ids: data.department_ids.unwrap_or_default(),
             user_ids: data.user_ids.unwrap_or_default(),
             group_ids: data.group_ids.unwrap_or_default(),
-            next_page_token: data.more.next_page_token(),
+            next_page_token: data.more.page_token(),
         })
-    }
+    })
+}
+
+/// Departments in the answer are named by `kind`, users by their open_id.
+fn by_kind<T>(request: Request<T>, kind: DepartmentIdKind) -> Request<T> {
+    request
+        .query("user_id_type", "open_id")
+        .query("department_id_type", kind.as_str())
 }

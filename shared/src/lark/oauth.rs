@@ -6,15 +6,13 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::apis::{OAUTH_CODE, OAUTH_REFRESH, USER_INFO};
-use super::transport::{Host, LarkCall};
-use super::{Domain, Installation, LarkClient, OAuthVersion};
-use crate::deadline::Deadline;
+use super::auth::AppCredentials;
+use super::{Host, OAuthVersion, Request};
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, OpenId, Personal};
 
@@ -108,119 +106,89 @@ struct IdentityAnswer {
     data: Option<Identity>,
 }
 
-impl LarkClient {
-    /// The address of the platform's log-in page for `request`.
-    #[must_use]
-    pub fn login_page(&self, domain: Domain, request: &AuthorizationRequest<'_>) -> Url {
-        let mut url = self.settings().accounts_url(domain).clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments
-                .pop_if_empty()
-                .extend(["open-apis", "authen", "v1", "authorize"]);
+/// The address of the platform's login page for `request`, below `accounts_url`.
+#[must_use]
+pub fn login_page(accounts_url: &Url, request: &AuthorizationRequest<'_>) -> Url {
+    let mut url = accounts_url.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments
+            .pop_if_empty()
+            .extend(["open-apis", "authen", "v1", "authorize"]);
+    }
+    url.query_pairs_mut()
+        .append_pair("client_id", request.app_id.as_str())
+        .append_pair("response_type", "code")
+        .append_pair("redirect_uri", request.redirect_uri)
+        .append_pair("scope", request.scope)
+        .append_pair("state", request.state)
+        .append_pair("code_challenge", request.code_challenge)
+        .append_pair("code_challenge_method", "S256");
+    url
+}
+
+/// Exchanges `grant` for tokens at the endpoint of `version`. Sent once: see [`LarkFailure::may_have_happened`].
+///
+/// Refused with `GrantVoid` and `AppRefused`.
+#[must_use]
+pub fn exchange(
+    version: OAuthVersion,
+    credentials: AppCredentials<'_>,
+    grant: &Grant<'_>,
+) -> Request<IssuedLogin> {
+    let body = TokenRequest {
+        grant_type: "refresh_token",
+        client_id: credentials.app_id.as_str(),
+        client_secret: credentials.secret.expose_secret(),
+        code: None,
+        redirect_uri: None,
+        code_verifier: None,
+        refresh_token: None,
+    };
+    let (api, body) = match grant {
+        Grant::Code {
+            code,
+            redirect_uri,
+            code_verifier,
+        } => {
+            let body = TokenRequest {
+                grant_type: "authorization_code",
+                code: Some(code.expose_secret()),
+                redirect_uri: Some(redirect_uri),
+                code_verifier: Some(code_verifier.expose_secret()),
+                ..body
+            };
+            (OAUTH_CODE, body)
         }
-        url.query_pairs_mut()
-            .append_pair("client_id", request.app_id.as_str())
-            .append_pair("response_type", "code")
-            .append_pair("redirect_uri", request.redirect_uri)
-            .append_pair("scope", request.scope)
-            .append_pair("state", request.state)
-            .append_pair("code_challenge", request.code_challenge)
-            .append_pair("code_challenge_method", "S256");
-        url
-    }
+        Grant::Refresh(refresh_token) => {
+            let body = TokenRequest {
+                refresh_token: Some(refresh_token.expose_secret()),
+                ..body
+            };
+            (OAUTH_REFRESH, body)
+        }
+    };
+    let (host, path): (_, &[&str]) = match version {
+        OAuthVersion::V2 => (Host::Open, &["open-apis", "authen", "v2", "oauth", "token"]),
+        OAuthVersion::V3 => (Host::Accounts, &["oauth", "v3", "token"]),
+    };
+    Request::post(api, path)
+        .at(host)
+        .json(&body)
+        .reading_json()
+        .map(TokenAnswer::issued)
+}
 
-    /// Exchanges `grant` for tokens. Sent once, whatever happens: see [`LarkFailure::may_have_happened`].
-    ///
-    /// # Errors
-    /// [`FailureKind::GrantVoid`], [`FailureKind::AppRefused`], and what the transport says.
-    pub async fn exchange(
-        &self,
-        domain: Domain,
-        app_id: &AppId,
-        secret: &SecretString,
-        grant: &Grant<'_>,
-        deadline: Deadline,
-    ) -> Result<IssuedLogin, LarkFailure> {
-        let credentials = TokenRequest {
-            grant_type: "refresh_token",
-            client_id: app_id.as_str(),
-            client_secret: secret.expose_secret(),
-            code: None,
-            redirect_uri: None,
-            code_verifier: None,
-            refresh_token: None,
-        };
-        let (api, request) = match grant {
-            Grant::Code {
-                code,
-                redirect_uri,
-                code_verifier,
-            } => {
-                let request = TokenRequest {
-                    grant_type: "authorization_code",
-                    code: Some(code.expose_secret()),
-                    redirect_uri: Some(redirect_uri),
-                    code_verifier: Some(code_verifier.expose_secret()),
-                    ..credentials
-                };
-                (&OAUTH_CODE, request)
-            }
-            Grant::Refresh(refresh_token) => {
-                let request = TokenRequest {
-                    refresh_token: Some(refresh_token.expose_secret()),
-                    ..credentials
-                };
-                (&OAUTH_REFRESH, request)
-            }
-        };
-        let (host, path): (_, &[&str]) = match self.settings().oauth_version {
-            OAuthVersion::V2 => (Host::Open, &["open-apis", "authen", "v2", "oauth", "token"]),
-            OAuthVersion::V3 => (Host::Accounts, &["oauth", "v3", "token"]),
-        };
-        let call = LarkCall {
-            api,
-            installation: Installation::without_tenant(domain, app_id),
-            host,
-            method: Method::POST,
-            path,
-            query: &[],
-            token: None,
-            body: Some(serde_json::to_vec(&request).expect("texts are JSON")),
-            repeatable: false,
-        };
-        let answer: TokenAnswer = self.send(&call, deadline).await?;
-        answer.issued()
-    }
-
-    /// Whose `user_access_token` of `installation` this is. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`FailureKind::TokenInvalid`], and what the transport says.
-    pub async fn fetch_identity(
-        &self,
-        installation: Installation<'_>,
-        access_token: &SecretString,
-        deadline: Deadline,
-    ) -> Result<Identity, LarkFailure> {
-        let call = LarkCall {
-            api: &USER_INFO,
-            installation,
-            host: Host::Open,
-            method: Method::GET,
-            path: &["open-apis", "authen", "v1", "user_info"],
-            query: &[],
-            token: Some(access_token),
-            body: None,
-            repeatable: true,
-        };
-        let answer: IdentityAnswer = self.send(&call, deadline).await?;
-        let identity = answer
-            .data
-            .filter(|identity| OpenId::parse(identity.open_id.as_str()).is_some());
-        identity.ok_or_else(|| {
-            LarkFailure::without_answer(FailureKind::Rejected, "Lark's answer has no open_id in it")
+/// Whose `user_access_token` goes with the call.
+#[must_use]
+pub fn user_info() -> Request<Identity> {
+    Request::get(USER_INFO, &["open-apis", "authen", "v1", "user_info"])
+        .reading_json()
+        .map(|answer: IdentityAnswer| {
+            let identity = answer.data;
+            identity
+                .filter(|identity| OpenId::parse(identity.open_id.as_str()).is_some())
+                .ok_or_else(|| LarkFailure::lacking("open_id"))
         })
-    }
 }
 
 impl TokenAnswer {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Domain;
-use super::apis::StandardLimits;
-use super::transport::LarkCall;
+use super::apis::{Api, StandardLimits};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, TenantKey};
@@ -80,30 +79,32 @@ impl OutboundLimiter {
         }
     }
 
-    /// Waits until `call` may go out, unless that is too late for an answer by `deadline`.
+    /// Waits until a call of `api` may go out, unless that is too late for an answer by `deadline`.
     ///
     /// # Errors
     /// [`FailureKind::RateLimited`], with [`LarkFailure::is_unsent`].
-    pub(super) async fn take(
+    pub(super) async fn acquire(
         &self,
-        call: &LarkCall<'_>,
+        installation: Installation<'_>,
+        api: &Api,
         deadline: Deadline,
     ) -> Result<(), LarkFailure> {
         let began = Instant::now();
-        let quotas = call.api.tier.quotas(&self.limits);
+        let quotas = api.tier.quotas(&self.limits);
         let mut decision = None;
         if self.priority == Priority::Background {
             let halves: Vec<Quota> = quotas
                 .iter()
                 .map(|quota| quota.share(BACKGROUND, 1))
                 .collect();
-            let key = key("lark_background", call);
+            let key = key("lark_background", installation, api);
             decision = Some(self.wait(&key, &halves, deadline).await);
         }
         if decision.is_none_or(|decision| decision.is_allowed) {
-            decision = Some(self.wait(&key("lark", call), &quotas, deadline).await);
+            let key = key("lark", installation, api);
+            decision = Some(self.wait(&key, &quotas, deadline).await);
         }
-        metrics::lark_wait(call.api.name, began.elapsed());
+        metrics::lark_wait(api.name.clone(), began.elapsed());
         match decision {
             Some(refused) if !refused.is_allowed => Err(held_back(&refused)),
             Some(_) | None => Ok(()),
@@ -112,7 +113,12 @@ impl OutboundLimiter {
 
     /// If `failure` says that the platform counted too many calls, none of them goes out for as long as it wishes, from any
     /// process. Says whether that is so.
-    pub(super) async fn pause_after(&self, call: &LarkCall<'_>, failure: &LarkFailure) -> bool {
+    pub(super) async fn pause_after(
+        &self,
+        installation: Installation<'_>,
+        api: &Api,
+        failure: &LarkFailure,
+    ) -> bool {
         let is_gateway = failure.code == Some(FREQUENCY_LIMIT)
             || failure.code.is_none() && failure.http_status == Some(429);
         if failure.is_unsent || !is_gateway {
@@ -120,7 +126,8 @@ impl OutboundLimiter {
         }
         let wish = failure.retry_after.filter(|wish| !wish.is_zero());
         let length = wish.unwrap_or(DEFAULT_PAUSE);
-        self.limiter.pause(&key("lark", call), length).await;
+        let key = key("lark", installation, api);
+        self.limiter.pause(&key, length).await;
         true
     }
 
@@ -132,11 +139,11 @@ impl OutboundLimiter {
     }
 }
 
-/// Where the limit of `call` is kept.
-fn key(scope: &'static str, call: &LarkCall<'_>) -> LimitKey {
-    let Installation { app_id, tenant, .. } = call.installation;
+/// Where the limit of `api` is kept.
+fn key(scope: &'static str, installation: Installation<'_>, api: &Api) -> LimitKey {
+    let Installation { app_id, tenant, .. } = installation;
     let tenant = tenant.map_or("", TenantKey::as_str);
-    let api = call.api.counted_as;
+    let api = &api.counted_as;
     LimitKey::new(scope, format_args!("{app_id}:{tenant}:{api}"))
 }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::apps::App;
-use crate::error::Error;
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{Error, FailureKind, LarkFailure};
 use crate::ids::is_identifier;
 
 /// What the platform said of the code or the user.

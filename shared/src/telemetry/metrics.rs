@@ -1,5 +1,6 @@
 //! Every metric of the service, by name. The same names in CloudWatch and in Prometheus.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -33,12 +34,12 @@ pub fn http_request(function: &'static str, status: u16, took: Duration) {
 }
 
 /// Lark answered, or did not.
-pub fn lark_request(endpoint: &'static str, result: &'static str, took: Duration) {
+pub fn lark_request(endpoint: Cow<'static, str>, result: &'static str, took: Duration) {
     histogram!(LARK_REQUEST, "endpoint" => endpoint, "result" => result).record(took.as_secs_f64());
 }
 
 /// A call to Lark had its turn, or gave up waiting.
-pub fn lark_wait(endpoint: &'static str, waited: Duration) {
+pub fn lark_wait(endpoint: Cow<'static, str>, waited: Duration) {
     histogram!(LARK_WAIT, "endpoint" => endpoint).record(waited.as_secs_f64());
 }
 

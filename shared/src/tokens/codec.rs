@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState, login_codec, schedule};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::Result;
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{FailureKind, LarkFailure, Result};
 use crate::seal::{Fingerprint, SealError, Sealer};
 use crate::store::{Due, Record, StoreError, Table, Value};
 

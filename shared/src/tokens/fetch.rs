@@ -11,11 +11,11 @@ use super::{Pair, RefreshToken, SharedToken, Token, TokenKey, TokenKind, TokenSe
 use crate::apps::{App, AppKind, Secret};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::Error;
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{Error, FailureKind, LarkFailure};
 use crate::ids::TenantKey;
-use crate::lark::auth::IssuedToken;
-use crate::lark::oauth::{Grant, IssuedLogin};
+use crate::lark::auth::{self, AppCredentials, Issue, IssuedToken};
+use crate::lark::oauth::{self, Grant, IssuedLogin};
+use crate::lark::{Installation, Sender};
 use crate::seal::Fingerprint;
 use crate::telemetry::metrics;
 
@@ -65,11 +65,10 @@ impl Inner {
         let deadline = deadline.at_most(FETCH_TIMEOUT);
         let mut trial = Trial::of(app, asked_at);
         let outcome = loop {
-            let secret = &trial.secret().value;
-            let work = self
-                .lark
-                .exchange(app.domain, &app.app_id, secret, grant, deadline);
-            let outcome = work.await;
+            let credentials = credentials(app, trial.secret());
+            let version = self.lark.settings().oauth_version;
+            let request = oauth::exchange(version, credentials, grant);
+            let outcome = self.lark.send(sender(app), &request, deadline).await;
             if let Some(outcome) = trial.ended(outcome) {
                 break outcome;
             }
@@ -85,15 +84,14 @@ impl Inner {
         secret: &Secret,
         deadline: Deadline,
     ) -> Fetched<IssuedToken> {
-        let (lark, domain, app_id) = (&self.lark, app.domain, &app.app_id);
         match (app.kind, key.kind) {
             (AppKind::Internal, TokenKind::Tenant) => {
-                lark.fetch_tenant_access_token(domain, app_id, &secret.value, deadline)
-                    .await
+                let issue = Issue::InternalTenant(credentials(app, secret));
+                self.ask_for(app, &issue, deadline).await
             }
             (AppKind::Internal, TokenKind::App) => {
-                lark.fetch_app_access_token(domain, app_id, &secret.value, deadline)
-                    .await
+                let issue = Issue::InternalApp(credentials(app, secret));
+                self.ask_for(app, &issue, deadline).await
             }
             (AppKind::Marketplace, TokenKind::App) => {
                 self.issue_with_ticket(app, secret, deadline).await
@@ -108,6 +106,16 @@ impl Inner {
         }
     }
 
+    async fn ask_for(
+        &self,
+        app: &App,
+        issue: &Issue<'_>,
+        deadline: Deadline,
+    ) -> Fetched<IssuedToken> {
+        let request = auth::issue(issue);
+        self.lark.send(sender(app), &request, deadline).await
+    }
+
     async fn issue_with_ticket(
         &self,
         app: &App,
@@ -119,17 +127,8 @@ impl Inner {
             Some(ticket) => ticket,
             None => return Err(self.ask_for_ticket(app, secret, deadline).await),
         };
-        let fetched = self
-            .lark
-            .fetch_marketplace_app_access_token(
-                app.domain,
-                &app.app_id,
-                &secret.value,
-                &ticket.value,
-                deadline,
-            )
-            .await;
-        match fetched {
+        let issue = Issue::MarketplaceApp(credentials(app, secret), &ticket.value);
+        match self.ask_for(app, &issue, deadline).await {
             // "get app access token fail": the ticket is an old one.
             Err(failure) if failure.code == Some(10_012) => {
                 Err(self.ask_for_ticket(app, secret, deadline).await)
@@ -152,17 +151,11 @@ impl Inner {
         let mut attempt = 1;
         loop {
             let app_token = self.app_token(app, &app_key, deadline).await?;
-            let fetched = self
-                .lark
-                .fetch_marketplace_tenant_access_token(
-                    app.domain,
-                    &app.app_id,
-                    &app_token.value,
-                    &tenant,
-                    deadline,
-                )
-                .await;
-            match fetched {
+            let issue = Issue::MarketplaceTenant {
+                app_access_token: &app_token.value,
+                tenant_key: &tenant,
+            };
+            match self.ask_for(app, &issue, deadline).await {
                 // The app's own token is void: exactly this one is dropped, and another is had, once.
                 Err(failure) if is_about_app_token(&failure) && attempt == 1 => {
                     self.invalidate(&app_key, &app_token, deadline).await;
@@ -197,10 +190,8 @@ impl Inner {
             None => Ok(true),
         };
         if is_first.unwrap_or(true) {
-            let outcome = self
-                .lark
-                .resend_app_ticket(app.domain, &app.app_id, &secret.value, deadline)
-                .await;
+            let request = auth::resend_app_ticket(credentials(app, secret));
+            let outcome = self.lark.send(sender(app), &request, deadline).await;
             match outcome {
                 Ok(()) => info!(
                     lark.app_id = app.app_id.as_str(),
@@ -216,6 +207,18 @@ impl Inner {
         }
         let msg = "the platform has not sent the app's ticket yet";
         LarkFailure::without_answer(FailureKind::TicketMissing, msg)
+    }
+}
+
+/// The app by itself: token requests count against no tenant and need no token.
+const fn sender(app: &App) -> Sender<'_> {
+    Sender::without_token(Installation::without_tenant(app.domain, &app.app_id))
+}
+
+const fn credentials<'a>(app: &'a App, secret: &'a Secret) -> AppCredentials<'a> {
+    AppCredentials {
+        app_id: &app.app_id,
+        secret: &secret.value,
     }
 }
 

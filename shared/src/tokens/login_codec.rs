@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Login, RefreshToken, TokenKey};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::LoginEnd;
-use crate::error::Result;
+use crate::error::{LoginEnd, Result};
 use crate::seal::Sealer;
 use crate::store::{Record, StoreError, Table, Value};
 

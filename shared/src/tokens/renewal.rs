@@ -15,8 +15,7 @@ use super::{Pair, SharedToken, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{Error, FailureKind, LarkFailure, Result};
 use crate::seal::SealError;
 use crate::store::{Expect, StoreError, Table};
 

@@ -7,14 +7,13 @@ use quick_cache::sync::Cache as LocalCache;
 use tracing::warn;
 
 use super::renewal::Renewal;
-use super::{Login, SharedToken, TokenKey, TokenKind, TokenState, Verdict};
+use super::{Login, SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::{App, Apps};
 use crate::cache::{CacheClient, CacheError, split_version};
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::error::{FailureKind, LarkFailure};
 use crate::lark::LarkClient;
 use crate::seal::Sealer;
 use crate::store::{Storage, Table};
@@ -152,38 +151,10 @@ impl TokenService {
         }
     }
 
-    /// Calls Lark with the token `key`. Should Lark reject the token, exactly that token is dropped everywhere, another
-    /// one is fetched, and the call is made once more.
-    ///
-    /// # Errors
-    /// As [`TokenService::token`]; else what the call said.
-    pub async fn call<T, F>(
-        &self,
-        app: &App,
-        key: &TokenKey,
-        deadline: Deadline,
-        call: impl Fn(SharedToken) -> F,
-    ) -> Result<std::result::Result<T, LarkFailure>>
-    where
-        F: Future<Output = std::result::Result<T, LarkFailure>>,
-    {
-        let token = self.token(app, key, Trust::Shared, deadline).await?;
-        let outcome = call(Arc::clone(&token)).await;
-        match &outcome {
-            Err(failure) if failure.kind == FailureKind::TokenInvalid => {
-                metrics::token_rejected(key.kind.as_str());
-                warn!(
-                    lark.app_id = app.app_id.as_str(),
-                    lark.code = failure.code,
-                    lark.log_id = failure.log_id,
-                    "Lark rejected a token"
-                );
-            }
-            Ok(_) | Err(_) => return Ok(outcome),
-        }
-        self.inner.invalidate(key, &token, deadline).await;
-        let token = self.token(app, key, Trust::Shared, deadline).await?;
-        Ok(call(token).await)
+    /// Makes sure that `rejected`, which the platform refused, is handed out no more. What cannot be reached is left: its next
+    /// user is refused again.
+    pub async fn invalidate(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) {
+        self.inner.invalidate(key, rejected, deadline).await;
     }
 
     /// What this process knows of the login behind a user's token that it handed out.

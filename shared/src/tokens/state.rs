@@ -6,8 +6,7 @@ use super::schedule::TokenPhase;
 use super::{Login, SharedToken, TokenKey, TokenKind};
 use crate::apps::Secrets;
 use crate::clock::Timestamp;
-use crate::error::Error;
-use crate::error::{FailureKind, LarkFailure};
+use crate::error::{Error, FailureKind, LarkFailure};
 use crate::seal::Fingerprint;
 use crate::tokens::schedule;
 

@@ -17,6 +17,7 @@ use crate::directory::warm_up::Warmer;
 use crate::lark::LarkClient;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
+use crate::platform::Platform;
 use crate::seal::Sealer;
 use crate::store::{Mirror, Storage};
 use crate::tokens::TokenService;
@@ -32,6 +33,7 @@ pub(super) struct Base {
     pub(super) lark: LarkClient,
     pub(super) apps: Apps,
     pub(super) tokens: TokenService,
+    pub(super) platform: Platform,
 }
 
 impl Base {
@@ -59,6 +61,7 @@ impl Base {
             sealer.clone(),
             Arc::clone(&clock),
         );
+        let platform = Platform::new(lark.clone(), tokens.clone());
         Self {
             storage,
             cache,
@@ -69,6 +72,7 @@ impl Base {
             lark,
             apps,
             tokens,
+            platform,
         }
     }
 }
@@ -94,8 +98,8 @@ impl Directory {
             local_cache_bytes: config.local_cache_bytes,
         };
         let tiers = Tiers::new(base.storage.clone(), cache.clone(), clock, settings);
-        let (lark, tokens) = (base.lark.clone(), base.tokens.clone());
-        let user_count = UserCount::new(lark.clone(), tokens.clone());
+        let platform = base.platform.clone();
+        let user_count = UserCount::new(platform.clone());
         let clock = || Arc::clone(&base.clock);
         let guard = Guard::new(
             cache.clone(),
@@ -105,18 +109,17 @@ impl Directory {
         );
         let popularity = Popularity::new(cache.clone(), clock());
         let users = UserService::new(
-            lark.clone(),
-            tokens.clone(),
+            platform.clone(),
             tiers.clone(),
             guard.clone(),
             popularity.clone(),
         );
-        let background = lark.in_background();
+        let background = platform.in_background();
         let warmer = Warmer {
             apps: base.apps.clone(),
-            tokens: tokens.clone(),
+            tokens: base.tokens.clone(),
             users: users.through(background.clone()),
-            lark: background,
+            platform: background,
             tiers: tiers.clone(),
             guard,
             user_count,
@@ -126,8 +129,8 @@ impl Directory {
             cache,
             clock: clock(),
         };
-        let departments = DepartmentService::new(lark.clone(), tokens.clone(), tiers.clone());
-        let chats = ChatService::new(lark, tokens, tiers.clone());
+        let departments = DepartmentService::new(platform.clone(), tiers.clone());
+        let chats = ChatService::new(platform, tiers.clone());
         Self {
             tiers,
             users,

@@ -14,7 +14,9 @@ use lark_service::deadline::Deadline;
 use lark_service::directory::users::Wanted;
 use lark_service::error::Result;
 use lark_service::ids::{AppId, OpenId};
+use lark_service::lark::contacts;
 use lark_service::lark::contacts::{UserId, UserIdKind};
+use lark_service::platform::SendError;
 use lark_service::telemetry;
 use lark_service::tokens::{TokenKey, Trust};
 use lark_service::wiring::{Adapters, Services};
@@ -193,17 +195,15 @@ impl Worker {
         let code = |error: lark_service::error::Error| error.code().as_str().to_owned();
         let context = self.context(deadline).await.map_err(code)?;
         let id = open_id(number).map_err(code)?;
-        let key = TokenKey::of_context(&context);
-        let tokens = &self.services.tokens;
-        let token = tokens
-            .token(context.app(), &key, Trust::Shared, deadline)
-            .await
-            .map_err(code)?;
-        let lark = &self.services.lark;
-        let user = lark.fetch_user(context.installation(), &token.value, &id, deadline);
-        user.await.map(drop).map_err(|failure| {
-            let sent = if failure.is_unsent { "unsent" } else { "sent" };
-            format!("{}, {sent}", failure.kind.as_str())
+        let platform = &self.services.platform;
+        let request = contacts::get_user(&id);
+        let user = platform.send(&context, &request, deadline).await;
+        user.map(drop).map_err(|error| match error {
+            SendError::Unsent(error) => code(error),
+            SendError::Lark(failure) => {
+                let sent = if failure.is_unsent { "unsent" } else { "sent" };
+                format!("{}, {sent}", failure.kind.as_str())
+            }
         })
     }
 

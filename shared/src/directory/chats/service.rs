@@ -11,12 +11,11 @@ use crate::deadline::Deadline;
 use crate::directory::tiers::{
     AbsentReason, AppTenant, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers,
 };
-use crate::error::{Error, Result};
-use crate::error::{FailureKind, LarkFailure};
-use crate::lark::LarkClient;
+use crate::error::{Error, LarkFailure, Result};
 use crate::lark::chats::{ChatId, ChatName};
+use crate::lark::{Request, chats};
 use crate::page::{PageRequest, hashed};
-use crate::tokens::{SharedToken, TokenKey, TokenService};
+use crate::platform::Platform;
 
 /// Looks chats up. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -26,8 +25,7 @@ pub struct ChatService {
 
 #[derive(Debug)]
 struct Inner {
-    lark: LarkClient,
-    tokens: TokenService,
+    platform: Platform,
     tiers: Tiers,
 }
 
@@ -46,13 +44,9 @@ impl ChatService {
 
     /// A service over `tiers`, where others keep things as well.
     #[must_use]
-    pub fn new(lark: LarkClient, tokens: TokenService, tiers: Tiers) -> Self {
+    pub fn new(platform: Platform, tiers: Tiers) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                lark,
-                tokens,
-                tiers,
-            }),
+            inner: Arc::new(Inner { platform, tiers }),
         }
     }
 
@@ -144,14 +138,8 @@ impl Inner {
         id: ItemId,
         deadline: Deadline,
     ) -> Result<Loaded> {
-        let call =
-            |token: SharedToken| async move { self.ask(context, question, &token, deadline).await };
-        let key = TokenKey::of_context(context);
-        match self
-            .tokens
-            .call(context.app(), &key, deadline, call)
-            .await?
-        {
+        let request = question.request();
+        match self.platform.send(context, &request, deadline).await {
             Ok(body) => Ok(Loaded::Found {
                 item: Item {
                     id,
@@ -161,47 +149,28 @@ impl Inner {
                 // A list tells less of a chat than the chat itself does.
                 others: Vec::new(),
             }),
-            Err(failure) if failure.kind == FailureKind::NotFound && question.is_of_a_chat() => {
+            Err(error) if error.is_not_found() && question.is_of_a_chat() => {
                 Ok(Loaded::Absent(AbsentReason::Unknown))
             }
-            Err(failure) => Err(question.refused(failure)),
-        }
-    }
-
-    /// Lark's answer, as JSON.
-    async fn ask(
-        &self,
-        context: &AppContext,
-        question: &Question,
-        token: &SharedToken,
-        deadline: Deadline,
-    ) -> std::result::Result<String, LarkFailure> {
-        let (lark, installation, token) = (&self.lark, context.installation(), &token.value);
-        match question {
-            Question::List(page) => {
-                let list = lark
-                    .fetch_chats(installation, token, page, deadline)
-                    .await?;
-                Ok(body(&list))
-            }
-            Question::Search(name, page) => {
-                let name = name.as_str();
-                let list = lark.search_chats(installation, token, name, page, deadline);
-                Ok(body(&list.await?))
-            }
-            Question::Chat(id) => {
-                let chat = lark.fetch_chat(installation, token, id, deadline).await?;
-                Ok(body(&chat))
-            }
-            Question::Members(id, page) => {
-                let list = lark.fetch_chat_members(installation, token, id, page, deadline);
-                Ok(body(&list.await?))
-            }
+            Err(error) => Err(match question.page() {
+                Some(page) => error.of_page(page),
+                None => error.into(),
+            }),
         }
     }
 }
 
 impl Question {
+    /// What Lark is asked, with its answer as JSON.
+    fn request(&self) -> Request<String> {
+        match self {
+            Self::List(page) => chats::list_chats(page).map(json),
+            Self::Search(name, page) => chats::search_chats(name, page).map(json),
+            Self::Chat(id) => chats::get_chat(id).map(json),
+            Self::Members(id, page) => chats::list_members(id, page).map(json),
+        }
+    }
+
     /// What the answer is kept under.
     fn item_id(&self) -> ItemId {
         match self {
@@ -226,16 +195,15 @@ impl Question {
         }
     }
 
-    fn refused(&self, failure: LarkFailure) -> Error {
+    /// The page that it asks for, if it asks for one.
+    const fn page(&self) -> Option<&PageRequest> {
         match self {
-            Self::List(page) | Self::Search(_, page) | Self::Members(_, page) => {
-                page.refused(failure)
-            }
-            Self::Chat(_) => Error::of_lark(failure),
+            Self::List(page) | Self::Search(_, page) | Self::Members(_, page) => Some(page),
+            Self::Chat(_) => None,
         }
     }
 }
 
-fn body<T: Serialize>(answer: &T) -> String {
-    serde_json::to_string(answer).expect("an answer is plain data")
+fn json<T: Serialize>(answer: T) -> std::result::Result<String, LarkFailure> {
+    Ok(serde_json::to_string(&answer).expect("an answer is plain data"))
 }

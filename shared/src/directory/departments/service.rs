@@ -14,12 +14,11 @@ use crate::directory::tiers::{
 };
 use crate::directory::users;
 use crate::error::{Error, Result};
-use crate::error::{FailureKind, LarkFailure};
-use crate::lark::LarkClient;
 use crate::lark::contacts::User;
-use crate::lark::departments::{Department, DepartmentId, DepartmentIdKind};
+use crate::lark::departments;
+use crate::lark::departments::{DepartmentId, DepartmentIdKind};
 use crate::page::{Page, PageRequest};
-use crate::tokens::{SharedToken, TokenKey, TokenService};
+use crate::platform::{Platform, SendError};
 
 /// Looks departments up. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -29,8 +28,7 @@ pub struct DepartmentService {
 
 #[derive(Debug)]
 struct Inner {
-    lark: LarkClient,
-    tokens: TokenService,
+    platform: Platform,
     tiers: Tiers,
 }
 
@@ -46,17 +44,13 @@ impl DepartmentService {
 
     /// A service over `tiers`, where others keep things as well.
     #[must_use]
-    pub fn new(lark: LarkClient, tokens: TokenService, tiers: Tiers) -> Self {
+    pub fn new(platform: Platform, tiers: Tiers) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                lark,
-                tokens,
-                tiers,
-            }),
+            inner: Arc::new(Inner { platform, tiers }),
         }
     }
 
-    /// The department `id`, as the app sees it: a [`Department`] as JSON.
+    /// The department `id`, as the app sees it: a [`departments::Department`] as JSON.
     ///
     /// # Errors
     /// [`Error::DepartmentNotFound`]; [`Error::LarkForbidden`] when it is outside the app's contact scope; what
@@ -103,7 +97,8 @@ impl DepartmentService {
                 let inner = Arc::clone(&inner);
                 let (context, id, page) = (context.clone(), id.clone(), page.clone());
                 let load = async move {
-                    let list = inner.fetch_users(&context, &id, &page, deadline).await?;
+                    let request = departments::list_users(&id, &page);
+                    let list = inner.platform.send(&context, &request, deadline).await;
                     loaded_page(key.id, &page, list)
                 };
                 load.boxed()
@@ -144,48 +139,12 @@ impl Inner {
         id: &DepartmentId,
         deadline: Deadline,
     ) -> Result<Loaded> {
-        match self.fetch(context, id, deadline).await? {
+        let request = departments::get_department(id);
+        match self.platform.send(context, &request, deadline).await {
             Ok(department) => Ok(loaded(&department, id)),
-            Err(failure) if failure.kind == FailureKind::NotFound => {
-                Ok(Loaded::Absent(AbsentReason::Unknown))
-            }
-            Err(failure) => Err(Error::of_lark(failure)),
+            Err(error) if error.is_not_found() => Ok(Loaded::Absent(AbsentReason::Unknown)),
+            Err(error) => Err(error.into()),
         }
-    }
-
-    async fn fetch(
-        &self,
-        context: &AppContext,
-        id: &DepartmentId,
-        deadline: Deadline,
-    ) -> Result<std::result::Result<Department, LarkFailure>> {
-        let call = |token: SharedToken| {
-            let (lark, installation) = (&self.lark, context.installation());
-            async move {
-                lark.fetch_department(installation, &token.value, id, deadline)
-                    .await
-            }
-        };
-        let key = TokenKey::of_context(context);
-        self.tokens.call(context.app(), &key, deadline, call).await
-    }
-
-    async fn fetch_users(
-        &self,
-        context: &AppContext,
-        id: &DepartmentId,
-        page: &PageRequest,
-        deadline: Deadline,
-    ) -> Result<std::result::Result<Page<User>, LarkFailure>> {
-        let call = |token: SharedToken| {
-            let (lark, installation) = (&self.lark, context.installation());
-            async move {
-                lark.fetch_department_users(installation, &token.value, id, page, deadline)
-                    .await
-            }
-        };
-        let key = TokenKey::of_context(context);
-        self.tokens.call(context.app(), &key, deadline, call).await
     }
 }
 
@@ -193,7 +152,7 @@ impl Inner {
 fn loaded_page(
     id: ItemId,
     page: &PageRequest,
-    list: std::result::Result<Page<User>, LarkFailure>,
+    list: std::result::Result<Page<User>, SendError>,
 ) -> Result<Loaded> {
     match list {
         Ok(list) => Ok(Loaded::Found {
@@ -204,9 +163,7 @@ fn loaded_page(
             },
             others: list.items.iter().filter_map(users::item_of).collect(),
         }),
-        Err(failure) if failure.kind == FailureKind::NotFound => {
-            Ok(Loaded::Absent(AbsentReason::Unknown))
-        }
-        Err(failure) => Err(page.refused(failure)),
+        Err(error) if error.is_not_found() => Ok(Loaded::Absent(AbsentReason::Unknown)),
+        Err(error) => Err(error.of_page(page)),
     }
 }

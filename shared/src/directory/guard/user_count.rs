@@ -10,9 +10,9 @@ use crate::apps::AppContext;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::directory::tiers::AppTenant;
-use crate::lark::LarkClient;
+use crate::lark::departments;
 use crate::lark::departments::DepartmentId;
-use crate::tokens::{SharedToken, TokenKey, TokenService};
+use crate::platform::Platform;
 
 /// The shortest time between two calls to Lark for one app and tenant. Whoever asks meanwhile waits for the next.
 const PACE: Duration = Duration::from_millis(300);
@@ -24,8 +24,7 @@ const MAX_PACED: usize = 10_000;
 /// Counts the users of directories. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct UserCount {
-    lark: LarkClient,
-    tokens: TokenService,
+    platform: Platform,
     /// The count that those who come now wait for. The number tells one count from the next.
     flights: Arc<Flights<(AppTenant, u64), Option<u64>>>,
     rounds: Arc<Mutex<HashMap<AppTenant, Round>>>,
@@ -41,10 +40,9 @@ struct Round {
 impl UserCount {
     /// A census by the root department.
     #[must_use]
-    pub fn new(lark: LarkClient, tokens: TokenService) -> Self {
+    pub fn new(platform: Platform) -> Self {
         Self {
-            lark,
-            tokens,
+            platform,
             flights: Arc::default(),
             rounds: Arc::default(),
         }
@@ -91,17 +89,9 @@ impl UserCount {
     /// The count itself.
     pub(super) async fn count(&self, context: &AppContext) -> Option<u64> {
         let deadline = Deadline::after(TIMEOUT);
-        let call = |token: SharedToken| {
-            let (lark, installation) = (&self.lark, context.installation());
-            async move {
-                let root = DepartmentId::root();
-                lark.fetch_department(installation, &token.value, &root, deadline)
-                    .await
-            }
-        };
-        let key = TokenKey::of_context(context);
-        let answer = self.tokens.call(context.app(), &key, deadline, call).await;
-        let department = answer.ok()?.ok()?;
+        let request = departments::get_department(&DepartmentId::root());
+        let answer = self.platform.send(context, &request, deadline).await;
+        let department = answer.ok()?;
         u64::try_from(department.member_count?).ok()
     }
 }

@@ -14,10 +14,9 @@ use crate::directory::tiers::{
     AbsentReason, AppTenant, Found, IdKind, ItemId, ItemKey, Loaded, PartialLookup, Tiers,
 };
 use crate::error::{Error, Result};
-use crate::error::{FailureKind, LarkFailure};
-use crate::lark::LarkClient;
+use crate::lark::contacts;
 use crate::lark::contacts::{Contact, UserId};
-use crate::tokens::{SharedToken, TokenKey, TokenService};
+use crate::platform::{Platform, SendError};
 
 /// Looks users up. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -27,8 +26,7 @@ pub struct UserService {
 
 #[derive(Clone, Debug)]
 pub(super) struct Inner {
-    pub(super) lark: LarkClient,
-    pub(super) tokens: TokenService,
+    pub(super) platform: Platform,
     pub(super) tiers: Tiers,
     pub(super) guard: Guard,
     pub(super) popularity: Popularity,
@@ -37,16 +35,9 @@ pub(super) struct Inner {
 impl UserService {
     /// A service over `tiers`, where others keep things as well.
     #[must_use]
-    pub fn new(
-        lark: LarkClient,
-        tokens: TokenService,
-        tiers: Tiers,
-        guard: Guard,
-        popularity: Popularity,
-    ) -> Self {
+    pub fn new(platform: Platform, tiers: Tiers, guard: Guard, popularity: Popularity) -> Self {
         let inner = Inner {
-            lark,
-            tokens,
+            platform,
             tiers,
             guard,
             popularity,
@@ -56,11 +47,11 @@ impl UserService {
         }
     }
 
-    /// The same service, asking Lark through `lark`.
+    /// The same service, asking Lark through `platform`.
     #[must_use]
-    pub fn through(&self, lark: LarkClient) -> Self {
+    pub fn through(&self, platform: Platform) -> Self {
         let inner = Inner {
-            lark,
+            platform,
             ..Inner::clone(&self.inner)
         };
         Self {
@@ -160,20 +151,8 @@ impl UserService {
         let Some(user_id) = UserId::of_item(id) else {
             return self.resolve(context, contact, deadline).await;
         };
-        let call = |token: SharedToken| {
-            let (lark, installation, id) = (&self.inner.lark, context.installation(), &user_id);
-            async move {
-                lark.fetch_user(installation, &token.value, id, deadline)
-                    .await
-            }
-        };
-        let key = TokenKey::of_context(context);
-        let answer = self
-            .inner
-            .tokens
-            .call(context.app(), &key, deadline, call)
-            .await?;
-        match answer {
+        let request = contacts::get_user(&user_id);
+        match self.inner.platform.send(context, &request, deadline).await {
             Ok(user) if !is_for_all(&user, user_id.kind()) => {
                 let open_id = user.open_id.unwrap_or_default();
                 Ok(Loaded::Pointer(ItemId::new(IdKind::OpenId, open_id)))
@@ -182,7 +161,7 @@ impl UserService {
                 item: item_asked(&user, id),
                 others: Vec::new(),
             }),
-            Err(failure) => absent_or_refused(failure, AbsentReason::Unknown),
+            Err(error) => absent_or_refused(error, AbsentReason::Unknown),
         }
     }
 
@@ -193,34 +172,21 @@ impl UserService {
         deadline: Deadline,
     ) -> Result<Loaded> {
         let contact = contact.ok_or_else(|| Error::internal("a hash cannot be asked for"))?;
-        let call = |token: SharedToken| {
-            let (lark, installation) = (&self.inner.lark, context.installation());
-            let contacts = std::slice::from_ref(contact);
-            async move {
-                lark.find_users(installation, &token.value, contacts, deadline)
-                    .await
-            }
-        };
-        let key = TokenKey::of_context(context);
-        match self
-            .inner
-            .tokens
-            .call(context.app(), &key, deadline, call)
-            .await?
-        {
+        let request = contacts::find_users(std::slice::from_ref(contact));
+        match self.inner.platform.send(context, &request, deadline).await {
             Ok(found) => Ok(match found.into_iter().next().flatten() {
                 Some(open_id) => Loaded::Pointer(ItemId::new(IdKind::OpenId, open_id)),
                 None => Loaded::Absent(AbsentReason::Unmatched),
             }),
-            Err(failure) => absent_or_refused(failure, AbsentReason::Unmatched),
+            Err(error) => absent_or_refused(error, AbsentReason::Unmatched),
         }
     }
 }
 
-fn absent_or_refused(failure: LarkFailure, reason: AbsentReason) -> Result<Loaded> {
-    if failure.kind == FailureKind::NotFound {
+fn absent_or_refused(error: SendError, reason: AbsentReason) -> Result<Loaded> {
+    if error.is_not_found() {
         Ok(Loaded::Absent(reason))
     } else {
-        Err(Error::of_lark(failure))
+        Err(error.into())
     }
 }

@@ -14,13 +14,12 @@ use crate::deadline::Deadline;
 use crate::directory::guard::filter::MAX_IDS;
 use crate::directory::tiers::{AppTenant, BatchAnswer};
 use crate::directory::users::item_of;
-use crate::error::LarkFailure;
 use crate::error::{Error, Result};
 use crate::lark::contacts::User;
 use crate::lark::departments::{DepartmentId, DepartmentIdKind};
 use crate::lark::{Below, MAX_DEPARTMENT_PAGE};
+use crate::lark::{Request, departments};
 use crate::page::{Page, PageRequest};
-use crate::tokens::{SharedToken, TokenKey};
 
 /// The most users of a directory that is read whole.
 const MAX_MEMBERS: u64 = (MAX_IDS / 3) as u64;
@@ -117,23 +116,8 @@ impl Warmer {
         let mut ids = BTreeSet::from([root.as_str().to_owned()]);
         let mut page = PageRequest::first(MAX_DEPARTMENT_PAGE);
         loop {
-            let call = |token: SharedToken| {
-                let (lark, installation) = (&self.lark, context.installation());
-                let (root, page) = (&root, &page);
-                async move {
-                    let below = Below::All;
-                    lark.fetch_department_children(
-                        installation,
-                        &token.value,
-                        root,
-                        below,
-                        page,
-                        work,
-                    )
-                    .await
-                }
-            };
-            let children = self.called(context, call, work).await?;
+            let request = departments::list_children(&root, Below::All, &page);
+            let children = self.ask(context, &request, work).await?;
             let found = children.items.into_iter();
             ids.extend(found.filter_map(|department| department.open_department_id));
             if ids.len() > MAX_DEPARTMENTS {
@@ -158,31 +142,20 @@ impl Warmer {
             page_token: draft.page_token.clone(),
         };
         let began = Instant::now();
-        let call = |token: SharedToken| {
-            let (lark, installation, page) = (&self.lark, context.installation(), &page);
-            async move {
-                lark.fetch_department_users(installation, &token.value, id, page, work)
-                    .await
-            }
-        };
-        Ok((self.called(context, call, work).await?, began.elapsed()))
+        let request = departments::list_users(id, &page);
+        Ok((self.ask(context, &request, work).await?, began.elapsed()))
     }
 
-    async fn called<T, F>(
+    async fn ask<T>(
         &self,
         context: &AppContext,
-        call: impl Fn(SharedToken) -> F,
+        request: &Request<T>,
         work: Deadline,
-    ) -> Result<T>
-    where
-        F: Future<Output = std::result::Result<T, LarkFailure>>,
-    {
+    ) -> Result<T> {
         if work.remaining() < SHORTEST_CALL {
             return Err(Error::DeadlineExceeded);
         }
-        let key = TokenKey::of_context(context);
-        let answer = self.tokens.call(context.app(), &key, work, call).await?;
-        answer.map_err(Error::of_lark)
+        Ok(self.platform.send(context, request, work).await?)
     }
 
     async fn keep(&self, app_tenant: &AppTenant, users: &[User], took: Duration, work: Deadline) {

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use reqwest::Method;
 
 use super::*;
 use crate::cache::CacheClient;
 use crate::cache::memory::MemoryCache;
 use crate::clock::{Clock, TokioClock};
 use crate::lark::apis::{Api, CONTACT_USER_GET, OAUTH_CODE, OAUTH_REFRESH};
-use crate::lark::transport::Host;
 use crate::telemetry::emf::EmfRecorder;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,21 +29,11 @@ fn app(id: &str) -> AppId {
     AppId::parse(id).unwrap()
 }
 
-fn call<'c>(api: &'static Api, app_id: &'c AppId, tenant: Option<&'c TenantKey>) -> LarkCall<'c> {
-    LarkCall {
-        api,
-        installation: Installation {
-            domain: Domain::Feishu,
-            app_id,
-            tenant,
-        },
-        host: Host::Open,
-        method: Method::GET,
-        path: &[],
-        query: &[],
-        token: None,
-        body: None,
-        repeatable: true,
+const fn installation<'i>(app_id: &'i AppId, tenant: Option<&'i TenantKey>) -> Installation<'i> {
+    Installation {
+        domain: Domain::Feishu,
+        app_id,
+        tenant,
     }
 }
 
@@ -61,9 +49,11 @@ async fn rush(
         .iter()
         .cycle()
         .take(calls)
-        .map(|turns| async move {
-            let call = call(&CONTACT_USER_GET, app_id, None);
-            let turn = turns.take(&call, Deadline::after(time)).await;
+        .map(|limiter| async move {
+            let deadline = Deadline::after(time);
+            let turn = limiter
+                .acquire(installation(app_id, None), &CONTACT_USER_GET, deadline)
+                .await;
             turn.ok().map(|()| began.elapsed())
         });
     join_all(calls).await
@@ -115,8 +105,8 @@ fn a_call_asks_once_for_its_turn_and_says_how_long_it_waited() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_to_wait_too_long_is_told_so_at_once_and_is_not_sent() {
-    let [turns] = processes();
-    let moments = rush(std::slice::from_ref(&turns), 300, MINUTE).await;
+    let [limiter] = processes();
+    let moments = rush(std::slice::from_ref(&limiter), 300, MINUTE).await;
     let sent: Vec<Duration> = moments.into_iter().flatten().collect();
     // What fits into ten seconds of patience.
     assert!(matches!(sent.len(), 200..=210), "{}", sent.len());
@@ -124,8 +114,10 @@ async fn what_has_to_wait_too_long_is_told_so_at_once_and_is_not_sent() {
 
     let (app_id, began) = (app("cli_a"), Instant::now());
     let refused = loop {
-        let call = call(&CONTACT_USER_GET, &app_id, None);
-        let turn = turns.take(&call, Deadline::after(SECOND)).await;
+        let deadline = Deadline::after(SECOND);
+        let turn = limiter
+            .acquire(installation(&app_id, None), &CONTACT_USER_GET, deadline)
+            .await;
         if let Err(refused) = turn {
             break refused;
         }
@@ -146,39 +138,40 @@ async fn what_has_to_wait_too_long_is_told_so_at_once_and_is_not_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waited_has_time_left_for_itself() {
-    let [turns] = processes();
+    let [limiter] = processes();
     let time = SECOND * 3;
-    let moments = rush(std::slice::from_ref(&turns), 300, time).await;
+    let moments = rush(std::slice::from_ref(&limiter), 300, time).await;
     let last = moments.into_iter().flatten().last().unwrap();
     assert!(last <= time - CALL_TIME && last > time / 2, "{last:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn apps_tenants_and_apis_do_not_wait_for_each_other() {
-    let [turns] = processes();
-    rush(std::slice::from_ref(&turns), 200, MINUTE / 6).await;
+    let [limiter] = processes();
+    rush(std::slice::from_ref(&limiter), 200, MINUTE / 6).await;
     let (one, other) = (app("cli_a"), app("cli_b"));
     let tenant = TenantKey::parse("t").unwrap();
     let began = Instant::now();
-    for call in [
-        call(&CONTACT_USER_GET, &other, None),
-        call(&CONTACT_USER_GET, &one, Some(&tenant)),
-        call(&OAUTH_CODE, &one, None),
+    for (installation, api) in [
+        (installation(&other, None), CONTACT_USER_GET),
+        (installation(&one, Some(&tenant)), CONTACT_USER_GET),
+        (installation(&one, None), OAUTH_CODE),
     ] {
-        turns.take(&call, Deadline::after(MINUTE)).await.unwrap();
+        let deadline = Deadline::after(MINUTE);
+        limiter.acquire(installation, &api, deadline).await.unwrap();
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
-    let together = key("lark", &call(&OAUTH_CODE, &one, None));
-    assert_eq!(together, key("lark", &call(&OAUTH_REFRESH, &one, None)));
+    let key = |api: Api| key("lark", installation(&one, None), &api);
+    assert_eq!(key(OAUTH_CODE), key(OAUTH_REFRESH));
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_in_the_background_leave_half_of_the_limit_to_others() {
-    let [turns] = processes();
-    let background = turns.in_background();
+    let [limiter] = processes();
+    let background = limiter.in_background();
     let (crowd, other) = tokio::join!(
         rush(std::slice::from_ref(&background), 200, MINUTE),
-        rush(std::slice::from_ref(&turns), 20, MINUTE),
+        rush(std::slice::from_ref(&limiter), 20, MINUTE),
     );
     let crowd: Vec<Duration> = crowd.into_iter().flatten().collect();
     let others: Vec<Duration> = other.into_iter().flatten().collect();
@@ -191,8 +184,8 @@ async fn calls_in_the_background_leave_half_of_the_limit_to_others() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_in_the_background_take_half_of_the_limit_when_alone() {
-    let [turns] = processes();
-    let background = turns.in_background();
+    let [limiter] = processes();
+    let background = limiter.in_background();
     let moments = rush(std::slice::from_ref(&background), 150, MINUTE).await;
     let moments: Vec<Duration> = moments.into_iter().flatten().collect();
     for one_more in moments.windows(26) {
@@ -215,10 +208,13 @@ fn failure(code: Option<i64>, http_status: u16, retry_after: Option<Duration>) -
 async fn after_the_platforms_refusal_nobody_goes_out_before_the_moment_it_names() {
     let [one, other] = processes();
     let app_id = app("cli_a");
-    let call = call(&CONTACT_USER_GET, &app_id, None);
+    let installation = installation(&app_id, None);
     let wish = SECOND * 5;
     let refusal = failure(Some(FREQUENCY_LIMIT), 429, Some(wish));
-    assert!(one.pause_after(&call, &refusal).await);
+    assert!(
+        one.pause_after(installation, &CONTACT_USER_GET, &refusal)
+            .await
+    );
     let moments = rush(&[one, other], 60, MINUTE).await;
     let moments: Vec<Duration> = moments.into_iter().flatten().collect();
     assert_eq!((moments.len(), moments[0]), (60, wish));
@@ -227,15 +223,17 @@ async fn after_the_platforms_refusal_nobody_goes_out_before_the_moment_it_names(
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_hear_of_a_refusal_of_their_own_process() {
-    let [turns] = processes();
+    let [limiter] = processes();
     let app_id = app("cli_a");
     let refused = async {
         tokio::time::sleep(SECOND / 2).await;
-        let call = call(&CONTACT_USER_GET, &app_id, None);
-        turns.pause_after(&call, &failure(None, 429, None)).await
+        let installation = installation(&app_id, None);
+        limiter
+            .pause_after(installation, &CONTACT_USER_GET, &failure(None, 429, None))
+            .await
     };
     let (moments, is_paused) =
-        tokio::join!(rush(std::slice::from_ref(&turns), 60, MINUTE), refused);
+        tokio::join!(rush(std::slice::from_ref(&limiter), 60, MINUTE), refused);
     assert!(is_paused);
     let moments: Vec<Duration> = moments.into_iter().flatten().collect();
     assert_eq!(moments.len(), 60);
@@ -248,18 +246,26 @@ async fn those_who_wait_hear_of_a_refusal_of_their_own_process() {
 
 #[tokio::test]
 async fn the_limit_of_a_chat_or_a_user_is_no_reason_to_hold_the_others_back() {
-    let [turns] = processes();
+    let [limiter] = processes();
     let app_id = app("cli_a");
-    let call = call(&CONTACT_USER_GET, &app_id, None);
+    let installation = installation(&app_id, None);
     for failure in [
         failure(Some(230_020), 400, None),
         failure(None, 503, None),
         held_back(
-            &turns
-                .wait(&key("lark", &call), &[], Deadline::after(SECOND))
+            &limiter
+                .wait(
+                    &key("lark", installation, &CONTACT_USER_GET),
+                    &[],
+                    Deadline::after(SECOND),
+                )
                 .await,
         ),
     ] {
-        assert!(!turns.pause_after(&call, &failure).await);
+        assert!(
+            !limiter
+                .pause_after(installation, &CONTACT_USER_GET, &failure)
+                .await
+        );
     }
 }

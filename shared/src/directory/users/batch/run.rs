@@ -15,9 +15,9 @@ use crate::directory::tiers::{
 use crate::directory::users::UserService;
 use crate::directory::users::item::{id_of, is_for_all, item_asked};
 use crate::error::{Error, Result};
-use crate::error::{FailureKind, LarkFailure};
+use crate::lark::contacts;
 use crate::lark::contacts::{Contact, User, UserId, UserIdKind};
-use crate::tokens::{SharedToken, TokenKey};
+use crate::platform::SendError;
 
 /// The most ids, or addresses of one sort, of a call to Lark ("Obtain user information in batches").
 const CHUNK: usize = 50;
@@ -42,7 +42,7 @@ pub(super) struct Run<'r> {
 /// The users of a chunk, or why there are none.
 struct Chunk {
     ids: Vec<UserId>,
-    answer: Result<std::result::Result<Vec<User>, LarkFailure>>,
+    answer: std::result::Result<Vec<User>, SendError>,
     took: Duration,
 }
 
@@ -188,21 +188,11 @@ impl<'r> Run<'r> {
 
     async fn resolve_chunk(&self, contacts: Vec<Contact>) -> Resolved {
         let began = Instant::now();
-        let call = |token: SharedToken| {
-            let (lark, installation) = (&self.users.inner.lark, self.context.installation());
-            let (contacts, deadline) = (&contacts, self.deadline);
-            async move {
-                lark.find_users(installation, &token.value, contacts, deadline)
-                    .await
-            }
-        };
-        let key = TokenKey::of_context(self.context);
-        let tokens = &self.users.inner.tokens;
-        let answer = tokens
-            .call(self.context.app(), &key, self.deadline, call)
-            .await;
+        let request = contacts::find_users(&contacts);
+        let platform = &self.users.inner.platform;
+        let answer = platform.send(self.context, &request, self.deadline).await;
         Resolved {
-            answer: answer.and_then(|answer| answer.map_err(Error::of_lark)),
+            answer: answer.map_err(Error::from),
             took: began.elapsed(),
             contacts,
         }
@@ -277,19 +267,17 @@ impl<'r> Run<'r> {
     ) -> Vec<(UserId, Fetched)> {
         let mut outcomes = Vec::with_capacity(ids.len());
         for chunk in self.fetch_chunk(ids).await {
-            let error = match chunk.answer {
-                Ok(Ok(users)) => {
+            let users = match chunk.answer {
+                Err(error) if error.is_not_found() => Ok(Vec::new()),
+                answer => answer,
+            };
+            let error = match users {
+                Ok(users) => {
                     let kept = self.keep(chunk.ids, &users, chunk.took, asked).await;
                     outcomes.extend(kept);
                     continue;
                 }
-                Ok(Err(failure)) if failure.kind == FailureKind::NotFound => {
-                    let kept = self.keep(chunk.ids, &[], chunk.took, asked).await;
-                    outcomes.extend(kept);
-                    continue;
-                }
-                Ok(Err(failure)) => Error::of_lark(failure),
-                Err(error) => error,
+                Err(error) => Error::from(error),
             };
             let failed = chunk.ids.into_iter();
             outcomes.extend(failed.map(|id| (id, Fetched::Settled(Err(error.clone())))));
@@ -341,21 +329,10 @@ impl<'r> Run<'r> {
     fn fetch_chunk(&self, ids: Vec<UserId>) -> BoxFuture<'_, Vec<Chunk>> {
         async move {
             let began = Instant::now();
-            let call = |token: SharedToken| {
-                let (lark, installation, ids) =
-                    (&self.users.inner.lark, self.context.installation(), &ids);
-                async move {
-                    lark.fetch_users(installation, &token.value, ids, self.deadline)
-                        .await
-                }
-            };
-            let key = TokenKey::of_context(self.context);
-            let tokens = &self.users.inner.tokens;
-            let answer = tokens
-                .call(self.context.app(), &key, self.deadline, call)
-                .await;
-            let is_spoilt =
-                matches!(&answer, Ok(Err(failure)) if failure.kind == FailureKind::NotFound);
+            let request = contacts::batch_get_users(&ids);
+            let platform = &self.users.inner.platform;
+            let answer = platform.send(self.context, &request, self.deadline).await;
+            let is_spoilt = answer.as_ref().is_err_and(SendError::is_not_found);
             if is_spoilt && ids.len() > 1 {
                 let mut first = ids;
                 let second = first.split_off(first.len() / 2);

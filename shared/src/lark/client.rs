@@ -1,26 +1,23 @@
-//! One call to Lark: sent within the deadline, repeated where that is safe, read by the body's `code` first.
+//! The client of both platforms: sends a request within the deadline and repeats it where that is safe.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reqwest::RequestBuilder;
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
 use tracing::warn;
 use url::Url;
 
-use super::apis::{Api, StandardLimits};
+use super::answer::{Answer, exchange};
+use super::apis::StandardLimits;
+use super::request::{Host, Request};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
 use crate::lark::outbound_limiter::{Installation, OutboundLimiter};
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::telemetry::metrics;
-
-mod answer;
-
-use answer::exchange;
 
 /// How often a call that is safe to repeat is sent at most.
 const ATTEMPTS: u32 = 3;
@@ -84,39 +81,33 @@ pub enum OAuthVersion {
     V3,
 }
 
-/// Which of a platform's hosts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Host {
-    /// The API's.
-    Open,
-    /// The log-in pages'.
-    Accounts,
-}
-
 /// The transport to both platforms, within their limits. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
 pub struct LarkClient {
     http: reqwest::Client,
     settings: Arc<LarkSettings>,
-    turns: OutboundLimiter,
+    limiter: OutboundLimiter,
     meter: Meter,
 }
 
-/// A call, before it is sent.
-#[derive(Debug)]
-pub(super) struct LarkCall<'c> {
-    pub api: &'static Api,
-    /// Whose call it is.
-    pub installation: Installation<'c>,
-    pub host: Host,
-    pub method: Method,
-    /// Path segments under the origin; each is percent-encoded.
-    pub path: &'c [&'c str],
-    pub query: &'c [(&'c str, &'c str)],
-    pub token: Option<&'c SecretString>,
-    pub body: Option<Vec<u8>>,
-    /// Whether sending it twice does no harm.
-    pub repeatable: bool,
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'s> {
+    /// Whose limits the call counts against.
+    pub installation: Installation<'s>,
+    /// The access token that goes with it, if it needs one.
+    pub token: Option<&'s SecretString>,
+}
+
+impl<'s> Sender<'s> {
+    /// A sender whose call needs no token.
+    #[must_use]
+    pub const fn without_token(installation: Installation<'s>) -> Self {
+        Self {
+            installation,
+            token: None,
+        }
+    }
 }
 
 impl LarkSettings {
@@ -148,11 +139,11 @@ impl LarkClient {
         limiter: Limiter,
         meter: Meter,
     ) -> Self {
-        let turns = OutboundLimiter::new(limiter, settings.limits);
+        let limiter = OutboundLimiter::new(limiter, settings.limits);
         Self {
             http,
             settings: Arc::new(settings),
-            turns,
+            limiter,
             meter,
         }
     }
@@ -161,7 +152,7 @@ impl LarkClient {
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self {
-            turns: self.turns.in_background(),
+            limiter: self.limiter.in_background(),
             ..self.clone()
         }
     }
@@ -172,35 +163,42 @@ impl LarkClient {
         &self.settings
     }
 
-    /// Sends `call` and reads the answer as `T`, which is the whole body.
-    pub(super) async fn send<T: DeserializeOwned>(
+    /// Sends `request` in its turn, within `deadline` and the time for a call, again where that is safe and of use.
+    ///
+    /// # Errors
+    /// What the platform refuses, or that no usable answer came.
+    pub async fn send<T>(
         &self,
-        call: &LarkCall<'_>,
+        sender: Sender<'_>,
+        request: &Request<T>,
         deadline: Deadline,
     ) -> Result<T, LarkFailure> {
-        let outcome = self.repeated(call, deadline).await;
+        let outcome = self.repeated(sender, request, deadline).await;
         self.meter.hand_over_if_due().await;
         outcome
     }
 
-    async fn repeated<T: DeserializeOwned>(
+    async fn repeated<T>(
         &self,
-        call: &LarkCall<'_>,
+        sender: Sender<'_>,
+        request: &Request<T>,
         deadline: Deadline,
     ) -> Result<T, LarkFailure> {
         let deadline = deadline.at_most(self.settings.timeout);
-        let attempts = if call.repeatable { ATTEMPTS } else { 1 };
+        let (api, installation) = (&request.api, sender.installation);
+        let attempts = if request.is_repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
-        self.turns.take(call, deadline).await?;
+        self.limiter.acquire(installation, api, deadline).await?;
         loop {
             // A hanging attempt leaves time for the ones after it.
             let timeout = deadline.remaining() / (attempts - attempt + 1);
-            let failure = match self.attempt(call, timeout, attempt).await {
+            let failure = match self.attempt(sender, request, timeout, attempt).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             let failed_at = Instant::now();
-            let wait = if self.turns.pause_after(call, &failure).await {
+            let is_paused = self.limiter.pause_after(installation, api, &failure).await;
+            let wait = if is_paused {
                 // The next turn comes when the pause is over.
                 Duration::ZERO
             } else {
@@ -214,13 +212,14 @@ impl LarkClient {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            if self.turns.take(call, deadline).await.is_err() {
+            let turn = self.limiter.acquire(installation, api, deadline).await;
+            if turn.is_err() {
                 // What the platform said is worth more than that there is no time to ask it again.
                 return Err(failure);
             }
             let delay_ms = u64::try_from(failed_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             warn!(
-                lark.endpoint = call.api.name,
+                lark.endpoint = &*api.name,
                 retry.attempt = attempt,
                 lark.code = failure.code,
                 delay_ms,
@@ -230,14 +229,17 @@ impl LarkClient {
         }
     }
 
-    async fn attempt<T: DeserializeOwned>(
+    async fn attempt<T>(
         &self,
-        call: &LarkCall<'_>,
+        sender: Sender<'_>,
+        request: &Request<T>,
         timeout: Duration,
         attempt: u32,
     ) -> Result<T, LarkFailure> {
+        let api = &request.api;
         let started = Instant::now();
-        let outcome = tokio::time::timeout(timeout, exchange(self.request(call)))
+        let exchange = async { read(request, &exchange(self.prepared(sender, request)).await?) };
+        let outcome = tokio::time::timeout(timeout, exchange)
             .await
             .unwrap_or_else(|_| {
                 Err(LarkFailure::without_answer(
@@ -247,16 +249,16 @@ impl LarkClient {
             });
         let took = started.elapsed();
         if !outcome.as_ref().is_err_and(|failure| failure.is_unsent) {
-            self.meter.note(call.installation.app_id, call.api.name);
+            self.meter.note(sender.installation.app_id, &api.name);
         }
         let result = outcome
             .as_ref()
             .map_or_else(|failure| failure.kind.as_str(), |_| "ok");
-        metrics::lark_request(call.api.name, result, took);
+        metrics::lark_request(api.name.clone(), result, took);
         if took > SLOW {
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             warn!(
-                lark.endpoint = call.api.name,
+                lark.endpoint = &*api.name,
                 retry.attempt = attempt,
                 duration_ms,
                 result,
@@ -266,28 +268,37 @@ impl LarkClient {
         outcome
     }
 
-    fn request(&self, call: &LarkCall<'_>) -> RequestBuilder {
-        let domain = call.installation.domain;
-        let mut url = match call.host {
+    fn prepared<T>(&self, sender: Sender<'_>, request: &Request<T>) -> RequestBuilder {
+        let domain = sender.installation.domain;
+        let mut url = match request.host {
             Host::Open => self.settings.open_url(domain).clone(),
             Host::Accounts => self.settings.accounts_url(domain).clone(),
         };
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(call.path);
+            segments.pop_if_empty().extend(&request.path);
         }
-        if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(call.query);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
         }
-        let mut request = self.http.request(call.method.clone(), url);
-        if let Some(token) = call.token {
-            request = request.header(AUTHORIZATION, sensitive_bearer(token));
+        let mut prepared = self.http.request(request.method.clone(), url);
+        prepared = prepared.headers(request.headers.clone());
+        if let Some(token) = sender.token {
+            prepared = prepared.header(AUTHORIZATION, sensitive_bearer(token));
         }
-        if let Some(body) = &call.body {
-            request = request
-                .header("content-type", "application/json; charset=utf-8")
-                .body(body.clone());
+        if let Some(body) = &request.body {
+            prepared = prepared.body(body.clone());
         }
-        request
+        prepared
+    }
+}
+
+/// What `answer` says to `request`. A token that is to be replaced, and an outage, are failures however it reads its answers.
+fn read<T>(request: &Request<T>, answer: &Answer) -> Result<T, LarkFailure> {
+    match answer.refusal() {
+        Some(refusal) if refusal.kind == FailureKind::TokenInvalid || refusal.kind.is_outage() => {
+            Err(refusal.clone())
+        }
+        Some(_) | None => request.read(answer),
     }
 }
 

@@ -1,0 +1,133 @@
+//! The one door to the platform: a request of the service goes out as an app, with that app's token.
+//!
+//! The door finds the token, and has a rejected one replaced, once. Turns, time-outs and repetitions are the client's
+//! ([`LarkClient::send`]). What to ask is a value that the API families of [`crate::lark`] make.
+
+use tracing::warn;
+
+use crate::apps::AppContext;
+use crate::deadline::Deadline;
+use crate::error::{Error, FailureKind, LarkFailure};
+use crate::lark::{LarkClient, Request, Sender};
+use crate::page::PageRequest;
+use crate::telemetry::metrics;
+use crate::tokens::{Token, TokenKey, TokenService, Trust};
+
+/// Sends requests as apps. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    lark: LarkClient,
+    tokens: TokenService,
+}
+
+/// Why a request brought nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    /// The platform refused it, or did not answer.
+    #[error(transparent)]
+    Lark(#[from] LarkFailure),
+    /// It could not be sent: there is no token.
+    #[error(transparent)]
+    Unsent(#[from] Error),
+}
+
+impl SendError {
+    /// Whether the platform says that what was asked for does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Lark(failure) if failure.kind == FailureKind::NotFound)
+    }
+
+    /// The error for a caller who asked for `page` of a list.
+    #[must_use]
+    pub fn of_page(self, page: &PageRequest) -> Error {
+        match self {
+            Self::Lark(failure) => page.refused(failure),
+            Self::Unsent(error) => error,
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Lark(failure) => Self::of_lark(failure),
+            SendError::Unsent(error) => error,
+        }
+    }
+}
+
+impl Platform {
+    /// A door over `lark`, with tokens from `tokens`.
+    #[must_use]
+    pub const fn new(lark: LarkClient, tokens: TokenService) -> Self {
+        Self { lark, tokens }
+    }
+
+    /// The same door for work that nobody waits for: its calls leave half of each limit to others.
+    #[must_use]
+    pub fn in_background(&self) -> Self {
+        Self {
+            lark: self.lark.in_background(),
+            tokens: self.tokens.clone(),
+        }
+    }
+
+    /// Sends `request` as the app in `context`, with the token of its tenant.
+    ///
+    /// # Errors
+    /// As [`Platform::send_with`].
+    pub async fn send<T>(
+        &self,
+        context: &AppContext,
+        request: &Request<T>,
+        deadline: Deadline,
+    ) -> Result<T, SendError> {
+        let key = TokenKey::of_context(context);
+        self.send_with(&key, context, request, deadline).await
+    }
+
+    /// Sends `request` for the app in `context` with the token `key`, such as a user's. Should the platform reject the token,
+    /// exactly that token is dropped everywhere, another one is fetched, and the request is sent once more.
+    ///
+    /// # Errors
+    /// [`SendError::Unsent`] as [`TokenService::token`]; else what the platform said.
+    pub async fn send_with<T>(
+        &self,
+        key: &TokenKey,
+        context: &AppContext,
+        request: &Request<T>,
+        deadline: Deadline,
+    ) -> Result<T, SendError> {
+        let app = context.app();
+        let token = self.tokens.token(app, key, Trust::Shared, deadline).await?;
+        let failure = match self.attempt(context, &token, request, deadline).await {
+            Err(failure) if failure.kind == FailureKind::TokenInvalid => failure,
+            outcome => return Ok(outcome?),
+        };
+        metrics::token_rejected(key.kind.as_str());
+        warn!(
+            lark.app_id = app.app_id.as_str(),
+            lark.code = failure.code,
+            lark.log_id = failure.log_id,
+            "Lark rejected a token"
+        );
+        self.tokens.invalidate(key, &token, deadline).await;
+        let token = self.tokens.token(app, key, Trust::Shared, deadline).await?;
+        Ok(self.attempt(context, &token, request, deadline).await?)
+    }
+
+    async fn attempt<T>(
+        &self,
+        context: &AppContext,
+        token: &Token,
+        request: &Request<T>,
+        deadline: Deadline,
+    ) -> Result<T, LarkFailure> {
+        let sender = Sender {
+            installation: context.installation(),
+            token: Some(&token.value),
+        };
+        self.lark.send(sender, request, deadline).await
+    }
+}
