@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Deserialize;
 
-use crate::control::Invalid;
 use crate::directory::ids;
+use crate::invalid::Invalid;
 use patch::Checks;
 
 pub use patch::AppPatch;

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::Invalid;
+use crate::invalid::Invalid;
 pub(crate) use chat::Chat;
 
 /// What to change on a chat. Absent fields keep their value; a new chat is called after its number, and the bots are in

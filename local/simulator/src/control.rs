@@ -15,6 +15,7 @@ use crate::counters::{AppCounters, Counters};
 use crate::directory::ids;
 use crate::directory::{UserIds, UserPatch};
 use crate::faults::{Fault, FaultReport};
+use crate::invalid::Invalid;
 use crate::platform::Platform;
 use crate::settings::Settings;
 
@@ -29,32 +30,6 @@ impl fmt::Debug for Control {
         formatter.debug_struct("Control").finish_non_exhaustive()
     }
 }
-
-/// A control that cannot be carried out; nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// The field at fault.
-    pub field: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-impl Invalid {
-    pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            problem: problem.into(),
-        }
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.field, self.problem)
-    }
-}
-
-impl std::error::Error for Invalid {}
 
 /// Time.
 impl Control {

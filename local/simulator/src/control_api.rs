@@ -11,10 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::apps::{App, AppPatch};
-use crate::control::{Control, Invalid};
+use crate::control::Control;
 use crate::directory::UserPatch;
 use crate::endpoint::match_path;
 use crate::faults::Fault;
+use crate::invalid::Invalid;
 use crate::request::{BodyError, Request};
 use crate::settings::Settings;
 

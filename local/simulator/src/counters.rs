@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 
 use crate::access;
 use crate::answer::{Answer, RATE_LIMITED};
-use crate::directory::ids::app_tag as hash;
 use crate::endpoint;
+use crate::hash::hash;
 use crate::rate_limit::{Account, Window};
 use peaks::Peaks;
 

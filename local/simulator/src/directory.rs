@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::Invalid;
+use crate::invalid::Invalid;
 use people::Profile;
 use roster::Roster;
 

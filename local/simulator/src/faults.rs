@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::control::Invalid;
-use crate::directory::ids::mix;
 use crate::endpoint;
+use crate::hash::mix;
+use crate::invalid::Invalid;
 
 /// A rule. The first one that matches and fires decides. The field names are those of `POST /_sim/faults`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

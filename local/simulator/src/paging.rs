@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use crate::directory::ids::{app_tag as hash, mix};
+use crate::hash::{hash, mix};
 use crate::request::Query;
 
 /// The page that a call asks for.

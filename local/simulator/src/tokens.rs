@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::ids::mix;
+use crate::hash::mix;
 use crate::journal::{Entry, Journal};
 
 /// With at least this much life left, a token is given again instead of a new one.

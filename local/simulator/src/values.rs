@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::directory::ids::mix;
+use crate::hash::mix;
 
 /// How long the claims of a user token are at least: with header and signature, the token has about 1.2 KB.
 const CLAIMS_BYTES: usize = 810;

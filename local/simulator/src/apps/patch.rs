@@ -8,8 +8,8 @@ use url::{Host, Url};
 
 use super::App;
 use crate::contact::user;
-use crate::control::Invalid;
 use crate::directory::departments;
+use crate::invalid::Invalid;
 
 /// What to change on an app; absent fields stay. Where a field may be without value, `Some(None)`, in JSON `null`, takes
 /// the value away.

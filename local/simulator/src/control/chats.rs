@@ -1,8 +1,9 @@
 //! Chats, so that a test can watch them change.
 
-use super::{Control, Invalid};
+use super::Control;
 use crate::chats::{ChatInfo, ChatPatch};
 use crate::directory::ids;
+use crate::invalid::Invalid;
 
 impl Control {
     /// Adds a chat and tells the number; its members are [`ChatPatch::add_members`].

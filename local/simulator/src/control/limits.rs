@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Control, Invalid};
+use super::Control;
 use crate::counters::PeakInWindow;
 use crate::endpoint;
+use crate::invalid::Invalid;
 use crate::rate_limit::Tier;
 
 impl Control {

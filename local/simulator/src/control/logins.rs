@@ -1,6 +1,7 @@
 //! Logins, without a browser.
 
-use super::{Control, Invalid};
+use super::Control;
+use crate::invalid::Invalid;
 use crate::oauth::authorize::{self, Wanted};
 use crate::oauth::codes::Challenge;
 use crate::oauth::error::OauthError;

@@ -1,6 +1,7 @@
 //! Tickets of marketplace apps.
 
-use super::{Control, Invalid};
+use super::Control;
+use crate::invalid::Invalid;
 use crate::marketplace::push;
 
 impl Control {

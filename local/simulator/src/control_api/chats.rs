@@ -3,7 +3,8 @@
 use super::{ControlCall, ok};
 use crate::answer::Answer;
 use crate::chats::ChatPatch;
-use crate::control::{Control, Invalid};
+use crate::control::Control;
+use crate::invalid::Invalid;
 
 pub(super) fn create(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     let chat: ChatPatch = match call.request.body.is_empty() {

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{ControlCall, ok};
 use crate::answer::Answer;
-use crate::control::{Control, Invalid};
+use crate::control::Control;
+use crate::invalid::Invalid;
 use crate::rate_limit::Tier;
 
 pub(super) fn tiers(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {

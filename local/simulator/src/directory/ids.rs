@@ -1,5 +1,7 @@
 //! Reversible ids: a number and whom it is for, through a keyed permutation. No table, however many apps there are.
 
+use crate::hash::{hash, mix};
+
 /// How an id that is well formed can still be of no use to the app that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
@@ -62,10 +64,7 @@ const DEPARTMENT_TAG: u64 = 0x6465_7061_7274_6d74;
 
 /// What tells the open_ids of one app from those of another.
 pub(crate) fn app_tag(app_id: &str) -> u64 {
-    // FNV-1a, then a finaliser: stable over releases, unlike the standard library's hasher.
-    mix(app_id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }))
+    hash(app_id)
 }
 
 /// `None` for what cannot be an open_id.
@@ -128,13 +127,6 @@ fn restore(id: u128) -> (u64, u64) {
         (left, right) = (right ^ mix(left ^ key), left);
     }
     (left, right)
-}
-
-/// The finaliser of SplitMix64.
-pub(crate) fn mix(mut value: u64) -> u64 {
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 fn hex128(digits: &str) -> Option<u128> {

@@ -1,7 +1,7 @@
 //! Seeded people: everything about them follows from their number.
 
 use super::{UserPatch, departments};
-use crate::control::Invalid;
+use crate::invalid::Invalid;
 
 /// What the platform knows about a person, apart from ids.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use url::{Host, Position, Url};
 
 use crate::answer::JSON;
 use crate::apps::App;
-use crate::control::Invalid;
+use crate::invalid::Invalid;
 use crate::platform::Platform;
 
 /// How long the receiver may take, which is what the platform gives it ("Handle event" in its guide).
