@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::oauth::page;
+use crate::pages;
 use crate::settings::Settings;
 
 /// A response before the gateway adds the headers all of them have.
@@ -23,6 +23,9 @@ pub(crate) const JSON: &str = "application/json; charset=utf-8";
 
 /// `code` of a call beyond the limits of its API.
 pub(crate) const RATE_LIMITED: i64 = 99_991_400;
+
+/// `code` of a call with a user token that is not valid, at `user_info`.
+pub(crate) const BAD_USER_TOKEN: i64 = 20_005;
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -216,7 +219,7 @@ impl Refusal {
         match self.wording {
             Wording::Oauth => return Answer::oauth(status, self.code, self.error, &self.msg),
             Wording::Page => {
-                let page = page::failure(self.code, &self.msg, log_id);
+                let page = pages::failure(self.code, &self.msg, log_id);
                 return Answer::html(status, self.code, page);
             }
             Wording::Platform => {}
@@ -249,4 +252,9 @@ impl Refusal {
             error: "",
         }
     }
+}
+
+/// Whether the `code` of an answer says that an access token was not accepted.
+pub(crate) fn rejects_token(code: i64) -> bool {
+    matches!(code, 99_991_663 | 99_991_668 | 99_991_671 | BAD_USER_TOKEN)
 }

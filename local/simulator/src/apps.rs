@@ -1,14 +1,16 @@
 //! The apps: who may ask for tokens, and what their tokens may see.
 
 mod patch;
-mod visibility;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::directory::departments::{self, ROOT};
 use crate::directory::ids;
+use crate::directory::people::Profile;
 use crate::invalid::Invalid;
 use patch::Checks;
 
@@ -103,6 +105,35 @@ impl App {
         let granted = self.granted_scopes.as_ref();
         scopes.is_empty()
             || granted.is_none_or(|granted| scopes.iter().any(|scope| granted.contains(*scope)))
+    }
+
+    /// Whether the whole company is in the app's contact scope. Single hidden users do not count.
+    pub(crate) fn sees_everything(&self) -> bool {
+        self.sees_department(ROOT)
+    }
+
+    /// Whether the department, or one above it, was granted.
+    pub(crate) fn sees_department(&self, department: u32) -> bool {
+        self.contact_departments.as_ref().is_none_or(|granted| {
+            granted
+                .iter()
+                .any(|above| departments::is_within(department, *above))
+        })
+    }
+
+    /// Whether the user was granted, or the department they work in.
+    pub(crate) fn sees_user(&self, profile: &Profile) -> bool {
+        let is_granted =
+            self.contact_users.contains(&profile.n) || self.sees_department(profile.department);
+        is_granted && !self.hidden_users.contains(&profile.n)
+    }
+
+    /// A user object without the fields that the app has no scope for.
+    pub(crate) fn without_hidden_fields(&self, mut user: Value) -> Value {
+        if let Some(fields) = user.as_object_mut() {
+            fields.retain(|field, _| !self.hidden_user_fields.contains(field));
+        }
+        user
     }
 
     pub(crate) fn accepts(&self, secret: &str) -> bool {

@@ -5,10 +5,11 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::answer::{Answer, Refusal};
+use crate::audience::Audience;
 use crate::endpoint::{Access, Call, Endpoint};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
-use crate::tokens::{Audience, Grant};
+use crate::tokens::Grant;
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {

@@ -3,7 +3,6 @@
 mod department;
 mod listing;
 mod lookup;
-pub(crate) mod user;
 
 use http::{Method, StatusCode};
 
@@ -11,7 +10,7 @@ use crate::answer::Refusal;
 use crate::endpoint::{Access, Call, Endpoint};
 use crate::paging::BadPage;
 use crate::rate_limit::Tier;
-use user::{DepartmentIdType, UserIdType, Wording};
+use crate::user_object::{DepartmentIdType, UserIdType, Wording};
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {

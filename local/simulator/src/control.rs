@@ -1,9 +1,6 @@
 //! The handle that steers a simulator, in the process. `control_api` offers the same over HTTP.
 
-mod chats;
-mod limits;
 mod logins;
-mod tickets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apps::{App, AppPatch};
-use crate::counters::{AppCounters, Counters};
+use crate::chats::{ChatInfo, ChatPatch};
+use crate::counters::{AppCounters, Counters, PeakInWindow};
 use crate::directory::ids;
 use crate::directory::{UserIds, UserPatch};
 use crate::faults::{Fault, FaultReport};
 use crate::invalid::Invalid;
+use crate::marketplace::push;
 use crate::platform::Platform;
+use crate::rate_limit::Tier;
+use crate::routes;
 use crate::settings::Settings;
 
 pub use logins::Consent;
@@ -95,7 +96,13 @@ impl Control {
     /// # Errors
     /// When a field is out of its range, or no endpoint has the name.
     pub fn add_fault(&self, fault: Fault) -> Result<(), Invalid> {
-        self.0.faults.add(vec![fault], self.now_ms())
+        self.add_faults(vec![fault])
+    }
+
+    /// All rules or none.
+    pub(crate) fn add_faults(&self, faults: Vec<Fault>) -> Result<(), Invalid> {
+        let endpoints: Vec<_> = routes::names().collect();
+        self.0.faults.add(faults, &endpoints, self.now_ms())
     }
 
     /// The rules in their order.
@@ -207,11 +214,133 @@ impl Control {
     }
 }
 
+/// Chats.
+impl Control {
+    /// Adds a chat and tells the number; its members are [`ChatPatch::add_members`].
+    ///
+    /// # Errors
+    /// When a member is no user of the directory.
+    pub fn create_chat(&self, chat: ChatPatch) -> Result<u32, Invalid> {
+        self.check_members(&chat)?;
+        self.0.chats.create(chat)
+    }
+
+    /// Changes a chat, seeded or created: its name, its members.
+    ///
+    /// # Errors
+    /// When there is no such chat, it was dissolved, or somebody who comes in is no user of the directory.
+    pub fn update_chat(&self, n: u32, patch: ChatPatch) -> Result<(), Invalid> {
+        self.check_members(&patch)?;
+        self.0.chats.update(n, |chat| chat.apply(patch))
+    }
+
+    /// Ends a chat: it is in no list any more, and asking for it is answered with 232009. The number is not given again.
+    ///
+    /// # Errors
+    /// When there is no such chat, or it was dissolved before.
+    pub fn dissolve_chat(&self, n: u32) -> Result<(), Invalid> {
+        self.0.chats.update(n, |chat| chat.is_dissolved = true)
+    }
+
+    /// A chat as it is, dissolved ones too. `None` when there is no such chat.
+    pub fn chat(&self, n: u32) -> Option<ChatInfo> {
+        let chat = self.0.chats.get(n.into())?;
+        Some(ChatInfo {
+            n,
+            chat_id: ids::chat_id(n),
+            members: chat.members(&self.0.directory),
+            name: chat.name,
+            has_bot: chat.has_bot,
+            is_dissolved: chat.is_dissolved,
+        })
+    }
+
+    fn check_members(&self, patch: &ChatPatch) -> Result<(), Invalid> {
+        let mut strangers = patch
+            .add_members
+            .iter()
+            .filter(|n| self.0.directory.profile((**n).into()).is_none());
+        match strangers.next() {
+            Some(n) => Err(Invalid::new("add_members", format!("there is no user {n}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tickets of marketplace apps.
+impl Control {
+    /// The app's current ticket. A new one is made each simulated hour; the one before stays good for an hour.
+    ///
+    /// # Errors
+    /// When there is no such app, or it is no marketplace app.
+    pub fn app_ticket(&self, app_id: &str) -> Result<String, Invalid> {
+        self.0.marketplace_app(app_id)?;
+        let now_ms = self.now_ms();
+        Ok(self.0.tickets.current(app_id, now_ms, &self.0.values))
+    }
+
+    /// A new ticket now; it is not pushed. After two of these, no earlier ticket is good.
+    ///
+    /// # Errors
+    /// When there is no such app, or it is no marketplace app.
+    pub fn rotate_app_ticket(&self, app_id: &str) -> Result<String, Invalid> {
+        self.0.marketplace_app(app_id)?;
+        let now_ms = self.now_ms();
+        Ok(self.0.tickets.rotate(app_id, now_ms, &self.0.values))
+    }
+
+    /// Pushes the current ticket to the app's [`event_url`](crate::App::event_url) and tells the HTTP status of the answer:
+    /// at most three attempts of three seconds each, until one is answered with 2xx.
+    ///
+    /// # Errors
+    /// When there is no such app, it is no marketplace app, it has no `event_url`, or nobody answered there.
+    pub async fn push_app_ticket(&self, app_id: &str) -> Result<u16, Invalid> {
+        push::push(&self.0, app_id).await
+    }
+}
+
+/// Limits of the APIs, and how close clients come to them.
+impl Control {
+    /// The tier in force for each endpoint.
+    pub fn tiers(&self) -> BTreeMap<String, Tier> {
+        routes::all()
+            .map(|endpoint| {
+                let tier = self.0.limits.tier(endpoint.name, endpoint.tier);
+                (endpoint.name.to_owned(), tier)
+            })
+            .collect()
+    }
+
+    /// Gives an endpoint another tier than the documented one; `None` goes back to that.
+    ///
+    /// # Errors
+    /// When no endpoint has the name.
+    pub fn set_tier(&self, endpoint: &str, tier: Option<Tier>) -> Result<(), Invalid> {
+        let known = routes::all().find(|known| known.name == endpoint);
+        let known = known
+            .ok_or_else(|| Invalid::new("endpoint", format!("no endpoint is called {endpoint}")))?;
+        self.0.limits.set_tier(known.name, tier);
+        Ok(())
+    }
+
+    /// The most calls of the app that arrived at the endpoint within any window of its limits, by the window's length in
+    /// simulated milliseconds, since the start or the last reset of the counters; of a marketplace app's tenants the one
+    /// with the most. Limits need not be on.
+    pub fn peak_in_window(&self, app_id: &str, endpoint: &str) -> PeakInWindow {
+        self.0.counters.peak(app_id, endpoint)
+    }
+
+    /// The same for every app that has called, by app id and endpoint.
+    pub fn peaks_by_app(&self) -> BTreeMap<String, BTreeMap<String, PeakInWindow>> {
+        self.0.counters.peaks_by_app()
+    }
+}
+
 /// Counters.
 impl Control {
     /// Everything but the counts by app.
     pub fn counters(&self) -> Counters {
-        self.0.counters.read()
+        self.0.counters.read(routes::names())
     }
 
     /// Counts of the apps that have called.

@@ -1,8 +1,6 @@
 //! [`Control`] over HTTP, under `/_sim`. Bad input is answered with 400, the field and the problem.
 
-mod chats;
-mod limits;
-
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -11,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::apps::{App, AppPatch};
+use crate::chats::ChatPatch;
 use crate::control::Control;
 use crate::directory::UserPatch;
-use crate::endpoint::match_path;
 use crate::faults::Fault;
 use crate::invalid::Invalid;
+use crate::rate_limit::Tier;
 use crate::request::{BodyError, Request};
 use crate::settings::Settings;
 
@@ -29,8 +28,8 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::POST, "/_sim/clock/set", set_clock),
     (Method::GET, "/_sim/settings", settings),
     (Method::PATCH, "/_sim/settings", change_settings),
-    (Method::GET, "/_sim/tiers", limits::tiers),
-    (Method::PATCH, "/_sim/tiers", limits::change_tiers),
+    (Method::GET, "/_sim/tiers", tiers),
+    (Method::PATCH, "/_sim/tiers", change_tiers),
     (Method::POST, "/_sim/tokens/revoke", revoke_tokens),
     (Method::POST, "/_sim/tokens/lifetime", set_token_lifetime),
     (Method::POST, "/_sim/logins/revoke", revoke_login),
@@ -50,10 +49,10 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Method::GET, "/_sim/users/{n}", read_user),
     (Method::PATCH, "/_sim/users/{n}", change_user),
     (Method::DELETE, "/_sim/users/{n}", delete_user),
-    (Method::POST, "/_sim/chats", chats::create),
-    (Method::GET, "/_sim/chats/{n}", chats::read),
-    (Method::PATCH, "/_sim/chats/{n}", chats::change),
-    (Method::DELETE, "/_sim/chats/{n}", chats::dissolve),
+    (Method::POST, "/_sim/chats", create_chat),
+    (Method::GET, "/_sim/chats/{n}", read_chat),
+    (Method::PATCH, "/_sim/chats/{n}", change_chat),
+    (Method::DELETE, "/_sim/chats/{n}", dissolve_chat),
 ];
 
 struct ControlCall<'a> {
@@ -72,7 +71,7 @@ pub(crate) fn owns(request: &Request) -> bool {
 pub(crate) fn answer(control: &Control, request: &Request) -> Answer {
     let mut status = StatusCode::NOT_FOUND;
     for (method, path, handler) in ROUTES {
-        let Some(parameters) = match_path(path, &request.segments) else {
+        let Some(parameters) = request.match_path(path) else {
             continue;
         };
         if *method == request.method {
@@ -192,6 +191,24 @@ fn change_settings(control: &Control, call: &ControlCall<'_>) -> Result<Answer, 
     Ok(ok(&settings))
 }
 
+fn tiers(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    Ok(ok(&json!({ "tiers": control.tiers() })))
+}
+
+/// All or none; `null` goes back to the documented one.
+fn change_tiers(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let changes: BTreeMap<String, Option<Tier>> = call.body()?;
+    let known = control.tiers();
+    if let Some(unknown) = changes.keys().find(|name| !known.contains_key(*name)) {
+        let problem = format!("no endpoint is called {unknown}");
+        return Err(Invalid::new(unknown, problem));
+    }
+    for (endpoint, tier) in changes {
+        control.set_tier(&endpoint, tier)?;
+    }
+    tiers(control, call)
+}
+
 fn revoke_tokens(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -251,7 +268,7 @@ fn add_faults(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Inval
         faults: Vec<Fault>,
     }
     let Add { faults: rules } = call.body()?;
-    control.platform().faults.add(rules, control.now_ms())?;
+    control.add_faults(rules)?;
     faults(control, call)
 }
 
@@ -323,6 +340,37 @@ fn user_answer(control: &Control, call: &ControlCall<'_>, n: u32) -> Result<Answ
         .user_ids(n, app_id)
         .ok_or_else(|| Invalid::new("n", format!("there is no user {n}")))?;
     Ok(ok(&ids))
+}
+
+fn create_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let chat: ChatPatch = match call.request.body.is_empty() {
+        true => ChatPatch::default(),
+        false => call.body()?,
+    };
+    chat_answer(control, control.create_chat(chat)?)
+}
+
+fn read_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    chat_answer(control, call.n()?)
+}
+
+fn change_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let n = call.n()?;
+    control.update_chat(n, call.body()?)?;
+    chat_answer(control, n)
+}
+
+fn dissolve_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
+    let n = call.n()?;
+    control.dissolve_chat(n)?;
+    chat_answer(control, n)
+}
+
+fn chat_answer(control: &Control, n: u32) -> Result<Answer, Invalid> {
+    let chat = control
+        .chat(n)
+        .ok_or_else(|| Invalid::new("n", format!("there is no chat {n}")))?;
+    Ok(ok(&chat))
 }
 
 fn ok(body: &impl Serialize) -> Answer {

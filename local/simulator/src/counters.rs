@@ -9,9 +9,7 @@ use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use crate::access;
-use crate::answer::{Answer, RATE_LIMITED};
-use crate::endpoint;
+use crate::answer::{Answer, RATE_LIMITED, rejects_token};
 use crate::hash::hash;
 use crate::rate_limit::{Account, Window};
 use peaks::Peaks;
@@ -156,10 +154,11 @@ impl CounterBook {
         peaks.note(account, endpoint, windows, now_ms());
     }
 
-    pub(crate) fn read(&self) -> Counters {
+    /// The counts of these endpoints, and in total.
+    pub(crate) fn read(&self, names: impl Iterator<Item = &'static str>) -> Counters {
         let mut peaks = self.peaks().by_endpoint();
         let book = self.lock();
-        let endpoints = endpoint::names().map(|name| {
+        let endpoints = names.map(|name| {
             let counts = book.endpoints.get(name).map(Entry::read);
             let counts = EndpointCounters {
                 peak_in_window: peaks.remove(name).unwrap_or_default(),
@@ -264,7 +263,7 @@ impl InFlight<'_> {
             }
             entry.counts.rate_limited += u64::from(is_limited);
             if let Some(token) = token
-                && access::rejects_token(code)
+                && rejects_token(code)
             {
                 entry.counts.rejected_tokens += 1;
                 entry.rejected.insert(hash(token));

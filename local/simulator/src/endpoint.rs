@@ -1,4 +1,4 @@
-//! The table of endpoints: each API family brings its rows, the gateway does the rest.
+//! What an API family says about each of its endpoints, and what its handlers get.
 
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use crate::apps::{App, TENANT_KEY};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
 use crate::request::Request;
-use crate::{auth, contact, im, marketplace, oauth};
 
 /// One row. Rows with fixed segments come before rows with `{parameters}` in the same place.
 pub(crate) struct Endpoint {
@@ -77,68 +76,4 @@ impl Call<'_> {
     pub(crate) fn tenant_key(&self) -> &str {
         self.tenant.as_deref().unwrap_or(TENANT_KEY)
     }
-}
-
-/// What a method and a path lead to.
-pub(crate) enum Route {
-    Found(&'static Endpoint, Vec<(&'static str, String)>),
-    /// The path exists with another method.
-    WrongMethod,
-    Unknown,
-}
-
-/// The name under which calls of unknown paths are counted.
-pub(crate) const UNKNOWN: &str = "unknown";
-
-/// Every name that counters and faults know.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    all().map(|endpoint| endpoint.name).chain([UNKNOWN])
-}
-
-/// Every endpoint.
-pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
-    [
-        auth::ENDPOINTS,
-        marketplace::ENDPOINTS,
-        oauth::ENDPOINTS,
-        contact::ENDPOINTS,
-        im::ENDPOINTS,
-    ]
-    .into_iter()
-    .flatten()
-}
-
-pub(crate) fn find(method: &Method, segments: &[String]) -> Route {
-    let mut route = Route::Unknown;
-    for endpoint in all() {
-        if let Some(parameters) = match_path(endpoint.path, segments) {
-            if endpoint.method == *method {
-                return Route::Found(endpoint, parameters);
-            }
-            route = Route::WrongMethod;
-        }
-    }
-    route
-}
-
-/// The parameters, when the path has the pattern's shape.
-pub(crate) fn match_path(
-    pattern: &'static str,
-    segments: &[String],
-) -> Option<Vec<(&'static str, String)>> {
-    let mut parameters = Vec::new();
-    let mut given = segments.iter();
-    for wanted in pattern.trim_start_matches('/').split('/') {
-        let segment = given.next()?;
-        let name = wanted
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'));
-        match name {
-            Some(_) if segment.is_empty() => return None,
-            Some(name) => parameters.push((name, segment.clone())),
-            None if wanted != segment => return None,
-            None => {}
-        }
-    }
-    given.next().is_none().then_some(parameters)
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::endpoint;
 use crate::hash::mix;
 use crate::invalid::Invalid;
 
@@ -119,13 +118,13 @@ impl Fault {
                 .is_none_or(|app_id| (call.app_id)().as_deref() == Some(app_id))
     }
 
-    fn check(&self) -> Result<(), Invalid> {
+    /// `endpoints` are the names that exist.
+    fn check(&self, endpoints: &[&str]) -> Result<(), Invalid> {
         if !(0.0..=1.0).contains(&self.probability) {
             return Err(Invalid::new("probability", "must be from 0 to 1"));
         }
         let known = self.endpoint.starts_with('/')
-            || glob(&self.endpoint, endpoint::UNKNOWN)
-            || endpoint::all().any(|known| glob(&self.endpoint, known.name));
+            || endpoints.iter().any(|name| glob(&self.endpoint, name));
         if !known {
             let problem = format!("no endpoint is called {}", self.endpoint);
             return Err(Invalid::new("endpoint", problem));
@@ -236,10 +235,15 @@ impl Faults {
         }
     }
 
-    /// All or none.
-    pub(crate) fn add(&self, faults: Vec<Fault>, now_ms: u64) -> Result<(), Invalid> {
+    /// All or none. `endpoints` are the names that exist.
+    pub(crate) fn add(
+        &self,
+        faults: Vec<Fault>,
+        endpoints: &[&str],
+        now_ms: u64,
+    ) -> Result<(), Invalid> {
         for (index, fault) in faults.iter().enumerate() {
-            fault.check().map_err(|invalid| {
+            fault.check(endpoints).map_err(|invalid| {
                 let field = format!("faults[{index}].{}", invalid.field);
                 Invalid::new(field, invalid.problem)
             })?;

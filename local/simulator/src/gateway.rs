@@ -7,15 +7,16 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::access;
 use crate::answer::{Answer, Refusal, Wording};
 use crate::apps::App;
-use crate::endpoint::{self, Access, Call, Endpoint, Route};
+use crate::authentication;
+use crate::endpoint::{Access, Call, Endpoint};
 use crate::faults::{Candidate, Cleared, Fault, FaultAction, FaultStage};
 use crate::platform::Platform;
-use crate::rate_limit::Account;
+use crate::rate_limit::{Account, Window};
 use crate::request::Request;
-use crate::server::Stop;
+use crate::routes::{self, Route};
+use crate::stop::Stop;
 
 /// How a call ends.
 pub(crate) enum Outcome {
@@ -32,10 +33,10 @@ pub(crate) async fn serve(
     log_id: &str,
     stop: &mut Stop,
 ) -> Outcome {
-    let route = endpoint::find(&request.method, &request.segments);
+    let route = routes::find(request);
     let name = match &route {
         Route::Found(endpoint, _) => endpoint.name,
-        Route::WrongMethod | Route::Unknown => endpoint::UNKNOWN,
+        Route::WrongMethod | Route::Unknown => routes::UNKNOWN,
     };
     let in_flight = platform.counters.arrive(name);
     let settings = platform.settings();
@@ -94,14 +95,14 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
         }
     };
     let now_ms = platform.clock.now_ms();
-    let app = access::caller(platform, endpoint.access, request, now_ms)?;
+    let app = authentication::caller(platform, endpoint.access, request, now_ms)?;
     if endpoint.access != Access::Browser {
         platform.counters.by_app(&app.app_id);
     }
     if !app.has_one_of(endpoint.scopes) {
         return Err(Refusal::scopes(&app.app_id, endpoint.scopes));
     }
-    let tenant = access::tenant(platform, request, now_ms);
+    let tenant = authentication::tenant(platform, request, now_ms);
     limit(platform, endpoint, &app, tenant.clone(), now_ms)?;
     let call = Call {
         request,
@@ -116,10 +117,10 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
 /// Counted before anything can go wrong with the call: what arrives is what a client sends.
 fn note_arrival(platform: &Platform, request: &Request, endpoint: &'static Endpoint) {
     let now_ms = || platform.clock.now_ms();
-    let Some(account) = access::account(platform, request, now_ms()) else {
+    let Some(account) = authentication::account(platform, request, now_ms()) else {
         return;
     };
-    let windows = platform.windows(endpoint);
+    let windows = windows(platform, endpoint);
     platform
         .counters
         .note(account, endpoint.name, &windows, now_ms);
@@ -140,12 +141,18 @@ fn limit(
         app_id: app.app_id.as_str().into(),
         tenant,
     };
-    let windows = platform.windows(endpoint);
+    let windows = windows(platform, endpoint);
     let kind = settings.rate_limit_windows;
     platform
         .limits
         .take(endpoint.name, &account, &windows, kind, now_ms)
         .map_err(|exceeded| Refusal::rate_limited(exceeded.limit, exceeded.reset_seconds))
+}
+
+/// The windows in which calls of an endpoint are counted.
+fn windows(platform: &Platform, endpoint: &Endpoint) -> Vec<Window> {
+    let tier = platform.limits.tier(endpoint.name, endpoint.tier);
+    platform.settings().windows(tier)
 }
 
 fn draw_fault(
@@ -160,7 +167,7 @@ fn draw_fault(
         path: &request.path,
         stage,
         now_ms,
-        app_id: &|| access::claimed_app_id(platform, request, now_ms),
+        app_id: &|| authentication::claimed_app_id(platform, request, now_ms),
     })
 }
 

@@ -7,12 +7,12 @@ use http::{Method, StatusCode};
 
 use crate::answer::{Answer, Refusal};
 use crate::chats::Chat;
-use crate::contact::user::UserIdType;
 use crate::directory::ids;
 use crate::endpoint::{Access, Call, Endpoint};
 use crate::paging::{BadPage, Sizes};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
+use crate::user_object::UserIdType;
 
 /// A list comes in pages of 20, of 100 at most.
 const SIZES: Sizes = Sizes {

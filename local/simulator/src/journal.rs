@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::tokens::Audience;
-use crate::values::Digest;
+use crate::audience::Audience;
+use crate::digest::Digest;
 
 /// What happened to a token or a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,37 +17,70 @@
 //! # Ok(()) }
 //! ```
 
-mod access;
-mod answer;
-mod apps;
-mod auth;
-mod calendar;
-mod chats;
-mod clock;
-mod contact;
-mod control;
+// The process: a port and its connections.
+mod simulator;
+
+mod server;
+
+// The controls: over HTTP, and in the process.
 mod control_api;
-mod counters;
-mod directory;
-mod endpoint;
-mod faults;
+
+mod control;
+
+// The way of a call: faults, caller, limit, endpoint.
 mod gateway;
-mod hash;
+
+mod authentication;
+mod routes;
+
+// The APIs, one module for each family.
+mod auth;
+mod contact;
 mod im;
-mod invalid;
-mod journal;
 mod marketplace;
 mod oauth;
-mod options;
-mod paging;
+
+// What every endpoint consists of.
+mod endpoint;
+
+// The state of the platform.
 mod platform;
-mod rate_limit;
-mod request;
-mod server;
-mod settings;
-mod simulator;
+
+mod options;
+
+mod apps;
+mod chats;
+mod counters;
+mod faults;
+mod logins;
+mod tickets;
 mod tokens;
-mod values;
+
+mod journal;
+mod user_object;
+
+mod directory;
+
+// Requests and answers.
+mod answer;
+mod paging;
+
+mod pages;
+mod request;
+mod settings;
+
+mod rate_limit;
+
+// Ground: values, time, errors.
+mod audience;
+mod calendar;
+mod clock;
+mod digest;
+mod invalid;
+mod random;
+mod stop;
+
+mod hash;
 
 pub use apps::{App, AppPatch, TENANT_KEY, seeded_app_id, seeded_app_secret};
 pub use chats::{ChatInfo, ChatPatch};
@@ -59,7 +92,7 @@ pub use directory::people::{email, mobile};
 pub use directory::{UserIds, UserPatch};
 pub use faults::{Fault, FaultAction, FaultReport, FaultStage};
 pub use invalid::Invalid;
-pub use oauth::codes::Challenge;
+pub use logins::codes::Challenge;
 pub use options::Options;
 pub use rate_limit::{RateLimitWindows, Tier};
 pub use settings::Settings;

@@ -2,17 +2,16 @@
 //! authentication reference), for which the app needs a ticket that the platform pushes to it.
 
 pub(crate) mod push;
-pub(crate) mod tickets;
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Refusal};
+use crate::audience::Audience;
 use crate::endpoint::{Access, Call, Endpoint};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
-use crate::tokens::Audience;
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {

@@ -3,29 +3,17 @@
 
 pub(crate) mod authorize;
 pub(crate) mod client;
-pub(crate) mod codes;
-pub(crate) mod error;
-pub(crate) mod logins;
-pub(crate) mod page;
 pub(crate) mod token;
 pub(crate) mod user_info;
-
-use std::collections::BTreeSet;
 
 use http::Method;
 
 use crate::apps::App;
 use crate::directory::people::Profile;
 use crate::endpoint::{Access, Endpoint};
+use crate::logins::error::OauthError;
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
-use error::OauthError;
-
-/// Names of permissions, such as `offline_access`.
-pub(crate) type Scopes = BTreeSet<String>;
-
-/// The scope that lets an app refresh.
-pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
@@ -92,13 +80,4 @@ pub(crate) fn user(platform: &Platform, app: &App, n: u32) -> Result<Profile, Oa
         Some(_) => Ok(profile),
         None => Err(OauthError::NotInstalled),
     }
-}
-
-/// As it is written in queries and answers.
-pub(crate) fn join(scopes: &Scopes) -> String {
-    scopes
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

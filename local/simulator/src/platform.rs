@@ -6,24 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apps::{App, Apps};
+use crate::audience::Audience;
 use crate::calendar;
 use crate::chats::Chats;
 use crate::clock::Clock;
 use crate::counters::CounterBook;
 use crate::directory::Directory;
-use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::invalid::Invalid;
 use crate::journal::Journal;
-use crate::marketplace::push::Pushes;
-use crate::marketplace::tickets::Tickets;
-use crate::oauth::codes::Codes;
-use crate::oauth::logins::Logins;
+use crate::logins::Logins;
+use crate::logins::codes::Codes;
 use crate::options::Options;
-use crate::rate_limit::{RateLimits, Window};
+use crate::random::Values;
+use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
-use crate::tokens::{Audience, Grant, Holder, Tokens};
-use crate::values::Values;
+use crate::tickets::{Pushes, Tickets};
+use crate::tokens::{Grant, Holder, Tokens};
 
 /// Everything the simulated platform remembers.
 pub(crate) struct Platform {
@@ -86,12 +85,6 @@ impl Platform {
         }
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
-    }
-
-    /// The windows in which calls of an endpoint are counted.
-    pub(crate) fn windows(&self, endpoint: &Endpoint) -> Vec<Window> {
-        let tier = self.limits.tier(endpoint.name, endpoint.tier);
-        self.settings().windows(tier)
     }
 
     /// The app's token under the 30-minute rule, counted when it is a new one.

@@ -29,6 +29,25 @@ impl Request {
         }
     }
 
+    /// The path parameters, if the path matches the pattern.
+    pub(crate) fn match_path(&self, pattern: &'static str) -> Option<Vec<(&'static str, String)>> {
+        let mut parameters = Vec::new();
+        let mut given = self.segments.iter();
+        for wanted in pattern.trim_start_matches('/').split('/') {
+            let segment = given.next()?;
+            let name = wanted
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'));
+            match name {
+                Some(_) if segment.is_empty() => return None,
+                Some(name) => parameters.push((name, segment.clone())),
+                None if wanted != segment => return None,
+                None => {}
+            }
+        }
+        given.next().is_none().then_some(parameters)
+    }
+
     /// What follows `Bearer ` in `Authorization`; `None` without such a header.
     pub(crate) fn bearer(&self) -> Option<&str> {
         let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::answer::{Answer, Refusal};
@@ -22,30 +22,13 @@ use crate::control_api;
 use crate::gateway::{self, Outcome};
 use crate::platform::Platform;
 use crate::request::Request;
+use crate::stop::Stop;
 
 /// How long answers under way may take once the simulator stops.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// How many app tickets are pushed at the same time.
 const PUSHES_MAX: usize = 8;
-
-/// Tells every connection when to end.
-#[derive(Clone)]
-pub(crate) struct Stop(pub(crate) watch::Receiver<bool>);
-
-impl Stop {
-    pub(crate) async fn stopped(&mut self) {
-        // An error means that the simulator is gone, which is a stop as well.
-        let _gone = self.0.wait_for(|stopped| *stopped).await;
-    }
-
-    /// Cut short by a stop.
-    pub(crate) async fn sleep(&mut self, time: Duration) {
-        if !time.is_zero() {
-            let _cut_short = tokio::time::timeout(time, self.stopped()).await;
-        }
-    }
-}
 
 /// Serves until stopped, then lets answers under way leave.
 pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: Stop) {

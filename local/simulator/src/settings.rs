@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rate_limit::RateLimitWindows;
+use crate::rate_limit::{RateLimitWindows, Tier, Window};
 
 /// The knobs that hold for all apps. The field names are those of `PATCH /_sim/settings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The windows of a tier, as long as these settings make them.
+    pub(crate) fn windows(&self, tier: Tier) -> Vec<Window> {
+        tier.windows(self.rate_limit_scale).collect()
+    }
+
     /// The first field out of its range.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
         let statuses = [

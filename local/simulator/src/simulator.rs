@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use crate::control::Control;
 use crate::options::Options;
 use crate::platform::Platform;
-use crate::server::{self, Stop};
+use crate::server;
+use crate::stop::Stop;
 
 /// A running simulator. Dropping it closes the port and every connection at once.
 pub struct Simulator {

@@ -8,8 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
+use crate::audience::Audience;
 use crate::hash::mix;
 use crate::journal::{Entry, Journal};
 
@@ -18,25 +17,6 @@ const REISSUE_MS: u64 = 30 * 60 * 1000;
 
 /// Expired tokens are swept out whenever this many more are stored than after the last sweep.
 const SWEEP_STEP: usize = 4096;
-
-/// What a token is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Audience {
-    /// Tenant and app token of a self-built app, which are the same.
-    #[default]
-    Own,
-    /// The app_access_token of a marketplace app.
-    App,
-    /// The tenant_access_token of a marketplace app for the tenant of this key.
-    Tenant(Arc<str>),
-}
-
-impl Audience {
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Self::Own)
-    }
-}
 
 /// For whom a token speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

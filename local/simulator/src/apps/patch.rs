@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer};
 use url::{Host, Url};
 
 use super::App;
-use crate::contact::user;
 use crate::directory::departments;
 use crate::invalid::Invalid;
+use crate::user_object;
 
 /// What to change on an app; absent fields stay. Where a field may be without value, `Some(None)`, in JSON `null`, takes
 /// the value away.
@@ -113,7 +113,7 @@ impl Checks<'_> {
             not_empty("secret", secret)?;
         }
         let mut hidden = self.hidden_user_fields.into_iter().flatten();
-        if let Some(unknown) = hidden.find(|field| !user::is_field(field)) {
+        if let Some(unknown) = hidden.find(|field| !user_object::is_field(field)) {
             let problem = format!("users have no field {unknown}");
             return Err(Invalid::new("hidden_user_fields", problem));
         }

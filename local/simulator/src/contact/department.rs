@@ -6,7 +6,6 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::user::{DepartmentIdType, Wording};
 use super::{BATCH_MAX, bad_page, wording};
 use crate::answer::{Answer, Refusal};
 use crate::apps::App;
@@ -15,6 +14,7 @@ use crate::directory::ids;
 use crate::endpoint::Call;
 use crate::paging::{Page, Sizes};
 use crate::platform::Platform;
+use crate::user_object::{DepartmentIdType, Wording};
 
 pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
     let wording = wording(call)?;
@@ -174,7 +174,7 @@ fn object(platform: &Platform, app: &App, wording: &Wording, department: u32) ->
         .and_then(|leader| platform.directory.profile(leader.into()))
         .filter(|leader| !leader.is_resigned);
     if let Some(leader) = leader {
-        let id = wording.user_id(leader.n, app);
+        let id = wording.user_id(leader.n, &app.app_id);
         object["leaders"] = json!([{ "leaderType": 1, "leaderID": id }]);
         object["leader_user_id"] = json!(id);
     }

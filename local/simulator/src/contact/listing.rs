@@ -26,7 +26,9 @@ pub(super) fn find_by_department(platform: &Platform, call: &Call<'_>) -> Result
             call.app.sees_user(member)
         });
     let items = members.iter().map(|member| {
-        let user = wording.listed_user(member, &call.app);
+        let user = call
+            .app
+            .without_hidden_fields(wording.listed_user(member, &call.app.app_id));
         (member.n.into(), user)
     });
     Ok(Answer::data(&page.fill(items)))
@@ -80,7 +82,7 @@ pub(super) fn scopes(platform: &Platform, call: &Call<'_>) -> Result<Answer, Ref
     for granted in filled.items {
         match granted {
             Granted::Department(n) => data.department_ids.push(wording.department_id(n)),
-            Granted::User(n) => data.user_ids.push(wording.user_id(n, &call.app)),
+            Granted::User(n) => data.user_ids.push(wording.user_id(n, &call.app.app_id)),
         }
     }
     Ok(Answer::data(&data))

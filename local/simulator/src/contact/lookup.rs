@@ -6,7 +6,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::user::{Status, UserIdType};
 use super::{BATCH_MAX, wording};
 use crate::answer::{Answer, Refusal};
 use crate::directory::ids::{self, Decoded};
@@ -14,6 +13,7 @@ use crate::directory::people::Profile;
 use crate::endpoint::Call;
 use crate::platform::Platform;
 use crate::request::BodyError;
+use crate::user_object::{Status, UserIdType};
 
 /// The most ids of basic_batch.
 const BASIC_MAX: usize = 10;
@@ -31,7 +31,9 @@ pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusa
         user: serde_json::Value,
     }
     Ok(Answer::data(&Data {
-        user: wording.user(&profile, &call.app),
+        user: call
+            .app
+            .without_hidden_fields(wording.user(&profile, &call.app.app_id)),
     }))
 }
 
@@ -49,7 +51,10 @@ pub(super) fn batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refu
         .into_iter()
         .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
         .filter(|profile| call.app.sees_user(profile) && seen.insert(profile.n))
-        .map(|profile| wording.listed_user(&profile, &call.app))
+        .map(|profile| {
+            call.app
+                .without_hidden_fields(wording.listed_user(&profile, &call.app.app_id))
+        })
         .collect();
     #[derive(Serialize)]
     struct Data {
@@ -96,7 +101,7 @@ pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answe
         Entry {
             user_id: visible
                 .as_ref()
-                .map(|profile| wording.user_id(profile.n, &call.app)),
+                .map(|profile| wording.user_id(profile.n, &call.app.app_id)),
             status: visible.as_ref().map(Status::of),
             ..Entry::default()
         }
@@ -132,7 +137,7 @@ pub(super) fn basic_batch(platform: &Platform, call: &Call<'_>) -> Result<Answer
         .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
         .map(|profile| {
             json!({
-                "user_id": wording.user_id(profile.n, &call.app),
+                "user_id": wording.user_id(profile.n, &call.app.app_id),
                 "name": profile.name,
                 "i18n_name": { "zh_cn": profile.name, "en_us": profile.en_name, "ja_jp": "" },
             })

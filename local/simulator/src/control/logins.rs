@@ -2,9 +2,9 @@
 
 use super::Control;
 use crate::invalid::Invalid;
+use crate::logins::codes::Challenge;
+use crate::logins::error::OauthError;
 use crate::oauth::authorize::{self, Wanted};
-use crate::oauth::codes::Challenge;
-use crate::oauth::error::OauthError;
 
 /// What a login asks a user for.
 #[derive(Clone, Debug, PartialEq, Eq)]

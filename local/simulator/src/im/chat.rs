@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::{SIZES, bad_page, bad_parameter, existing, id_type};
 use crate::answer::{Answer, Refusal};
 use crate::chats::Chat;
-use crate::contact::user::UserIdType;
 use crate::directory::ids;
 use crate::endpoint::Call;
 use crate::paging::Page;
 use crate::platform::Platform;
+use crate::user_object::UserIdType;
 
 /// Longer texts find nothing.
 const QUERY_MAX: usize = 64;
@@ -124,7 +124,7 @@ fn item(platform: &Platform, call: &Call<'_>, chat: &Chat, id_type: UserIdType) 
 fn owner(members: &[u32], id_type: UserIdType, call: &Call<'_>) -> Value {
     members.first().map_or(json!({}), |owner| {
         json!({
-            "owner_id": id_type.user_id(*owner, &call.app),
+            "owner_id": id_type.user_id(*owner, &call.app.app_id),
             "owner_id_type": id_type.name(),
         })
     })

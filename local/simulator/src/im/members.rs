@@ -30,7 +30,7 @@ pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusa
         let profile = platform.directory.profile((*member).into());
         let item = json!({
             "member_id_type": id_type.name(),
-            "member_id": id_type.user_id(*member, &call.app),
+            "member_id": id_type.user_id(*member, &call.app.app_id),
             "name": profile.map_or_else(String::new, |profile| profile.name),
             "tenant_key": call.tenant_key(),
         });

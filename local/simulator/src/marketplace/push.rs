@@ -1,8 +1,6 @@
 //! Pushes app tickets: the v1.0 event `app_ticket` ("app_ticket event" in the platform's reference), by POST.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +10,6 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use url::{Host, Position, Url};
 
 use crate::answer::JSON;
@@ -25,34 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The platform tries for hours; here the next resend is near.
 const ATTEMPTS: u32 = 3;
-
-/// Apps whose ticket is to be pushed in the background; twice the same app is once.
-#[derive(Default)]
-pub(crate) struct Pushes {
-    due: Mutex<BTreeSet<String>>,
-    added: Notify,
-}
-
-impl Pushes {
-    pub(crate) fn add(&self, app_id: &str) {
-        self.lock().insert(app_id.to_owned());
-        self.added.notify_one();
-    }
-
-    /// The next app; for one waiter at a time.
-    pub(crate) async fn next(&self) -> String {
-        loop {
-            if let Some(app_id) = self.lock().pop_first() {
-                return app_id;
-            }
-            self.added.notified().await;
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Pushes the app's current ticket and tells the HTTP status of the last attempt; anything but 2xx is tried again.
 pub(crate) async fn push(platform: &Platform, app_id: &str) -> Result<u16, Invalid> {

@@ -4,13 +4,14 @@
 use http::StatusCode;
 use url::Url;
 
-use super::codes::{Challenge, Consented};
-use super::error::OauthError;
-use super::page::{self, Asked};
-use super::{Scopes, client, user};
+use super::{client, user};
 use crate::answer::{Answer, Refusal, Wording};
 use crate::apps::{self, App};
 use crate::endpoint::Call;
+use crate::logins::codes::{Challenge, Consented};
+use crate::logins::error::OauthError;
+use crate::logins::scopes::Scopes;
+use crate::pages::{self, Asked};
 use crate::platform::Platform;
 
 /// "At most 50 scopes".
@@ -47,7 +48,7 @@ impl Wanted {
 pub(crate) fn show(_: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
     let wanted = wanted(call).map_err(|error| error.refusal(Wording::Page))?;
     let scopes: Vec<_> = wanted.scopes.iter().map(String::as_str).collect();
-    let page = page::consent(&Asked {
+    let page = pages::consent(&Asked {
         app_id: &call.app.app_id,
         scopes: &scopes,
     });

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::header;
 use serde_json::{Map, Value};
 
-use super::error::OauthError;
 use crate::answer::{Refusal, Wording};
 use crate::apps::App;
+use crate::logins::error::OauthError;
 use crate::platform::Platform;
 use crate::request::Request;
 

@@ -5,12 +5,13 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::client::Fields;
-use super::codes::Presented;
-use super::error::OauthError;
-use super::logins::{Terms, UserGrant};
-use super::{Scopes, join, user};
+use super::user;
 use crate::answer::{Answer, Refusal, Wording};
 use crate::endpoint::Call;
+use crate::logins::codes::Presented;
+use crate::logins::error::OauthError;
+use crate::logins::scopes::{Scopes, join};
+use crate::logins::{Terms, UserGrant};
 use crate::platform::Platform;
 
 pub(crate) fn handle(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {

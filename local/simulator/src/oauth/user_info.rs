@@ -6,16 +6,13 @@ use std::sync::Arc;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Answer, BAD_USER_TOKEN, Refusal};
 use crate::apps::App;
-use crate::contact::user::avatar_url;
 use crate::directory::ids;
 use crate::endpoint::Call;
 use crate::platform::Platform;
 use crate::request::Request;
-
-/// "The user access token passed is invalid".
-pub(crate) const BAD_TOKEN: i64 = 20_005;
+use crate::user_object::avatar_url;
 
 /// The fields that need a scope, which an app can lack.
 const SCOPED: [&str; 5] = [
@@ -94,7 +91,7 @@ pub(crate) fn handle(platform: &Platform, call: &Call<'_>) -> Result<Answer, Ref
 }
 
 fn bad_token() -> Refusal {
-    refused(BAD_TOKEN, "The user access token passed is invalid.")
+    refused(BAD_USER_TOKEN, "The user access token passed is invalid.")
 }
 
 fn refused(code: i64, msg: &str) -> Refusal {

@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::answer::Refusal;
-use crate::apps::App;
 use crate::directory::people::Profile;
 use crate::directory::{departments, ids};
 
@@ -43,9 +42,9 @@ impl UserIdType {
         }
     }
 
-    pub(crate) fn user_id(self, n: u32, app: &App) -> String {
+    pub(crate) fn user_id(self, n: u32, app_id: &str) -> String {
         match self {
-            Self::Open => ids::open_id(&app.app_id, n),
+            Self::Open => ids::open_id(app_id, n),
             Self::Union => ids::union_id(n),
             Self::User => ids::user_id(n),
         }
@@ -93,8 +92,8 @@ impl Status {
 }
 
 impl Wording {
-    pub(crate) fn user_id(&self, n: u32, app: &App) -> String {
-        self.user_id_type.user_id(n, app)
+    pub(crate) fn user_id(&self, n: u32, app_id: &str) -> String {
+        self.user_id_type.user_id(n, app_id)
     }
 
     pub(crate) fn department_id(&self, department: u32) -> String {
@@ -104,31 +103,22 @@ impl Wording {
         }
     }
 
-    /// As `GET /users/:user_id` has it.
-    pub(crate) fn user(&self, profile: &Profile, app: &App) -> Value {
-        without_hidden(self.full(profile, app), app)
-    }
-
-    /// As lists have it, with two fields more.
-    pub(crate) fn listed_user(&self, profile: &Profile, app: &App) -> Value {
-        without_hidden(self.listed(profile, app), app)
-    }
-
-    fn listed(&self, profile: &Profile, app: &App) -> Value {
-        let mut user = self.full(profile, app);
+    /// The user object of lists: two fields more.
+    pub(crate) fn listed_user(&self, profile: &Profile, app_id: &str) -> Value {
+        let mut user = self.user(profile, app_id);
         user["avatar_key"] = json!(avatar_key(profile.n));
         user["is_frozen"] = json!(profile.is_frozen);
         user
     }
 
-    /// A field without value is absent, never null.
-    fn full(&self, profile: &Profile, app: &App) -> Value {
+    /// The user object of `GET /users/:user_id`. A field without value is absent, never null.
+    pub(crate) fn user(&self, profile: &Profile, app_id: &str) -> Value {
         let n = profile.n;
         let department_id = self.department_id(profile.department);
         let mut user = json!({
             "union_id": ids::union_id(n),
             "user_id": ids::user_id(n),
-            "open_id": ids::open_id(&app.app_id, n),
+            "open_id": ids::open_id(app_id, n),
             "name": profile.name,
             "en_name": profile.en_name,
             "nickname": "",
@@ -159,7 +149,7 @@ impl Wording {
             "job_family_id": "",
         });
         if let Some(leader) = profile.leader() {
-            user["leader_user_id"] = json!(self.user_id(leader, app));
+            user["leader_user_id"] = json!(self.user_id(leader, app_id));
         }
         user
     }
@@ -173,15 +163,8 @@ pub(crate) fn is_field(name: &str) -> bool {
     };
     // Somebody with a leader, so that no field is missing.
     let somebody = Profile::seeded(departments::COUNT + 1);
-    let user = wording.listed(&somebody, &App::new("cli_any", "any"));
+    let user = wording.listed_user(&somebody, "cli_any");
     user.get(name).is_some()
-}
-
-fn without_hidden(mut user: Value, app: &App) -> Value {
-    if let Some(fields) = user.as_object_mut() {
-        fields.retain(|field, _| !app.hidden_user_fields.contains(field));
-    }
-    user
 }
 
 /// A picture of a size such as `72x72`.

@@ -1,16 +1,21 @@
 //! Logins and their tokens ("Refresh user_access_token" in the platform's reference): each refresh token is good once, the
 //! access tokens before it live on to their own ends, and a login ends 365 days after consent.
 
+pub(crate) mod codes;
+pub(crate) mod error;
+pub(crate) mod scopes;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::codes::Consented;
-use super::error::OauthError;
-use super::{OFFLINE_ACCESS, Scopes, join};
+use crate::digest::Digest;
 use crate::journal::{Entry, Journal};
-use crate::values::{Digest, Values};
+use crate::random::Values;
+use codes::Consented;
+use error::OauthError;
+use scopes::{OFFLINE_ACCESS, Scopes, join};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 

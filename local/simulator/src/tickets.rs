@@ -1,9 +1,11 @@
 //! App tickets: a new one each simulated hour or when asked; the last two are good.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::values::Values;
+use tokio::sync::Notify;
+
+use crate::random::Values;
 
 /// "Pushed once per hour" ("app_ticket event" in the platform's reference).
 const HOUR_MS: u64 = 3_600_000;
@@ -70,6 +72,34 @@ impl Pair {
     fn rotate(&mut self, values: &Values) {
         let new = values.text(24);
         self.previous = Some(std::mem::replace(&mut self.current, new));
+    }
+}
+
+/// Apps whose ticket is to be pushed in the background; twice the same app is once.
+#[derive(Default)]
+pub(crate) struct Pushes {
+    due: Mutex<BTreeSet<String>>,
+    added: Notify,
+}
+
+impl Pushes {
+    pub(crate) fn add(&self, app_id: &str) {
+        self.lock().insert(app_id.to_owned());
+        self.added.notify_one();
+    }
+
+    /// The next app; for one waiter at a time.
+    pub(crate) async fn next(&self) -> String {
+        loop {
+            if let Some(app_id) = self.lock().pop_first() {
+                return app_id;
+            }
+            self.added.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

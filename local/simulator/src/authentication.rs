@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use crate::answer::Refusal;
 use crate::apps::App;
+use crate::audience::Audience;
 use crate::endpoint::Access;
 use crate::oauth::{client, user_info};
 use crate::platform::Platform;
 use crate::rate_limit::Account;
 use crate::request::Request;
-use crate::tokens::Audience;
 
 #[derive(Deserialize)]
 struct Credentials {
@@ -87,14 +87,6 @@ pub(crate) fn tenant(platform: &Platform, request: &Request, now_ms: u64) -> Opt
         Audience::Tenant(tenant) => Some(tenant),
         Audience::Own | Audience::App => None,
     }
-}
-
-/// Whether this refusal says that a token was not accepted.
-pub(crate) fn rejects_token(code: i64) -> bool {
-    matches!(
-        code,
-        99_991_663 | 99_991_668 | 99_991_671 | user_info::BAD_TOKEN
-    )
 }
 
 fn by_secret(platform: &Platform, request: &Request) -> Result<Arc<App>, Refusal> {

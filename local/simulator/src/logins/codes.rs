@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Scopes;
 use super::error::OauthError;
-use crate::values::{Values, sha256_base64url};
+use super::scopes::Scopes;
+use crate::digest::sha256_base64url;
+use crate::random::Values;
 
 /// "The code is valid for 5 minutes" ("Obtain OAuth code" in the platform's reference).
 const LIFETIME_MS: u64 = 5 * 60 * 1000;

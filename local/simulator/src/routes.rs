@@ -1,0 +1,48 @@
+//! The table of endpoints: the rows of every API family.
+
+use crate::endpoint::Endpoint;
+use crate::request::Request;
+use crate::{auth, contact, im, marketplace, oauth};
+
+/// What a method and a path lead to.
+pub(crate) enum Route {
+    Found(&'static Endpoint, Vec<(&'static str, String)>),
+    /// The path exists with another method.
+    WrongMethod,
+    Unknown,
+}
+
+/// The name under which calls of unknown paths are counted.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// Every name that counters and faults know.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|endpoint| endpoint.name).chain([UNKNOWN])
+}
+
+/// Every endpoint.
+pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
+    [
+        auth::ENDPOINTS,
+        marketplace::ENDPOINTS,
+        oauth::ENDPOINTS,
+        contact::ENDPOINTS,
+        im::ENDPOINTS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The endpoint that a request is for.
+pub(crate) fn find(request: &Request) -> Route {
+    let mut route = Route::Unknown;
+    for endpoint in all() {
+        if let Some(parameters) = request.match_path(endpoint.path) {
+            if endpoint.method == request.method {
+                return Route::Found(endpoint, parameters);
+            }
+            route = Route::WrongMethod;
+        }
+    }
+    route
+}
