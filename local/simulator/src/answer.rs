@@ -1,4 +1,4 @@
-//! What endpoints say: an [`Answer`], or a [`Refusal`] that the gateway words.
+//! What endpoints return: an [`Answer`], or an [`ApiError`] that the gateway turns into one.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::pages;
 use crate::settings::Settings;
 
-/// A response before the gateway adds the headers all of them have.
+/// A response before the server adds the headers that all have.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The `code` of the body, 0 for success.
@@ -18,19 +18,19 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// The platform's type for JSON; the Go SDK reads nothing else as JSON.
+/// The platform's content type for JSON; the Go SDK reads no other type as JSON.
 pub(crate) const JSON: &str = "application/json; charset=utf-8";
 
-/// `code` of a call beyond the limits of its API.
+/// `code` of a call over the limit of its API.
 pub(crate) const RATE_LIMITED: i64 = 99_991_400;
 
-/// `code` of a call with a user token that is not valid, at `user_info`.
+/// `code` of `user_info` for an invalid user token.
 pub(crate) const BAD_USER_TOKEN: i64 = 20_005;
 
 const HTML: &str = "text/html; charset=utf-8";
 
 impl Answer {
-    /// The body of a failure at an OAuth token endpoint (RFC 6749, 5.2, and `code`).
+    /// An error of an OAuth token endpoint (RFC 6749, 5.2, with `code`).
     pub(crate) fn oauth(status: StatusCode, code: i64, error: &str, description: &str) -> Self {
         let body = json!({ "code": code, "error": error, "error_description": description });
         Self::json(status, code, &body)
@@ -47,7 +47,7 @@ impl Answer {
         }
     }
 
-    /// 302 to another URL, which must be ASCII.
+    /// A redirect, 302, to another URL, which must be ASCII.
     pub(crate) fn redirect(location: String) -> Self {
         Self {
             headers: vec![("Location".to_owned(), location)],
@@ -74,7 +74,7 @@ impl Answer {
         )
     }
 
-    /// A body of any other shape.
+    /// A body of any other form.
     pub(crate) fn json(status: StatusCode, code: i64, body: &impl Serialize) -> Self {
         let body =
             serde_json::to_vec(body).expect("our types have string keys and no failing parts");
@@ -88,23 +88,23 @@ impl Answer {
     }
 }
 
-/// A failure: `code`, `msg`, and an `error` object as the platform's "Server-side error codes" guide describes it.
+/// An error: `code`, `msg`, and an `error` object as in the platform's guide "Server-side error codes".
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ApiError {
     code: i64,
     msg: String,
-    status: RefusalStatus,
-    /// Members of the `error` object besides `log_id`.
+    status: ErrorStatus,
+    /// Fields of the `error` object besides `log_id`.
     details: Map<String, Value>,
     headers: Vec<(String, String)>,
-    wording: Wording,
-    /// `error` in the OAuth shape.
+    format: ErrorFormat,
+    /// `error` in the OAuth format.
     error: &'static str,
 }
 
-/// In which shape an endpoint fails.
+/// The format of an endpoint's errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wording {
+pub(crate) enum ErrorFormat {
     /// `code`, `msg`, `error`.
     Platform,
     /// `code`, `error`, `error_description`.
@@ -113,9 +113,9 @@ pub(crate) enum Wording {
     Page,
 }
 
-/// Who decides on the HTTP status.
+/// Where the HTTP status comes from.
 #[derive(Clone, Copy, Debug)]
-enum RefusalStatus {
+enum ErrorStatus {
     Documented(StatusCode),
     /// [`Settings::app_error_status`].
     AppError,
@@ -127,49 +127,49 @@ enum RefusalStatus {
     ScopeError,
 }
 
-impl Refusal {
-    /// With the status some page of the platform's documentation gives.
+impl ApiError {
+    /// An error whose HTTP status the platform documents.
     pub(crate) fn documented(status: StatusCode, code: i64, msg: impl Into<String>) -> Self {
-        Self::new(RefusalStatus::Documented(status), code, msg)
+        Self::new(ErrorStatus::Documented(status), code, msg)
     }
 
-    /// Of a call that belongs to a login, in the shape of its endpoint.
+    /// An error of a login, in the format of its endpoint.
     pub(crate) fn login(
-        wording: Wording,
+        format: ErrorFormat,
         status: StatusCode,
         code: i64,
         error: &'static str,
         msg: impl Into<String>,
     ) -> Self {
         Self {
-            wording,
+            format,
             error,
             ..Self::documented(status, code, msg)
         }
     }
 
-    /// Of app id and secret, at a token endpoint.
+    /// An error of app id or secret, at a token endpoint.
     pub(crate) fn app(code: i64, msg: impl Into<String>) -> Self {
-        Self::new(RefusalStatus::AppError, code, msg)
+        Self::new(ErrorStatus::AppError, code, msg)
     }
 
-    /// Of an access token.
+    /// An error of an access token.
     pub(crate) fn token(code: i64, msg: impl Into<String>) -> Self {
-        Self::new(RefusalStatus::TokenError, code, msg)
+        Self::new(ErrorStatus::TokenError, code, msg)
     }
 
     /// 99991400 with its two headers ("Frequency control" in the platform's guide).
     pub(crate) fn rate_limited(limit: u32, reset_seconds: u64) -> Self {
         let msg = "request trigger frequency limit";
-        let mut refusal = Self::new(RefusalStatus::RateLimit, RATE_LIMITED, msg);
-        refusal.headers = vec![
+        let mut error = Self::new(ErrorStatus::RateLimit, RATE_LIMITED, msg);
+        error.headers = vec![
             ("x-ogw-ratelimit-limit".to_owned(), limit.to_string()),
             (
                 "x-ogw-ratelimit-reset".to_owned(),
                 reset_seconds.to_string(),
             ),
         ];
-        refusal
+        error
     }
 
     /// 99992402 about one field.
@@ -179,21 +179,21 @@ impl Refusal {
         description: impl Into<String>,
     ) -> Self {
         let status = StatusCode::BAD_REQUEST;
-        let mut refusal = Self::documented(status, 99_992_402, "field validation failed");
+        let mut error = Self::documented(status, 99_992_402, "field validation failed");
         let violation = json!({
             "field": field.into(),
             "value": value.into(),
             "description": description.into(),
         });
-        refusal.detail("field_violations", json!([violation]));
-        refusal
+        error.detail("field_violations", json!([violation]));
+        error
     }
 
     /// 99991672: the app has none of the scopes that the API asks for.
     pub(crate) fn scopes(app_id: &str, scopes: &[&str]) -> Self {
         let names = scopes.join(", ");
         let msg = format!("Access denied. One of the following scopes is required: [{names}].");
-        let mut refusal = Self::new(RefusalStatus::ScopeError, 99_991_672, msg);
+        let mut error = Self::new(ErrorStatus::ScopeError, 99_991_672, msg);
         let violations = scopes
             .iter()
             .map(|scope| json!({ "type": "action_scope_required", "subject": scope }));
@@ -202,31 +202,31 @@ impl Refusal {
             "url": format!("https://open.feishu.cn/app/{app_id}/auth?q={query}&token_type=tenant"),
             "description": format!("Learn more about scopes and how to add them: [{names}]"),
         });
-        refusal.detail("permission_violations", violations.collect());
-        refusal.detail("helps", json!([help]));
-        refusal
+        error.detail("permission_violations", violations.collect());
+        error.detail("helps", json!([help]));
+        error
     }
 
     pub(crate) fn answer(self, settings: &Settings, log_id: &str) -> Answer {
         let configured = match self.status {
-            RefusalStatus::Documented(status) => status.as_u16(),
-            RefusalStatus::AppError => settings.app_error_status,
-            RefusalStatus::TokenError => settings.token_error_status,
-            RefusalStatus::RateLimit => settings.rate_limit_status,
-            RefusalStatus::ScopeError => settings.scope_error_status,
+            ErrorStatus::Documented(status) => status.as_u16(),
+            ErrorStatus::AppError => settings.app_error_status,
+            ErrorStatus::TokenError => settings.token_error_status,
+            ErrorStatus::RateLimit => settings.rate_limit_status,
+            ErrorStatus::ScopeError => settings.scope_error_status,
         };
         let status = StatusCode::from_u16(configured).unwrap_or(StatusCode::BAD_REQUEST);
-        match self.wording {
-            Wording::Oauth => return Answer::oauth(status, self.code, self.error, &self.msg),
-            Wording::Page => {
+        match self.format {
+            ErrorFormat::Oauth => return Answer::oauth(status, self.code, self.error, &self.msg),
+            ErrorFormat::Page => {
                 let page = pages::failure(self.code, &self.msg, log_id);
                 return Answer::html(status, self.code, page);
             }
-            Wording::Platform => {}
+            ErrorFormat::Platform => {}
         }
         let mut body = json!({ "code": self.code, "msg": self.msg });
-        // Token endpoints say no more than code and msg.
-        if !matches!(self.status, RefusalStatus::AppError) {
+        // The answers of token endpoints have only code and msg.
+        if !matches!(self.status, ErrorStatus::AppError) {
             let mut error = self.details;
             error.insert("log_id".to_owned(), json!(log_id));
             body["error"] = Value::Object(error);
@@ -241,20 +241,20 @@ impl Refusal {
         self.details.insert(name.to_owned(), value);
     }
 
-    fn new(status: RefusalStatus, code: i64, msg: impl Into<String>) -> Self {
+    fn new(status: ErrorStatus, code: i64, msg: impl Into<String>) -> Self {
         Self {
             code,
             msg: msg.into(),
             status,
             details: Map::new(),
             headers: Vec::new(),
-            wording: Wording::Platform,
+            format: ErrorFormat::Platform,
             error: "",
         }
     }
 }
 
-/// Whether the `code` of an answer says that an access token was not accepted.
+/// Whether the `code` of an answer means that the access token was rejected.
 pub(crate) fn rejects_token(code: i64) -> bool {
     matches!(code, 99_991_663 | 99_991_668 | 99_991_671 | BAD_USER_TOKEN)
 }

@@ -1,4 +1,4 @@
-//! The apps: who may ask for tokens, and what their tokens may see.
+//! The apps: which credentials are valid, and what an app's tokens may see.
 
 mod patch;
 
@@ -17,7 +17,7 @@ use patch::Checks;
 pub use patch::AppPatch;
 pub(crate) use patch::is_local;
 
-/// An app, self-built or of the marketplace. The field names are those of `POST /_sim/apps`.
+/// A self-built app or a marketplace app. The field names are those of `POST /_sim/apps`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct App {
@@ -25,47 +25,47 @@ pub struct App {
     pub app_id: String,
     /// The current secret.
     pub secret: String,
-    /// A second secret that is accepted as well, while a rotation is under way.
+    /// A second valid secret, during a rotation.
     #[serde(default)]
     pub previous_secret: Option<String>,
-    /// A disabled app gets no tokens, and those it has are refused with 99991662. Default true.
-    #[serde(default = "yes")]
+    /// A disabled app gets no tokens; calls with its existing tokens fail with 99991662. Default true.
+    #[serde(default = "default_enabled")]
     pub enabled: bool,
-    /// Fields of the user object the app has no scope for: absent in every answer, such as `email` and `mobile`.
+    /// Fields of the user object that the app has no scope for, such as `email` and `mobile`: missing in every answer.
     #[serde(default)]
     pub hidden_user_fields: BTreeSet<String>,
-    /// Numbers of users outside the app's contact scope: 41050 when asked for one, missing in lists.
+    /// Numbers of users outside the app's contact scope: a request for one fails with 41050, lists leave them out.
     #[serde(default)]
     pub hidden_users: BTreeSet<u32>,
     /// The departments in the app's contact scope, each with all below it; 0 is the whole company. `None`, the default:
     /// the whole company.
     #[serde(default)]
     pub contact_departments: Option<BTreeSet<u32>>,
-    /// Users in the app's contact scope whose department is not.
+    /// Users who are in the app's contact scope although their department is not.
     #[serde(default)]
     pub contact_users: BTreeSet<u32>,
-    /// The permission scopes that were granted to the app, such as `contact:contact.base:readonly`; an API that needs
-    /// another one answers 99991672. `None`, the default: all scopes.
+    /// The permission scopes that the app has, such as `contact:contact.base:readonly`. An API that needs another one
+    /// answers 99991672. `None`, the default: all scopes.
     #[serde(default)]
     pub granted_scopes: Option<BTreeSet<String>>,
-    /// Where a login may lead back to, compared character by character ("Redirect URLs" in an app's security settings).
-    /// `None`, the default: every `http` URL of this machine.
+    /// Allowed redirect URIs of logins, compared character by character ("Redirect URLs" in an app's security
+    /// settings). `None`, the default: every `http` URL of this machine.
     #[serde(default)]
     pub redirect_uris: Option<Vec<String>>,
-    /// The scopes the app has applied for; a login that asks for another one is answered with 20027. `None`, the default:
-    /// all scopes.
+    /// The scopes the app has applied for; a login that asks for another one fails with 20027. `None`, the default: all
+    /// scopes.
     #[serde(default)]
     pub login_scopes: Option<BTreeSet<String>>,
-    /// An app of the marketplace (ISV): its tokens come from an app_ticket, and each tenant that installed it has its own.
+    /// A marketplace app (ISV): it gets its tokens with an app_ticket, and each tenant that installed it has its own.
     #[serde(default)]
     pub marketplace: bool,
-    /// Keys of the tenants that installed a marketplace app. They all see the one directory.
+    /// Keys of the tenants that installed a marketplace app. All tenants see the one directory.
     #[serde(default)]
     pub tenants: BTreeSet<String>,
-    /// Where app tickets are pushed to: `http`, this machine only. `{app_id}` in it is replaced by the app's id.
+    /// The URL for pushed app tickets: `http`, this machine only. `{app_id}` in it stands for the app's id.
     #[serde(default)]
     pub event_url: Option<String>,
-    /// `token` of pushed events, by which the receiver knows them; empty without one.
+    /// `token` of pushed events, by which the receiver recognizes them; empty without one.
     #[serde(default)]
     pub verification_token: Option<String>,
 }
@@ -92,7 +92,7 @@ impl App {
         }
     }
 
-    /// The tenant whose people log in: the first that installed a marketplace app, the only one of a self-built app.
+    /// The tenant of logins: the first that installed a marketplace app, the only one of a self-built app.
     pub(crate) fn login_tenant(&self) -> Option<&str> {
         match self.marketplace {
             true => self.tenants.first().map(String::as_str),
@@ -100,19 +100,19 @@ impl App {
         }
     }
 
-    /// Whether one of the scopes was granted; to an API that needs none, always.
+    /// Whether the app has one of the scopes; always true for an API that needs none.
     pub(crate) fn has_one_of(&self, scopes: &[&str]) -> bool {
         let granted = self.granted_scopes.as_ref();
         scopes.is_empty()
             || granted.is_none_or(|granted| scopes.iter().any(|scope| granted.contains(*scope)))
     }
 
-    /// Whether the whole company is in the app's contact scope. Single hidden users do not count.
+    /// Whether the whole company is in the app's contact scope. Hidden users do not change this.
     pub(crate) fn sees_everything(&self) -> bool {
         self.sees_department(ROOT)
     }
 
-    /// Whether the department, or one above it, was granted.
+    /// Whether the contact scope has the department or one above it.
     pub(crate) fn sees_department(&self, department: u32) -> bool {
         self.contact_departments.as_ref().is_none_or(|granted| {
             granted
@@ -121,7 +121,7 @@ impl App {
         })
     }
 
-    /// Whether the user was granted, or the department they work in.
+    /// Whether the contact scope has the user or the user's department.
     pub(crate) fn sees_user(&self, profile: &Profile) -> bool {
         let is_granted =
             self.contact_users.contains(&profile.n) || self.sees_department(profile.department);
@@ -159,7 +159,7 @@ pub(crate) struct Apps(RwLock<Registry>);
 #[derive(Default)]
 struct Registry {
     by_id: HashMap<Arc<str>, Arc<App>>,
-    /// Which app an open_id was made for, by [`ids::app_tag`].
+    /// App ids by the tag in their open_ids, [`ids::app_tag`].
     tags: HashMap<u64, Arc<str>>,
 }
 
@@ -182,7 +182,7 @@ impl Apps {
         registry.by_id.get(app_id).cloned()
     }
 
-    /// Whether some app's open_ids carry this tag.
+    /// Whether the open_ids of some app have this tag.
     pub(crate) fn has_tag(&self, tag: u64) -> bool {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         registry.tags.contains_key(&tag)
@@ -216,7 +216,10 @@ impl Registry {
         Checks::of_app(&app)?;
         let app_id: Arc<str> = app.app_id.as_str().into();
         if self.by_id.contains_key(&app_id) {
-            return Err(Invalid::new("app_id", format!("{app_id} exists already")));
+            return Err(Invalid::new(
+                "app_id",
+                format!("the app {app_id} exists already"),
+            ));
         }
         self.tags.insert(ids::app_tag(&app_id), Arc::clone(&app_id));
         self.by_id.insert(app_id, Arc::new(app));
@@ -224,13 +227,13 @@ impl Registry {
     }
 }
 
-/// The id of the app stands in for `{app_id}`.
+/// Replaces `{app_id}`.
 fn fill_in(event_url: &mut Option<String>, app_id: &str) {
     if let Some(url) = event_url {
         *url = url.replace("{app_id}", app_id);
     }
 }
 
-fn yes() -> bool {
+fn default_enabled() -> bool {
     true
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Audience {
-    /// Tenant and app token of a self-built app, which are the same.
+    /// Both the tenant and the app token of a self-built app: they are the same token.
     #[default]
-    Own,
+    SelfBuilt,
     /// The app_access_token of a marketplace app.
     App,
     /// The tenant_access_token of a marketplace app for the tenant of this key.
@@ -18,7 +18,7 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Self::Own)
+    pub(crate) fn is_self_built(&self) -> bool {
+        matches!(self, Self::SelfBuilt)
     }
 }

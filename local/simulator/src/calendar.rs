@@ -1,4 +1,4 @@
-//! Moments as text, without a time-zone database: the platform's log ids and the `Date` header.
+//! Times as text, without a time-zone database: for the platform's log ids and the `Date` header.
 
 const MS_PER_DAY: u64 = 86_400_000;
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
@@ -13,7 +13,7 @@ pub(crate) fn compact(at_ms: u64) -> String {
     format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")
 }
 
-/// `Sat, 31 Jan 2026 23:59:59 GMT`, as RFC 9110 wants it.
+/// `Sat, 31 Jan 2026 23:59:59 GMT`, the format of RFC 9110.
 pub(crate) fn http_date(at_ms: u64) -> String {
     let days = at_ms / MS_PER_DAY;
     let (year, month, day) = civil(days);
@@ -28,7 +28,7 @@ fn time_of_day(at_ms: u64) -> (u64, u64, u64) {
     (seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// Year, month and day of a day count since 1970-01-01, in the Gregorian calendar.
+/// Year, month and day of a number of days since 1970-01-01, in the Gregorian calendar.
 ///
 /// The algorithm is `civil_from_days` of <https://howardhinnant.github.io/date_algorithms.html>: years begin in March,
 /// so that the leap day comes last.

@@ -1,4 +1,4 @@
-//! The tenant's group chats. Seeded ones are computed from their number; only changed ones are stored.
+//! The tenant's group chats. Seeded chats are computed from their numbers; only changed ones are stored.
 
 mod chat;
 
@@ -10,24 +10,23 @@ use serde::{Deserialize, Serialize};
 use crate::invalid::Invalid;
 pub(crate) use chat::Chat;
 
-/// What to change on a chat. Absent fields keep their value; a new chat is called after its number, and the bots are in
-/// it.
+/// Changes to a chat. Absent fields keep their value; a new chat is named by its number and has the bots in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChatPatch {
     /// Name of the chat.
     pub name: Option<String>,
-    /// What it is for.
+    /// Description of the chat.
     pub description: Option<String>,
-    /// Whether the bots of the apps are in the chat; one cannot be without the others.
+    /// Whether the bots of the apps are in the chat; all are or none.
     pub has_bot: Option<bool>,
-    /// Numbers of users who come in.
+    /// Numbers of users to add.
     pub add_members: BTreeSet<u32>,
-    /// Numbers of users who go.
+    /// Numbers of users to remove.
     pub remove_members: BTreeSet<u32>,
 }
 
-/// A chat as the controls show it.
+/// A chat in the controls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChatInfo {
     /// The chat's number.
@@ -36,11 +35,11 @@ pub struct ChatInfo {
     pub chat_id: String,
     /// Name of the chat.
     pub name: String,
-    /// Numbers of the users in the chat, lowest first; those who left the company are gone.
+    /// Numbers of the users in the chat, lowest first, without those who have left the company.
     pub members: Vec<u32>,
     /// Whether the bots of the apps are in the chat.
     pub has_bot: bool,
-    /// Whether the chat is no more.
+    /// Whether the chat was dissolved.
     pub is_dissolved: bool,
 }
 
@@ -48,7 +47,7 @@ pub(crate) struct Chats(RwLock<State>);
 
 struct State {
     seeded: u32,
-    /// How many users are seeded, who are the members of seeded chats.
+    /// The number of seeded users, who are the members of seeded chats.
     users: u32,
     last: u32,
     /// Changed and created chats.
@@ -69,7 +68,7 @@ impl Chats {
         self.read().get(u32::try_from(n).ok()?)
     }
 
-    /// The chats behind a number, by number, and of those so many at most that fit.
+    /// Chats with numbers above `after` that match, in order; `limit` at most.
     pub(crate) fn ascending(
         &self,
         after: u32,
@@ -82,7 +81,7 @@ impl Chats {
         chats.filter(fits).take(limit).collect()
     }
 
-    /// The same the other way round, before a number.
+    /// Chats with numbers below `before` that match, in reverse order; `limit` at most.
     pub(crate) fn descending(
         &self,
         before: u32,

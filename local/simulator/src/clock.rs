@@ -1,4 +1,4 @@
-//! The simulator's one clock. Everything with a date, above all token expiry, reads it; waits do not.
+//! The simulator's one clock. Everything with a date, above all token expiry, uses it; waits do not.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,26 +6,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How simulated time passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockMode {
-    /// Real time plus whatever was advanced.
+    /// Real time plus what [`advance`](crate::Control::advance) has added.
     #[default]
     Running,
-    /// Stands at this moment, in milliseconds since 1970, and moves only when told to.
+    /// Stopped at this time, in milliseconds since 1970; moves only by the controls.
     Frozen(u64),
 }
 
 #[derive(Clone, Copy)]
-enum Reading {
+enum State {
     Running { offset_ms: i64 },
     Frozen { now_ms: u64 },
 }
 
-pub(crate) struct Clock(Mutex<Reading>);
+pub(crate) struct Clock(Mutex<State>);
 
 impl Clock {
     pub(crate) fn new(mode: ClockMode) -> Self {
         Self(Mutex::new(match mode {
-            ClockMode::Running => Reading::Running { offset_ms: 0 },
-            ClockMode::Frozen(now_ms) => Reading::Frozen { now_ms },
+            ClockMode::Running => State::Running { offset_ms: 0 },
+            ClockMode::Frozen(now_ms) => State::Frozen { now_ms },
         }))
     }
 
@@ -34,48 +34,48 @@ impl Clock {
     }
 
     pub(crate) fn set_now_ms(&self, now_ms: u64) {
-        self.replace(|reading| match reading {
-            Reading::Running { .. } => Reading::running_at(now_ms),
-            Reading::Frozen { .. } => Reading::Frozen { now_ms },
+        self.replace(|state| match state {
+            State::Running { .. } => State::running_at(now_ms),
+            State::Frozen { .. } => State::Frozen { now_ms },
         });
     }
 
     pub(crate) fn advance(&self, by: Duration) {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.replace(|reading| {
-            let now_ms = reading.now_ms().saturating_add(by_ms);
-            match reading {
-                Reading::Running { .. } => Reading::running_at(now_ms),
-                Reading::Frozen { .. } => Reading::Frozen { now_ms },
+        self.replace(|state| {
+            let now_ms = state.now_ms().saturating_add(by_ms);
+            match state {
+                State::Running { .. } => State::running_at(now_ms),
+                State::Frozen { .. } => State::Frozen { now_ms },
             }
         });
     }
 
     pub(crate) fn freeze(&self) {
-        self.replace(|reading| Reading::Frozen {
-            now_ms: reading.now_ms(),
+        self.replace(|state| State::Frozen {
+            now_ms: state.now_ms(),
         });
     }
 
     pub(crate) fn unfreeze(&self) {
-        self.replace(|reading| Reading::running_at(reading.now_ms()));
+        self.replace(|state| State::running_at(state.now_ms()));
     }
 
     pub(crate) fn is_frozen(&self) -> bool {
-        matches!(*self.lock(), Reading::Frozen { .. })
+        matches!(*self.lock(), State::Frozen { .. })
     }
 
-    fn replace(&self, change: impl FnOnce(Reading) -> Reading) {
-        let mut reading = self.lock();
-        *reading = change(*reading);
+    fn replace(&self, change: impl FnOnce(State) -> State) {
+        let mut state = self.lock();
+        *state = change(*state);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Reading {
+impl State {
     fn running_at(now_ms: u64) -> Self {
         Self::Running {
             offset_ms: now_ms.cast_signed().saturating_sub(system_ms()),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frozen_clock_moves_only_by_what_it_is_told() {
+    fn a_frozen_clock_moves_only_by_the_controls() {
         let clock = Clock::new(ClockMode::Frozen(1_000));
         clock.advance(Duration::from_millis(250));
         assert_eq!(clock.now_ms(), 1_250);

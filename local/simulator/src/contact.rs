@@ -1,4 +1,4 @@
-//! Contacts ("Contacts v3" in the platform's reference): users, departments, what the app may see of them.
+//! Contacts ("Contacts v3" in the platform's reference): users, departments, and the app's contact scope.
 
 mod department;
 mod listing;
@@ -6,19 +6,19 @@ mod lookup;
 
 use http::{Method, StatusCode};
 
-use crate::answer::Refusal;
-use crate::endpoint::{Access, Call, Endpoint};
-use crate::paging::BadPage;
+use crate::answer::ApiError;
+use crate::endpoint::{AuthMethod, Call, Endpoint};
+use crate::paging::PageError;
 use crate::rate_limit::Tier;
-use crate::user_object::{DepartmentIdType, UserIdType, Wording};
+use crate::user_object::{DepartmentIdType, IdTypes, UserIdType};
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         name: "contact.user.batch",
         method: Method::GET,
         path: "/open-apis/contact/v3/users/batch",
-        access: Access::TenantToken,
-        scopes: OF_USERS,
+        auth: AuthMethod::TenantToken,
+        scopes: USER_SCOPES,
         tier: Tier::Four,
         handler: lookup::batch,
     },
@@ -26,8 +26,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.user.find_by_department",
         method: Method::GET,
         path: "/open-apis/contact/v3/users/find_by_department",
-        access: Access::TenantToken,
-        scopes: OF_USERS,
+        auth: AuthMethod::TenantToken,
+        scopes: USER_SCOPES,
         tier: Tier::Four,
         handler: listing::find_by_department,
     },
@@ -35,8 +35,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.user.get",
         method: Method::GET,
         path: "/open-apis/contact/v3/users/{user_id}",
-        access: Access::TenantToken,
-        scopes: OF_USERS,
+        auth: AuthMethod::TenantToken,
+        scopes: USER_SCOPES,
         tier: Tier::Four,
         handler: lookup::get,
     },
@@ -44,7 +44,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.user.batch_get_id",
         method: Method::POST,
         path: "/open-apis/contact/v3/users/batch_get_id",
-        access: Access::TenantToken,
+        auth: AuthMethod::TenantToken,
         scopes: &["contact:user.id:readonly"],
         tier: Tier::Four,
         handler: lookup::batch_get_id,
@@ -53,8 +53,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.user.basic_batch",
         method: Method::POST,
         path: "/open-apis/contact/v3/users/basic_batch",
-        access: Access::TenantToken,
-        scopes: OF_BASIC_PROFILES,
+        auth: AuthMethod::TenantToken,
+        scopes: BASIC_PROFILE_SCOPES,
         tier: Tier::Six,
         handler: lookup::basic_batch,
     },
@@ -62,8 +62,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.department.batch",
         method: Method::GET,
         path: "/open-apis/contact/v3/departments/batch",
-        access: Access::TenantToken,
-        scopes: OF_DEPARTMENTS,
+        auth: AuthMethod::TenantToken,
+        scopes: DEPARTMENT_SCOPES,
         tier: Tier::Four,
         handler: department::batch,
     },
@@ -71,8 +71,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.department.parent",
         method: Method::GET,
         path: "/open-apis/contact/v3/departments/parent",
-        access: Access::TenantToken,
-        scopes: OF_DEPARTMENTS,
+        auth: AuthMethod::TenantToken,
+        scopes: DEPARTMENT_SCOPES,
         tier: Tier::Four,
         handler: department::parent,
     },
@@ -80,8 +80,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.department.get",
         method: Method::GET,
         path: "/open-apis/contact/v3/departments/{department_id}",
-        access: Access::TenantToken,
-        scopes: OF_DEPARTMENTS,
+        auth: AuthMethod::TenantToken,
+        scopes: DEPARTMENT_SCOPES,
         tier: Tier::Special,
         handler: department::get,
     },
@@ -89,8 +89,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.department.children",
         method: Method::GET,
         path: "/open-apis/contact/v3/departments/{department_id}/children",
-        access: Access::TenantToken,
-        scopes: OF_DEPARTMENTS,
+        auth: AuthMethod::TenantToken,
+        scopes: DEPARTMENT_SCOPES,
         tier: Tier::Four,
         handler: department::children,
     },
@@ -98,22 +98,22 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "contact.scope.list",
         method: Method::GET,
         path: "/open-apis/contact/v3/scopes",
-        access: Access::TenantToken,
-        scopes: OF_CONTACTS,
+        auth: AuthMethod::TenantToken,
+        scopes: CONTACT_SCOPES,
         tier: Tier::Four,
         handler: listing::scopes,
     },
 ];
 
-/// Any one of them opens every endpoint of users and departments.
-const OF_CONTACTS: &[&str] = &[
+/// Any one of them allows every endpoint of users and departments.
+const CONTACT_SCOPES: &[&str] = &[
     "contact:contact.base:readonly",
     "contact:contact:access_as_app",
     "contact:contact:readonly",
     "contact:contact:readonly_as_app",
 ];
 
-const OF_USERS: &[&str] = &[
+const USER_SCOPES: &[&str] = &[
     "contact:contact.base:readonly",
     "contact:contact:access_as_app",
     "contact:contact:readonly",
@@ -121,13 +121,13 @@ const OF_USERS: &[&str] = &[
     "contact:user.base:readonly",
 ];
 
-const OF_BASIC_PROFILES: &[&str] = &[
+const BASIC_PROFILE_SCOPES: &[&str] = &[
     "contact:user.basic_profile:readonly",
     "contact:contact.base:readonly",
     "contact:user.base:readonly",
 ];
 
-const OF_DEPARTMENTS: &[&str] = &[
+const DEPARTMENT_SCOPES: &[&str] = &[
     "contact:contact.base:readonly",
     "contact:contact:access_as_app",
     "contact:contact:readonly",
@@ -136,21 +136,21 @@ const OF_DEPARTMENTS: &[&str] = &[
     "contact:department.organize:readonly",
 ];
 
-/// The most ids, e-mail addresses or mobile numbers of one call, basic_batch apart.
+/// The most ids, e-mail addresses or mobile numbers of one call, except for basic_batch.
 const BATCH_MAX: usize = 50;
 
-fn wording(call: &Call<'_>) -> Result<Wording, Refusal> {
+fn id_types(call: &Call<'_>) -> Result<IdTypes, ApiError> {
     let query = &call.request.query;
-    Ok(Wording {
+    Ok(IdTypes {
         user_id_type: UserIdType::parse("user_id_type", query.first("user_id_type"))?,
         department_id_type: DepartmentIdType::parse(query.first("department_id_type"))?,
     })
 }
 
-fn bad_page(problem: BadPage) -> Refusal {
+fn page_error(problem: PageError) -> ApiError {
     let (code, msg) = match problem {
-        BadPage::Size => (40_011, "page size is invalid"),
-        BadPage::Token => (40_012, "page token is invalid error"),
+        PageError::Size => (40_011, "page size is invalid"),
+        PageError::Token => (40_012, "page token is invalid error"),
     };
-    Refusal::documented(StatusCode::BAD_REQUEST, code, msg)
+    ApiError::documented(StatusCode::BAD_REQUEST, code, msg)
 }

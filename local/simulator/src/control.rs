@@ -1,4 +1,4 @@
-//! The handle that steers a simulator, in the process. `control_api` offers the same over HTTP.
+//! The handle that controls a simulator in the same process. `control_api` offers the same over HTTP.
 
 mod logins;
 
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 
 pub use logins::Consent;
 
-/// Steers a simulator. Clones steer the same one.
+/// Controls a simulator. Clones control the same one.
 #[derive(Clone)]
 pub struct Control(Arc<Platform>);
 
@@ -39,27 +39,27 @@ impl Control {
         self.0.clock.now_ms()
     }
 
-    /// Jumps to a moment, backwards too.
+    /// Sets the clock, also back.
     pub fn set_now_ms(&self, now_ms: u64) {
         self.0.clock.set_now_ms(now_ms);
     }
 
-    /// Jumps ahead.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.0.clock.advance(by);
     }
 
-    /// From now on time moves only by [`advance`](Self::advance) and [`set_now_ms`](Self::set_now_ms).
+    /// Stops the clock: from now on only [`advance`](Self::advance) and [`set_now_ms`](Self::set_now_ms) move it.
     pub fn freeze(&self) {
         self.0.clock.freeze();
     }
 
-    /// Time passes again, from where it stands.
+    /// Lets the clock run again from its current time.
     pub fn unfreeze(&self) {
         self.0.clock.unfreeze();
     }
 
-    /// Whether time stands still.
+    /// Whether the clock is stopped.
     pub fn is_frozen(&self) -> bool {
         self.0.clock.is_frozen()
     }
@@ -67,7 +67,7 @@ impl Control {
 
 /// Settings and faults.
 impl Control {
-    /// The settings in force.
+    /// The current settings.
     pub fn settings(&self) -> Settings {
         self.0.settings()
     }
@@ -75,15 +75,15 @@ impl Control {
     /// Replaces all settings.
     ///
     /// # Errors
-    /// When a field is out of its range.
+    /// When a field is out of range.
     pub fn set_settings(&self, settings: Settings) -> Result<(), Invalid> {
         self.0.set_settings(settings)
     }
 
-    /// Life of the tokens issued from now on, in whole seconds.
+    /// Sets the lifetime of tokens issued from now on, in whole seconds.
     ///
     /// # Errors
-    /// Below one second.
+    /// When it is below one second.
     pub fn set_token_lifetime(&self, lifetime: Duration) -> Result<(), Invalid> {
         self.set_settings(Settings {
             token_lifetime_seconds: lifetime.as_secs(),
@@ -91,26 +91,26 @@ impl Control {
         })
     }
 
-    /// Adds a rule after those that exist.
+    /// Adds a rule after the existing ones.
     ///
     /// # Errors
-    /// When a field is out of its range, or no endpoint has the name.
+    /// When a field is out of range, or no endpoint has the name.
     pub fn add_fault(&self, fault: Fault) -> Result<(), Invalid> {
         self.add_faults(vec![fault])
     }
 
-    /// All rules or none.
+    /// Adds all rules or none.
     pub(crate) fn add_faults(&self, faults: Vec<Fault>) -> Result<(), Invalid> {
         let endpoints: Vec<_> = routes::names().collect();
         self.0.faults.add(faults, &endpoints, self.now_ms())
     }
 
-    /// The rules in their order.
+    /// The rules in order.
     pub fn faults(&self) -> Vec<FaultReport> {
         self.0.faults.report(self.now_ms())
     }
 
-    /// Removes every rule. The connections of calls that hang end without an answer.
+    /// Removes every rule. Calls that hang end without an answer.
     pub fn clear_faults(&self) {
         self.0.faults.clear();
     }
@@ -118,12 +118,13 @@ impl Control {
 
 /// Tokens and apps.
 impl Control {
-    /// Ends a tenant, app or user access token; whether it was known. The app's next token request gets a new one.
+    /// Revokes a tenant, app or user access token and returns whether it was known. The app's next token request gets a
+    /// new one.
     pub fn revoke_token(&self, token: &str) -> bool {
         self.0.tokens.revoke(token) || self.0.logins.revoke_access(token)
     }
 
-    /// Ends the app's tenant and app tokens; how many there were. Logins stay.
+    /// Revokes the app's tenant and app tokens and returns their number. Logins stay.
     pub fn revoke_app_tokens(&self, app_id: &str) -> usize {
         self.0.tokens.revoke_all(app_id)
     }
@@ -131,13 +132,13 @@ impl Control {
     /// Adds an app.
     ///
     /// # Errors
-    /// When the id is taken, id, secret or a tenant's key is empty, users have no such field to hide, or a URL cannot be
-    /// what it is for.
+    /// When the id exists already, id, secret or a tenant's key is empty, users have no such field to hide, or a URL is
+    /// not valid for its purpose.
     pub fn add_app(&self, app: App) -> Result<(), Invalid> {
         self.0.apps.add(app)
     }
 
-    /// Changes an app. Its tokens stay valid, as the platform's do when a secret is reset.
+    /// Changes an app. Its tokens stay valid, as on the platform after a reset of the secret.
     ///
     /// # Errors
     /// When there is no such app, and as for [`add_app`](Self::add_app).
@@ -146,7 +147,7 @@ impl Control {
         self.0.apps.update(app_id, |app| patch.apply(app))
     }
 
-    /// A new secret; the one before is accepted as well until the next rotation.
+    /// Sets a new secret. The previous one stays valid until the next rotation.
     ///
     /// # Errors
     /// When there is no such app.
@@ -157,7 +158,7 @@ impl Control {
         })
     }
 
-    /// No new tokens for the app; those it has are refused with 99991662.
+    /// Disables the app: it gets no new tokens, and calls with its existing ones fail with 99991662.
     ///
     /// # Errors
     /// When there is no such app.
@@ -176,10 +177,10 @@ impl Control {
 
 /// Users.
 impl Control {
-    /// Adds a user and tells the number; absent fields are made up from it.
+    /// Adds a user and returns the number. Absent fields are computed from it.
     ///
     /// # Errors
-    /// When the e-mail address or mobile number is taken, or the department does not exist.
+    /// When another user has the e-mail address or mobile number, or the department does not exist.
     pub fn create_user(&self, user: UserPatch) -> Result<u32, Invalid> {
         self.0.directory.create(user)
     }
@@ -192,7 +193,7 @@ impl Control {
         self.0.directory.update(n, user)
     }
 
-    /// Removes a user. The number is not given again.
+    /// Removes a user. No other user gets the number.
     ///
     /// # Errors
     /// When there is no such user.
@@ -200,7 +201,7 @@ impl Control {
         self.0.directory.delete(n)
     }
 
-    /// How to look a user up; the open_id only for a named app. `None` when there is no such user.
+    /// The ids and addresses of a user; the open_id only if an app is given. `None` when there is no such user.
     pub fn user_ids(&self, n: u32, app_id: Option<&str>) -> Option<UserIds> {
         let profile = self.0.directory.profile(n.into())?;
         Some(UserIds {
@@ -216,10 +217,10 @@ impl Control {
 
 /// Chats.
 impl Control {
-    /// Adds a chat and tells the number; its members are [`ChatPatch::add_members`].
+    /// Adds a chat and returns the number. Its members are [`ChatPatch::add_members`].
     ///
     /// # Errors
-    /// When a member is no user of the directory.
+    /// When the directory has no such user.
     pub fn create_chat(&self, chat: ChatPatch) -> Result<u32, Invalid> {
         self.check_members(&chat)?;
         self.0.chats.create(chat)
@@ -228,21 +229,21 @@ impl Control {
     /// Changes a chat, seeded or created: its name, its members.
     ///
     /// # Errors
-    /// When there is no such chat, it was dissolved, or somebody who comes in is no user of the directory.
+    /// When there is no such chat, it was dissolved, or a new member is not in the directory.
     pub fn update_chat(&self, n: u32, patch: ChatPatch) -> Result<(), Invalid> {
         self.check_members(&patch)?;
         self.0.chats.update(n, |chat| chat.apply(patch))
     }
 
-    /// Ends a chat: it is in no list any more, and asking for it is answered with 232009. The number is not given again.
+    /// Dissolves a chat: lists leave it out, and a request for it fails with 232009. No other chat gets the number.
     ///
     /// # Errors
-    /// When there is no such chat, or it was dissolved before.
+    /// When there is no such chat, or it was dissolved already.
     pub fn dissolve_chat(&self, n: u32) -> Result<(), Invalid> {
         self.0.chats.update(n, |chat| chat.is_dissolved = true)
     }
 
-    /// A chat as it is, dissolved ones too. `None` when there is no such chat.
+    /// The current state of a chat, dissolved or not. `None` when there is no such chat.
     pub fn chat(&self, n: u32) -> Option<ChatInfo> {
         let chat = self.0.chats.get(n.into())?;
         Some(ChatInfo {
@@ -269,31 +270,31 @@ impl Control {
 
 /// Tickets of marketplace apps.
 impl Control {
-    /// The app's current ticket. A new one is made each simulated hour; the one before stays good for an hour.
+    /// The app's current ticket. Each simulated hour there is a new one; the previous one stays valid for an hour.
     ///
     /// # Errors
-    /// When there is no such app, or it is no marketplace app.
+    /// When there is no such app, or it is not a marketplace app.
     pub fn app_ticket(&self, app_id: &str) -> Result<String, Invalid> {
         self.0.marketplace_app(app_id)?;
         let now_ms = self.now_ms();
-        Ok(self.0.tickets.current(app_id, now_ms, &self.0.values))
+        Ok(self.0.tickets.current(app_id, now_ms, &self.0.random))
     }
 
-    /// A new ticket now; it is not pushed. After two of these, no earlier ticket is good.
+    /// Makes a new ticket now, without pushing it. After two calls, no earlier ticket is valid.
     ///
     /// # Errors
-    /// When there is no such app, or it is no marketplace app.
+    /// When there is no such app, or it is not a marketplace app.
     pub fn rotate_app_ticket(&self, app_id: &str) -> Result<String, Invalid> {
         self.0.marketplace_app(app_id)?;
         let now_ms = self.now_ms();
-        Ok(self.0.tickets.rotate(app_id, now_ms, &self.0.values))
+        Ok(self.0.tickets.rotate(app_id, now_ms, &self.0.random))
     }
 
-    /// Pushes the current ticket to the app's [`event_url`](crate::App::event_url) and tells the HTTP status of the answer:
-    /// at most three attempts of three seconds each, until one is answered with 2xx.
+    /// Pushes the current ticket to the app's [`event_url`](crate::App::event_url) and returns the HTTP status of the
+    /// answer. It makes at most three attempts of three seconds each, until one gets 2xx.
     ///
     /// # Errors
-    /// When there is no such app, it is no marketplace app, it has no `event_url`, or nobody answered there.
+    /// When there is no such app, it is not a marketplace app, it has no `event_url`, or nothing answered there.
     pub async fn push_app_ticket(&self, app_id: &str) -> Result<u16, Invalid> {
         push::push(&self.0, app_id).await
     }
@@ -301,7 +302,7 @@ impl Control {
 
 /// Limits of the APIs, and how close clients come to them.
 impl Control {
-    /// The tier in force for each endpoint.
+    /// The current tier of each endpoint.
     pub fn tiers(&self) -> BTreeMap<String, Tier> {
         routes::all()
             .map(|endpoint| {
@@ -311,7 +312,7 @@ impl Control {
             .collect()
     }
 
-    /// Gives an endpoint another tier than the documented one; `None` goes back to that.
+    /// Sets another tier than the documented one for an endpoint; `None` restores that.
     ///
     /// # Errors
     /// When no endpoint has the name.
@@ -323,9 +324,9 @@ impl Control {
         Ok(())
     }
 
-    /// The most calls of the app that arrived at the endpoint within any window of its limits, by the window's length in
-    /// simulated milliseconds, since the start or the last reset of the counters; of a marketplace app's tenants the one
-    /// with the most. Limits need not be on.
+    /// The most calls of the app that arrived at the endpoint within any window of its limits, by the window's length
+    /// in simulated milliseconds, since the start or the last reset of the counters. Of a marketplace app's tenants it
+    /// is the one with the most. Limits need not be on.
     pub fn peak_in_window(&self, app_id: &str, endpoint: &str) -> PeakInWindow {
         self.0.counters.peak(app_id, endpoint)
     }
@@ -338,7 +339,7 @@ impl Control {
 
 /// Counters.
 impl Control {
-    /// Everything but the counts by app.
+    /// All counts except those by app.
     pub fn counters(&self) -> Counters {
         self.0.counters.read(routes::names())
     }
@@ -348,18 +349,18 @@ impl Control {
         self.0.counters.apps()
     }
 
-    /// Counts of one app, zero when it has never called.
+    /// The counts of one app; zero if it has never called.
     pub fn app_counters(&self, app_id: &str) -> AppCounters {
         self.0.counters.app(app_id)
     }
 
-    /// Back to zero.
+    /// Sets all counts to zero.
     pub fn reset_counters(&self) {
         self.0.counters.reset();
     }
 
-    /// Returns once so many calls have arrived at the endpoint (`*` for all) since the start or the last reset,
-    /// answered or not: what a test awaits in place of a sleep.
+    /// Returns once this many calls have arrived at the endpoint (`*` for all) since the start or the last reset,
+    /// answered or not. A test awaits this instead of a sleep.
     pub async fn arrived(&self, endpoint: &str, requests: u64) {
         self.0.counters.arrived(endpoint, requests).await;
     }

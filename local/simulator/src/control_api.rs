@@ -1,4 +1,4 @@
-//! [`Control`] over HTTP, under `/_sim`. Bad input is answered with 400, the field and the problem.
+//! [`Control`] over HTTP, under `/_sim`. The answer to invalid input is 400 with the field and the problem.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -87,8 +87,8 @@ pub(crate) fn answer(control: &Control, request: &Request) -> Answer {
         status = StatusCode::METHOD_NOT_ALLOWED;
     }
     let (field, problem) = match status {
-        StatusCode::NOT_FOUND => ("path", "there is no such control"),
-        _ => ("method", "the control has another method"),
+        StatusCode::NOT_FOUND => ("path", "no control has this path"),
+        _ => ("method", "the control does not have this method"),
     };
     Answer::json(status, -1, &json!({ "field": field, "problem": problem }))
 }
@@ -160,7 +160,10 @@ fn set_clock(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invali
         Some(true) => control.freeze(),
         Some(false) => control.unfreeze(),
         None if now_ms.is_none() => {
-            return Err(Invalid::new("now_ms", "give now_ms, frozen or both"));
+            return Err(Invalid::new(
+                "now_ms",
+                "now_ms, frozen or both are required",
+            ));
         }
         None => {}
     }
@@ -178,7 +181,7 @@ fn settings(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
     Ok(ok(&control.settings()))
 }
 
-/// Lays the given fields over the settings in force, so that unknown and mistyped ones are refused by name.
+/// Merges the given fields into the current settings, so that the error for an unknown or mistyped field names it.
 fn change_settings(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     let given: Map<String, Value> = call.body()?;
     let mut merged = json!(control.settings());
@@ -195,7 +198,7 @@ fn tiers(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
     Ok(ok(&json!({ "tiers": control.tiers() })))
 }
 
-/// All or none; `null` goes back to the documented one.
+/// Changes all or none; `null` restores the documented tier.
 fn change_tiers(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     let changes: BTreeMap<String, Option<Tier>> = call.body()?;
     let known = control.tiers();
@@ -225,7 +228,12 @@ fn revoke_tokens(control: &Control, call: &ControlCall<'_>) -> Result<Answer, In
             token: None,
             app_id: Some(app_id),
         } => control.revoke_app_tokens(&app_id),
-        Revoke { .. } => return Err(Invalid::new("token", "give either token or app_id")),
+        Revoke { .. } => {
+            return Err(Invalid::new(
+                "token",
+                "exactly one of token and app_id is required",
+            ));
+        }
     };
     Ok(ok(&json!({ "revoked": revoked })))
 }
@@ -260,7 +268,7 @@ fn faults(control: &Control, _: &ControlCall<'_>) -> Result<Answer, Invalid> {
     Ok(ok(&json!({ "faults": control.faults() })))
 }
 
-/// All rules or none.
+/// Adds all rules or none.
 fn add_faults(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -302,10 +310,10 @@ fn rotate_ticket(control: &Control, call: &ControlCall<'_>) -> Result<Answer, In
     ))
 }
 
-/// In the background; the counters tell how it went.
+/// Pushes in the background; the counters show the result.
 fn push_ticket(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
     let app = control.platform().marketplace_app(call.app_id())?;
-    control.platform().pushes.add(&app.app_id);
+    control.platform().push_queue.add(&app.app_id);
     Ok(ok(&json!({ "app_id": app.app_id })))
 }
 

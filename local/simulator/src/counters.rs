@@ -1,4 +1,4 @@
-//! What reached the simulator, so that a test can say "one call, not ten".
+//! Counts of what reached the simulator, so that a test can say "one call, not ten".
 
 mod peaks;
 
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::answer::{Answer, RATE_LIMITED, rejects_token};
 use crate::hash::hash;
-use crate::rate_limit::{Account, Window};
+use crate::rate_limit::{Caller, Window};
 use peaks::Peaks;
 
 pub use peaks::PeakInWindow;
@@ -21,24 +21,24 @@ pub use peaks::PeakInWindow;
 pub struct Counters {
     /// Over all endpoints.
     pub total: EndpointCounters,
-    /// Tenant and app tokens issued, not counting those given again.
+    /// Tenant and app tokens issued, without those returned again.
     pub tokens_issued: u64,
     /// Logins: authorization codes exchanged for user tokens.
     pub code_grants: u64,
     /// Refresh tokens exchanged for new ones.
     pub refresh_grants: u64,
-    /// Refresh tokens refused, whatever the reason, after the app had proved who it is.
+    /// Refresh tokens rejected for any reason, after the app had authenticated.
     pub refresh_rejected: u64,
-    /// Pushes of an app ticket that were answered with 2xx.
+    /// Pushes of an app ticket with a 2xx answer.
     pub ticket_pushes: u64,
-    /// Pushes of an app ticket that were given up.
+    /// Pushes of an app ticket that failed after all attempts.
     pub ticket_pushes_failed: u64,
-    /// By the endpoint's name; calls of unknown paths are under `unknown`.
+    /// By the endpoint's name; `unknown` is for calls of unknown paths.
     pub endpoints: BTreeMap<String, EndpointCounters>,
-    /// By app id, when asked for.
+    /// By app id, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apps: Option<BTreeMap<String, AppCounters>>,
-    /// By app id and endpoint, when asked for; of an app's tenants the one with the most.
+    /// By app id and endpoint, if requested; of an app's tenants the one with the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peaks_by_app: Option<BTreeMap<String, BTreeMap<String, PeakInWindow>>>,
 }
@@ -50,57 +50,58 @@ pub struct EndpointCounters {
     pub requests: u64,
     /// Answers with code 0.
     pub ok: u64,
-    /// The other answers by code, injected ones included.
+    /// All other answers by code, injected ones included.
     pub errors: BTreeMap<i64, u64>,
-    /// Calls that a fault hit.
+    /// Calls with an injected fault.
     pub faults: u64,
-    /// Calls refused because of their access token (99991663, 99991668, 99991671, 20005).
+    /// Calls rejected because of their access token (99991663, 99991668, 99991671, 20005).
     pub rejected_tokens: u64,
-    /// How many different tokens those were: fewer than `rejected_tokens` means that somebody replays a dead token.
+    /// The number of different tokens among them. If it is less than `rejected_tokens`, a client has repeated an
+    /// invalid token.
     pub distinct_rejected_tokens: u64,
-    /// Calls being served.
+    /// Calls in progress.
     pub in_flight: u64,
-    /// The most calls that were served at the same time.
+    /// The most calls in progress at the same time.
     pub peak_in_flight: u64,
-    /// Answers that said "too many": HTTP 429 or code 99991400, injected ones included.
+    /// Answers with HTTP 429 or code 99991400, injected ones included.
     pub rate_limited: u64,
-    /// The most calls of one app, and one tenant of it, that arrived within any window of the endpoint's limits; counted
-    /// whether or not limits apply, refused and failed calls included. Empty in the total.
+    /// The most calls of one app, and one tenant of it, that arrived within any window of the endpoint's limits.
+    /// Counted whether or not limits are on, with rejected and failed calls. Empty in the total.
     pub peak_in_window: PeakInWindow,
 }
 
 /// Counts of one app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AppCounters {
-    /// Calls that proved to come from the app.
+    /// Calls that authenticated as the app.
     pub requests: u64,
-    /// Tenant and app tokens issued, not counting those given again.
+    /// Tenant and app tokens issued, without those returned again.
     pub tokens_issued: u64,
     /// Logins: authorization codes exchanged for user tokens.
     pub code_grants: u64,
     /// Refresh tokens exchanged for new ones.
     pub refresh_grants: u64,
-    /// Refresh tokens refused, whatever the reason, after the app had proved who it is.
+    /// Refresh tokens rejected for any reason, after the app had authenticated.
     pub refresh_rejected: u64,
-    /// Pushes of an app ticket that were answered with 2xx.
+    /// Pushes of an app ticket with a 2xx answer.
     pub ticket_pushes: u64,
-    /// Pushes of an app ticket that were given up.
+    /// Pushes of an app ticket that failed after all attempts.
     pub ticket_pushes_failed: u64,
 }
 
 #[derive(Default)]
-pub(crate) struct CounterBook {
-    book: Mutex<Book>,
+pub(crate) struct CallCounters {
+    state: Mutex<State>,
     peaks: Mutex<Peaks>,
     arrivals: Notify,
 }
 
 #[derive(Default)]
-struct Book {
+struct State {
     total: Entry,
     endpoints: BTreeMap<&'static str, Entry>,
     apps: HashMap<String, AppCounters>,
-    /// Of all apps together; its `requests` are not used.
+    /// The sum of all apps; its `requests` are not used.
     sums: AppCounters,
 }
 
@@ -110,13 +111,13 @@ struct Entry {
     rejected: HashSet<u64>,
 }
 
-/// A call being served; dropped when it is over, however it ends.
+/// A call in progress; dropped when it ends, in whatever way.
 pub(crate) struct InFlight<'a> {
-    counters: &'a CounterBook,
+    counters: &'a CallCounters,
     endpoint: &'static str,
 }
 
-impl CounterBook {
+impl CallCounters {
     pub(crate) fn arrive(&self, endpoint: &'static str) -> InFlight<'_> {
         self.both(endpoint, |entry| {
             entry.counts.requests += 1;
@@ -130,36 +131,35 @@ impl CounterBook {
         }
     }
 
-    pub(crate) fn by_app(&self, app_id: &str) {
+    pub(crate) fn count_request(&self, app_id: &str) {
         self.lock().app(app_id).requests += 1;
     }
 
-    /// Counts something for the app and for all apps together.
+    /// Changes the counts of the app and of all apps together.
     pub(crate) fn count(&self, app_id: &str, change: impl Fn(&mut AppCounters)) {
-        let mut book = self.lock();
-        change(&mut book.sums);
-        change(book.app(app_id));
+        let mut state = self.lock();
+        change(&mut state.sums);
+        change(state.app(app_id));
     }
 
-    /// A call that says it comes from the account. The moment is read when its turn has come, so that moments are in
-    /// order.
-    pub(crate) fn note(
+    /// Records a call of this caller. It reads the time under the lock, so that the recorded times are in order.
+    pub(crate) fn record(
         &self,
-        account: Account,
+        caller: Caller,
         endpoint: &'static str,
         windows: &[Window],
         now_ms: impl Fn() -> u64,
     ) {
         let mut peaks = self.peaks();
-        peaks.note(account, endpoint, windows, now_ms());
+        peaks.record(caller, endpoint, windows, now_ms());
     }
 
-    /// The counts of these endpoints, and in total.
+    /// The counts of these endpoints and the total.
     pub(crate) fn read(&self, names: impl Iterator<Item = &'static str>) -> Counters {
         let mut peaks = self.peaks().by_endpoint();
-        let book = self.lock();
+        let state = self.lock();
         let endpoints = names.map(|name| {
-            let counts = book.endpoints.get(name).map(Entry::read);
+            let counts = state.endpoints.get(name).map(Entry::read);
             let counts = EndpointCounters {
                 peak_in_window: peaks.remove(name).unwrap_or_default(),
                 ..counts.unwrap_or_default()
@@ -167,13 +167,13 @@ impl CounterBook {
             (name.to_owned(), counts)
         });
         Counters {
-            total: book.total.read(),
-            tokens_issued: book.sums.tokens_issued,
-            code_grants: book.sums.code_grants,
-            refresh_grants: book.sums.refresh_grants,
-            refresh_rejected: book.sums.refresh_rejected,
-            ticket_pushes: book.sums.ticket_pushes,
-            ticket_pushes_failed: book.sums.ticket_pushes_failed,
+            total: state.total.read(),
+            tokens_issued: state.sums.tokens_issued,
+            code_grants: state.sums.code_grants,
+            refresh_grants: state.sums.refresh_grants,
+            refresh_rejected: state.sums.refresh_rejected,
+            ticket_pushes: state.sums.ticket_pushes,
+            ticket_pushes_failed: state.sums.ticket_pushes_failed,
             endpoints: endpoints.collect(),
             apps: None,
             peaks_by_app: None,
@@ -189,8 +189,9 @@ impl CounterBook {
     }
 
     pub(crate) fn apps(&self) -> BTreeMap<String, AppCounters> {
-        let book = self.lock();
-        book.apps
+        let state = self.lock();
+        state
+            .apps
             .iter()
             .map(|(app_id, counts)| (app_id.clone(), *counts))
             .collect()
@@ -200,19 +201,19 @@ impl CounterBook {
         self.lock().apps.get(app_id).copied().unwrap_or_default()
     }
 
-    /// Calls in flight stay counted as such.
+    /// Sets all counts to zero, except for calls in flight.
     pub(crate) fn reset(&self) {
         *self.peaks() = Peaks::default();
-        let mut book = self.lock();
-        book.apps.clear();
-        book.sums = AppCounters::default();
-        book.total.reset();
-        for entry in book.endpoints.values_mut() {
+        let mut state = self.lock();
+        state.apps.clear();
+        state.sums = AppCounters::default();
+        state.total.reset();
+        for entry in state.endpoints.values_mut() {
             entry.reset();
         }
     }
 
-    /// Returns once so many calls have arrived since the start or the last reset.
+    /// Returns once this many calls have arrived since the start or the last reset.
     pub(crate) async fn arrived(&self, endpoint: &str, requests: u64) {
         loop {
             let arrival = self.arrivals.notified();
@@ -232,17 +233,17 @@ impl CounterBook {
     }
 
     fn both(&self, endpoint: &'static str, change: impl Fn(&mut Entry)) {
-        let mut book = self.lock();
-        change(&mut book.total);
-        change(book.endpoints.entry(endpoint).or_default());
+        let mut state = self.lock();
+        change(&mut state.total);
+        change(state.endpoints.entry(endpoint).or_default());
     }
 
     fn peaks(&self) -> MutexGuard<'_, Peaks> {
         self.peaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -252,7 +253,7 @@ impl InFlight<'_> {
             .both(self.endpoint, |entry| entry.counts.faults += 1);
     }
 
-    /// What goes back, and the token that came.
+    /// Counts the answer; `token` is the one in the request.
     pub(crate) fn answered(&self, answer: &Answer, token: Option<&str>) {
         let code = answer.code;
         let is_limited = code == RATE_LIMITED || answer.status == StatusCode::TOO_MANY_REQUESTS;
@@ -279,7 +280,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-impl Book {
+impl State {
     fn app(&mut self, app_id: &str) -> &mut AppCounters {
         self.apps.entry(app_id.to_owned()).or_default()
     }

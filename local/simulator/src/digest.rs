@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-/// Stands for a token where the token itself need not be kept: half of its SHA-256.
+/// Half of the SHA-256 of a token: enough to recognize the token without storing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Digest(u64, u64);
 
@@ -19,7 +19,7 @@ impl Digest {
     }
 }
 
-/// SHA-256 in base64url without padding: what a PKCE challenge of method S256 is made of (RFC 7636, 4.2).
+/// SHA-256 in base64url without padding, the PKCE challenge of method S256 (RFC 7636, 4.2).
 pub(crate) fn sha256_base64url(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(text))
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_of_rfc_7636_comes_out() {
+    fn the_challenge_is_that_of_rfc_7636() {
         assert_eq!(
             sha256_base64url("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"

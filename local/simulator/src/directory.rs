@@ -1,4 +1,4 @@
-//! The tenant's people and departments. Seeded users are computed from their number; only changed ones are stored.
+//! The tenant's people and departments. Seeded users are computed from their numbers; only changed ones are stored.
 
 pub(crate) mod departments;
 pub(crate) mod ids;
@@ -14,7 +14,7 @@ use crate::invalid::Invalid;
 use people::Profile;
 use roster::Roster;
 
-/// What to set on a user. Absent fields keep their value; a new user's are computed from the number.
+/// Changes to a user. Absent fields keep their value; those of a new user are computed from the number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserPatch {
@@ -22,28 +22,28 @@ pub struct UserPatch {
     pub name: Option<String>,
     /// English name.
     pub en_name: Option<String>,
-    /// Unique in the tenant, compared without case.
+    /// Unique in the tenant, ignoring case.
     pub email: Option<String>,
-    /// Unique in the tenant, `+` and country code first.
+    /// Unique in the tenant, with `+` and country code.
     pub mobile: Option<String>,
     /// Title.
     pub job_title: Option<String>,
     /// Number of a department, 1 to 100.
     pub department: Option<u32>,
-    /// Suspended by an administrator.
+    /// An administrator has suspended the user.
     pub is_frozen: Option<bool>,
-    /// Left the company: found by e-mail or mobile only with `include_resigned`.
+    /// The user has left the company: found by e-mail or mobile only with `include_resigned`.
     pub is_resigned: Option<bool>,
-    /// Has logged in at least once.
+    /// The user has logged in at least once.
     pub is_activated: Option<bool>,
 }
 
-/// By which ids and addresses a user can be looked up.
+/// The ids and addresses of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UserIds {
     /// The user's number.
     pub n: u32,
-    /// Present when an app was named.
+    /// Only if an app was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_id: Option<String>,
     /// See [`union_id`](crate::union_id).
@@ -63,7 +63,7 @@ struct State {
     last: u32,
     /// Changed and created users; `None` for deleted ones.
     changed: HashMap<u32, Option<Profile>>,
-    /// Of changed and created users only.
+    /// Only for changed and created users.
     by_email: HashMap<String, u32>,
     by_mobile: HashMap<String, u32>,
     roster: Roster,
@@ -109,7 +109,7 @@ impl Directory {
     pub(crate) fn update(&self, n: u32, patch: UserPatch) -> Result<(), Invalid> {
         let mut state = self.write();
         let profile = state.profile(n).ok_or_else(|| no_such_user(n))?;
-        let before = profile.workplace();
+        let before = profile.current_department();
         state.put(profile, before, patch)
     }
 
@@ -117,18 +117,18 @@ impl Directory {
         let mut state = self.write();
         let before = state.profile(n).ok_or_else(|| no_such_user(n))?;
         state.forget(n);
-        state.roster.place(n, before.workplace(), None);
+        state.roster.move_user(n, before.current_department(), None);
         state.changed.insert(n, None);
         Ok(())
     }
 
-    /// How many people a department and those below it have; the root, everybody.
+    /// The number of people in a department and those below it; in the root, everybody.
     pub(crate) fn headcount(&self, department: u32) -> u32 {
         self.read().roster.headcount(department)
     }
 
-    /// Leaves out who does not work here.
-    pub(crate) fn retain_staff(&self, numbers: &mut Vec<u32>) {
+    /// Drops those who are not employed (any more).
+    pub(crate) fn retain_employed(&self, numbers: &mut Vec<u32>) {
         let state = self.read();
         numbers.retain(|n| match state.changed.get(n) {
             Some(changed) => changed.as_ref().is_some_and(|profile| !profile.is_resigned),
@@ -136,7 +136,7 @@ impl Directory {
         });
     }
 
-    /// So many people at most of the department itself, by number behind a number, whom the caller may see.
+    /// People in the department itself with numbers above `after`, in order, that the caller may see; `limit` at most.
     pub(crate) fn members(
         &self,
         department: u32,
@@ -198,7 +198,7 @@ impl State {
         (!self.changed.contains_key(&n)).then_some(n)
     }
 
-    /// `before` is where the person worked until now.
+    /// `before` is the person's department until now.
     fn put(
         &mut self,
         mut profile: Profile,
@@ -219,7 +219,8 @@ impl State {
             .insert(people::normal_email(&profile.email), n);
         self.by_mobile
             .insert(people::normal_mobile(&profile.mobile), n);
-        self.roster.place(n, before, profile.workplace());
+        self.roster
+            .move_user(n, before, profile.current_department());
         self.changed.insert(n, Some(profile));
         Ok(())
     }
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_address_of_a_changed_user_finds_nobody() {
+    fn the_old_address_of_a_changed_user_finds_no_one() {
         let directory = Directory::new(5);
         directory
             .update(3, with_email("New@example.com"))
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_deleted_users_are_not_given_again() {
+    fn numbers_of_deleted_users_are_not_reused() {
         let directory = Directory::new(5);
         let n = directory.create(UserPatch::default()).expect("room left");
         directory.delete(n).expect("just created");

@@ -1,31 +1,31 @@
-//! What an API family says about each of its endpoints, and what its handlers get.
+//! What an API module declares for each endpoint, and what its handlers get.
 
 use std::sync::Arc;
 
 use http::Method;
 
-use crate::answer::{Answer, Refusal, Wording};
+use crate::answer::{Answer, ApiError, ErrorFormat};
 use crate::apps::{App, TENANT_KEY};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
 use crate::request::Request;
 
-/// One row. Rows with fixed segments come before rows with `{parameters}` in the same place.
+/// An endpoint. Those with fixed segments come before those with `{parameters}` in the same place.
 pub(crate) struct Endpoint {
-    /// How counters and faults call it.
+    /// Its name in counters and faults.
     pub(crate) name: &'static str,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) access: Access,
-    /// The app needs one of these; none for an empty list.
+    pub(crate) auth: AuthMethod,
+    /// The app needs one of these scopes; none if the list is empty.
     pub(crate) scopes: &'static [&'static str],
     pub(crate) tier: Tier,
-    pub(crate) handler: fn(&Platform, &Call<'_>) -> Result<Answer, Refusal>,
+    pub(crate) handler: fn(&Platform, &Call<'_>) -> Result<Answer, ApiError>,
 }
 
-/// Who may call.
+/// How a caller authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub(crate) enum AuthMethod {
     /// `app_id` and `app_secret` in the body, no token.
     AppSecret,
     /// `app_access_token` in the body, no token in the header.
@@ -34,37 +34,37 @@ pub(crate) enum Access {
     TenantToken,
     /// A user_access_token in the header.
     UserToken,
-    /// `client_id` and `client_secret` in the body, or in the header of HTTP's Basic authentication.
+    /// `client_id` and `client_secret` in the body, or in an `Authorization: Basic` header.
     Client,
-    /// A browser that says `client_id` in the query.
+    /// `client_id` in the query or form of a browser, not authenticated.
     Browser,
 }
 
-impl Access {
-    /// In which shape a call is refused.
-    pub(crate) fn wording(self) -> Wording {
+impl AuthMethod {
+    /// The format of this endpoint's errors.
+    pub(crate) fn error_format(self) -> ErrorFormat {
         match self {
             Self::AppSecret | Self::AppToken | Self::TenantToken | Self::UserToken => {
-                Wording::Platform
+                ErrorFormat::Platform
             }
-            Self::Client => Wording::Oauth,
-            Self::Browser => Wording::Page,
+            Self::Client => ErrorFormat::Oauth,
+            Self::Browser => ErrorFormat::Page,
         }
     }
 }
 
-/// A request that has passed the gateway.
+/// A request that has passed authentication, scopes and limits.
 pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
     pub(crate) parameters: &'a [(&'static str, String)],
     pub(crate) app: Arc<App>,
-    /// Of a marketplace app's tenant token only.
+    /// Only for a marketplace app's tenant token.
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) now_ms: u64,
 }
 
 impl Call<'_> {
-    /// A path parameter of the endpoint's own row.
+    /// A parameter of the endpoint's path.
     pub(crate) fn parameter(&self, name: &str) -> &str {
         self.parameters
             .iter()
@@ -72,7 +72,7 @@ impl Call<'_> {
             .map_or("", |(_, value)| value)
     }
 
-    /// The tenant that the call is about.
+    /// The tenant of the call.
     pub(crate) fn tenant_key(&self) -> &str {
         self.tenant.as_deref().unwrap_or(TENANT_KEY)
     }

@@ -1,4 +1,4 @@
-//! Faults on order: which calls go wrong, how often, and how.
+//! Injected faults: which calls fail, how often, and how.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use tokio::sync::watch;
 use crate::hash::mix;
 use crate::invalid::Invalid;
 
-/// A rule. The first one that matches and fires decides. The field names are those of `POST /_sim/faults`.
+/// A rule for faults. The first one that matches and fires decides. The field names are those of `POST /_sim/faults`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The name of an endpoint, or a path that begins with `/`; `*` stands for any characters. Default `*`.
-    #[serde(default = "everything")]
+    #[serde(default = "any_endpoint")]
     pub endpoint: String,
-    /// Only calls that come from this app, by their token or their credentials.
+    /// Only for calls of this app, by their token or their credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_id: Option<String>,
     /// From 0 to 1. Default 1.
-    #[serde(default = "always")]
+    #[serde(default = "default_probability")]
     pub probability: f64,
-    /// How often it still fires; without one, for ever.
+    /// How many times it fires; without a limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// For how many simulated milliseconds it fires, from when it is added; without one, for ever.
+    /// How long it fires, in simulated milliseconds from when it is added; without end if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts_ms: Option<u64>,
     /// Real milliseconds to wait before the action. Default 0.
@@ -34,18 +34,18 @@ pub struct Fault {
     /// Default [`FaultStage::Before`].
     #[serde(default)]
     pub stage: FaultStage,
-    /// What happens then.
+    /// What happens to the call.
     pub action: FaultAction,
 }
 
-/// Whether the call has its effect.
+/// Whether the call takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultStage {
     /// The call never reaches the endpoint.
     #[default]
     Before,
-    /// The endpoint has done its work, a token is issued, say; only the answer is lost.
+    /// The endpoint has done its work, for instance issued a token; only the answer is lost.
     After,
 }
 
@@ -53,44 +53,45 @@ pub enum FaultStage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultAction {
-    /// Nothing: for a rule that only delays.
+    /// Nothing, for a rule that only delays.
     Continue,
-    /// No answer until the client gives up, the rules are removed or the simulator stops; then the connection ends.
+    /// No answer until the client gives up, someone removes the rules, or the simulator stops; then the connection
+    /// ends.
     Hang,
-    /// The connection is reset (TCP RST) instead of answered.
+    /// Resets the connection (TCP RST) instead of answering.
     Reset,
     /// Another answer.
     Answer {
         /// HTTP status, 200 to 599. Default 500.
-        #[serde(default = "server_error")]
+        #[serde(default = "default_status")]
         status: u16,
-        /// `code` of the body. Default 5000, a number of ours for "it broke".
-        #[serde(default = "broken")]
+        /// `code` of the body. Default 5000, which is not a code of the platform.
+        #[serde(default = "default_code")]
         code: i64,
         /// `msg` of the body.
-        #[serde(default = "broken_msg")]
+        #[serde(default = "default_msg")]
         msg: String,
-        /// Sent as it is, in place of `code` and `msg`, for bodies that are not the platform's.
+        /// Sent unchanged instead of `code` and `msg`, for bodies that the platform would not send.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
-        /// Added to the usual headers, or in their place: `{"Content-Type": "text/html"}`.
+        /// Added to the usual headers, or replacing them: `{"Content-Type": "text/html"}`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         headers: BTreeMap<String, String>,
     },
 }
 
-/// A rule and what became of it.
+/// A rule and its use so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultReport {
-    /// The rule; its count and its time are what is left.
+    /// The rule, with the remaining count and time.
     #[serde(flatten)]
     pub fault: Fault,
-    /// How often it has fired.
+    /// How many times it has fired.
     pub fired: u64,
 }
 
 impl Fault {
-    /// Always, before the call has an effect, without delay.
+    /// A rule that always fires, before the call takes effect, without delay.
     pub fn new(endpoint: impl Into<String>, action: FaultAction) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -134,12 +135,12 @@ impl Fault {
 }
 
 impl FaultAction {
-    /// An answer with a status and a code, and a message that says that it was ordered.
+    /// An answer with this status and code, and a message that says that it is simulated.
     pub fn answer(status: u16, code: i64) -> Self {
         Self::Answer {
             status,
             code,
-            msg: broken_msg(),
+            msg: default_msg(),
             body: None,
             headers: BTreeMap::new(),
         }
@@ -170,13 +171,13 @@ impl FaultAction {
     }
 }
 
-/// A call that a fault may hit.
+/// A call to match with the rules.
 pub(crate) struct Candidate<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) path: &'a str,
     pub(crate) stage: FaultStage,
     pub(crate) now_ms: u64,
-    /// Only asked for by rules that name an app.
+    /// The app of the call; evaluated only for rules that name an app.
     pub(crate) app_id: &'a dyn Fn() -> Option<Arc<str>>,
 }
 
@@ -187,7 +188,7 @@ pub(crate) struct Faults {
 
 struct Rules {
     rules: Vec<Rule>,
-    dice: u64,
+    random_state: u64,
 }
 
 struct Rule {
@@ -213,12 +214,12 @@ impl Rule {
     }
 }
 
-/// Tells when the rules that were in force are removed.
+/// A signal that the rules were removed.
 pub(crate) struct Cleared(watch::Receiver<u64>);
 
 impl Cleared {
     pub(crate) async fn wait(&mut self) {
-        // An error means that the simulator is gone.
+        // An error means that the simulator was dropped.
         let _gone = self.0.changed().await;
     }
 }
@@ -227,7 +228,7 @@ impl Faults {
     pub(crate) fn new(seed: u64) -> Self {
         let rules = Rules {
             rules: Vec::new(),
-            dice: seed,
+            random_state: seed,
         };
         Self {
             rules: Mutex::new(rules),
@@ -235,7 +236,7 @@ impl Faults {
         }
     }
 
-    /// All or none. `endpoints` are the names that exist.
+    /// Adds all rules or none. `endpoints` are the names that exist.
     pub(crate) fn add(
         &self,
         faults: Vec<Fault>,
@@ -271,18 +272,21 @@ impl Faults {
         rules.rules.iter().map(|rule| rule.report(now_ms)).collect()
     }
 
-    /// The first rule that fires, which then has one time less to do so; and how to learn of its removal.
-    pub(crate) fn draw(&self, call: &Candidate<'_>) -> Option<(Fault, Cleared)> {
+    /// Picks the first rule that fires, reduces its count, and returns it with a signal of its removal.
+    pub(crate) fn pick(&self, call: &Candidate<'_>) -> Option<(Fault, Cleared)> {
         let mut guard = self.lock();
-        let Rules { rules, dice } = &mut *guard;
+        let Rules {
+            rules,
+            random_state,
+        } = &mut *guard;
         let rule = rules.iter_mut().find(|rule| {
             !rule.is_over(call.now_ms)
                 && rule.fault.matches(call)
-                && roll(dice, rule.fault.probability)
+                && happens(random_state, rule.fault.probability)
         })?;
         rule.fired += 1;
         rule.fault.count = rule.fault.count.map(|left| left.saturating_sub(1));
-        // Taken under the lock: no removal after the draw is missed.
+        // Subscribes under the lock, so that no removal after the pick is missed.
         Some((rule.fault.clone(), Cleared(self.clears.subscribe())))
     }
 
@@ -291,14 +295,14 @@ impl Faults {
     }
 }
 
-fn roll(dice: &mut u64, probability: f64) -> bool {
-    *dice = dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    // 53 bits fill the mantissa: from 0 up to, never at, 1.
-    let rolled = (mix(*dice) >> 11) as f64 / (1_u64 << 53) as f64;
+fn happens(random_state: &mut u64, probability: f64) -> bool {
+    *random_state = random_state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    // 53 bits fill the mantissa: at least 0 and less than 1.
+    let rolled = (mix(*random_state) >> 11) as f64 / (1_u64 << 53) as f64;
     rolled < probability
 }
 
-/// Whether a text fits a pattern in which `*` stands for any characters.
+/// Whether a text matches a pattern in which `*` stands for any characters.
 fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -311,23 +315,23 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
-fn everything() -> String {
+fn any_endpoint() -> String {
     "*".to_owned()
 }
 
-fn always() -> f64 {
+fn default_probability() -> f64 {
     1.0
 }
 
-fn server_error() -> u16 {
+fn default_status() -> u16 {
     500
 }
 
-fn broken() -> i64 {
+fn default_code() -> i64 {
     5000
 }
 
-fn broken_msg() -> String {
+fn default_msg() -> String {
     "simulated failure".to_owned()
 }
 
@@ -350,11 +354,11 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_dice_near_the_probability() {
+    fn the_same_seed_gives_the_same_faults_near_the_probability() {
         let run = |seed| {
-            let mut dice = seed;
+            let mut random_state = seed;
             (0..10_000)
-                .map(|_| roll(&mut dice, 0.3))
+                .map(|_| happens(&mut random_state, 0.3))
                 .collect::<Vec<_>>()
         };
         assert_eq!(run(7), run(7));

@@ -1,4 +1,4 @@
-//! What happens to every call: route, faults, caller, limit, endpoint, counters.
+//! The path of every call: route, faults, authentication, rate limit, endpoint, counters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::answer::{Answer, Refusal, Wording};
+use crate::answer::{Answer, ApiError, ErrorFormat};
 use crate::apps::App;
 use crate::authentication;
-use crate::endpoint::{Access, Call, Endpoint};
+use crate::endpoint::{AuthMethod, Call, Endpoint};
 use crate::faults::{Candidate, Cleared, Fault, FaultAction, FaultStage};
 use crate::platform::Platform;
-use crate::rate_limit::{Account, Window};
+use crate::rate_limit::{Caller, Window};
 use crate::request::Request;
 use crate::routes::{self, Route};
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// How a call ends.
 pub(crate) enum Outcome {
     Answer(Answer),
-    /// With a TCP reset.
+    /// TCP reset.
     Reset,
-    /// Not at all.
+    /// No answer.
     Hang,
 }
 
@@ -31,7 +31,7 @@ pub(crate) async fn serve(
     platform: &Platform,
     request: &Request,
     log_id: &str,
-    stop: &mut Stop,
+    stop: &mut StopSignal,
 ) -> Outcome {
     let route = routes::find(request);
     let name = match &route {
@@ -41,29 +41,29 @@ pub(crate) async fn serve(
     let in_flight = platform.counters.arrive(name);
     let settings = platform.settings();
     if let Route::Found(endpoint, _) = &route {
-        note_arrival(platform, request, endpoint);
+        record_arrival(platform, request, endpoint);
     }
     stop.sleep(Duration::from_millis(settings.delay_ms)).await;
-    let draw = |stage| draw_fault(platform, request, name, stage);
+    let pick = |stage| pick_fault(platform, request, name, stage);
 
-    let wording = match &route {
-        Route::Found(endpoint, _) => endpoint.access.wording(),
-        Route::WrongMethod | Route::Unknown => Wording::Platform,
+    let format = match &route {
+        Route::Found(endpoint, _) => endpoint.auth.error_format(),
+        Route::WrongMethod | Route::Unknown => ErrorFormat::Platform,
     };
     let mut hanging = None;
     let mut outcome = None;
-    if let Some((fault, cleared)) = draw(FaultStage::Before) {
+    if let Some((fault, cleared)) = pick(FaultStage::Before) {
         in_flight.hit_by_fault();
-        outcome = apply(fault, wording, stop).await;
+        outcome = apply(fault, format, stop).await;
         hanging = Some(cleared);
     }
     if outcome.is_none() {
         let answer = handle(platform, request, &route)
-            .unwrap_or_else(|refusal| refusal.answer(&settings, log_id));
+            .unwrap_or_else(|error| error.answer(&settings, log_id));
         outcome = Some(Outcome::Answer(answer));
-        if let Some((fault, cleared)) = draw(FaultStage::After) {
+        if let Some((fault, cleared)) = pick(FaultStage::After) {
             in_flight.hit_by_fault();
-            outcome = apply(fault, wording, stop).await.or(outcome);
+            outcome = apply(fault, format, stop).await.or(outcome);
             hanging = Some(cleared);
         }
     }
@@ -71,23 +71,23 @@ pub(crate) async fn serve(
     match &outcome {
         Outcome::Answer(answer) => in_flight.answered(answer, request.bearer()),
         Outcome::Reset => {}
-        // Still in flight until the client gives up.
+        // The call is in flight until the client gives up.
         Outcome::Hang => released(hanging, stop).await,
     }
     outcome
 }
 
-fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answer, Refusal> {
+fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answer, ApiError> {
     let (endpoint, parameters) = match route {
         Route::Found(endpoint, parameters) => (*endpoint, parameters),
         Route::WrongMethod => {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             let msg = "the HTTP method does not match the API";
-            return Err(Refusal::documented(status, 99_991_301, msg));
+            return Err(ApiError::documented(status, 99_991_301, msg));
         }
         Route::Unknown => {
             let status = StatusCode::NOT_FOUND;
-            return Err(Refusal::documented(
+            return Err(ApiError::documented(
                 status,
                 99_991_201,
                 "404 page not found",
@@ -95,12 +95,12 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
         }
     };
     let now_ms = platform.clock.now_ms();
-    let app = authentication::caller(platform, endpoint.access, request, now_ms)?;
-    if endpoint.access != Access::Browser {
-        platform.counters.by_app(&app.app_id);
+    let app = authentication::authenticate(platform, endpoint.auth, request, now_ms)?;
+    if endpoint.auth != AuthMethod::Browser {
+        platform.counters.count_request(&app.app_id);
     }
     if !app.has_one_of(endpoint.scopes) {
-        return Err(Refusal::scopes(&app.app_id, endpoint.scopes));
+        return Err(ApiError::scopes(&app.app_id, endpoint.scopes));
     }
     let tenant = authentication::tenant(platform, request, now_ms);
     limit(platform, endpoint, &app, tenant.clone(), now_ms)?;
@@ -114,16 +114,16 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
     (endpoint.handler)(platform, &call)
 }
 
-/// Counted before anything can go wrong with the call: what arrives is what a client sends.
-fn note_arrival(platform: &Platform, request: &Request, endpoint: &'static Endpoint) {
+/// Counts the call before anything can go wrong with it, so that the count is what the client has sent.
+fn record_arrival(platform: &Platform, request: &Request, endpoint: &'static Endpoint) {
     let now_ms = || platform.clock.now_ms();
-    let Some(account) = authentication::account(platform, request, now_ms()) else {
+    let Some(caller) = authentication::claimed_caller(platform, request, now_ms()) else {
         return;
     };
     let windows = windows(platform, endpoint);
     platform
         .counters
-        .note(account, endpoint.name, &windows, now_ms);
+        .record(caller, endpoint.name, &windows, now_ms);
 }
 
 fn limit(
@@ -132,12 +132,12 @@ fn limit(
     app: &App,
     tenant: Option<Arc<str>>,
     now_ms: u64,
-) -> Result<(), Refusal> {
+) -> Result<(), ApiError> {
     let settings = platform.settings();
     if !settings.rate_limits {
         return Ok(());
     }
-    let account = Account {
+    let caller = Caller {
         app_id: app.app_id.as_str().into(),
         tenant,
     };
@@ -145,8 +145,8 @@ fn limit(
     let kind = settings.rate_limit_windows;
     platform
         .limits
-        .take(endpoint.name, &account, &windows, kind, now_ms)
-        .map_err(|exceeded| Refusal::rate_limited(exceeded.limit, exceeded.reset_seconds))
+        .take(endpoint.name, &caller, &windows, kind, now_ms)
+        .map_err(|exceeded| ApiError::rate_limited(exceeded.limit, exceeded.reset_seconds))
 }
 
 /// The windows in which calls of an endpoint are counted.
@@ -155,14 +155,14 @@ fn windows(platform: &Platform, endpoint: &Endpoint) -> Vec<Window> {
     platform.settings().windows(tier)
 }
 
-fn draw_fault(
+fn pick_fault(
     platform: &Platform,
     request: &Request,
     endpoint: &str,
     stage: FaultStage,
 ) -> Option<(Fault, Cleared)> {
     let now_ms = platform.clock.now_ms();
-    platform.faults.draw(&Candidate {
+    platform.faults.pick(&Candidate {
         endpoint,
         path: &request.path,
         stage,
@@ -171,8 +171,8 @@ fn draw_fault(
     })
 }
 
-/// Returns when the rules are removed or the simulator stops, whichever comes first.
-async fn released(hanging: Option<Cleared>, stop: &mut Stop) {
+/// Returns when somebody removes the rules or the simulator stops.
+async fn released(hanging: Option<Cleared>, stop: &mut StopSignal) {
     let Some(mut cleared) = hanging else {
         return stop.stopped().await;
     };
@@ -182,8 +182,8 @@ async fn released(hanging: Option<Cleared>, stop: &mut Stop) {
     }
 }
 
-/// `None` when the call goes on as usual.
-async fn apply(fault: Fault, wording: Wording, stop: &mut Stop) -> Option<Outcome> {
+/// `None` if the call continues as usual.
+async fn apply(fault: Fault, format: ErrorFormat, stop: &mut StopSignal) -> Option<Outcome> {
     stop.sleep(Duration::from_millis(fault.delay_ms)).await;
     match fault.action {
         FaultAction::Continue => None,
@@ -197,9 +197,9 @@ async fn apply(fault: Fault, wording: Wording, stop: &mut Stop) -> Option<Outcom
             headers,
         } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut answer = match wording {
-                Wording::Oauth => Answer::oauth(status, code, error_name(status), &msg),
-                Wording::Platform | Wording::Page => {
+            let mut answer = match format {
+                ErrorFormat::Oauth => Answer::oauth(status, code, error_name(status), &msg),
+                ErrorFormat::Platform | ErrorFormat::Page => {
                     Answer::json(status, code, &json!({ "code": code, "msg": msg }))
                 }
             };
@@ -212,7 +212,7 @@ async fn apply(fault: Fault, wording: Wording, stop: &mut Stop) -> Option<Outcom
     }
 }
 
-/// `error` of an answer that was ordered, by RFC 6749 and its status.
+/// The `error` of an injected answer, by RFC 6749 and its status.
 fn error_name(status: StatusCode) -> &'static str {
     match status {
         StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",

@@ -1,5 +1,5 @@
-//! A hash of text and the mixing function under it. Ids, tokens and page tokens are made of them, so their values must
-//! not change between releases.
+//! A hash of text and its mixing function. Ids and tokens are computed with them, so the values must not change between
+//! releases.
 
 /// FNV-1a, then a finaliser: stable over releases, unlike the standard library's hasher.
 pub(crate) fn hash(text: &str) -> u64 {

@@ -5,64 +5,64 @@ mod members;
 
 use http::{Method, StatusCode};
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Answer, ApiError};
 use crate::chats::Chat;
 use crate::directory::ids;
-use crate::endpoint::{Access, Call, Endpoint};
-use crate::paging::{BadPage, Sizes};
+use crate::endpoint::{AuthMethod, Call, Endpoint};
+use crate::paging::{PageError, PageSizes};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
 use crate::user_object::UserIdType;
 
-/// A list comes in pages of 20, of 100 at most.
-const SIZES: Sizes = Sizes {
+/// Lists have pages of 20 items by default and of 100 at most.
+const SIZES: PageSizes = PageSizes {
     default: 20,
     max: 100,
 };
 
-type Handler = fn(&Platform, &Call<'_>) -> Result<Answer, Refusal>;
+type Handler = fn(&Platform, &Call<'_>) -> Result<Answer, ApiError>;
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     endpoint(
         "im.chat.list",
         "/open-apis/im/v1/chats",
-        OF_CHATS,
+        CHAT_SCOPES,
         chat::list,
     ),
     endpoint(
         "im.chat.search",
         "/open-apis/im/v1/chats/search",
-        OF_CHATS,
+        CHAT_SCOPES,
         chat::search,
     ),
     endpoint(
         "im.chat.get",
         "/open-apis/im/v1/chats/{chat_id}",
-        OF_CHATS,
+        CHAT_SCOPES,
         chat::get,
     ),
     endpoint(
         "im.chat.members.get",
         "/open-apis/im/v1/chats/{chat_id}/members",
-        OF_MEMBERS,
+        MEMBER_SCOPES,
         members::get,
     ),
     endpoint(
         "im.chat.members.is_in_chat",
         "/open-apis/im/v1/chats/{chat_id}/members/is_in_chat",
-        OF_MEMBERS,
+        MEMBER_SCOPES,
         members::is_in_chat,
     ),
 ];
 
-const OF_CHATS: &[&str] = &[
+const CHAT_SCOPES: &[&str] = &[
     "im:chat:readonly",
     "im:chat",
     "im:chat.group_info:readonly",
     "im:chat:read",
 ];
 
-const OF_MEMBERS: &[&str] = &[
+const MEMBER_SCOPES: &[&str] = &[
     "im:chat:readonly",
     "im:chat",
     "im:chat.group_info:readonly",
@@ -79,46 +79,46 @@ const fn endpoint(
         name,
         method: Method::GET,
         path,
-        access: Access::TenantToken,
+        auth: AuthMethod::TenantToken,
         scopes,
         tier: Tier::Four,
         handler,
     }
 }
 
-/// The chat that the path names.
-fn existing(platform: &Platform, call: &Call<'_>) -> Result<Chat, Refusal> {
+/// The chat in the path.
+fn find_chat(platform: &Platform, call: &Call<'_>) -> Result<Chat, ApiError> {
     let chat = ids::decode_chat_id(call.parameter("chat_id"))
         .and_then(|n| platform.chats.get(n))
         .ok_or_else(|| {
-            refusal(
+            error(
                 232_006,
                 "Your request specifies a chat_id which is invalid.",
             )
         })?;
     match chat.is_dissolved {
-        true => Err(refusal(232_009, "The chat has been dissolved.")),
+        true => Err(error(232_009, "The chat has been dissolved.")),
         false => Ok(chat),
     }
 }
 
-/// In which ids a parameter of this name wants users.
-fn id_type(call: &Call<'_>, parameter: &str) -> Result<UserIdType, Refusal> {
+/// The type of user ids that this parameter asks for.
+fn id_type(call: &Call<'_>, parameter: &str) -> Result<UserIdType, ApiError> {
     UserIdType::parse(parameter, call.request.query.first(parameter))
 }
 
-fn bad_page(problem: BadPage) -> Refusal {
+fn page_error(problem: PageError) -> ApiError {
     bad_parameter(match problem {
-        BadPage::Size => "page_size",
-        BadPage::Token => "page_token",
+        PageError::Size => "page_size",
+        PageError::Token => "page_token",
     })
 }
 
-fn bad_parameter(name: &str) -> Refusal {
+fn bad_parameter(name: &str) -> ApiError {
     let msg = format!("Your request contains an invalid request parameter: {name}.");
-    refusal(232_001, msg)
+    error(232_001, msg)
 }
 
-fn refusal(code: i64, msg: impl Into<String>) -> Refusal {
-    Refusal::documented(StatusCode::BAD_REQUEST, code, msg)
+fn error(code: i64, msg: impl Into<String>) -> ApiError {
+    ApiError::documented(StatusCode::BAD_REQUEST, code, msg)
 }

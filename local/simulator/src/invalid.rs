@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A control that cannot be carried out; nothing has changed.
+/// A rejected control; nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// The invalid field.

@@ -1,5 +1,5 @@
-//! Tokens in a file, so that a simulator that starts again knows those it issued before, as the platform would: a line of
-//! JSON for each thing that happened to a token or a login, written before the answer leaves.
+//! A file of tokens and logins, so that a restarted simulator still knows them, as the platform would. It has a line of
+//! JSON for each event of a token or a login, written before the answer leaves.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::audience::Audience;
 use crate::digest::Digest;
 
-/// What happened to a token or a login.
+/// An event of a token or a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
     /// A tenant or app token.
     Issued {
         app_id: Arc<str>,
-        #[serde(default, skip_serializing_if = "Audience::is_own")]
+        #[serde(default, skip_serializing_if = "Audience::is_self_built")]
         audience: Audience,
         token: Arc<str>,
         expires_at_ms: u64,
@@ -28,7 +28,7 @@ pub(crate) enum Entry {
     Revoked {
         token: Arc<str>,
     },
-    /// Somebody consented and the app has exchanged the code.
+    /// A user has consented and the app has exchanged the code.
     LoggedIn {
         login: u64,
         app_id: Arc<str>,
@@ -36,14 +36,14 @@ pub(crate) enum Entry {
         scopes: BTreeSet<String>,
         at_ms: u64,
     },
-    /// User tokens, of which only the digests are kept.
+    /// User tokens; the file has only their digests.
     UserTokens {
         login: u64,
         access: Digest,
         access_ends_ms: u64,
-        /// The refresh token and its end.
+        /// The refresh token and its expiry in milliseconds since 1970.
         refresh: Option<(Digest, u64)>,
-        /// The refresh token that was used up.
+        /// The refresh token that these tokens replace.
         used: Option<Digest>,
     },
     AccessRevoked {
@@ -54,11 +54,11 @@ pub(crate) enum Entry {
     },
 }
 
-/// The file, open for further entries.
+/// The file, open for appending.
 pub(crate) struct Journal(Mutex<File>);
 
 impl Journal {
-    /// The entries in the file at `path`; none if there is no file. A line that a crash has cut short is passed over.
+    /// The entries of the file at `path`; none if there is no file. Skips a line that a crash has cut short.
     pub(crate) fn read(path: &Path) -> io::Result<Vec<Entry>> {
         let text = match std::fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -70,7 +70,7 @@ impl Journal {
         Ok(entries.collect())
     }
 
-    /// The file at `path` with just these entries, for its owner's eyes only.
+    /// Writes the file at `path` anew with these entries; only its owner can read it.
     pub(crate) fn create<'a>(
         path: &Path,
         entries: impl Iterator<Item = &'a Entry>,
@@ -86,7 +86,8 @@ impl Journal {
         Ok(Self(Mutex::new(file)))
     }
 
-    /// Adds an entry in one write. A full disk costs the next start this entry, and nobody an answer now.
+    /// Appends an entry in one write. If the disk is full, the next start does not know this entry; the current call
+    /// still gets its answer.
     pub(crate) fn add(&self, entry: &Entry) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _only_forgotten = write(&mut file, entry);

@@ -1,8 +1,8 @@
-//! The Lark Open Platform, simulated over HTTP: the official SDKs and Lark Service talk to it unchanged.
+//! The Lark Open Platform, simulated over HTTP. The official SDKs and Lark Service call it unchanged.
 //!
-//! [`Simulator`] serves on loopback, [`Control`] steers it: the clock, faults, apps, users, counters. The same controls
-//! exist over HTTP under `/_sim`. The crate shares no type with Lark Service on purpose: with shared types a wrong field
-//! name would agree with itself.
+//! [`Simulator`] serves on loopback, [`Control`] controls it: the clock, faults, apps, users, counters. The same
+//! controls exist over HTTP under `/_sim`. The crate shares no type with Lark Service on purpose: with shared types a
+//! wrong field name would be the same on both sides, and no test would see it.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
@@ -10,12 +10,14 @@
 //! use std::time::Duration;
 //!
 //! let simulator = Simulator::start(Options::default()).await?;
-//! let somebody = open_id("cli_sim000001", 42);
-//! println!("GET {}/open-apis/contact/v3/users/{somebody}", simulator.base_url());
+//! let user = open_id("cli_sim000001", 42);
+//! println!("GET {}/open-apis/contact/v3/users/{user}", simulator.base_url());
 //! simulator.control().advance(Duration::from_secs(5400));
 //! simulator.shutdown().await;
 //! # Ok(()) }
 //! ```
+
+// From top to ground: a module imports only modules below it. A blank line keeps rustfmt from sorting across it.
 
 // The process: a port and its connections.
 mod simulator;
@@ -27,7 +29,7 @@ mod control_api;
 
 mod control;
 
-// The way of a call: faults, caller, limit, endpoint.
+// The path of a call: authentication, faults, limits, endpoint.
 mod gateway;
 
 mod authentication;
@@ -40,7 +42,7 @@ mod im;
 mod marketplace;
 mod oauth;
 
-// What every endpoint consists of.
+// What an API module provides for each endpoint.
 mod endpoint;
 
 // The state of the platform.
@@ -71,7 +73,7 @@ mod settings;
 
 mod rate_limit;
 
-// Ground: values, time, errors.
+// Foundations: values, time, errors.
 mod audience;
 mod calendar;
 mod clock;

@@ -1,5 +1,5 @@
-//! Logins and their tokens ("Refresh user_access_token" in the platform's reference): each refresh token is good once, the
-//! access tokens before it live on to their own ends, and a login ends 365 days after consent.
+//! Logins and their tokens ("Refresh user_access_token" in the platform's reference). A refresh token is valid for one
+//! use, earlier access tokens stay valid until they expire, and a login ends 365 days after consent.
 
 pub(crate) mod codes;
 pub(crate) mod error;
@@ -12,65 +12,65 @@ use serde_json::{Map, Value, json};
 
 use crate::digest::Digest;
 use crate::journal::{Entry, Journal};
-use crate::random::Values;
-use codes::Consented;
+use crate::random::RandomValues;
+use codes::Authorization;
 use error::OauthError;
 use scopes::{OFFLINE_ACCESS, Scopes, join};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// After consent, whatever was refreshed since.
-const CHAIN_MS: u64 = 365 * DAY_MS;
+/// Lifetime of a login from consent on; a refresh does not extend it.
+const LOGIN_LIFETIME_MS: u64 = 365 * DAY_MS;
 
-/// How long a refresh token is remembered after its end, to say that it had one.
-const MEMORY_MS: u64 = 30 * DAY_MS;
+/// How long an expired refresh token stays, so that the answer can be "expired" instead of "unknown".
+const EXPIRED_MEMORY_MS: u64 = 30 * DAY_MS;
 
-/// Old tokens are swept out whenever this many more are stored than after the last sweep.
+/// A sweep drops old tokens each time this many more are stored than after the last one.
 const SWEEP_STEP: usize = 4096;
 
-/// On which terms tokens are issued now.
-pub(crate) struct Terms<'a> {
+/// The time, lifetimes and rules by which tokens are issued.
+pub(crate) struct IssueContext<'a> {
     pub(crate) now_ms: u64,
     pub(crate) access_lifetime_ms: u64,
     pub(crate) refresh_lifetime_ms: u64,
     pub(crate) reuse_revokes: bool,
-    pub(crate) values: &'a Values,
+    pub(crate) random: &'a RandomValues,
 }
 
-/// What the token endpoint hands out.
-pub(crate) struct UserGrant {
+/// The tokens that the token endpoint returns.
+pub(crate) struct UserTokens {
     pub(crate) access_token: String,
     /// In seconds.
     pub(crate) expires_in: u64,
-    /// With `offline_access` only.
-    pub(crate) refresh: Option<RefreshGrant>,
+    /// Only with `offline_access`.
+    pub(crate) refresh: Option<RefreshToken>,
     pub(crate) scopes: Scopes,
 }
 
-pub(crate) struct RefreshGrant {
+pub(crate) struct RefreshToken {
     pub(crate) token: String,
     /// In seconds.
     pub(crate) expires_in: u64,
 }
 
-/// Whom an access token speaks for.
+/// The app and the user of an access token.
 pub(crate) struct Session {
     pub(crate) app_id: Arc<str>,
     pub(crate) n: u32,
 }
 
 pub(crate) struct Logins {
-    book: Mutex<Book>,
-    /// Keeps logins over a restart.
+    state: Mutex<State>,
+    /// Keeps logins for the next start.
     journal: OnceLock<Arc<Journal>>,
 }
 
 #[derive(Default)]
-struct Book {
+struct State {
     logins: HashMap<u64, Login>,
-    access: HashMap<Digest, Access>,
-    refresh: HashMap<Digest, Refresh>,
-    /// What users have granted to apps so far: it adds up.
+    access: HashMap<Digest, AccessRecord>,
+    refresh: HashMap<Digest, RefreshRecord>,
+    /// The scopes that users have granted to apps so far. They add up over logins.
     granted: HashMap<(Arc<str>, u32), Scopes>,
     sweep_at: usize,
 }
@@ -83,99 +83,99 @@ struct Login {
     is_revoked: bool,
 }
 
-struct Access {
+struct AccessRecord {
     login: u64,
     ends_ms: u64,
     is_revoked: bool,
 }
 
-struct Refresh {
+struct RefreshRecord {
     login: u64,
     ends_ms: u64,
     is_used: bool,
 }
 
 impl Logins {
-    /// Those of an earlier run.
+    /// The logins of an earlier run.
     pub(crate) fn restored(entries: &[Entry], now_ms: u64) -> Self {
-        let mut book = Book::default();
+        let mut state = State::default();
         for entry in entries {
-            book.replay(entry);
+            state.replay(entry);
         }
-        book.forget(now_ms);
+        state.forget(now_ms);
         Self {
-            book: Mutex::new(book),
+            state: Mutex::new(state),
             journal: OnceLock::new(),
         }
     }
 
-    /// From now on, what happens is written down.
-    pub(crate) fn keep_in(&self, journal: Arc<Journal>) {
+    /// From now on, writes every change to the journal.
+    pub(crate) fn write_to(&self, journal: Arc<Journal>) {
         self.journal.get_or_init(|| journal);
     }
 
-    /// Whether an entry still matters.
+    /// Whether a restored login still needs an entry.
     pub(crate) fn needs(&self, entry: &Entry) -> bool {
-        let book = self.lock();
+        let state = self.lock();
         match entry {
             Entry::LoggedIn { login, .. }
             | Entry::UserTokens { login, .. }
-            | Entry::LoginRevoked { login } => book.logins.contains_key(login),
-            Entry::AccessRevoked { access } => book.access.contains_key(access),
+            | Entry::LoginRevoked { login } => state.logins.contains_key(login),
+            Entry::AccessRevoked { access } => state.access.contains_key(access),
             Entry::Issued { .. } | Entry::Revoked { .. } => false,
         }
     }
 
-    /// What the user has granted to the app with this consent: scopes add up, but only a login that asks for
+    /// Returns all scopes of this consent: those of earlier consents are added, but only a login that asks for
     /// `offline_access` itself can be refreshed.
     pub(crate) fn consent(&self, app_id: &str, n: u32, mut asked: Scopes) -> Scopes {
-        let mut book = self.lock();
-        let granted = book.granted.entry((app_id.into(), n)).or_default();
+        let mut state = self.lock();
+        let granted = state.granted.entry((app_id.into(), n)).or_default();
         granted.extend(asked.iter().cloned());
         let earlier = granted.iter().filter(|scope| *scope != OFFLINE_ACCESS);
         asked.extend(earlier.cloned());
         asked
     }
 
-    /// A new login with its first tokens, which may be good for fewer scopes than were consented to.
+    /// Opens a login and issues its first tokens, which may have fewer scopes than the user consented to.
     pub(crate) fn open(
         &self,
-        consented: &Consented,
+        authorization: &Authorization,
         scopes: &Scopes,
-        terms: &Terms<'_>,
-    ) -> UserGrant {
-        let mut book = self.lock();
-        book.sweep(terms.now_ms);
-        let login = terms.values.number();
-        self.happen(
-            &mut book,
+        context: &IssueContext<'_>,
+    ) -> UserTokens {
+        let mut state = self.lock();
+        state.sweep(context.now_ms);
+        let login = context.random.number();
+        self.record(
+            &mut state,
             &Entry::LoggedIn {
                 login,
-                app_id: consented.app_id.as_str().into(),
-                n: consented.n,
-                scopes: consented.scopes.clone(),
-                at_ms: consented.at_ms,
+                app_id: authorization.app_id.as_str().into(),
+                n: authorization.n,
+                scopes: authorization.scopes.clone(),
+                at_ms: authorization.at_ms,
             },
         );
-        self.issue(&mut book, login, None, scopes, terms)
+        self.issue(&mut state, login, None, scopes, context)
     }
 
-    /// New tokens for a refresh token that is used up thereby, unless it or the user is refused. `scopes` decides, from the
-    /// user and what was granted, for which scopes the tokens are.
+    /// Issues new tokens for a refresh token and marks it as used, unless the token or the user is rejected. `scopes`
+    /// decides the scopes of the new tokens from the user and the scopes of the login.
     pub(crate) fn refresh(
         &self,
         token: &str,
         app_id: &str,
-        terms: &Terms<'_>,
+        context: &IssueContext<'_>,
         scopes: impl FnOnce(u32, &Scopes) -> Result<Scopes, OauthError>,
-    ) -> Result<UserGrant, OauthError> {
-        let mut book = self.lock();
-        book.sweep(terms.now_ms);
+    ) -> Result<UserTokens, OauthError> {
+        let mut state = self.lock();
+        state.sweep(context.now_ms);
         let digest = Digest::of(token);
-        let refresh = book.refresh.get(&digest);
+        let refresh = state.refresh.get(&digest);
         let refresh = refresh.ok_or(OauthError::UnknownRefreshToken)?;
         let id = refresh.login;
-        let login = book.logins.get(&id);
+        let login = state.logins.get(&id);
         let login = login.ok_or(OauthError::UnknownRefreshToken)?;
         if &*login.app_id != app_id {
             return Err(OauthError::OtherApp);
@@ -184,23 +184,23 @@ impl Logins {
             return Err(OauthError::RevokedRefreshToken);
         }
         if refresh.is_used {
-            if terms.reuse_revokes {
-                self.happen(&mut book, &Entry::LoginRevoked { login: id });
+            if context.reuse_revokes {
+                self.record(&mut state, &Entry::LoginRevoked { login: id });
             }
             return Err(OauthError::UsedRefreshToken);
         }
-        if terms.now_ms >= refresh.ends_ms {
+        if context.now_ms >= refresh.ends_ms {
             return Err(OauthError::ExpiredRefreshToken);
         }
         let scopes = scopes(login.n, &login.scopes)?;
-        Ok(self.issue(&mut book, id, Some(digest), &scopes, terms))
+        Ok(self.issue(&mut state, id, Some(digest), &scopes, context))
     }
 
-    /// Whom an access token speaks for, while it is valid.
+    /// The app and the user of an access token, if it is valid.
     pub(crate) fn session(&self, token: &str, now_ms: u64) -> Option<Session> {
-        let book = self.lock();
-        let access = book.access.get(&Digest::of(token))?;
-        let login = book.logins.get(&access.login)?;
+        let state = self.lock();
+        let access = state.access.get(&Digest::of(token))?;
+        let login = state.logins.get(&access.login)?;
         let is_valid = now_ms < access.ends_ms && !access.is_revoked && !login.is_revoked;
         is_valid.then(|| Session {
             app_id: Arc::clone(&login.app_id),
@@ -208,52 +208,51 @@ impl Logins {
         })
     }
 
-    /// Whether the access token was known.
+    /// Revokes an access token and returns whether it was known and not yet revoked.
     pub(crate) fn revoke_access(&self, token: &str) -> bool {
-        let mut book = self.lock();
+        let mut state = self.lock();
         let access = Digest::of(token);
-        let known = book.access.get(&access);
+        let known = state.access.get(&access);
         let is_known = known.is_some_and(|access| !access.is_revoked);
         if is_known {
-            self.happen(&mut book, &Entry::AccessRevoked { access });
+            self.record(&mut state, &Entry::AccessRevoked { access });
         }
         is_known
     }
 
-    /// Ends every login of the user to the app, and what was granted; how many there were.
+    /// Ends every login of the user to the app, forgets the granted scopes, and returns the number of logins.
     pub(crate) fn revoke(&self, app_id: &str, n: u32) -> usize {
-        let mut book = self.lock();
-        let of_user = book
+        let mut state = self.lock();
+        let of_user = state
             .logins
             .iter()
             .filter(|(_, login)| !login.is_revoked && &*login.app_id == app_id && login.n == n);
         let logins: Vec<u64> = of_user.map(|(id, _)| *id).collect();
         for login in &logins {
-            self.happen(&mut book, &Entry::LoginRevoked { login: *login });
+            self.record(&mut state, &Entry::LoginRevoked { login: *login });
         }
-        book.granted.remove(&(app_id.into(), n));
+        state.granted.remove(&(app_id.into(), n));
         logins.len()
     }
 
     fn issue(
         &self,
-        book: &mut Book,
+        state: &mut State,
         id: u64,
         used: Option<Digest>,
         scopes: &Scopes,
-        terms: &Terms<'_>,
-    ) -> UserGrant {
-        let chain_ends_ms = book
-            .logins
-            .get(&id)
-            .map_or(0, |login| login.consented_at_ms.saturating_add(CHAIN_MS));
-        let access_ends_ms = terms.now_ms.saturating_add(terms.access_lifetime_ms);
-        let access_token = terms.values.jwt(claims("access", access_ends_ms, scopes));
+        context: &IssueContext<'_>,
+    ) -> UserTokens {
+        let login_ends_ms = state.logins.get(&id).map_or(0, |login| {
+            login.consented_at_ms.saturating_add(LOGIN_LIFETIME_MS)
+        });
+        let access_ends_ms = context.now_ms.saturating_add(context.access_lifetime_ms);
+        let access_token = context.random.jwt(claims("access", access_ends_ms, scopes));
         let refresh = scopes.contains(OFFLINE_ACCESS).then(|| {
-            let ends_ms = terms.now_ms.saturating_add(terms.refresh_lifetime_ms);
-            let ends_ms = ends_ms.min(chain_ends_ms);
+            let ends_ms = context.now_ms.saturating_add(context.refresh_lifetime_ms);
+            let ends_ms = ends_ms.min(login_ends_ms);
             (
-                terms.values.jwt(claims("refresh", ends_ms, scopes)),
+                context.random.jwt(claims("refresh", ends_ms, scopes)),
                 ends_ms,
             )
         });
@@ -266,32 +265,32 @@ impl Logins {
                 .map(|(token, ends_ms)| (Digest::of(token), *ends_ms)),
             used,
         };
-        self.happen(book, &entry);
-        UserGrant {
+        self.record(state, &entry);
+        UserTokens {
             access_token,
-            expires_in: terms.access_lifetime_ms / 1000,
-            refresh: refresh.map(|(token, ends_ms)| RefreshGrant {
+            expires_in: context.access_lifetime_ms / 1000,
+            refresh: refresh.map(|(token, ends_ms)| RefreshToken {
                 token,
-                expires_in: ends_ms.saturating_sub(terms.now_ms) / 1000,
+                expires_in: ends_ms.saturating_sub(context.now_ms) / 1000,
             }),
             scopes: scopes.clone(),
         }
     }
 
-    fn happen(&self, book: &mut Book, entry: &Entry) {
-        book.replay(entry);
+    fn record(&self, state: &mut State, entry: &Entry) {
+        state.replay(entry);
         if let Some(journal) = self.journal.get() {
             journal.add(entry);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
-    /// What `entry` says has happened.
+impl State {
+    /// Applies an entry.
     fn replay(&mut self, entry: &Entry) {
         match entry {
             Entry::LoggedIn {
@@ -319,14 +318,14 @@ impl Book {
                 refresh,
                 used,
             } => {
-                let issued = Access {
+                let issued = AccessRecord {
                     login: *login,
                     ends_ms: *access_ends_ms,
                     is_revoked: false,
                 };
                 self.access.insert(*access, issued);
                 if let Some((digest, ends_ms)) = *refresh {
-                    let issued = Refresh {
+                    let issued = RefreshRecord {
                         login: *login,
                         ends_ms,
                         is_used: false,
@@ -361,7 +360,7 @@ impl Book {
     fn forget(&mut self, now_ms: u64) {
         self.access.retain(|_, access| now_ms < access.ends_ms);
         self.refresh
-            .retain(|_, refresh| now_ms < refresh.ends_ms.saturating_add(MEMORY_MS));
+            .retain(|_, refresh| now_ms < refresh.ends_ms.saturating_add(EXPIRED_MEMORY_MS));
         let access = self.access.values().map(|access| access.login);
         let refresh = self.refresh.values().map(|refresh| refresh.login);
         let alive: HashSet<u64> = access.chain(refresh).collect();
@@ -370,7 +369,7 @@ impl Book {
     }
 }
 
-/// What the platform's tokens say about themselves is not documented; nobody is to read it.
+/// The platform does not document the claims of its tokens, and no client should read them.
 fn claims(kind: &str, ends_ms: u64, scopes: &Scopes) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("typ".to_owned(), json!(kind));

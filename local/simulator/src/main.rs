@@ -1,4 +1,4 @@
-//! The simulator as a process. The first and only line on standard output is the address it listens on.
+//! The simulator as a process. It prints one line on standard output: the address it listens on.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -88,19 +88,19 @@ fn parse_app(text: &str) -> Result<App, String> {
         Some((app_id, secret)) if !app_id.is_empty() && !secret.is_empty() => {
             Ok(App::new(app_id, secret))
         }
-        Some(_) | None => Err("write it as ID:SECRET".to_owned()),
+        Some(_) | None => Err("must have the form ID:SECRET".to_owned()),
     }
 }
 
 fn parse_marketplace_app(text: &str) -> Result<App, String> {
-    let shape = || "write it as ID:SECRET:EVENT_URL:TENANT[,TENANT...]".to_owned();
+    let shape = || "must have the form ID:SECRET:EVENT_URL:TENANT[,TENANT...]".to_owned();
     let mut parts = text.splitn(3, ':');
     let (Some(app_id), Some(secret), Some(rest)) = (parts.next(), parts.next(), parts.next())
     else {
         return Err(shape());
     };
     let (event_url, tenants) = rest.rsplit_once(':').ok_or_else(shape)?;
-    // What follows the last colon of a URL alone has a slash: its path or the two before its host.
+    // After the last colon of a URL alone there is a slash: in its path, or the two before its host.
     if app_id.is_empty() || secret.is_empty() || tenants.is_empty() || tenants.contains('/') {
         return Err(shape());
     }

@@ -1,5 +1,5 @@
-//! Tokens of marketplace apps ("Get app_access_token", "Get tenant_access_token" and "Resend app_ticket" in the platform's
-//! authentication reference), for which the app needs a ticket that the platform pushes to it.
+//! Tokens of marketplace apps ("Get app_access_token", "Get tenant_access_token" and "Resend app_ticket" in the
+//! platform's authentication reference). The app needs a ticket that the platform pushes to it.
 
 pub(crate) mod push;
 
@@ -7,9 +7,9 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Answer, ApiError};
 use crate::audience::Audience;
-use crate::endpoint::{Access, Call, Endpoint};
+use crate::endpoint::{AuthMethod, Call, Endpoint};
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
 
@@ -18,7 +18,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "auth.app_access_token",
         method: Method::POST,
         path: "/open-apis/auth/v3/app_access_token",
-        access: Access::AppSecret,
+        auth: AuthMethod::AppSecret,
         scopes: &[],
         tier: Tier::Four,
         handler: app_access_token,
@@ -27,7 +27,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "auth.tenant_access_token",
         method: Method::POST,
         path: "/open-apis/auth/v3/tenant_access_token",
-        access: Access::AppToken,
+        auth: AuthMethod::AppToken,
         scopes: &[],
         tier: Tier::Four,
         handler: tenant_access_token,
@@ -36,15 +36,15 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "auth.app_ticket.resend",
         method: Method::POST,
         path: "/open-apis/auth/v3/app_ticket/resend",
-        access: Access::AppSecret,
+        auth: AuthMethod::AppSecret,
         scopes: &[],
         tier: Tier::Four,
         handler: resend,
     },
 ];
 
-/// 10012 without a good ticket.
-fn app_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// 10012 without a valid ticket.
+fn app_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     #[derive(Deserialize)]
     struct Body {
         app_ticket: Option<String>,
@@ -55,20 +55,20 @@ fn app_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refu
         let app_id = &call.app.app_id;
         platform
             .tickets
-            .accepts(app_id, &ticket, call.now_ms, &platform.values)
+            .accepts(app_id, &ticket, call.now_ms, &platform.random)
     });
     if !is_good {
-        return Err(Refusal::app(10_012, "app ticket is invalid"));
+        return Err(ApiError::app(10_012, "app ticket is invalid"));
     }
-    let grant = platform.issue_token(&call.app.app_id, Audience::App, call.now_ms);
+    let issued = platform.issue_token(&call.app.app_id, Audience::App, call.now_ms);
     let body = json!({
-        "code": 0, "msg": "ok", "app_access_token": &*grant.token, "expire": grant.expire,
+        "code": 0, "msg": "ok", "app_access_token": &*issued.token, "expire": issued.expire,
     });
     Ok(Answer::json(StatusCode::OK, 0, &body))
 }
 
-/// 10013 for a tenant that has not installed the app.
-fn tenant_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// 10013 if the tenant has not installed the app.
+fn tenant_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     #[derive(Deserialize)]
     struct Body {
         tenant_key: String,
@@ -76,35 +76,35 @@ fn tenant_access_token(platform: &Platform, call: &Call<'_>) -> Result<Answer, R
     only_marketplace(call)?;
     let Body { tenant_key } = body(call)?;
     if !call.app.tenants.contains(&tenant_key) {
-        return Err(Refusal::app(10_013, "tenant_key is invalid"));
+        return Err(ApiError::app(10_013, "tenant_key is invalid"));
     }
     let audience = Audience::Tenant(tenant_key.into());
-    let grant = platform.issue_token(&call.app.app_id, audience, call.now_ms);
+    let issued = platform.issue_token(&call.app.app_id, audience, call.now_ms);
     let body = json!({
-        "code": 0, "msg": "ok", "tenant_access_token": &*grant.token, "expire": grant.expire,
+        "code": 0, "msg": "ok", "tenant_access_token": &*issued.token, "expire": issued.expire,
     });
     Ok(Answer::json(StatusCode::OK, 0, &body))
 }
 
-/// Answers at once and pushes in the background; 10016 for a self-built app.
-fn resend(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// Answers immediately and pushes in the background; 10016 for a self-built app.
+fn resend(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     if !call.app.marketplace {
-        return Err(Refusal::app(10_016, "app resend fail"));
+        return Err(ApiError::app(10_016, "app resend fail"));
     }
-    platform.pushes.add(&call.app.app_id);
+    platform.push_queue.add(&call.app.app_id);
     let body = json!({ "code": 0, "msg": "success" });
     Ok(Answer::json(StatusCode::OK, 0, &body))
 }
 
-fn only_marketplace(call: &Call<'_>) -> Result<(), Refusal> {
+fn only_marketplace(call: &Call<'_>) -> Result<(), ApiError> {
     match call.app.marketplace {
         true => Ok(()),
-        false => Err(Refusal::app(10_014, "app unauthorized")),
+        false => Err(ApiError::app(10_014, "app unauthorized")),
     }
 }
 
-fn body<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, Refusal> {
+fn body<T: serde::de::DeserializeOwned>(call: &Call<'_>) -> Result<T, ApiError> {
     call.request
         .json()
-        .map_err(|_| Refusal::app(10_003, "invalid param"))
+        .map_err(|_| ApiError::app(10_003, "invalid param"))
 }

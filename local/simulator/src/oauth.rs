@@ -1,5 +1,5 @@
-//! Logins of users ("Obtain OAuth code", "Get user_access_token", "Refresh user_access_token" and "Get user information" in
-//! the platform's reference), served on the one address that stands for the open platform and its accounts host.
+//! Logins of users ("Obtain OAuth code", "Get user_access_token", "Refresh user_access_token" and "Get user
+//! information" in the platform's reference). One address serves both as the open platform and as its accounts host.
 
 pub(crate) mod authorize;
 pub(crate) mod client;
@@ -10,7 +10,7 @@ use http::Method;
 
 use crate::apps::App;
 use crate::directory::people::Profile;
-use crate::endpoint::{Access, Endpoint};
+use crate::endpoint::{AuthMethod, Endpoint};
 use crate::logins::error::OauthError;
 use crate::platform::Platform;
 use crate::rate_limit::Tier;
@@ -20,17 +20,17 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "authen.authorize",
         method: Method::GET,
         path: "/open-apis/authen/v1/authorize",
-        access: Access::Browser,
+        auth: AuthMethod::Browser,
         scopes: &[],
         tier: Tier::Four,
         handler: authorize::show,
     },
-    // The form of the page; the platform has another address for it.
+    // The form of the page; the platform uses another address for it.
     Endpoint {
         name: "authen.authorize",
         method: Method::POST,
         path: "/open-apis/authen/v1/authorize",
-        access: Access::Browser,
+        auth: AuthMethod::Browser,
         scopes: &[],
         tier: Tier::Four,
         handler: authorize::decide,
@@ -39,7 +39,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "authen.oauth_token",
         method: Method::POST,
         path: "/open-apis/authen/v2/oauth/token",
-        access: Access::Client,
+        auth: AuthMethod::Client,
         scopes: &[],
         tier: Tier::Four,
         handler: token::handle,
@@ -48,7 +48,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "oauth.token",
         method: Method::POST,
         path: "/oauth/v3/token",
-        access: Access::Client,
+        auth: AuthMethod::Client,
         scopes: &[],
         tier: Tier::Four,
         handler: token::handle,
@@ -57,15 +57,15 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         name: "authen.user_info",
         method: Method::GET,
         path: "/open-apis/authen/v1/user_info",
-        access: Access::UserToken,
+        auth: AuthMethod::UserToken,
         scopes: &[],
         tier: Tier::Special,
         handler: user_info::handle,
     },
 ];
 
-/// The user, if the app may have a login of theirs.
-pub(crate) fn user(platform: &Platform, app: &App, n: u32) -> Result<Profile, OauthError> {
+/// The user, if this user may log in to the app.
+pub(crate) fn eligible_user(platform: &Platform, app: &App, n: u32) -> Result<Profile, OauthError> {
     let profile = platform
         .directory
         .profile(n.into())

@@ -1,4 +1,4 @@
-//! What a simulator starts with.
+//! The options of a new simulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use crate::apps::App;
 use crate::clock::ClockMode;
 use crate::settings::Settings;
 
-/// What a simulator starts with. The default suits tests: a free port, one app, 10,000 users, no limits.
+/// The options of a new simulator. The default suits tests: a free port, one app, 10,000 users, no limits.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// A loopback address; port 0, the default, takes a free port.
@@ -16,21 +16,21 @@ pub struct Options {
     pub users: u32,
     /// How many group chats there are, numbered from 1. Default 200.
     pub chats: u32,
-    /// How many apps named by [`seeded_app_id`](crate::seeded_app_id) exist, numbered from 1. Default 1.
+    /// How many apps with the ids of [`seeded_app_id`](crate::seeded_app_id) exist, numbered from 1. Default 1.
     pub seeded_apps: u32,
     /// Further apps.
     pub apps: Vec<App>,
     /// How time passes.
     pub clock: ClockMode,
-    /// The knobs that can be changed later.
+    /// Settings, which can be changed later.
     pub settings: Settings,
-    /// Larger bodies are refused with 413. Default 32 MiB: the platform takes files of up to 30 MB.
+    /// Larger bodies get 413. Default 32 MiB: the platform takes files of up to 30 MB.
     pub max_body_bytes: usize,
-    /// Starts the dice of faults with a probability below 1; the same seed and the same order of calls give the same
-    /// faults.
+    /// Seeds the random numbers of faults with a probability below 1. The same seed and the same order of calls give
+    /// the same faults.
     pub fault_seed: u64,
-    /// Keeps issued tokens and logins, so that they are valid after a restart as well; of user tokens, digests only.
-    /// Default none: they end with the simulator. Codes and app tickets always do.
+    /// A file for issued tokens and logins, so that they are valid after a restart as well; for user tokens it has only
+    /// digests. Default none: they end with the simulator. Codes and app tickets always do.
     pub token_file: Option<PathBuf>,
 }
 

@@ -1,15 +1,15 @@
-//! The pages of a login, plain HTML without scripts.
+//! The HTML pages of a login, without scripts.
 
-/// What the authorize page shows.
-pub(crate) struct Asked<'a> {
+/// The content of the authorize page.
+pub(crate) struct ConsentForm<'a> {
     pub(crate) app_id: &'a str,
     pub(crate) scopes: &'a [&'a str],
 }
 
-/// A form that goes back to the same address, query included, with `user` and `decision` (`approve` or `refuse`).
-pub(crate) fn consent(asked: &Asked<'_>) -> String {
-    let app_id = escape(asked.app_id);
-    let scopes: String = asked
+/// A form that posts to the same address, query included, with `user` and `decision` (`approve` or `refuse`).
+pub(crate) fn consent(form: &ConsentForm<'_>) -> String {
+    let app_id = escape(form.app_id);
+    let scopes: String = form
         .scopes
         .iter()
         .map(|scope| format!("<li><code>{}</code></li>\n", escape(scope)))
@@ -32,7 +32,7 @@ pub(crate) fn consent(asked: &Asked<'_>) -> String {
     document("Log in", &main)
 }
 
-/// Why there is no login.
+/// The page of a failed login.
 pub(crate) fn failure(code: i64, description: &str, log_id: &str) -> String {
     let main = format!(
         r#"<h1>The login is not possible</h1>

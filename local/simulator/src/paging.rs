@@ -1,4 +1,4 @@
-//! Lists in pages: how long a page is, and the token by which the next one is asked for.
+//! Lists in pages: the size of a page, and the token for the next one.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,41 +7,41 @@ use serde::Serialize;
 use crate::hash::{hash, mix};
 use crate::request::Query;
 
-/// The page that a call asks for.
-pub(crate) struct Page {
-    /// Which list, arguments included: the token of one list is none of another.
+/// The page that a call requests.
+pub(crate) struct PageRequest {
+    /// The list with its arguments: a token is valid for its own list only.
     list: String,
     size: usize,
-    /// The position of the last item of the page before, 0 at the beginning.
+    /// The position of the last item on the previous page, 0 at the beginning.
     pub(crate) after: u64,
 }
 
-/// How long a page is when the call does not say, and at most.
+/// The size of a page by default, and at most.
 #[derive(Clone, Copy)]
-pub(crate) struct Sizes {
+pub(crate) struct PageSizes {
     pub(crate) default: usize,
     pub(crate) max: usize,
 }
 
-/// Which parameter cannot be right.
+/// The invalid parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadPage {
+pub(crate) enum PageError {
     Size,
     Token,
 }
 
-/// A page as answers have it; `page_token` is there only when there is more.
+/// A page in an answer. It has a `page_token` only if there are more items.
 #[derive(Serialize)]
-pub(crate) struct Filled<T> {
+pub(crate) struct PageData<T> {
     pub(crate) has_more: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) page_token: Option<String>,
     pub(crate) items: Vec<T>,
 }
 
-impl Page {
+impl PageRequest {
     /// From `page_size` and `page_token`; empty ones count as absent.
-    pub(crate) fn asked(query: &Query, list: String, sizes: Sizes) -> Result<Self, BadPage> {
+    pub(crate) fn parse(query: &Query, list: String, sizes: PageSizes) -> Result<Self, PageError> {
         let given = |name| query.first(name).filter(|value| !value.is_empty());
         let size = match given("page_size") {
             None => sizes.default,
@@ -49,27 +49,27 @@ impl Page {
                 .parse()
                 .ok()
                 .filter(|size| (1..=sizes.max).contains(size))
-                .ok_or(BadPage::Size)?,
+                .ok_or(PageError::Size)?,
         };
         let after = match given("page_token") {
             None => 0,
-            Some(token) => position(&list, token).ok_or(BadPage::Token)?,
+            Some(token) => position(&list, token).ok_or(PageError::Token)?,
         };
         Ok(Self { list, size, after })
     }
 
-    /// How many items tell both the page and whether there is more.
-    pub(crate) fn wanted(&self) -> usize {
+    /// How many items to fetch: one more than the page has, to see whether there are more.
+    pub(crate) fn fetch_limit(&self) -> usize {
         self.size + 1
     }
 
-    /// Of the items from [`after`](Self::after) on, each with its position.
-    pub(crate) fn fill<T>(&self, items: impl IntoIterator<Item = (u64, T)>) -> Filled<T> {
+    /// Takes the page from items that begin after [`after`](Self::after), each with its position.
+    pub(crate) fn fill<T>(&self, items: impl IntoIterator<Item = (u64, T)>) -> PageData<T> {
         let mut items = items.into_iter();
         let page: Vec<_> = items.by_ref().take(self.size).collect();
         let has_more = items.next().is_some();
         let last = page.last().filter(|_| has_more);
-        Filled {
+        PageData {
             has_more,
             page_token: last.map(|(position, _)| token(&self.list, *position)),
             items: page.into_iter().map(|(_, item)| item).collect(),
@@ -77,7 +77,7 @@ impl Page {
     }
 }
 
-/// The position, and a check that ties it to its list: 22 characters.
+/// The position and a checksum that ties it to its list: 22 characters.
 fn token(list: &str, position: u64) -> String {
     let check = mix(hash(list) ^ mix(position));
     URL_SAFE_NO_PAD.encode((u128::from(position) << 64 | u128::from(check)).to_be_bytes())
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_back_to_its_position_in_its_own_list_only() {
+    fn a_token_has_its_position_in_its_own_list_only() {
         for at in [1, 42, u64::MAX] {
             assert_eq!(position("a", &token("a", at)), Some(at));
             assert_eq!(position("b", &token("a", at)), None);
@@ -105,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_with_more_behind_it_has_a_token() {
-        let page = Page {
+    fn only_a_page_with_more_items_after_it_has_a_token() {
+        let page = PageRequest {
             list: "a".to_owned(),
             size: 2,
             after: 0,

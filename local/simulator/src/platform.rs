@@ -1,4 +1,4 @@
-//! Everything the simulated platform remembers.
+//! The state of the simulated platform.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::audience::Audience;
 use crate::calendar;
 use crate::chats::Chats;
 use crate::clock::Clock;
-use crate::counters::CounterBook;
+use crate::counters::CallCounters;
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::invalid::Invalid;
@@ -18,13 +18,13 @@ use crate::journal::Journal;
 use crate::logins::Logins;
 use crate::logins::codes::Codes;
 use crate::options::Options;
-use crate::random::Values;
+use crate::random::RandomValues;
 use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
-use crate::tickets::{Pushes, Tickets};
-use crate::tokens::{Grant, Holder, Tokens};
+use crate::tickets::{PushQueue, Tickets};
+use crate::tokens::{IssuedToken, TokenOwner, Tokens};
 
-/// Everything the simulated platform remembers.
+/// The state of the simulated platform.
 pub(crate) struct Platform {
     pub(crate) clock: Clock,
     pub(crate) apps: Apps,
@@ -32,12 +32,12 @@ pub(crate) struct Platform {
     pub(crate) codes: Codes,
     pub(crate) logins: Logins,
     pub(crate) tickets: Tickets,
-    pub(crate) pushes: Pushes,
-    pub(crate) values: Values,
+    pub(crate) push_queue: PushQueue,
+    pub(crate) random: RandomValues,
     pub(crate) directory: Directory,
     pub(crate) chats: Chats,
     pub(crate) faults: Faults,
-    pub(crate) counters: CounterBook,
+    pub(crate) counters: CallCounters,
     pub(crate) limits: RateLimits,
     pub(crate) max_body_bytes: usize,
     settings: Mutex<Settings>,
@@ -48,7 +48,7 @@ impl Platform {
     pub(crate) fn new(options: Options) -> Result<Self, Invalid> {
         let clock = Clock::new(options.clock);
         let (tokens, logins) = match &options.token_file {
-            Some(path) => kept_in(path, clock.now_ms()).map_err(|error| {
+            Some(path) => restore_from(path, clock.now_ms()).map_err(|error| {
                 Invalid::new("token_file", format!("{}: {error}", path.display()))
             })?,
             None => (Tokens::restored(&[], 0), Logins::restored(&[], 0)),
@@ -60,12 +60,12 @@ impl Platform {
             codes: Codes::default(),
             logins,
             tickets: Tickets::default(),
-            pushes: Pushes::default(),
-            values: Values::new(),
+            push_queue: PushQueue::default(),
+            random: RandomValues::new(),
             directory: Directory::new(options.users),
             chats: Chats::new(options.chats, options.users),
             faults: Faults::new(options.fault_seed),
-            counters: CounterBook::default(),
+            counters: CallCounters::default(),
             limits: RateLimits::default(),
             max_body_bytes: options.max_body_bytes,
             settings: Mutex::default(),
@@ -87,48 +87,48 @@ impl Platform {
         Ok(())
     }
 
-    /// The app's token under the 30-minute rule, counted when it is a new one.
-    pub(crate) fn issue_token(&self, app_id: &str, audience: Audience, now_ms: u64) -> Grant {
+    /// Issues the app's token by the 30-minute rule, and counts it if it is new.
+    pub(crate) fn issue_token(&self, app_id: &str, audience: Audience, now_ms: u64) -> IssuedToken {
         let lifetime_ms = self.settings().token_lifetime_seconds.saturating_mul(1000);
-        let holder = Holder {
+        let owner = TokenOwner {
             app_id: app_id.into(),
             audience,
         };
-        let grant = self.tokens.issue(holder, now_ms, lifetime_ms);
-        if grant.is_new {
+        let issued = self.tokens.issue(owner, now_ms, lifetime_ms);
+        if issued.is_new {
             self.counters.count(app_id, |app| app.tokens_issued += 1);
         }
-        grant
+        issued
     }
 
-    /// An app that there is.
+    /// An existing app.
     pub(crate) fn app(&self, app_id: &str) -> Result<Arc<App>, Invalid> {
         self.apps
             .get(app_id)
             .ok_or_else(|| Invalid::new("app_id", format!("there is no app {app_id}")))
     }
 
-    /// An app that there is, and that has tickets.
+    /// An existing marketplace app.
     pub(crate) fn marketplace_app(&self, app_id: &str) -> Result<Arc<App>, Invalid> {
         let app = self.app(app_id)?;
         match app.marketplace {
             true => Ok(app),
             false => Err(Invalid::new(
                 "app_id",
-                format!("{app_id} is no marketplace app"),
+                format!("{app_id} is not a marketplace app"),
             )),
         }
     }
 
-    /// Shaped like the platform's: the moment, then 20 hexadecimal digits.
+    /// A log id like the platform's: the time, then 20 hexadecimal digits.
     pub(crate) fn next_log_id(&self, now_ms: u64) -> String {
         let serial = self.log_ids.fetch_add(1, Ordering::Relaxed);
         format!("{}{serial:020X}", calendar::compact(now_ms))
     }
 }
 
-/// Tokens and logins that are kept in the file at `path`, with those in it that are still of use.
-fn kept_in(path: &Path, now_ms: u64) -> io::Result<(Tokens, Logins)> {
+/// Restores tokens and logins from the file at `path` and rewrites it with the entries that they still need.
+fn restore_from(path: &Path, now_ms: u64) -> io::Result<(Tokens, Logins)> {
     let entries = Journal::read(path)?;
     let tokens = Tokens::restored(&entries, now_ms);
     let logins = Logins::restored(&entries, now_ms);
@@ -136,7 +136,7 @@ fn kept_in(path: &Path, now_ms: u64) -> io::Result<(Tokens, Logins)> {
         .iter()
         .filter(|entry| tokens.needs(entry) || logins.needs(entry));
     let journal = Arc::new(Journal::create(path, needed)?);
-    tokens.keep_in(Arc::clone(&journal));
-    logins.keep_in(journal);
+    tokens.write_to(Arc::clone(&journal));
+    logins.write_to(journal);
     Ok((tokens, logins))
 }

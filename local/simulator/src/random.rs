@@ -1,4 +1,4 @@
-//! Values nobody can have seen before: codes, user tokens, tickets.
+//! Random values that differ in every process: codes, user tokens, tickets.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -10,16 +10,16 @@ use serde_json::{Map, Value, json};
 
 use crate::hash::mix;
 
-/// How long the claims of a user token are at least: with header and signature, the token has about 1.2 KB.
+/// The least size of a user token's claims. With header and signature, the token has about 1.2 KB.
 const CLAIMS_BYTES: usize = 810;
 
-/// Unlike those of any other process: a code or token from an earlier run must not be issued again.
-pub(crate) struct Values {
+/// Seeded per process: a code or token of an earlier run must not be issued again.
+pub(crate) struct RandomValues {
     seed: u64,
     serial: AtomicU64,
 }
 
-impl Values {
+impl RandomValues {
     pub(crate) fn new() -> Self {
         Self {
             seed: RandomState::new().hash_one("values"),
@@ -32,7 +32,7 @@ impl Values {
         mix(self.seed ^ mix(serial.wrapping_add(1)))
     }
 
-    /// So many random bytes in the alphabet `A-Za-z0-9_-`, four characters for three bytes.
+    /// This many random bytes in the alphabet `A-Za-z0-9_-`, four characters for three bytes.
     pub(crate) fn text(&self, bytes: usize) -> String {
         let mut state = self.number();
         let bytes: Vec<u8> = (0..bytes)
@@ -44,7 +44,7 @@ impl Values {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// JWT-like, `eyJ…`, as long as the platform's: its page says 1 to 2 KB. The signature is none.
+    /// A text like a JWT, `eyJ…`, as long as the platform's, which documents 1 to 2 KB. The signature is random.
     pub(crate) fn jwt(&self, mut claims: Map<String, Value>) -> String {
         claims.insert("jti".to_owned(), json!(self.text(18)));
         let missing = CLAIMS_BYTES.saturating_sub(json!(claims).to_string().len());
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn user_tokens_are_as_long_as_the_platforms() {
-        let values = Values::new();
-        let token = values.jwt(Map::new());
+        let random = RandomValues::new();
+        let token = random.jwt(Map::new());
         assert!(token.starts_with("eyJ") && (1_100..1_400).contains(&token.len()));
-        assert_ne!(token, values.jwt(Map::new()));
+        assert_ne!(token, random.jwt(Map::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! The platform's limits per app, tenant and API ("Frequency control" in its guide), counted on the simulated clock.
+//! The platform's limits per app, tenant and API ("Frequency control" in its guide), by the simulated clock.
 
 mod history;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use history::History;
 
-/// A level of the platform's table of limits, by its number there.
+/// A tier of the platform's table of limits, by its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -19,7 +19,7 @@ pub enum Tier {
     Two,
     /// 100 per minute.
     Three,
-    /// 1,000 per minute and 50 per second; whichever is reached first refuses.
+    /// 1,000 per minute and 50 per second; a call must fit into both.
     Four,
     /// 1 per second.
     Five,
@@ -37,37 +37,37 @@ pub enum Tier {
     Eleven,
     /// 3 per second.
     TwentyOne,
-    /// The table says to ask the platform's support; here as [`Four`](Self::Four).
+    /// The table refers to the platform's support; here the same as [`Four`](Self::Four).
     Special,
 }
 
-/// Which kind of window the limits are counted in. The platform does not document its own.
+/// The kind of window for the limits. The platform does not document which it uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateLimitWindows {
-    /// One after the other, aligned to the clock.
+    /// Consecutive windows, aligned to the clock.
     #[default]
     Fixed,
     /// The last second or minute before each call.
     Sliding,
 }
 
-/// So many calls fit into so many milliseconds.
+/// A number of calls in a length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) limit: u32,
     pub(crate) length_ms: u64,
 }
 
-/// On whose account a call goes; each has budgets of its own.
+/// The app, and for a marketplace app the tenant, that makes a call. Each has its own budgets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Account {
+pub(crate) struct Caller {
     pub(crate) app_id: Arc<str>,
-    /// Of a marketplace app's tenant token only.
+    /// Only for a marketplace app's tenant token.
     pub(crate) tenant: Option<Arc<str>>,
 }
 
-/// A refusal: the limit that was reached, and the whole seconds until a call fits again.
+/// A rejected call: the limit that it exceeds, and the whole seconds until a call is allowed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exceeded {
     pub(crate) limit: u32,
@@ -79,21 +79,21 @@ pub(crate) struct RateLimits(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Endpoints that were given another tier than the documented one.
+    /// Endpoints with another tier than the documented one.
     tiers: HashMap<&'static str, Tier>,
-    budgets: HashMap<(&'static str, Account), Budget>,
+    budgets: HashMap<(&'static str, Caller), Budget>,
 }
 
-/// What was used of one account's budget for one API.
+/// The used part of one caller's budget for one API.
 #[derive(Default)]
 struct Budget {
-    /// By length: the number of the fixed window, and the calls in it.
+    /// By the window's length: the number of the fixed window, and the calls in it.
     fixed: BTreeMap<u64, (u64, u32)>,
     sliding: History,
 }
 
 impl Tier {
-    /// With windows that are shorter by a factor, for tests.
+    /// The windows, shorter by a factor, for tests.
     pub(crate) fn windows(self, scale: u32) -> impl Iterator<Item = Window> {
         let per = |limit, length_ms| Window { limit, length_ms };
         let (shorter, longer) = match self {
@@ -120,12 +120,12 @@ const SECOND_MS: u64 = 1000;
 const MINUTE_MS: u64 = 60_000;
 
 impl RateLimits {
-    /// The tier in force of an endpoint whose documented one is given.
+    /// The current tier of an endpoint, given the documented one.
     pub(crate) fn tier(&self, endpoint: &str, documented: Tier) -> Tier {
         *self.lock().tiers.get(endpoint).unwrap_or(&documented)
     }
 
-    /// `None` goes back to the documented one.
+    /// Sets the tier of an endpoint; `None` restores the documented one.
     pub(crate) fn set_tier(&self, endpoint: &'static str, tier: Option<Tier>) {
         let mut state = self.lock();
         match tier {
@@ -134,17 +134,17 @@ impl RateLimits {
         };
     }
 
-    /// Takes one call from the budget; a refused call costs nothing.
+    /// Takes one call from the budget; a rejected call takes none.
     pub(crate) fn take(
         &self,
         endpoint: &'static str,
-        account: &Account,
+        caller: &Caller,
         windows: &[Window],
         kind: RateLimitWindows,
         now_ms: u64,
     ) -> Result<(), Exceeded> {
         let mut state = self.lock();
-        let key = (endpoint, account.clone());
+        let key = (endpoint, caller.clone());
         let budget = state.budgets.entry(key).or_default();
         match kind {
             RateLimitWindows::Fixed => budget.take_fixed(windows, now_ms),
@@ -180,7 +180,7 @@ impl Budget {
 
     fn take_sliding(&mut self, windows: &[Window], now_ms: u64) -> Result<(), Exceeded> {
         let longest_ms = windows.iter().map(|window| window.length_ms).max();
-        let now_ms = self.sliding.begin(now_ms, longest_ms.unwrap_or(1));
+        let now_ms = self.sliding.prune(now_ms, longest_ms.unwrap_or(1));
         for window in windows {
             if self.sliding.within(now_ms, window.length_ms) >= u64::from(window.limit) {
                 let oldest_ms = self.sliding.oldest_within(now_ms, window.length_ms);
@@ -206,8 +206,8 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn account(app_id: &str) -> Account {
-        Account {
+    fn caller(app_id: &str) -> Caller {
+        Caller {
             app_id: app_id.into(),
             tenant: None,
         }
@@ -228,13 +228,13 @@ mod tests {
             }
         }
 
-        fn take_for(&self, account: &Account, now_ms: u64) -> Result<(), Exceeded> {
+        fn take_for(&self, caller: &Caller, now_ms: u64) -> Result<(), Exceeded> {
             self.limits
-                .take("some.api", account, &self.windows, self.kind, now_ms)
+                .take("some.api", caller, &self.windows, self.kind, now_ms)
         }
 
         fn take(&self, now_ms: u64) -> Result<(), Exceeded> {
-            self.take_for(&account("cli_a"), now_ms)
+            self.take_for(&caller("cli_a"), now_ms)
         }
     }
 
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fifty_first_call_of_a_second_waits_for_the_next() {
+    fn the_fifty_first_call_of_a_second_must_wait_for_the_next() {
         let limiter = Limiter::new(Tier::Four, 1, RateLimitWindows::Fixed);
         for _ in 0..50 {
             limiter.take(999).expect("within the limit");
@@ -273,22 +273,22 @@ mod tests {
             limiter.take(0).expect("within the limit");
         }
         assert_eq!(limiter.take(0), exceeded(50, 1));
-        let tenant = Account {
+        let tenant = Caller {
             tenant: Some("tenant".into()),
-            ..account("cli_a")
+            ..caller("cli_a")
         };
-        for other in [account("cli_b"), tenant] {
+        for other in [caller("cli_b"), tenant] {
             assert_eq!(limiter.take_for(&other, 0), Ok(()));
         }
         let windows = &limiter.windows;
         let other = limiter
             .limits
-            .take("other.api", &account("cli_a"), windows, limiter.kind, 0);
+            .take("other.api", &caller("cli_a"), windows, limiter.kind, 0);
         assert_eq!(other, Ok(()));
     }
 
     #[test]
-    fn a_sliding_window_has_no_seam_to_burst_across() {
+    fn a_sliding_window_has_no_boundary_to_burst_across() {
         let fixed = Limiter::new(Tier::Six, 1, RateLimitWindows::Fixed);
         let sliding = Limiter::new(Tier::Six, 1, RateLimitWindows::Sliding);
         for limiter in [&fixed, &sliding] {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_begins_anew() {
+    fn a_clock_that_is_set_back_starts_a_new_history() {
         let limiter = Limiter::new(Tier::Five, 1, RateLimitWindows::Sliding);
         assert_eq!(limiter.take(100_000), Ok(()));
         assert_eq!(limiter.take(99_990), exceeded(1, 1));

@@ -1,16 +1,16 @@
-//! A request as the endpoints see it: read to the end, decoded once.
+//! A request for the endpoints: read completely, decoded once.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde::de::DeserializeOwned;
 
-/// A whole request. The body is there whatever the method and the `Content-Type`: SDKs send `{}` with GET, and JSON
-/// without a type.
+/// A complete request. It has a body for every method and `Content-Type`: SDKs send `{}` with GET, and JSON without a
+/// type.
 pub(crate) struct Request {
     pub(crate) method: Method,
     /// As received, without a trailing slash.
     pub(crate) path: String,
-    /// Split at `/`, then percent-decoded, so that `%2F` stays inside its segment; a trailing slash leaves no segment.
+    /// Split at `/`, then percent-decoded, so that `%2F` stays inside its segment. A trailing slash makes no segment.
     pub(crate) segments: Vec<String>,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
@@ -56,7 +56,7 @@ impl Request {
             .filter(|token| !token.is_empty())
     }
 
-    /// Whether the body is a form by its type; everything else is read as JSON.
+    /// Whether the body is a form, by its type; all other bodies are read as JSON.
     pub(crate) fn is_form(&self) -> bool {
         let content_type = self.headers.get(header::CONTENT_TYPE);
         content_type
@@ -72,7 +72,7 @@ impl Request {
     /// The body as JSON.
     ///
     /// # Errors
-    /// [`BodyError`] tells bad syntax from a bad field.
+    /// [`BodyError`] distinguishes bad syntax from an invalid field.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, BodyError> {
         let mut deserializer = serde_json::Deserializer::from_slice(&self.body);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -90,15 +90,15 @@ impl Request {
     }
 }
 
-/// Why a body was not understood.
+/// Why a body could not be read.
 pub(crate) enum BodyError {
-    /// Not JSON, and where it stops being so.
+    /// Not JSON, and where.
     Syntax(String),
-    /// JSON, but this field, named first, is not right.
+    /// JSON, but with an invalid field: its name and the problem.
     Field(String, String),
 }
 
-/// Decoded pairs in their order.
+/// Decoded pairs in order.
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -123,7 +123,7 @@ impl Query {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// All values of a repeated parameter, written `name=a&name=b` or, by raw Node calls, `name[]=a&name[]=b`.
+    /// All values of a repeated parameter: `name=a&name=b` or, from raw Node calls, `name[]=a&name[]=b`.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0
             .iter()
@@ -155,7 +155,7 @@ fn percent_decode(segment: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// Serde puts the name of a missing or unknown field only into the message, in backquotes.
+/// Serde has the name of a missing or unknown field only in the message, in backquotes.
 fn field_name(path: &str, message: &str) -> String {
     if path != "." && !message.starts_with("missing field") {
         return path.to_owned();

@@ -4,7 +4,7 @@ use crate::endpoint::Endpoint;
 use crate::request::Request;
 use crate::{auth, contact, im, marketplace, oauth};
 
-/// What a method and a path lead to.
+/// The result of a method and a path.
 pub(crate) enum Route {
     Found(&'static Endpoint, Vec<(&'static str, String)>),
     /// The path exists with another method.
@@ -12,10 +12,10 @@ pub(crate) enum Route {
     Unknown,
 }
 
-/// The name under which calls of unknown paths are counted.
+/// The name in the counters for calls of unknown paths.
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// Every name that counters and faults know.
+/// All names of endpoints in counters and faults.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     all().map(|endpoint| endpoint.name).chain([UNKNOWN])
 }

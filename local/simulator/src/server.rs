@@ -1,5 +1,5 @@
-//! HTTP/1.1 on a socket. Header names go out in title case: the Python SDK looks for `X-Tt-Logid` and `Content-Type` in
-//! exactly this spelling.
+//! HTTP/1.1 on a socket. Header names are sent in title case: the Python SDK looks for exactly `X-Tt-Logid` and
+//! `Content-Type`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,35 +15,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::answer::{Answer, Refusal};
+use crate::answer::{Answer, ApiError};
 use crate::calendar;
 use crate::control::Control;
 use crate::control_api;
 use crate::gateway::{self, Outcome};
 use crate::platform::Platform;
 use crate::request::Request;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
-/// How long answers under way may take once the simulator stops.
+/// Time for calls in progress to end after the simulator stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How many app tickets are pushed at the same time.
+/// The most pushes of app tickets at the same time.
 const PUSHES_MAX: usize = 8;
 
-/// Serves until stopped, then lets answers under way leave.
-pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: Stop) {
+/// Serves until stopped, then lets calls in progress end.
+pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: StopSignal) {
     let mut connections = JoinSet::new();
-    // Whatever is under way when this function returns is aborted.
+    // Returning aborts the pushes in progress.
     let mut pushes = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.stopped() => break,
             Some(_) = connections.join_next() => {}
             Some(_) = pushes.join_next() => {}
-            app_id = control.platform().pushes.next(), if pushes.len() < PUSHES_MAX => {
+            app_id = control.platform().push_queue.next(), if pushes.len() < PUSHES_MAX => {
                 let control = control.clone();
                 pushes.spawn(async move {
-                    // The counters tell how it went.
+                    // The counters show the result.
                     let _counted = control.push_app_ticket(&app_id).await;
                 });
             }
@@ -52,7 +52,7 @@ pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: Stop)
                     let connection = connection(stream, control.clone(), stop.clone());
                     connections.spawn(connection);
                 }
-                // Out of file descriptors: wait for some connection to end.
+                // Out of file descriptors: wait until a connection ends.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
         }
@@ -62,8 +62,8 @@ pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: Stop)
     let _late_ones_are_aborted = tokio::time::timeout(GRACE, drained).await;
 }
 
-async fn connection(stream: TcpStream, control: Control, mut stop: Stop) {
-    // Without it, small answers wait for the client's delayed acknowledgement.
+async fn connection(stream: TcpStream, control: Control, mut stop: StopSignal) {
+    // Otherwise small answers wait for the client's delayed acknowledgement.
     let _only_slower = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
     let service = {
@@ -77,7 +77,7 @@ async fn connection(stream: TcpStream, control: Control, mut stop: Stop) {
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // A connection that breaks is the client's business.
+        // If the connection breaks, the client notices by itself.
         _ = &mut connection => return,
         () = reset.notified() => {
             let stream = connection.into_parts().io.into_inner();
@@ -89,12 +89,12 @@ async fn connection(stream: TcpStream, control: Control, mut stop: Stop) {
     let _broken = connection.await;
 }
 
-/// Hyper drops the connection on an error, and this future when the client goes away.
+/// Hyper drops the connection if this returns an error, and drops this future if the client goes away.
 async fn answer(
     request: http::Request<Incoming>,
     control: &Control,
     reset: &Notify,
-    stop: &mut Stop,
+    stop: &mut StopSignal,
 ) -> Result<http::Response<Full<Bytes>>, Unanswered> {
     let platform = control.platform();
     let log_id = platform.next_log_id(platform.clock.now_ms());
@@ -134,8 +134,8 @@ impl std::error::Error for Unanswered {}
 
 fn too_large(platform: &Platform, log_id: &str) -> Answer {
     let msg = format!("the body is larger than {} bytes", platform.max_body_bytes);
-    // 9499 is the gateway's "bad request"; what the platform answers here is not documented.
-    Refusal::documented(StatusCode::PAYLOAD_TOO_LARGE, 9499, msg)
+    // 9499 is the gateway's "bad request"; the platform does not document its answer here.
+    ApiError::documented(StatusCode::PAYLOAD_TOO_LARGE, 9499, msg)
         .answer(&platform.settings(), log_id)
 }
 

@@ -1,41 +1,42 @@
-//! What can be changed while the simulator runs, apart from apps, users, faults and time.
+//! Settings that can change while the simulator runs, apart from apps, users, faults and time.
 
 use serde::{Deserialize, Serialize};
 
 use crate::rate_limit::{RateLimitWindows, Tier, Window};
 
-/// The knobs that hold for all apps. The field names are those of `PATCH /_sim/settings`.
+/// The settings for all apps. The field names are those of `PATCH /_sim/settings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Life of a tenant or app token issued from now on, in seconds. The platform's maximum and the default are 7,200.
+    /// Lifetime of a tenant or app token issued from now on, in seconds. The platform's maximum and the default are
+    /// 7,200.
     pub token_lifetime_seconds: u64,
-    /// Life of a user_access_token issued from now on, in seconds. Default 7,200, as in the platform's samples.
+    /// Lifetime of a user_access_token issued from now on, in seconds. Default 7,200, as in the platform's samples.
     pub user_token_lifetime_seconds: u64,
-    /// Life of a refresh token issued from now on, in seconds; none outlives the 365th day after consent. Default
+    /// Lifetime of a refresh token issued from now on, in seconds; it never exceeds 365 days after consent. Default
     /// 604,800, as in the platform's samples.
     pub refresh_token_lifetime_seconds: u64,
-    /// Whether a refresh token that is presented a second time ends the whole login, as RFC 9700 advises. Default off: the
-    /// platform documents only that the second call is refused.
+    /// Whether a second use of a refresh token ends the whole login, as RFC 9700 advises. Default off: the platform
+    /// documents only that the second call fails.
     pub refresh_reuse_revokes: bool,
-    /// Added to every call, in real milliseconds. Default 0.
+    /// Delay of every call, in real milliseconds. Default 0.
     pub delay_ms: u64,
     /// Whether the documented limits per app, tenant and API apply. Default off.
     pub rate_limits: bool,
-    /// In which windows they are counted. Default [`Fixed`](RateLimitWindows::Fixed).
+    /// The kind of window for these limits. Default [`Fixed`](RateLimitWindows::Fixed).
     pub rate_limit_windows: RateLimitWindows,
-    /// Shortens every window of the limits, so that a test need not last minutes: with 60, a minute's budget is good for a
-    /// second of simulated time. Default 1.
+    /// Shortens every window of the limits by this factor, so that a test need not last minutes: with 60, a minute's
+    /// budget lasts a second of simulated time. Default 1.
     pub rate_limit_scale: u32,
-    /// HTTP status of a token endpoint's refusal (10003, 10014). The platform was seen to answer 200, the default; its
+    /// HTTP status of an error of a token endpoint (10003, 10014). Default 200, as the platform was seen to answer; its
     /// general rule says 4xx.
     pub app_error_status: u16,
-    /// HTTP status of a refused access token (99991661 to 99991671). Default 400, seen for 99991661; clients must also
-    /// survive 200 with the code in the body.
+    /// HTTP status of a rejected access token (99991661 to 99991671). Default 400, as seen for 99991661; clients must
+    /// also handle 200 with the code in the body.
     pub token_error_status: u16,
     /// HTTP status of 99991400. Default 429; older APIs answer 400 ("Frequency control" in the platform's guide).
     pub rate_limit_status: u16,
-    /// HTTP status of 99991672, a permission scope that the app lacks. Default 400, as was seen.
+    /// HTTP status of 99991672, a permission scope that the app lacks. Default 400, as the platform was seen to answer.
     pub scope_error_status: u16,
 }
 
@@ -59,12 +60,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The windows of a tier, as long as these settings make them.
+    /// The windows of a tier, shortened by [`rate_limit_scale`](Self::rate_limit_scale).
     pub(crate) fn windows(&self, tier: Tier) -> Vec<Window> {
         tier.windows(self.rate_limit_scale).collect()
     }
 
-    /// The first field out of its range.
+    /// The first field that is out of range, and the problem.
     pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
         let statuses = [
             ("app_error_status", self.app_error_status),

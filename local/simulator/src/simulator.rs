@@ -1,4 +1,4 @@
-//! The simulator as its owner sees it: started, paused, stopped.
+//! The simulator for its owner: start, pause, stop.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::control::Control;
 use crate::options::Options;
 use crate::platform::Platform;
 use crate::server;
-use crate::stop::Stop;
+use crate::stop::StopSignal;
 
 /// A running simulator. Dropping it closes the port and every connection at once.
 pub struct Simulator {
@@ -30,12 +30,13 @@ impl Simulator {
     /// Listens and serves on the current Tokio runtime.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for options that cannot be, an address that is not loopback above all; otherwise
-    /// why the address cannot be bound.
+    /// [`io::ErrorKind::InvalidInput`] for invalid options, such as an address that is not loopback; otherwise the
+    /// error of binding the address.
     pub async fn start(options: Options) -> io::Result<Self> {
         let listen = options.listen;
         if !listen.ip().is_loopback() {
-            let problem = format!("{listen} is not a loopback address: anybody could control it");
+            let problem =
+                format!("{listen} is not a loopback address: anybody could use the controls");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         let platform = Platform::new(options)
@@ -51,7 +52,7 @@ impl Simulator {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -61,22 +62,22 @@ impl Simulator {
         format!("http://{}", self.addr)
     }
 
-    /// Everything that can be steered; a clone outlives the simulator, without effect.
+    /// The controls. A clone outlives the simulator, without effect.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// An outage: connections end, new ones are refused, tokens and all other state stay.
+    /// Begins an outage: closes all connections and refuses new ones. Tokens and all other state stay.
     pub async fn pause(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.stop().await;
         }
     }
 
-    /// The end of an outage, on the same port.
+    /// Ends an outage, on the same port.
     ///
     /// # Errors
-    /// When somebody else has taken the port meanwhile.
+    /// When another process has taken the port meanwhile.
     pub async fn resume(&mut self) -> io::Result<()> {
         if self.serving.is_none() {
             let listener = TcpListener::bind(self.addr).await?;
@@ -85,7 +86,7 @@ impl Simulator {
         Ok(())
     }
 
-    /// Stops listening, releases calls that hang, lets answers under way leave for a second at most.
+    /// Stops listening, releases calls that hang, and waits for calls in progress for a second at most.
     pub async fn shutdown(mut self) {
         self.pause().await;
     }
@@ -115,13 +116,13 @@ impl Serving {
     )]
     fn new(listener: TcpListener, control: &Control) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(server::run(listener, control.clone(), Stop(stopped)));
+        let task = tokio::spawn(server::run(listener, control.clone(), StopSignal(stopped)));
         Self { stop, task }
     }
 
     async fn stop(self) {
         self.stop.send_replace(true);
-        // A panic in the task has been reported by the runtime; stopped it is either way.
+        // The runtime has reported a panic in the task; the task has ended in either case.
         let _stopped = self.task.await;
     }
 }

@@ -6,15 +6,15 @@ use tokio::sync::watch;
 
 /// Tells every connection when to end.
 #[derive(Clone)]
-pub(crate) struct Stop(pub(crate) watch::Receiver<bool>);
+pub(crate) struct StopSignal(pub(crate) watch::Receiver<bool>);
 
-impl Stop {
+impl StopSignal {
     pub(crate) async fn stopped(&mut self) {
-        // An error means that the simulator is gone, which is a stop as well.
+        // An error means that the simulator was dropped, which is a stop as well.
         let _gone = self.0.wait_for(|stopped| *stopped).await;
     }
 
-    /// Cut short by a stop.
+    /// Sleeps, but not beyond the stop.
     pub(crate) async fn sleep(&mut self, time: Duration) {
         if !time.is_zero() {
             let _cut_short = tokio::time::timeout(time, self.stopped()).await;

@@ -1,20 +1,20 @@
-//! App tickets: a new one each simulated hour or when asked; the last two are good.
+//! App tickets: there is a new one each simulated hour or on request; the last two are valid.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::random::Values;
+use crate::random::RandomValues;
 
 /// "Pushed once per hour" ("app_ticket event" in the platform's reference).
 const HOUR_MS: u64 = 3_600_000;
 
-/// By app id; bounded by the number of apps.
+/// Tickets by app id; bounded by the number of apps.
 #[derive(Default)]
-pub(crate) struct Tickets(Mutex<HashMap<String, Pair>>);
+pub(crate) struct Tickets(Mutex<HashMap<String, TicketPair>>);
 
-struct Pair {
+struct TicketPair {
     current: String,
     previous: Option<String>,
     since_ms: u64,
@@ -22,21 +22,27 @@ struct Pair {
 
 impl Tickets {
     /// The app's newest ticket.
-    pub(crate) fn current(&self, app_id: &str, now_ms: u64, values: &Values) -> String {
-        self.with(app_id, now_ms, values, |pair| pair.current.clone())
+    pub(crate) fn current(&self, app_id: &str, now_ms: u64, random: &RandomValues) -> String {
+        self.with(app_id, now_ms, random, |pair| pair.current.clone())
     }
 
-    /// A new ticket before its time.
-    pub(crate) fn rotate(&self, app_id: &str, now_ms: u64, values: &Values) -> String {
-        self.with(app_id, now_ms, values, |pair| {
-            pair.rotate(values);
+    /// Makes a new ticket now.
+    pub(crate) fn rotate(&self, app_id: &str, now_ms: u64, random: &RandomValues) -> String {
+        self.with(app_id, now_ms, random, |pair| {
+            pair.rotate(random);
             pair.since_ms = now_ms;
             pair.current.clone()
         })
     }
 
-    pub(crate) fn accepts(&self, app_id: &str, ticket: &str, now_ms: u64, values: &Values) -> bool {
-        self.with(app_id, now_ms, values, |pair| {
+    pub(crate) fn accepts(
+        &self,
+        app_id: &str,
+        ticket: &str,
+        now_ms: u64,
+        random: &RandomValues,
+    ) -> bool {
+        self.with(app_id, now_ms, random, |pair| {
             pair.current == ticket || pair.previous.as_deref() == Some(ticket)
         })
     }
@@ -45,50 +51,50 @@ impl Tickets {
         &self,
         app_id: &str,
         now_ms: u64,
-        values: &Values,
-        act: impl FnOnce(&mut Pair) -> T,
+        random: &RandomValues,
+        act: impl FnOnce(&mut TicketPair) -> T,
     ) -> T {
         let mut apps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = apps.entry(app_id.to_owned()).or_insert_with(|| Pair {
-            current: values.text(24),
+        let pair = apps.entry(app_id.to_owned()).or_insert_with(|| TicketPair {
+            current: random.text(24),
             previous: None,
             since_ms: now_ms,
         });
-        pair.catch_up(now_ms, values);
+        pair.catch_up(now_ms, random);
         act(pair)
     }
 }
 
-impl Pair {
-    fn catch_up(&mut self, now_ms: u64, values: &Values) {
+impl TicketPair {
+    fn catch_up(&mut self, now_ms: u64, random: &RandomValues) {
         let hours = now_ms.saturating_sub(self.since_ms) / HOUR_MS;
-        // After two hours nothing is left of the old pair.
+        // After two hours neither of the old tickets is left.
         for _ in 0..hours.min(2) {
-            self.rotate(values);
+            self.rotate(random);
         }
         self.since_ms += hours * HOUR_MS;
     }
 
-    fn rotate(&mut self, values: &Values) {
-        let new = values.text(24);
+    fn rotate(&mut self, random: &RandomValues) {
+        let new = random.text(24);
         self.previous = Some(std::mem::replace(&mut self.current, new));
     }
 }
 
-/// Apps whose ticket is to be pushed in the background; twice the same app is once.
+/// Apps whose ticket waits for a push in the background; an app is in it once at most.
 #[derive(Default)]
-pub(crate) struct Pushes {
+pub(crate) struct PushQueue {
     due: Mutex<BTreeSet<String>>,
     added: Notify,
 }
 
-impl Pushes {
+impl PushQueue {
     pub(crate) fn add(&self, app_id: &str) {
         self.lock().insert(app_id.to_owned());
         self.added.notify_one();
     }
 
-    /// The next app; for one waiter at a time.
+    /// Waits for the next app. Only one task may wait at a time.
     pub(crate) async fn next(&self) -> String {
         loop {
             if let Some(app_id) = self.lock().pop_first() {
@@ -108,20 +114,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_is_good_for_the_hour_after_its_own() {
-        let (tickets, values) = (Tickets::default(), Values::new());
-        let first = tickets.current("cli_a", 0, &values);
-        let accepted = |now_ms| tickets.accepts("cli_a", &first, now_ms, &values);
+    fn a_ticket_is_valid_for_the_hour_after_its_own() {
+        let (tickets, random) = (Tickets::default(), RandomValues::new());
+        let first = tickets.current("cli_a", 0, &random);
+        let accepted = |now_ms| tickets.accepts("cli_a", &first, now_ms, &random);
         assert!(accepted(HOUR_MS - 1) && accepted(2 * HOUR_MS - 1));
-        assert_ne!(tickets.current("cli_a", HOUR_MS, &values), first);
+        assert_ne!(tickets.current("cli_a", HOUR_MS, &random), first);
         assert!(!accepted(2 * HOUR_MS));
     }
 
     #[test]
-    fn a_long_sleep_leaves_no_old_ticket_good() {
-        let (tickets, values) = (Tickets::default(), Values::new());
-        let first = tickets.current("cli_a", 0, &values);
-        assert!(!tickets.accepts("cli_a", &first, 100 * HOUR_MS, &values));
-        assert!(!tickets.accepts("cli_b", &first, 0, &values));
+    fn after_a_long_pause_no_old_ticket_is_valid() {
+        let (tickets, random) = (Tickets::default(), RandomValues::new());
+        let first = tickets.current("cli_a", 0, &random);
+        assert!(!tickets.accepts("cli_a", &first, 100 * HOUR_MS, &random));
+        assert!(!tickets.accepts("cli_b", &first, 0, &random));
     }
 }

@@ -1,7 +1,7 @@
 //! Issued tenant and app tokens, and the 30-minute rule.
 //!
-//! "Get tenant_access_token" in the platform's guide: with 30 minutes or more left the endpoint gives the same token
-//! again; with less it issues a new one, and both are valid until their own ends.
+//! "Get tenant_access_token" in the platform's guide: with 30 minutes or more left, the endpoint returns the same token
+//! again. With less it issues a new one, and both are valid until they expire.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -12,52 +12,52 @@ use crate::audience::Audience;
 use crate::hash::mix;
 use crate::journal::{Entry, Journal};
 
-/// With at least this much life left, a token is given again instead of a new one.
+/// With at least this much of its lifetime left, a token is returned again.
 const REISSUE_MS: u64 = 30 * 60 * 1000;
 
-/// Expired tokens are swept out whenever this many more are stored than after the last sweep.
+/// A sweep drops expired tokens each time this many more are stored than after the last one.
 const SWEEP_STEP: usize = 4096;
 
-/// For whom a token speaks.
+/// The app and the audience of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Holder {
+pub(crate) struct TokenOwner {
     pub(crate) app_id: Arc<str>,
     pub(crate) audience: Audience,
 }
 
-/// What a token endpoint hands out.
+/// The token that a token endpoint returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Grant {
+pub(crate) struct IssuedToken {
     pub(crate) token: Arc<str>,
-    /// Remaining life in seconds, rounded down.
+    /// Remaining lifetime in seconds, rounded down.
     pub(crate) expire: u64,
     pub(crate) is_new: bool,
 }
 
 pub(crate) struct Tokens {
-    issued: Mutex<Issued>,
-    /// Keeps tokens over a restart.
+    state: Mutex<State>,
+    /// Keeps tokens for the next start.
     journal: OnceLock<Arc<Journal>>,
 }
 
-struct Issued {
+struct State {
     by_value: HashMap<Arc<str>, Token>,
-    newest: HashMap<Holder, Arc<str>>,
+    newest: HashMap<TokenOwner, Arc<str>>,
     sweep_at: usize,
-    /// Random per process: a token from an earlier run must not be issued again.
+    /// Random per process: a token of an earlier run must not be issued again.
     seed: u64,
     serial: u64,
 }
 
 struct Token {
-    holder: Holder,
+    owner: TokenOwner,
     expires_at_ms: u64,
 }
 
 impl Tokens {
-    /// Those of an earlier run that have not expired.
+    /// The tokens of an earlier run that have not expired.
     pub(crate) fn restored(entries: &[Entry], now_ms: u64) -> Self {
-        let mut issued = Issued {
+        let mut state = State {
             by_value: HashMap::new(),
             newest: HashMap::new(),
             sweep_at: SWEEP_STEP,
@@ -65,20 +65,20 @@ impl Tokens {
             serial: 0,
         };
         for entry in entries {
-            issued.replay(entry, now_ms);
+            state.replay(entry, now_ms);
         }
         Self {
-            issued: Mutex::new(issued),
+            state: Mutex::new(state),
             journal: OnceLock::new(),
         }
     }
 
-    /// From now on, what happens is written down.
-    pub(crate) fn keep_in(&self, journal: Arc<Journal>) {
+    /// From now on, writes every change to the journal.
+    pub(crate) fn write_to(&self, journal: Arc<Journal>) {
         self.journal.get_or_init(|| journal);
     }
 
-    /// Whether an entry still matters.
+    /// Whether a restored token still needs an entry.
     pub(crate) fn needs(&self, entry: &Entry) -> bool {
         match entry {
             Entry::Issued { token, .. } => self.lock().by_value.contains_key(token),
@@ -90,78 +90,78 @@ impl Tokens {
         }
     }
 
-    /// The holder's token under the 30-minute rule.
-    pub(crate) fn issue(&self, holder: Holder, now_ms: u64, lifetime_ms: u64) -> Grant {
-        let mut issued = self.lock();
-        if let Some(grant) = issued.reusable(&holder, now_ms) {
-            return grant;
+    /// Returns the owner's token by the 30-minute rule.
+    pub(crate) fn issue(&self, owner: TokenOwner, now_ms: u64, lifetime_ms: u64) -> IssuedToken {
+        let mut state = self.lock();
+        if let Some(issued) = state.reusable(&owner, now_ms) {
+            return issued;
         }
-        issued.sweep(now_ms);
-        let token: Arc<str> = issued.next_value(&holder.audience).into();
+        state.sweep(now_ms);
+        let token: Arc<str> = state.next_value(&owner.audience).into();
         let entry = Entry::Issued {
-            app_id: holder.app_id,
-            audience: holder.audience,
+            app_id: owner.app_id,
+            audience: owner.audience,
             token: Arc::clone(&token),
             expires_at_ms: now_ms.saturating_add(lifetime_ms),
         };
-        issued.replay(&entry, now_ms);
-        self.keep(&entry);
-        Grant {
+        state.replay(&entry, now_ms);
+        self.write(&entry);
+        IssuedToken {
             token,
             expire: lifetime_ms / 1000,
             is_new: true,
         }
     }
 
-    /// Whom a token speaks for, while it is valid.
-    pub(crate) fn holder(&self, token: &str, now_ms: u64) -> Option<Holder> {
-        let issued = self.lock();
-        let token = issued.by_value.get(token)?;
-        (now_ms < token.expires_at_ms).then(|| token.holder.clone())
+    /// The owner of a token, if it is valid.
+    pub(crate) fn owner(&self, token: &str, now_ms: u64) -> Option<TokenOwner> {
+        let state = self.lock();
+        let token = state.by_value.get(token)?;
+        (now_ms < token.expires_at_ms).then(|| token.owner.clone())
     }
 
     /// Whether the token was known.
     pub(crate) fn revoke(&self, token: &str) -> bool {
-        let mut issued = self.lock();
-        let is_known = issued.revoke(token);
+        let mut state = self.lock();
+        let is_known = state.revoke(token);
         if is_known {
-            self.keep(&Entry::Revoked {
+            self.write(&Entry::Revoked {
                 token: token.into(),
             });
         }
         is_known
     }
 
-    /// How many tokens the app had.
+    /// Revokes all tokens of an app and returns their number.
     pub(crate) fn revoke_all(&self, app_id: &str) -> usize {
-        let mut issued = self.lock();
-        let of_app = issued
+        let mut state = self.lock();
+        let of_app = state
             .by_value
             .iter()
-            .filter(|(_, record)| &*record.holder.app_id == app_id);
+            .filter(|(_, record)| &*record.owner.app_id == app_id);
         let tokens: Vec<_> = of_app.map(|(token, _)| Arc::clone(token)).collect();
         for token in &tokens {
-            issued.revoke(token);
-            self.keep(&Entry::Revoked {
+            state.revoke(token);
+            self.write(&Entry::Revoked {
                 token: Arc::clone(token),
             });
         }
         tokens.len()
     }
 
-    fn keep(&self, entry: &Entry) {
+    fn write(&self, entry: &Entry) {
         if let Some(journal) = self.journal.get() {
             journal.add(entry);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Issued> {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Issued {
-    /// What `entry` says has happened.
+impl State {
+    /// Applies an entry.
     fn replay(&mut self, entry: &Entry, now_ms: u64) {
         match entry {
             Entry::Issued {
@@ -170,16 +170,16 @@ impl Issued {
                 token,
                 expires_at_ms,
             } if now_ms < *expires_at_ms => {
-                let holder = Holder {
+                let owner = TokenOwner {
                     app_id: Arc::clone(app_id),
                     audience: audience.clone(),
                 };
                 let record = Token {
-                    holder: holder.clone(),
+                    owner: owner.clone(),
                     expires_at_ms: *expires_at_ms,
                 };
                 self.by_value.insert(Arc::clone(token), record);
-                self.newest.insert(holder, Arc::clone(token));
+                self.newest.insert(owner, Arc::clone(token));
             }
             Entry::Revoked { token } => {
                 self.revoke(token);
@@ -197,21 +197,21 @@ impl Issued {
         let Some(record) = self.by_value.remove(token) else {
             return false;
         };
-        let newest = self.newest.get(&record.holder);
+        let newest = self.newest.get(&record.owner);
         if newest.is_some_and(|newest| &**newest == token) {
-            self.newest.remove(&record.holder);
+            self.newest.remove(&record.owner);
         }
         true
     }
 
-    fn reusable(&self, holder: &Holder, now_ms: u64) -> Option<Grant> {
-        let token = self.newest.get(holder)?;
+    fn reusable(&self, owner: &TokenOwner, now_ms: u64) -> Option<IssuedToken> {
+        let token = self.newest.get(owner)?;
         let left_ms = self
             .by_value
             .get(token)?
             .expires_at_ms
             .saturating_sub(now_ms);
-        (left_ms >= REISSUE_MS).then(|| Grant {
+        (left_ms >= REISSUE_MS).then(|| IssuedToken {
             token: Arc::clone(token),
             expire: left_ms / 1000,
             is_new: false,
@@ -229,7 +229,7 @@ impl Issued {
         self.sweep_at = self.by_value.len() * 2 + SWEEP_STEP;
     }
 
-    /// `t-g1`, or `a-g1` for a marketplace app itself, and 38 characters: as long as the platform's.
+    /// `t-g1`, or `a-g1` for a marketplace app's own token, and 38 characters: as long as the platform's.
     fn next_value(&mut self, audience: &Audience) -> String {
         const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         self.serial += 1;
@@ -244,7 +244,7 @@ impl Issued {
             .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
             .collect();
         match audience {
-            Audience::Own | Audience::Tenant(_) => format!("t-g1{value}"),
+            Audience::SelfBuilt | Audience::Tenant(_) => format!("t-g1{value}"),
             Audience::App => format!("a-g1{value}"),
         }
     }
@@ -262,10 +262,10 @@ mod tests {
         Tokens::restored(&[], 0)
     }
 
-    fn own(app_id: &str) -> Holder {
-        Holder {
+    fn own(app_id: &str) -> TokenOwner {
+        TokenOwner {
             app_id: app_id.into(),
-            audience: Audience::Own,
+            audience: Audience::SelfBuilt,
         }
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let tokens = Tokens::restored(&entries, now_ms);
         let needed = entries.iter().filter(|entry| tokens.needs(entry));
         let journal = Journal::create(path, needed).unwrap();
-        tokens.keep_in(Arc::new(journal));
+        tokens.write_to(Arc::new(journal));
         tokens
     }
 
@@ -293,11 +293,11 @@ mod tests {
         let now_ms = LIFETIME_MS - REISSUE_MS + 1;
         let second = tokens.issue(own("cli_a"), now_ms, LIFETIME_MS);
         assert!(second.is_new && second.token != first.token);
-        assert!(tokens.holder(&first.token, LIFETIME_MS - 1).is_some());
-        assert_eq!(tokens.holder(&first.token, LIFETIME_MS), None);
+        assert!(tokens.owner(&first.token, LIFETIME_MS - 1).is_some());
+        assert_eq!(tokens.owner(&first.token, LIFETIME_MS), None);
         assert!(
             tokens
-                .holder(&second.token, now_ms + LIFETIME_MS - 1)
+                .owner(&second.token, now_ms + LIFETIME_MS - 1)
                 .is_some()
         );
     }
@@ -308,14 +308,14 @@ mod tests {
         let audiences = ["one", "two"].map(|key| Audience::Tenant(key.into()));
         let values = audiences
             .into_iter()
-            .chain([Audience::App, Audience::Own])
+            .chain([Audience::App, Audience::SelfBuilt])
             .map(|audience| {
-                let holder = Holder {
+                let owner = TokenOwner {
                     audience,
                     ..own("cli_a")
                 };
-                let first = tokens.issue(holder.clone(), 0, LIFETIME_MS).token;
-                assert_eq!(tokens.issue(holder, 0, LIFETIME_MS).token, first);
+                let first = tokens.issue(owner.clone(), 0, LIFETIME_MS).token;
+                assert_eq!(tokens.issue(owner, 0, LIFETIME_MS).token, first);
                 first
             });
         assert_eq!(values.collect::<std::collections::HashSet<_>>().len(), 4);
@@ -354,16 +354,16 @@ mod tests {
         drop(tokens);
         for _ in 0..2 {
             let tokens = kept_in(&path, 20);
-            assert_eq!(tokens.holder(&kept, 20), Some(own("cli_a")));
+            assert_eq!(tokens.owner(&kept, 20), Some(own("cli_a")));
             assert_eq!(tokens.issue(own("cli_a"), 20, LIFETIME_MS).token, kept);
             for gone in [&revoked, &expired] {
-                assert_eq!(tokens.holder(gone, 20), None);
+                assert_eq!(tokens.owner(gone, 20), None);
             }
         }
     }
 
     #[test]
-    fn a_line_cut_short_by_a_crash_costs_only_itself() {
+    fn a_line_cut_short_by_a_crash_loses_only_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         let token = kept_in(&path, 0).issue(own("cli_a"), 0, LIFETIME_MS).token;
@@ -371,6 +371,6 @@ mod tests {
         text.push_str("{\"issued\":{\"app_id\":\"cli_");
         std::fs::write(&path, text).unwrap();
         let tokens = kept_in(&path, 0);
-        assert!(tokens.holder(&token, 0).is_some());
+        assert!(tokens.owner(&token, 0).is_some());
     }
 }

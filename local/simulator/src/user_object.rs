@@ -1,9 +1,9 @@
-//! The user object of the contact API, in the caller's choice of ids.
+//! The user object of the contact API, with the id types that the caller chose.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::answer::Refusal;
+use crate::answer::ApiError;
 use crate::directory::people::Profile;
 use crate::directory::{departments, ids};
 
@@ -21,15 +21,15 @@ pub(crate) enum DepartmentIdType {
 }
 
 impl UserIdType {
-    /// From a query parameter and its value.
-    pub(crate) fn parse(parameter: &str, given: Option<&str>) -> Result<Self, Refusal> {
+    /// Parses the value of the query parameter with this name.
+    pub(crate) fn parse(parameter: &str, given: Option<&str>) -> Result<Self, ApiError> {
         match given {
             None | Some("" | "open_id") => Ok(Self::Open),
             Some("union_id") => Ok(Self::Union),
             Some("user_id") => Ok(Self::User),
             Some(other) => {
                 let options = "the optional value are: open_id,union_id,user_id";
-                Err(Refusal::field(parameter, other, options))
+                Err(ApiError::field(parameter, other, options))
             }
         }
     }
@@ -52,20 +52,20 @@ impl UserIdType {
 }
 
 impl DepartmentIdType {
-    pub(crate) fn parse(given: Option<&str>) -> Result<Self, Refusal> {
+    pub(crate) fn parse(given: Option<&str>) -> Result<Self, ApiError> {
         match given {
             None | Some("" | "open_department_id") => Ok(Self::Open),
             Some("department_id") => Ok(Self::Own),
             Some(other) => {
                 let options = "the optional value are: department_id,open_department_id";
-                Err(Refusal::field("department_id_type", other, options))
+                Err(ApiError::field("department_id_type", other, options))
             }
         }
     }
 }
 
-/// In which ids an answer speaks.
-pub(crate) struct Wording {
+/// The id types of an answer.
+pub(crate) struct IdTypes {
     pub(crate) user_id_type: UserIdType,
     pub(crate) department_id_type: DepartmentIdType,
 }
@@ -91,7 +91,7 @@ impl Status {
     }
 }
 
-impl Wording {
+impl IdTypes {
     pub(crate) fn user_id(&self, n: u32, app_id: &str) -> String {
         self.user_id_type.user_id(n, app_id)
     }
@@ -155,15 +155,15 @@ impl Wording {
     }
 }
 
-/// Whether users have such a field.
+/// Whether the user object has this field.
 pub(crate) fn is_field(name: &str) -> bool {
-    let wording = Wording {
+    let id_types = IdTypes {
         user_id_type: UserIdType::Open,
         department_id_type: DepartmentIdType::Open,
     };
-    // Somebody with a leader, so that no field is missing.
+    // A user with a leader, so that no field is missing.
     let somebody = Profile::seeded(departments::COUNT + 1);
-    let user = wording.listed_user(&somebody, "cli_any");
+    let user = id_types.listed_user(&somebody, "cli_any");
     user.get(name).is_some()
 }
 

@@ -1,4 +1,4 @@
-//! Changes to an app, and what an app's fields must be like.
+//! Changes to an app, and the rules for its fields.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,8 +11,7 @@ use crate::directory::departments;
 use crate::invalid::Invalid;
 use crate::user_object;
 
-/// What to change on an app; absent fields stay. Where a field may be without value, `Some(None)`, in JSON `null`, takes
-/// the value away.
+/// Changes to an app; absent fields stay. For an optional field, `Some(None)`, in JSON `null`, removes the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AppPatch {
@@ -84,7 +83,7 @@ impl AppPatch {
     }
 }
 
-/// The fields that can be wrong; those that are given.
+/// The fields that have rules; `None` for those that are not given.
 pub(super) struct Checks<'a> {
     secret: Option<&'a str>,
     hidden_user_fields: Option<&'a BTreeSet<String>>,
@@ -140,7 +139,7 @@ impl Checks<'_> {
     }
 }
 
-/// Whether a URL leads to this machine, in plain text.
+/// Whether a URL is an `http` URL of this machine.
 pub(crate) fn is_local(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
         return false;
@@ -167,7 +166,7 @@ fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-/// Tells an explicit `null` from an absent field.
+/// Distinguishes an explicit `null` from an absent field.
 fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,

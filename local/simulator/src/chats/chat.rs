@@ -1,14 +1,14 @@
-//! One chat: everything about a seeded one follows from its number.
+//! One chat. Everything about a seeded chat is computed from its number.
 
 use std::collections::BTreeSet;
 
 use super::ChatPatch;
 use crate::directory::Directory;
 
-/// How many members chat 1 has, when there are as many users.
+/// The number of members of chat 1, if there are as many users.
 const LARGEST: u32 = 5000;
 
-/// The bots are not in every so many-th chat.
+/// Each chat with a multiple of this number is without the bots.
 const WITHOUT_BOT: u32 = 50;
 
 /// A group chat.
@@ -19,21 +19,21 @@ pub(crate) struct Chat {
     pub(crate) description: String,
     pub(crate) has_bot: bool,
     pub(crate) is_dissolved: bool,
-    seeded: Seeded,
+    seeded: SeededMembers,
     added: BTreeSet<u32>,
     removed: BTreeSet<u32>,
 }
 
-/// Users with neighbouring numbers, from the first on; the last user's neighbour is user 1.
+/// Users with consecutive numbers from `first` on; user 1 follows the last user.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seeded {
+struct SeededMembers {
     first: u32,
     count: u32,
     users: u32,
 }
 
 impl Chat {
-    /// Without members; the bots are in.
+    /// A chat with the bots, without members.
     pub(super) fn empty(n: u32) -> Self {
         Self {
             n,
@@ -41,7 +41,7 @@ impl Chat {
             description: format!("The chat of project {n}"),
             has_bot: true,
             is_dissolved: false,
-            seeded: Seeded::default(),
+            seeded: SeededMembers::default(),
             added: BTreeSet::new(),
             removed: BTreeSet::new(),
         }
@@ -50,7 +50,7 @@ impl Chat {
     pub(super) fn seeded(n: u32, users: u32) -> Self {
         Self {
             has_bot: !n.is_multiple_of(WITHOUT_BOT),
-            seeded: Seeded::of(n, users),
+            seeded: SeededMembers::of(n, users),
             ..Self::empty(n)
         }
     }
@@ -71,7 +71,7 @@ impl Chat {
         }
     }
 
-    /// Numbers of the users in the chat, lowest first, without those who left the company.
+    /// Numbers of the users in the chat, lowest first, without those who have left the company.
     pub(crate) fn members(&self, directory: &Directory) -> Vec<u32> {
         let mut members: Vec<_> = self
             .seeded
@@ -81,13 +81,13 @@ impl Chat {
             .collect();
         members.sort_unstable();
         members.dedup();
-        directory.retain_staff(&mut members);
+        directory.retain_employed(&mut members);
         members
     }
 }
 
-impl Seeded {
-    /// 2 to 250 members, but for the largest chat.
+impl SeededMembers {
+    /// 2 to 250 members, except for the largest chat.
     fn of(n: u32, users: u32) -> Self {
         let count = match n {
             1 => LARGEST,

@@ -1,42 +1,42 @@
-//! Who is there: the members of a department, and the app's contact scope.
+//! Lists: the members of a department, and the app's contact scope.
 
 use serde::Serialize;
 
-use super::{bad_page, department, wording};
-use crate::answer::{Answer, Refusal};
+use super::{department, id_types, page_error};
+use crate::answer::{Answer, ApiError};
 use crate::directory::departments::{self, ROOT};
 use crate::endpoint::Call;
-use crate::paging::{Page, Sizes};
+use crate::paging::{PageRequest, PageSizes};
 use crate::platform::Platform;
 
-/// Direct members only, by number; those out of the app's scope are missing without a word.
-pub(super) fn find_by_department(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let wording = wording(call)?;
-    let department = department::required(call, &wording)?;
+/// Only direct members, in the order of their numbers. The answer leaves out those outside the app's scope.
+pub(super) fn find_by_department(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
+    let id_types = id_types(call)?;
+    let department = department::required(call, &id_types)?;
     let list = format!("contact.user.find_by_department/{department}");
-    let sizes = Sizes {
+    let sizes = PageSizes {
         default: 10,
         max: 50,
     };
-    let page = Page::asked(&call.request.query, list, sizes).map_err(bad_page)?;
+    let page = PageRequest::parse(&call.request.query, list, sizes).map_err(page_error)?;
     let after = u32::try_from(page.after).unwrap_or(u32::MAX);
     let members = platform
         .directory
-        .members(department, after, page.wanted(), |member| {
+        .members(department, after, page.fetch_limit(), |member| {
             call.app.sees_user(member)
         });
     let items = members.iter().map(|member| {
         let user = call
             .app
-            .without_hidden_fields(wording.listed_user(member, &call.app.app_id));
+            .without_hidden_fields(id_types.listed_user(member, &call.app.app_id));
         (member.n.into(), user)
     });
     Ok(Answer::data(&page.fill(items)))
 }
 
-/// What was granted to the app: departments, then users, on pages that hold both. Of the whole company, the departments
-/// and users directly under the root.
-pub(super) fn scopes(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// The app's contact scope: departments, then users, on the same pages. If it is the whole company: the departments and
+/// users directly under the root.
+pub(super) fn scopes(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     enum Granted {
         Department(u32),
         User(u32),
@@ -51,13 +51,13 @@ pub(super) fn scopes(platform: &Platform, call: &Call<'_>) -> Result<Answer, Ref
         #[serde(skip_serializing_if = "Option::is_none")]
         page_token: Option<String>,
     }
-    let wording = wording(call)?;
+    let id_types = id_types(call)?;
     let list = "contact.scope.list".to_owned();
-    let sizes = Sizes {
+    let sizes = PageSizes {
         default: 50,
         max: 100,
     };
-    let page = Page::asked(&call.request.query, list, sizes).map_err(bad_page)?;
+    let page = PageRequest::parse(&call.request.query, list, sizes).map_err(page_error)?;
     let departments: Vec<u32> = match &call.app.contact_departments {
         Some(granted) if !call.app.sees_everything() => granted.iter().copied().collect(),
         Some(_) | None => departments::children(ROOT).collect(),
@@ -81,8 +81,8 @@ pub(super) fn scopes(platform: &Platform, call: &Call<'_>) -> Result<Answer, Ref
     };
     for granted in filled.items {
         match granted {
-            Granted::Department(n) => data.department_ids.push(wording.department_id(n)),
-            Granted::User(n) => data.user_ids.push(wording.user_id(n, &call.app.app_id)),
+            Granted::Department(n) => data.department_ids.push(id_types.department_id(n)),
+            Granted::User(n) => data.user_ids.push(id_types.user_id(n, &call.app.app_id)),
         }
     }
     Ok(Answer::data(&data))

@@ -6,8 +6,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{BATCH_MAX, wording};
-use crate::answer::{Answer, Refusal};
+use super::{BATCH_MAX, id_types};
+use crate::answer::{Answer, ApiError};
 use crate::directory::ids::{self, Decoded};
 use crate::directory::people::Profile;
 use crate::endpoint::Call;
@@ -18,13 +18,13 @@ use crate::user_object::{Status, UserIdType};
 /// The most ids of basic_batch.
 const BASIC_MAX: usize = 10;
 
-pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let wording = wording(call)?;
+pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
+    let id_types = id_types(call)?;
     let id = call.parameter("user_id");
-    let profile = resolve(platform, call, wording.user_id_type, id)?;
+    let profile = resolve(platform, call, id_types.user_id_type, id)?;
     if !call.app.sees_user(&profile) {
         let msg = "no user authority error";
-        return Err(Refusal::documented(StatusCode::BAD_REQUEST, 41_050, msg));
+        return Err(ApiError::documented(StatusCode::BAD_REQUEST, 41_050, msg));
     }
     #[derive(Serialize)]
     struct Data {
@@ -33,27 +33,27 @@ pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusa
     Ok(Answer::data(&Data {
         user: call
             .app
-            .without_hidden_fields(wording.user(&profile, &call.app.app_id)),
+            .without_hidden_fields(id_types.user(&profile, &call.app.app_id)),
     }))
 }
 
-/// Ids that do not exist, or are out of the app's scope, are missing from the answer without a word; an id given twice
-/// is answered once.
-pub(super) fn batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let wording = wording(call)?;
+/// The answer leaves out ids that do not exist or are outside the app's scope. It has one item for an id that is given
+/// twice.
+pub(super) fn batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
+    let id_types = id_types(call)?;
     let user_ids = call.request.query.all("user_ids");
     if user_ids.is_empty() {
-        return Err(Refusal::field("user_ids", "", "user_ids is required"));
+        return Err(ApiError::field("user_ids", "", "user_ids is required"));
     }
     at_most(BATCH_MAX, "user_ids", user_ids.len())?;
     let mut seen = HashSet::new();
     let items: Vec<_> = user_ids
         .into_iter()
-        .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
+        .filter_map(|id| resolve(platform, call, id_types.user_id_type, id).ok())
         .filter(|profile| call.app.sees_user(profile) && seen.insert(profile.n))
         .map(|profile| {
             call.app
-                .without_hidden_fields(wording.listed_user(&profile, &call.app.app_id))
+                .without_hidden_fields(id_types.listed_user(&profile, &call.app.app_id))
         })
         .collect();
     #[derive(Serialize)]
@@ -63,8 +63,8 @@ pub(super) fn batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refu
     Ok(Answer::data(&Data { items }))
 }
 
-/// One entry for each input, in order, e-mail addresses first; an unknown input's has no `user_id`.
-pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// One entry for each input, in order, e-mail addresses first. The entry of an unknown input has no `user_id`.
+pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     #[derive(Deserialize)]
     struct Inputs {
         #[serde(default)]
@@ -90,7 +90,7 @@ pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answe
         user_list: Vec<Entry>,
     }
 
-    let wording = wording(call)?;
+    let id_types = id_types(call)?;
     let inputs: Inputs = call.request.json().map_err(bad_body)?;
     at_most(BATCH_MAX, "emails", inputs.emails.len())?;
     at_most(BATCH_MAX, "mobiles", inputs.mobiles.len())?;
@@ -101,7 +101,7 @@ pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answe
         Entry {
             user_id: visible
                 .as_ref()
-                .map(|profile| wording.user_id(profile.n, &call.app.app_id)),
+                .map(|profile| id_types.user_id(profile.n, &call.app.app_id)),
             status: visible.as_ref().map(Status::of),
             ..Entry::default()
         }
@@ -119,25 +119,25 @@ pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answe
     }))
 }
 
-/// The names of users, whatever the app's contact scope; ids that do not exist are missing without a word.
-pub(super) fn basic_batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// The names of users, independent of the app's contact scope. The answer leaves out ids that do not exist.
+pub(super) fn basic_batch(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     #[derive(Deserialize)]
     struct Ids {
         #[serde(default)]
         user_ids: Vec<String>,
     }
-    let wording = wording(call)?;
+    let id_types = id_types(call)?;
     let Ids { user_ids } = call.request.json().map_err(bad_body)?;
     if user_ids.is_empty() {
-        return Err(Refusal::field("user_ids", "", "user_ids is required"));
+        return Err(ApiError::field("user_ids", "", "user_ids is required"));
     }
     at_most(BASIC_MAX, "user_ids", user_ids.len())?;
     let users: Vec<_> = user_ids
         .iter()
-        .filter_map(|id| resolve(platform, call, wording.user_id_type, id).ok())
+        .filter_map(|id| resolve(platform, call, id_types.user_id_type, id).ok())
         .map(|profile| {
             json!({
-                "user_id": wording.user_id(profile.n, &call.app.app_id),
+                "user_id": id_types.user_id(profile.n, &call.app.app_id),
                 "name": profile.name,
                 "i18n_name": { "zh_cn": profile.name, "en_us": profile.en_name, "ja_jp": "" },
             })
@@ -153,17 +153,17 @@ fn resolve(
     call: &Call<'_>,
     id_type: UserIdType,
     id: &str,
-) -> Result<Profile, Refusal> {
+) -> Result<Profile, ApiError> {
     let unknown = |code, name: &str| {
         let msg = format!(
             "The request you send is not a valid {{{name}}} or not exists. Invalid ids: [{id}]"
         );
-        Refusal::documented(StatusCode::BAD_REQUEST, code, msg)
+        ApiError::documented(StatusCode::BAD_REQUEST, code, msg)
     };
-    let (n, refusal) = match id_type {
+    let (n, error) = match id_type {
         UserIdType::Open => match ids::decode_open_id(&call.app.app_id, id) {
             Some(Decoded::Foreign(tag)) if platform.apps.has_tag(tag) => {
-                return Err(Refusal::documented(
+                return Err(ApiError::documented(
                     StatusCode::BAD_REQUEST,
                     99_992_361,
                     "open_id cross app",
@@ -175,24 +175,24 @@ fn resolve(
         UserIdType::Union => (ids::decode_union_id(id), unknown(99_992_363, "union_id")),
         UserIdType::User => (ids::decode_user_id(id), unknown(99_992_360, "user_id")),
     };
-    n.and_then(|n| platform.directory.profile(n)).ok_or(refusal)
+    n.and_then(|n| platform.directory.profile(n)).ok_or(error)
 }
 
-fn at_most(max: usize, field: &str, length: usize) -> Result<(), Refusal> {
+fn at_most(max: usize, field: &str, length: usize) -> Result<(), ApiError> {
     if length <= max {
         return Ok(());
     }
     let description = format!("the max len is {max}");
-    Err(Refusal::field(field, length.to_string(), description))
+    Err(ApiError::field(field, length.to_string(), description))
 }
 
-fn bad_body(error: BodyError) -> Refusal {
+fn bad_body(error: BodyError) -> ApiError {
     match error {
-        BodyError::Syntax(problem) => Refusal::documented(
+        BodyError::Syntax(problem) => ApiError::documented(
             StatusCode::BAD_REQUEST,
             9499,
             format!("Invalid parameter value in the body: {problem}"),
         ),
-        BodyError::Field(field, problem) => Refusal::field(field, "", problem),
+        BodyError::Field(field, problem) => ApiError::field(field, "", problem),
     }
 }

@@ -4,48 +4,50 @@ use super::Control;
 use crate::invalid::Invalid;
 use crate::logins::codes::Challenge;
 use crate::logins::error::OauthError;
-use crate::oauth::authorize::{self, Wanted};
+use crate::oauth::authorize::{self, AuthorizationRequest};
 
-/// What a login asks a user for.
+/// What an app asks a user for in a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consent {
-    /// Space separated, at most 50; with `offline_access` there will be a refresh token.
+    /// Separated by spaces, at most 50; with `offline_access` the login gets a refresh token.
     pub scope: String,
-    /// Where the code would be sent; [`App::redirect_uris`](crate::App::redirect_uris) decides.
+    /// Where the authorize page would send the code; [`App::redirect_uris`](crate::App::redirect_uris) lists what is
+    /// allowed.
     pub redirect_uri: String,
-    /// PKCE; `None` for a login without.
+    /// The PKCE challenge; `None` for a login without PKCE.
     pub challenge: Option<Challenge>,
 }
 
 impl Control {
-    /// User `n` of the directory approves: the code that the app would find in its redirect URI, good for five simulated
-    /// minutes and one exchange. No page is asked for and no call is counted.
+    /// User `n` of the directory approves. Returns the code that the app would get at its redirect URI, valid for five
+    /// simulated minutes and one exchange. This shows no page and counts no call.
     ///
     /// # Errors
-    /// Names `app_id`, `n`, `redirect_uri` or `scope`, with the description and the code of the error page.
+    /// The field is `app_id`, `n`, `redirect_uri` or `scope`; the problem has the description and the code of the error
+    /// page.
     pub fn login(&self, app_id: &str, n: u32, consent: Consent) -> Result<String, Invalid> {
         let app = self.0.app(app_id)?;
         if !app.enabled {
             return Err(invalid("app_id", OauthError::AppDisabled));
         }
         let scopes = consent.scope.split_ascii_whitespace().map(str::to_owned);
-        let wanted = Wanted {
+        let request = AuthorizationRequest {
             redirect_uri: consent.redirect_uri,
             scopes: scopes.collect(),
             challenge: consent.challenge,
         };
-        wanted.check(&app).map_err(|error| {
+        request.check(&app).map_err(|error| {
             let is_uri = error == OauthError::RedirectNotRegistered;
             invalid(if is_uri { "redirect_uri" } else { "scope" }, error)
         })?;
-        authorize::consent(&self.0, &app, n, wanted, self.now_ms()).map_err(|error| {
+        authorize::consent(&self.0, &app, n, request, self.now_ms()).map_err(|error| {
             let is_app = error == OauthError::NotInstalled;
             invalid(if is_app { "app_id" } else { "n" }, error)
         })
     }
 
-    /// Ends every login of user `n` to the app, and tells how many there were: their refresh tokens are answered with
-    /// 20064, their access tokens are invalid.
+    /// Ends every login of user `n` to the app and returns their number. Their refresh tokens fail with 20064, their
+    /// access tokens are invalid.
     pub fn revoke_login(&self, app_id: &str, n: u32) -> usize {
         self.0.logins.revoke(app_id, n)
     }

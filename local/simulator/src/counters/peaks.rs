@@ -1,16 +1,16 @@
-//! The most calls that fell into any window, whatever its limit and whether or not limits apply: the proof that a client
-//! keeps to them.
+//! The most calls in any window, whatever its limit and whether or not limits are on. They show that a client keeps the
+//! limits.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::rate_limit::{Account, History, Window};
+use crate::rate_limit::{Caller, History, Window};
 
 /// The most calls in any window, by the window's length in simulated milliseconds.
 pub type PeakInWindow = BTreeMap<u64, u64>;
 
-/// By account and endpoint.
+/// By caller and endpoint.
 #[derive(Default)]
-pub(super) struct Peaks(HashMap<(Account, &'static str), Entry>);
+pub(super) struct Peaks(HashMap<(Caller, &'static str), Entry>);
 
 #[derive(Default)]
 struct Entry {
@@ -19,9 +19,9 @@ struct Entry {
 }
 
 impl Peaks {
-    pub(super) fn note(
+    pub(super) fn record(
         &mut self,
-        account: Account,
+        caller: Caller,
         endpoint: &'static str,
         windows: &[Window],
         now_ms: u64,
@@ -30,15 +30,15 @@ impl Peaks {
         let Some(longest_ms) = lengths_ms().max() else {
             return;
         };
-        let Entry { history, peak } = self.0.entry((account, endpoint)).or_default();
-        let now_ms = history.begin(now_ms, longest_ms);
+        let Entry { history, peak } = self.0.entry((caller, endpoint)).or_default();
+        let now_ms = history.prune(now_ms, longest_ms);
         history.add(now_ms);
         for length_ms in lengths_ms() {
             keep_higher(peak, length_ms, history.within(now_ms, length_ms));
         }
     }
 
-    /// The highest of every account, by endpoint.
+    /// The highest of all callers, by endpoint.
     pub(super) fn by_endpoint(&self) -> BTreeMap<&'static str, PeakInWindow> {
         let mut peaks = BTreeMap::new();
         for ((_, endpoint), entry) in &self.0 {
@@ -48,21 +48,21 @@ impl Peaks {
         peaks
     }
 
-    /// The highest of every tenant, by app and endpoint.
+    /// The highest of an app's tenants, by app and endpoint.
     pub(super) fn by_app(&self) -> BTreeMap<String, BTreeMap<String, PeakInWindow>> {
         let mut peaks = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for ((account, endpoint), entry) in &self.0 {
-            let app = peaks.entry(account.app_id.to_string()).or_default();
+        for ((caller, endpoint), entry) in &self.0 {
+            let app = peaks.entry(caller.app_id.to_string()).or_default();
             entry.raise(app.entry((*endpoint).to_owned()).or_default());
         }
         peaks
     }
 
-    /// The highest of every tenant of one app.
+    /// The highest of the tenants of one app.
     pub(super) fn of(&self, app_id: &str, endpoint: &str) -> PeakInWindow {
         let mut peak = PeakInWindow::new();
-        for ((account, name), entry) in &self.0 {
-            if *account.app_id == *app_id && *name == endpoint {
+        for ((caller, name), entry) in &self.0 {
+            if *caller.app_id == *app_id && *name == endpoint {
                 entry.raise(&mut peak);
             }
         }

@@ -1,6 +1,6 @@
-//! A hundred departments: 1 to 10 under the root, 11 to 100 ten each under 1 to 9.
+//! A hundred departments: 1 to 10 under the root, 11 to 100 in tens under 1 to 9.
 
-/// How many departments there are, the root (0) not counted.
+/// The number of departments, without the root (0).
 pub(crate) const COUNT: u32 = 100;
 
 /// The company itself.
@@ -17,7 +17,7 @@ pub(crate) fn ancestors(department: u32) -> impl Iterator<Item = u32> {
         .take_while(|above| *above != ROOT)
 }
 
-/// Whether a department is another one or below it.
+/// Whether a department is the other one or below it.
 pub(crate) fn is_within(department: u32, above: u32) -> bool {
     above == ROOT || department == above || ancestors(department).any(|it| it == above)
 }
@@ -32,12 +32,12 @@ pub(crate) fn descendants(department: u32) -> impl Iterator<Item = u32> {
     (1..=COUNT).filter(move |below| *below != department && is_within(*below, department))
 }
 
-/// The seeded department of a user: everybody in turn, so that each has a hundredth of the people.
+/// The department of a seeded user. Users take turns, so that each department has a hundredth of them.
 pub(crate) fn of_user(n: u32) -> u32 {
     n.saturating_sub(1) % COUNT + 1
 }
 
-/// The users that are seeded into a department, by number, behind a number.
+/// The seeded users of a department with numbers above `after`, in order.
 pub(crate) fn seeded_after(department: u32, after: u32, seeded: u32) -> impl Iterator<Item = u32> {
     let rounds = match after < department {
         true => 0,
@@ -49,7 +49,7 @@ pub(crate) fn seeded_after(department: u32, after: u32, seeded: u32) -> impl Ite
         .filter(move |_| department != ROOT)
 }
 
-/// How many of so many seeded users a department has.
+/// The number of seeded users in a department.
 pub(crate) fn seeded_in(department: u32, seeded: u32) -> u32 {
     match department {
         ROOT => 0,
@@ -58,7 +58,7 @@ pub(crate) fn seeded_in(department: u32, seeded: u32) -> u32 {
     }
 }
 
-/// Who leads a department: its first user. Nobody leads the root.
+/// The leader of a department: its first user. The root has none.
 pub(crate) fn leader(department: u32) -> Option<u32> {
     (department != ROOT).then_some(department)
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_department_hangs_from_the_root() {
+    fn every_department_is_below_the_root() {
         for department in 1..=COUNT {
             let above = parent(department);
             assert!(above < department && parent(above) == ROOT);

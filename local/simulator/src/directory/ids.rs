@@ -1,13 +1,14 @@
-//! Reversible ids: a number and whom it is for, through a keyed permutation. No table, however many apps there are.
+//! Reversible ids: a keyed permutation of a number and the tag of its owner. They need no table, however many apps
+//! there are.
 
 use crate::hash::{hash, mix};
 
-/// How an id that is well formed can still be of no use to the app that asks.
+/// The content of a well-formed id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// The number, with no promise that somebody has it.
+    /// The number. There may be no user with it.
     Number(u64),
-    /// Made for another owner: this is its tag, see [`app_tag`].
+    /// The id is for another app; this is its tag, see [`app_tag`].
     Foreign(u64),
 }
 
@@ -18,7 +19,7 @@ const ROUND_KEYS: [u64; 4] = [
     0x082e_fa98_ec4e_6c89,
 ];
 
-/// The id by which one app knows user `n`: `ou_` and 32 hexadecimal digits, different in every app.
+/// The id of user `n` for one app: `ou_` and 32 hexadecimal digits, different in every app.
 pub fn open_id(app_id: &str, n: u32) -> String {
     format!("ou_{:032x}", permute(app_tag(app_id), n.into()))
 }
@@ -62,12 +63,12 @@ const CHAT_TAG: u64 = 0x6368_6174_5f69_645f;
 const UNION_TAG: u64 = 0x756e_696f_6e5f_6964;
 const DEPARTMENT_TAG: u64 = 0x6465_7061_7274_6d74;
 
-/// What tells the open_ids of one app from those of another.
+/// The tag in the open_ids of an app, different for each app.
 pub(crate) fn app_tag(app_id: &str) -> u64 {
     hash(app_id)
 }
 
-/// `None` for what cannot be an open_id.
+/// `None` if the text is not a well-formed open_id.
 pub(crate) fn decode_open_id(app_id: &str, open_id: &str) -> Option<Decoded> {
     let (tag, n) = restore(hex128(open_id.strip_prefix("ou_")?)?);
     Some(if tag == app_tag(app_id) {
@@ -96,7 +97,7 @@ pub(crate) fn decode_user_id(user_id: &str) -> Option<u64> {
     Some(u64::from(left << 16 | right))
 }
 
-/// The number, with no promise that there is such a department.
+/// The number. There may be no department with it.
 pub(crate) fn decode_open_department_id(id: &str) -> Option<u64> {
     if id == "0" {
         return Some(0);
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_id_leads_back_to_its_number() {
+    fn every_id_decodes_to_its_number() {
         for n in (1..=10_000).chain([u32::MAX]) {
             let number = u64::from(n);
             assert_eq!(

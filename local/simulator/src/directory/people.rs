@@ -1,9 +1,9 @@
-//! Seeded people: everything about them follows from their number.
+//! Seeded people. Everything about them is computed from their numbers.
 
 use super::{UserPatch, departments};
 use crate::invalid::Invalid;
 
-/// What the platform knows about a person, apart from ids.
+/// The profile of a person, without ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) n: u32,
@@ -57,7 +57,7 @@ const JOB_TITLES: [&str; 7] = [
 ];
 const CITIES: [&str; 5] = ["Beijing", "Shanghai", "Shenzhen", "Hangzhou", "Singapore"];
 
-/// 2020-01-01 in UTC; users joined one an hour from then on, in the order of their numbers.
+/// 2020-01-01 in UTC; one user joined each hour from then on, in the order of their numbers.
 const FIRST_JOIN_SECONDS: u64 = 1_577_836_800;
 
 /// The seeded e-mail address of user `n`, such as `user00042@example.com`.
@@ -119,7 +119,7 @@ impl Profile {
         format!("E{:06}", self.n)
     }
 
-    /// The leader of the department, or of the one above for the leader; nobody for the first of a top department.
+    /// The leader of the department. For the leader it is the leader of the department above, or nobody at the top.
     pub(crate) fn leader(&self) -> Option<u32> {
         let own = departments::leader(self.department);
         if own != Some(self.n) {
@@ -129,7 +129,7 @@ impl Profile {
     }
 
     /// The department, unless the person has left.
-    pub(crate) fn workplace(&self) -> Option<u32> {
+    pub(crate) fn current_department(&self) -> Option<u32> {
         (!self.is_resigned).then_some(self.department)
     }
 
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_lead_back_to_their_number_in_one_spelling_only() {
+    fn addresses_have_their_number_in_one_spelling_only() {
         assert_eq!(number_in_email("user00042@example.com"), Some(42));
         assert_eq!(number_in_email("user42@example.com"), None);
         assert_eq!(number_in_mobile("+8613800000042"), Some(42));

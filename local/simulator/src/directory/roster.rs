@@ -1,14 +1,14 @@
-//! Who is in which department, so that neither a list nor a count goes through everybody.
+//! The people of each department, so that neither a list nor a count visits everybody.
 
 use std::collections::BTreeSet;
 
 use super::departments::{self, COUNT};
 
-/// People who work in the company: not those who left.
+/// The people who are employed, without those who have left.
 pub(super) struct Roster {
-    /// By department, those below it not counted; the root's place is empty.
+    /// By department, without those below it. The entry of the root is 0.
     headcounts: Vec<u32>,
-    /// The changed and created people of each department; the others follow from their numbers.
+    /// The changed and created people of each department; the others are computed from their numbers.
     changed: Vec<BTreeSet<u32>>,
 }
 
@@ -22,8 +22,8 @@ impl Roster {
         }
     }
 
-    /// Somebody was in one department, if any, and is in another, if any, from now on by name.
-    pub(super) fn place(&mut self, n: u32, before: Option<u32>, now: Option<u32>) {
+    /// Moves a user from one department to another; `None` for no department. From now on the user counts as changed.
+    pub(super) fn move_user(&mut self, n: u32, before: Option<u32>, now: Option<u32>) {
         if let Some(department) = before {
             self.headcounts[department as usize] -= 1;
             self.changed[department as usize].remove(&n);
@@ -34,7 +34,7 @@ impl Roster {
         }
     }
 
-    /// People of the department and of those below it.
+    /// The number of people in the department and those below it.
     pub(super) fn headcount(&self, department: u32) -> u32 {
         let own = self.headcounts[department as usize];
         departments::descendants(department).fold(own, |sum, below| {
@@ -42,7 +42,7 @@ impl Roster {
         })
     }
 
-    /// The changed and created people of the department itself, behind a number.
+    /// The changed and created people of the department itself with numbers above `after`.
     pub(super) fn changed_after(
         &self,
         department: u32,

@@ -2,27 +2,27 @@
 
 use serde_json::{Value, json};
 
-use super::{SIZES, bad_page, bad_parameter, existing, id_type};
-use crate::answer::{Answer, Refusal};
+use super::{SIZES, bad_parameter, find_chat, id_type, page_error};
+use crate::answer::{Answer, ApiError};
 use crate::chats::Chat;
 use crate::directory::ids;
 use crate::endpoint::Call;
-use crate::paging::Page;
+use crate::paging::PageRequest;
 use crate::platform::Platform;
 use crate::user_object::UserIdType;
 
-/// Longer texts find nothing.
+/// A longer query finds nothing.
 const QUERY_MAX: usize = 64;
 
-/// In which order chats are listed. That a chat was active is not known here: the newest count as the most active.
+/// The order of a list. The simulator does not know when a chat was active: the newest chats count as the most active.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     ByCreateTimeAsc,
     ByActiveTimeDesc,
 }
 
-/// The chats that the bot is in.
-pub(super) fn list(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// The chats with the bot.
+pub(super) fn list(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     let order = match call.request.query.first("sort_type") {
         None | Some("" | "ByCreateTimeAsc") => Order::ByCreateTimeAsc,
         Some("ByActiveTimeDesc") => Order::ByActiveTimeDesc,
@@ -32,8 +32,8 @@ pub(super) fn list(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refus
     answer(platform, call, order, list, |chat| chat.has_bot)
 }
 
-/// Of those chats the ones whose name has the text in it, upper or lower case.
-pub(super) fn search(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// The chats with the bot whose names contain the query, ignoring case.
+pub(super) fn search(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     let query = call.request.query.first("query").unwrap_or_default();
     let wanted = query.to_lowercase();
     let can_match = (1..=QUERY_MAX).contains(&query.chars().count());
@@ -43,10 +43,10 @@ pub(super) fn search(platform: &Platform, call: &Call<'_>) -> Result<Answer, Ref
     })
 }
 
-/// Flat, without the chat's id. Who is not in the chat learns little.
-pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// Flat, without the chat's id. A bot outside the chat sees only a few fields.
+pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     let id_type = id_type(call, "user_id_type")?;
-    let chat = existing(platform, call)?;
+    let chat = find_chat(platform, call)?;
     let members = chat.members(&platform.directory);
     let mut data = json!({
         "avatar": avatar(&chat),
@@ -88,15 +88,23 @@ fn answer(
     order: Order,
     list: String,
     fits: impl Fn(&Chat) -> bool,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer, ApiError> {
     let id_type = id_type(call, "user_id_type")?;
-    let page = Page::asked(&call.request.query, list, SIZES).map_err(bad_page)?;
+    let page = PageRequest::parse(&call.request.query, list, SIZES).map_err(page_error)?;
     let after = u32::try_from(page.after).unwrap_or(u32::MAX);
     let fits = |chat: &Chat| !chat.is_dissolved && fits(chat);
     let chats = match (order, after) {
-        (Order::ByCreateTimeAsc, after) => platform.chats.ascending(after, page.wanted(), fits),
-        (Order::ByActiveTimeDesc, 0) => platform.chats.descending(u32::MAX, page.wanted(), fits),
-        (Order::ByActiveTimeDesc, before) => platform.chats.descending(before, page.wanted(), fits),
+        (Order::ByCreateTimeAsc, after) => {
+            platform.chats.ascending(after, page.fetch_limit(), fits)
+        }
+        (Order::ByActiveTimeDesc, 0) => {
+            platform
+                .chats
+                .descending(u32::MAX, page.fetch_limit(), fits)
+        }
+        (Order::ByActiveTimeDesc, before) => {
+            platform.chats.descending(before, page.fetch_limit(), fits)
+        }
     };
     let items = chats.iter().map(|chat| {
         let item = item(platform, call, chat, id_type);
@@ -120,7 +128,7 @@ fn item(platform: &Platform, call: &Call<'_>, chat: &Chat, id_type: UserIdType) 
     item
 }
 
-/// The member with the lowest number; without members the bot owns the chat, and there is no field.
+/// The member with the lowest number. Without members the bot owns the chat, and the fields are missing.
 fn owner(members: &[u32], id_type: UserIdType, call: &Call<'_>) -> Value {
     members.first().map_or(json!({}), |owner| {
         json!({

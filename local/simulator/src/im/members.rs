@@ -1,29 +1,29 @@
-//! Who is in a chat. Bots are not among the members.
+//! Members of a chat. Bots do not count as members.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{SIZES, bad_page, existing, id_type, refusal};
-use crate::answer::{Answer, Refusal};
+use super::{SIZES, error, find_chat, id_type, page_error};
+use crate::answer::{Answer, ApiError};
 use crate::endpoint::Call;
-use crate::paging::{Filled, Page};
+use crate::paging::{PageData, PageRequest};
 use crate::platform::Platform;
 
-/// By number; only for a bot that is a member itself.
-pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+/// In the order of their numbers; only for a bot that is in the chat.
+pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     #[derive(Serialize)]
     struct Data {
         #[serde(flatten)]
-        page: Filled<Value>,
+        page: PageData<Value>,
         member_total: usize,
     }
     let id_type = id_type(call, "member_id_type")?;
-    let chat = existing(platform, call)?;
+    let chat = find_chat(platform, call)?;
     if !chat.has_bot {
-        return Err(refusal(232_011, "Operator can NOT be out of the chat."));
+        return Err(error(232_011, "Operator can NOT be out of the chat."));
     }
     let list = format!("im.chat.members.get/{}", chat.n);
-    let page = Page::asked(&call.request.query, list, SIZES).map_err(bad_page)?;
+    let page = PageRequest::parse(&call.request.query, list, SIZES).map_err(page_error)?;
     let members = chat.members(&platform.directory);
     let behind = members.partition_point(|member| u64::from(*member) <= page.after);
     let items = members[behind..].iter().map(|member| {
@@ -42,8 +42,8 @@ pub(super) fn get(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusa
     }))
 }
 
-/// Whether the bot is.
-pub(super) fn is_in_chat(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
-    let chat = existing(platform, call)?;
+/// Whether the bot is in the chat.
+pub(super) fn is_in_chat(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
+    let chat = find_chat(platform, call)?;
     Ok(Answer::data(&json!({ "is_in_chat": chat.has_bot })))
 }

@@ -1,4 +1,4 @@
-//! Authorization codes: single use, five minutes, bound to app, redirect URI and PKCE challenge.
+//! Authorization codes. A code is for one use within five minutes, and bound to app, redirect URI and PKCE challenge.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::OauthError;
 use super::scopes::Scopes;
 use crate::digest::sha256_base64url;
-use crate::random::Values;
+use crate::random::RandomValues;
 
 /// "The code is valid for 5 minutes" ("Obtain OAuth code" in the platform's reference).
 const LIFETIME_MS: u64 = 5 * 60 * 1000;
 
-/// Old codes are swept out whenever this many more are stored than after the last sweep.
+/// A sweep drops old codes each time this many more are stored than after the last one.
 const SWEEP_STEP: usize = 1024;
 
-/// What was proven at the authorize page and is to be proven again (RFC 7636).
+/// The PKCE challenge that came with the authorize page; the token request must answer it (RFC 7636).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// `code_challenge_method=S256`: SHA-256 of the verifier in base64url without padding, 43 characters.
@@ -24,7 +24,7 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    /// `None` for a challenge that no verifier can meet.
+    /// `None` if no verifier can match the challenge.
     pub(crate) fn new(method: &str, challenge: &str) -> Option<Self> {
         match method {
             "S256" if challenge.len() == 43 && is_verifier(challenge) => {
@@ -44,9 +44,9 @@ impl Challenge {
     }
 }
 
-/// To what somebody has consented.
+/// What a user has approved for an app.
 #[derive(Clone, Debug)]
-pub(crate) struct Consented {
+pub(crate) struct Authorization {
     pub(crate) app_id: String,
     pub(crate) n: u32,
     pub(crate) scopes: Scopes,
@@ -55,8 +55,8 @@ pub(crate) struct Consented {
     pub(crate) at_ms: u64,
 }
 
-/// What an app presents with a code.
-pub(crate) struct Presented<'a> {
+/// What an app sends with a code.
+pub(crate) struct CodeExchange<'a> {
     pub(crate) app_id: &'a str,
     pub(crate) redirect_uri: Option<&'a str>,
     pub(crate) verifier: Option<&'a str>,
@@ -64,84 +64,84 @@ pub(crate) struct Presented<'a> {
 }
 
 #[derive(Default)]
-pub(crate) struct Codes(Mutex<Book>);
+pub(crate) struct Codes(Mutex<State>);
 
 #[derive(Default)]
-struct Book {
+struct State {
     codes: HashMap<String, Code>,
     sweep_at: usize,
 }
 
 struct Code {
-    consented: Arc<Consented>,
+    authorization: Arc<Authorization>,
     is_used: bool,
 }
 
 impl Codes {
-    pub(crate) fn issue(&self, consented: Consented, values: &Values) -> String {
-        let mut book = self.lock();
-        book.sweep(consented.at_ms);
-        let code = values.text(48);
+    pub(crate) fn issue(&self, authorization: Authorization, random: &RandomValues) -> String {
+        let mut state = self.lock();
+        state.sweep(authorization.at_ms);
+        let code = random.text(48);
         let issued = Code {
-            consented: Arc::new(consented),
+            authorization: Arc::new(authorization),
             is_used: false,
         };
-        book.codes.insert(code.clone(), issued);
+        state.codes.insert(code.clone(), issued);
         code
     }
 
-    /// Uses the code up, unless it or the exchange is refused.
+    /// Marks the code as used, unless the check or `issue_tokens` fails.
     pub(crate) fn redeem<T>(
         &self,
         code: &str,
-        presented: &Presented<'_>,
-        exchange: impl FnOnce(&Consented) -> Result<T, OauthError>,
+        exchange: &CodeExchange<'_>,
+        issue_tokens: impl FnOnce(&Authorization) -> Result<T, OauthError>,
     ) -> Result<T, OauthError> {
-        let mut book = self.lock();
-        let code = book.codes.get_mut(code).ok_or(OauthError::UnknownCode)?;
-        code.check(presented)?;
-        let done = exchange(&code.consented)?;
+        let mut state = self.lock();
+        let code = state.codes.get_mut(code).ok_or(OauthError::UnknownCode)?;
+        code.check(exchange)?;
+        let issued = issue_tokens(&code.authorization)?;
         code.is_used = true;
-        Ok(done)
+        Ok(issued)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
-    /// Codes are remembered for a while after their end, to say that they had one.
+impl State {
+    /// Expired codes stay for a while, so that the answer can be "expired" instead of "unknown".
     fn sweep(&mut self, now_ms: u64) {
         if self.codes.len() < self.sweep_at.max(SWEEP_STEP) {
             return;
         }
         self.codes
-            .retain(|_, code| now_ms < code.consented.at_ms.saturating_add(2 * LIFETIME_MS));
+            .retain(|_, code| now_ms < code.authorization.at_ms.saturating_add(2 * LIFETIME_MS));
         self.sweep_at = self.codes.len() * 2 + SWEEP_STEP;
     }
 }
 
 impl Code {
-    fn check(&self, presented: &Presented<'_>) -> Result<(), OauthError> {
-        let consented = &self.consented;
-        if consented.app_id != presented.app_id {
+    fn check(&self, exchange: &CodeExchange<'_>) -> Result<(), OauthError> {
+        let authorization = &self.authorization;
+        if authorization.app_id != exchange.app_id {
             return Err(OauthError::OtherApp);
         }
         if self.is_used {
             return Err(OauthError::UsedCode);
         }
-        if presented.now_ms >= consented.at_ms.saturating_add(LIFETIME_MS) {
+        if exchange.now_ms >= authorization.at_ms.saturating_add(LIFETIME_MS) {
             return Err(OauthError::ExpiredCode);
         }
-        if presented
+        if exchange
             .redirect_uri
-            .is_some_and(|uri| uri != consented.redirect_uri)
+            .is_some_and(|uri| uri != authorization.redirect_uri)
         {
             return Err(OauthError::RedirectMismatch);
         }
-        // A verifier without challenge is refused too: somebody has taken the challenge away (RFC 9700, 2.1.1).
-        let is_proven = match (&consented.challenge, presented.verifier) {
+        // A verifier without challenge is an error too: somebody may have removed the challenge (RFC 9700, 2.1.1).
+        let is_proven = match (&authorization.challenge, exchange.verifier) {
             (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,

@@ -1,14 +1,14 @@
-//! The documented failures of a login.
+//! The documented errors of a login.
 
 use http::StatusCode;
 
-use crate::answer::{Refusal, Wording};
+use crate::answer::{ApiError, ErrorFormat};
 
-/// Why a login is refused; the numbers are those of "Get user_access_token", "Refresh user_access_token" and "Obtain OAuth
+/// Why a login fails. The codes are those of "Get user_access_token", "Refresh user_access_token" and "Obtain OAuth
 /// code" in the platform's reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OauthError {
-    /// A parameter that must be there is not, or cannot be what it is.
+    /// A required parameter is missing or has an invalid value.
     Parameter(&'static str),
     Malformed,
     BadSecret,
@@ -21,17 +21,17 @@ pub(crate) enum OauthError {
     UserNotAllowed,
     NoSuchApp,
     AppDisabled,
-    /// The code or refresh token was issued to another app.
+    /// The code or refresh token belongs to another app.
     OtherApp,
     UnknownRefreshToken,
-    /// Or 365 days have passed since consent.
+    /// Also after 365 days since consent.
     ExpiredRefreshToken,
     RevokedRefreshToken,
     UsedRefreshToken,
     UnsupportedGrant,
-    /// The app has not applied for a scope; on the page only.
+    /// The app has not applied for a scope. Only on the authorize page.
     ScopeNotApplied,
-    /// On the page only.
+    /// Only on the authorize page.
     RedirectNotRegistered,
     PkceFailed,
     DuplicateScope,
@@ -42,7 +42,7 @@ pub(crate) enum OauthError {
 }
 
 impl OauthError {
-    /// `code`, and the word of RFC 6749 for it.
+    /// `code` and the `error` of RFC 6749 for it.
     fn numbers(self) -> (i64, &'static str) {
         match self {
             Self::Parameter(_) => (20_001, "invalid_request"),
@@ -110,10 +110,10 @@ impl OauthError {
         text.to_owned()
     }
 
-    /// For a program (`Wording::Oauth`) or for a person (`Wording::Page`).
-    pub(crate) fn refusal(self, wording: Wording) -> Refusal {
+    /// As JSON for a program (`ErrorFormat::Oauth`) or as HTML for a person (`ErrorFormat::Page`).
+    pub(crate) fn api_error(self, format: ErrorFormat) -> ApiError {
         let (code, error) = self.numbers();
         let status = StatusCode::BAD_REQUEST;
-        Refusal::login(wording, status, code, error, self.description())
+        ApiError::login(format, status, code, error, self.description())
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 /// Names of permissions, such as `offline_access`.
 pub(crate) type Scopes = BTreeSet<String>;
 
-/// The scope that lets an app refresh.
+/// With this scope a login gets a refresh token.
 pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
-/// As it is written in queries and answers.
+/// The form of queries and answers: separated by spaces.
 pub(crate) fn join(scopes: &Scopes) -> String {
     scopes
         .iter()

@@ -1,4 +1,4 @@
-//! Pushes app tickets: the v1.0 event `app_ticket` ("app_ticket event" in the platform's reference), by POST.
+//! Pushes app tickets by POST, as the v1.0 event `app_ticket` ("app_ticket event" in the platform's reference).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,26 +17,26 @@ use crate::apps::App;
 use crate::invalid::Invalid;
 use crate::platform::Platform;
 
-/// How long the receiver may take, which is what the platform gives it ("Handle event" in its guide).
+/// Time for the receiver to answer, the same as on the platform ("Handle event" in its guide).
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The platform tries for hours; here the next resend is near.
+/// The platform retries for hours; here a resend follows soon.
 const ATTEMPTS: u32 = 3;
 
-/// Pushes the app's current ticket and tells the HTTP status of the last attempt; anything but 2xx is tried again.
+/// Pushes the app's current ticket and returns the HTTP status of the last attempt. Retries anything but 2xx.
 pub(crate) async fn push(platform: &Platform, app_id: &str) -> Result<u16, Invalid> {
     let app = platform.marketplace_app(app_id)?;
     let url = app
         .event_url
         .as_deref()
         .and_then(|url| Url::parse(url).ok())
-        .ok_or_else(|| Invalid::new("event_url", format!("{app_id} has none")))?;
+        .ok_or_else(|| Invalid::new("event_url", format!("{app_id} has no event_url")))?;
     let event = event(platform, &app);
-    let mut last = Err("nothing was tried".to_owned());
+    let mut last = Err("no attempt was made".to_owned());
     for _ in 0..ATTEMPTS {
         last = match tokio::time::timeout(TIMEOUT, post(&url, event.clone())).await {
             Ok(answer) => answer,
-            Err(_) => Err("no answer in time".to_owned()),
+            Err(_) => Err("no answer within the timeout".to_owned()),
         };
         if last
             .as_ref()
@@ -63,10 +63,10 @@ fn event(platform: &Platform, app: &App) -> Bytes {
     let now_ms = platform.clock.now_ms();
     let ticket = platform
         .tickets
-        .current(&app.app_id, now_ms, &platform.values);
+        .current(&app.app_id, now_ms, &platform.random);
     let event = json!({
         "ts": format!("{}.{:03}000", now_ms / 1000, now_ms % 1000),
-        "uuid": format!("{:016x}{:016x}", platform.values.number(), platform.values.number()),
+        "uuid": format!("{:016x}{:016x}", platform.random.number(), platform.random.number()),
         "token": app.verification_token.as_deref().unwrap_or_default(),
         "type": "event_callback",
         "event": { "type": "app_ticket", "app_id": app.app_id, "app_ticket": ticket },
@@ -74,7 +74,7 @@ fn event(platform: &Platform, app: &App) -> Bytes {
     Bytes::from(event.to_string())
 }
 
-/// The HTTP status. The connection lives and ends with this future.
+/// Returns the HTTP status. Closes the connection when it returns or is dropped.
 async fn post(url: &Url, body: Bytes) -> Result<u16, String> {
     let stream = TcpStream::connect(&*addresses(url).await?)
         .await
@@ -92,7 +92,7 @@ async fn post(url: &Url, body: Bytes) -> Result<u16, String> {
     tokio::pin!(response);
     let answer = tokio::select! {
         answer = &mut response => answer,
-        // The connection may end in the same moment in which the answer has come.
+        // The connection may end at the same moment as the answer arrives.
         _ended = connection => response.await,
     };
     answer
@@ -109,7 +109,7 @@ async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, String> {
             let found = tokio::net::lookup_host((name, port))
                 .await
                 .map_err(|error| error.to_string())?;
-            // `localhost` is a name, and names can be made to lead elsewhere.
+            // Somebody may have configured the name `localhost` to resolve to another machine.
             Ok(found.filter(|address| address.ip().is_loopback()).collect())
         }
         None => Ok(Vec::new()),

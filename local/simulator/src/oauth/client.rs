@@ -1,4 +1,4 @@
-//! The app in a login: its `client_id`, and its secret where no browser is in between.
+//! How a login names its app: `client_id`, and the secret where the caller is not a browser.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header;
 use serde_json::{Map, Value};
 
-use crate::answer::{Refusal, Wording};
+use crate::answer::{ApiError, ErrorFormat};
 use crate::apps::App;
 use crate::logins::error::OauthError;
 use crate::platform::Platform;
@@ -44,7 +44,7 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    /// An empty field is an absent one (RFC 6749, 3.2).
+    /// An empty field counts as absent (RFC 6749, 3.2).
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name)?;
         (!value.is_empty()).then_some(value)
@@ -55,20 +55,20 @@ impl Fields {
     }
 }
 
-/// The app of a token request, proven by its current or previous secret.
-pub(crate) fn authenticate(platform: &Platform, request: &Request) -> Result<Arc<App>, Refusal> {
-    proven(platform, request).map_err(|error| error.refusal(Wording::Oauth))
+/// The app of a token request, authenticated by its current or previous secret.
+pub(crate) fn authenticate(platform: &Platform, request: &Request) -> Result<Arc<App>, ApiError> {
+    authenticated_app(platform, request).map_err(|error| error.api_error(ErrorFormat::Oauth))
 }
 
-/// The app a browser names; nothing is proven.
-pub(crate) fn named(platform: &Platform, request: &Request) -> Result<Arc<App>, Refusal> {
+/// The app that a browser names in `client_id`, not authenticated.
+pub(crate) fn claimed_app(platform: &Platform, request: &Request) -> Result<Arc<App>, ApiError> {
     let app = parameter(request, "client_id")
         .ok_or(OauthError::Parameter("client_id"))
-        .and_then(|client_id| existing(platform, &client_id));
-    app.map_err(|error| error.refusal(Wording::Page))
+        .and_then(|client_id| enabled_app(platform, &client_id));
+    app.map_err(|error| error.api_error(ErrorFormat::Page))
 }
 
-/// A parameter of the authorize page: from the form if it is there, else from the query. Empty is absent.
+/// A parameter of the authorize page: from the form if it has it, else from the query. Empty counts as absent.
 pub(crate) fn parameter(request: &Request, name: &str) -> Option<String> {
     let in_form = request
         .is_form()
@@ -79,7 +79,7 @@ pub(crate) fn parameter(request: &Request, name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// Which app a login says it belongs to.
+/// The app that a login request names, not authenticated.
 pub(crate) fn claimed_id(request: &Request) -> Option<String> {
     if let Some((client_id, _)) = basic(request) {
         return Some(client_id);
@@ -90,7 +90,7 @@ pub(crate) fn claimed_id(request: &Request) -> Option<String> {
     Some(Fields::read(request).ok()?.get("client_id")?.to_owned())
 }
 
-fn proven(platform: &Platform, request: &Request) -> Result<Arc<App>, OauthError> {
+fn authenticated_app(platform: &Platform, request: &Request) -> Result<Arc<App>, OauthError> {
     let fields = Fields::read(request)?;
     let (client_id, secret) = match (basic(request), fields.get("client_secret")) {
         (Some(_), Some(_)) => return Err(OauthError::TwoCredentials),
@@ -101,14 +101,14 @@ fn proven(platform: &Platform, request: &Request) -> Result<Arc<App>, OauthError
             (client_id.to_owned(), secret.to_owned())
         }
     };
-    let app = existing(platform, &client_id)?;
+    let app = enabled_app(platform, &client_id)?;
     match app.accepts(&secret) {
         true => Ok(app),
         false => Err(OauthError::BadSecret),
     }
 }
 
-fn existing(platform: &Platform, client_id: &str) -> Result<Arc<App>, OauthError> {
+fn enabled_app(platform: &Platform, client_id: &str) -> Result<Arc<App>, OauthError> {
     let app = platform.apps.get(client_id).ok_or(OauthError::NoSuchApp)?;
     match app.enabled {
         true => Ok(app),

@@ -1,12 +1,12 @@
-//! `GET /open-apis/authen/v1/user_info` ("Get user information" in the platform's reference): who a user token is. Its
-//! refusals come with HTTP 200.
+//! `GET /open-apis/authen/v1/user_info` ("Get user information" in the platform's reference): the user behind a user
+//! token. Its errors have HTTP status 200.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::json;
 
-use crate::answer::{Answer, BAD_USER_TOKEN, Refusal};
+use crate::answer::{Answer, ApiError, BAD_USER_TOKEN};
 use crate::apps::App;
 use crate::directory::ids;
 use crate::endpoint::Call;
@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::request::Request;
 use crate::user_object::avatar_url;
 
-/// The fields that need a scope, which an app can lack.
+/// The fields that an app sees only with a scope.
 const SCOPED: [&str; 5] = [
     "email",
     "enterprise_email",
@@ -23,16 +23,16 @@ const SCOPED: [&str; 5] = [
     "employee_no",
 ];
 
-/// The app whose login the token belongs to.
-pub(crate) fn caller(
+/// The app that the user token was issued to.
+pub(crate) fn authenticate(
     platform: &Platform,
     request: &Request,
     now_ms: u64,
-) -> Result<Arc<App>, Refusal> {
+) -> Result<Arc<App>, ApiError> {
     let token = request.bearer().ok_or_else(|| {
         let msg =
             "Missing access token for authorization. Please make a request with token attached.";
-        Refusal::token(99_991_661, msg)
+        ApiError::token(99_991_661, msg)
     })?;
     let app = platform
         .logins
@@ -42,11 +42,11 @@ pub(crate) fn caller(
         .ok_or_else(bad_token)?;
     match app.enabled {
         true => Ok(app),
-        false => Err(Refusal::token(99_991_662, "app is not in use")),
+        false => Err(ApiError::token(99_991_662, "app is not in use")),
     }
 }
 
-pub(crate) fn handle(platform: &Platform, call: &Call<'_>) -> Result<Answer, Refusal> {
+pub(crate) fn handle(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     let token = call.request.bearer().ok_or_else(bad_token)?;
     let session = platform
         .logins
@@ -90,10 +90,10 @@ pub(crate) fn handle(platform: &Platform, call: &Call<'_>) -> Result<Answer, Ref
     Ok(Answer::data(&data))
 }
 
-fn bad_token() -> Refusal {
+fn bad_token() -> ApiError {
     refused(BAD_USER_TOKEN, "The user access token passed is invalid.")
 }
 
-fn refused(code: i64, msg: &str) -> Refusal {
-    Refusal::documented(StatusCode::OK, code, msg)
+fn refused(code: i64, msg: &str) -> ApiError {
+    ApiError::documented(StatusCode::OK, code, msg)
 }

@@ -1,22 +1,23 @@
-//! When calls came, as far back as the longest window looks.
+//! The times of calls, as far back as the longest window reaches.
 
 use std::collections::VecDeque;
 
-/// A clock that seems to go back by no more than this is two threads that overtook each other.
+/// If the time of a call is earlier than the last one by no more than this, two threads overtook each other; if by
+/// more, somebody set the clock back.
 const DISORDER_MS: u64 = 1000;
 
-/// Moments of calls in their order. One place for each millisecond, however many calls it had.
+/// Times of calls in order. One entry for each millisecond, however many calls it had.
 #[derive(Default)]
 pub(crate) struct History {
-    /// Each moment with the number of calls before it.
+    /// Each time with the number of calls before it.
     moments: VecDeque<(u64, u64)>,
     calls: u64,
 }
 
 impl History {
-    /// To be called first: forgets what no window reaches, or everything when the clock was set back. Tells the moment to
-    /// go on with.
-    pub(crate) fn begin(&mut self, now_ms: u64, longest_ms: u64) -> u64 {
+    /// Drops what no window reaches, or everything if the clock was set back. Call it first, and pass the time that it
+    /// returns to the other methods.
+    pub(crate) fn prune(&mut self, now_ms: u64, longest_ms: u64) -> u64 {
         let last_ms = self.moments.back().map_or(0, |(moment, _)| *moment);
         if last_ms > now_ms.saturating_add(DISORDER_MS) {
             *self = Self::default();
@@ -35,13 +36,14 @@ impl History {
         self.calls += 1;
     }
 
-    /// How many calls the window had that ends now; one that is exactly as old as the window is long is out of it.
+    /// The number of calls in the window that ends now. A call that is exactly as old as the window is long is not in
+    /// it.
     pub(crate) fn within(&self, now_ms: u64, length_ms: u64) -> u64 {
         let first = self.moments.get(self.first_within(now_ms, length_ms));
         first.map_or(0, |(_, before)| self.calls - before)
     }
 
-    /// The moment of the first call of that window; now, when there was none.
+    /// The time of the first call in that window; now, if it has none.
     pub(crate) fn oldest_within(&self, now_ms: u64, length_ms: u64) -> u64 {
         let first = self.moments.get(self.first_within(now_ms, length_ms));
         first.map_or(now_ms, |(moment, _)| *moment)

@@ -100,7 +100,7 @@ async fn a_chat_is_flat_and_without_its_id() {
 }
 
 #[tokio::test]
-async fn a_bot_outside_learns_little() {
+async fn a_bot_outside_a_chat_sees_few_fields() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let data = chat(&simulator, &token, 50).await.body["data"].take();
@@ -220,7 +220,7 @@ async fn chats_are_created_renamed_and_dissolved() {
 }
 
 #[tokio::test]
-async fn members_of_seeded_chats_come_and_go() {
+async fn members_of_seeded_chats_can_be_added_and_removed() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let control = simulator.control();
@@ -250,7 +250,7 @@ async fn members_of_seeded_chats_come_and_go() {
 }
 
 #[tokio::test]
-async fn the_bots_can_be_sent_away_and_asked_back() {
+async fn the_bots_can_be_removed_and_added_again() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let seen = async || {

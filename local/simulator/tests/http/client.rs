@@ -1,4 +1,4 @@
-//! A client that shows everything: status, headers, body.
+//! An HTTP client that returns everything: status, headers, body.
 
 use std::net::SocketAddr;
 
@@ -33,7 +33,7 @@ impl Answer {
     }
 }
 
-/// Time stands still, so that every answer is predictable.
+/// Starts a simulator with a stopped clock, so that every answer is predictable.
 pub(crate) async fn start() -> Simulator {
     start_with(Options::default()).await
 }
@@ -85,7 +85,7 @@ pub(crate) async fn pages(simulator: &Simulator, token: &str, list: &str) -> Vec
     }
 }
 
-/// No `Authorization` for an empty token.
+/// Sends no `Authorization` if the token is empty.
 pub(crate) async fn call(
     simulator: &Simulator,
     method: &str,
@@ -122,7 +122,7 @@ pub(crate) async fn call_at(
     exchange(addr, request.body(body.to_owned()).unwrap()).await
 }
 
-/// `Host` is added.
+/// Adds `Host`.
 pub(crate) async fn exchange(
     addr: SocketAddr,
     mut request: http::Request<String>,

@@ -59,7 +59,7 @@ async fn an_app_sees_the_departments_it_was_granted_and_those_below() {
 }
 
 #[tokio::test]
-async fn users_outside_the_contact_scope_are_out_of_sight() {
+async fn users_outside_the_contact_scope_are_not_visible() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     grant(&simulator, &[1], &[30]).await;
@@ -92,7 +92,7 @@ async fn users_outside_the_contact_scope_are_out_of_sight() {
 }
 
 #[tokio::test]
-async fn the_contact_scope_is_listed_in_the_ids_asked_for() {
+async fn the_contact_scope_is_listed_with_the_requested_id_types() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let scopes = async |query: &str| {

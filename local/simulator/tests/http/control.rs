@@ -6,7 +6,7 @@ use crate::client::{
 };
 
 #[tokio::test]
-async fn counters_tell_requests_tokens_and_rejections() {
+async fn counters_show_requests_tokens_and_rejections() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     post(&simulator, TENANT_TOKEN, "", &credentials()).await;
@@ -52,7 +52,7 @@ async fn counters_tell_requests_tokens_and_rejections() {
 }
 
 #[tokio::test]
-async fn the_clock_can_be_moved_set_and_let_go() {
+async fn the_clock_can_be_moved_set_and_restarted() {
     let simulator = start().await;
     let frozen_at = |now_ms: u64| json!({ "now_ms": now_ms, "frozen": true });
     let advanced = post(

@@ -197,7 +197,7 @@ async fn bad_departments_and_pages_have_their_codes() {
 }
 
 #[tokio::test]
-async fn everybody_is_in_one_department_on_some_page() {
+async fn every_user_is_in_one_department_on_some_page() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     assert_eq!(
@@ -224,7 +224,7 @@ async fn everybody_is_in_one_department_on_some_page() {
 }
 
 #[tokio::test]
-async fn lists_and_counts_follow_who_comes_moves_and_leaves() {
+async fn lists_and_counts_follow_users_who_join_move_and_leave() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let control = simulator.control();
@@ -273,7 +273,7 @@ async fn lists_and_counts_follow_who_comes_moves_and_leaves() {
 }
 
 #[tokio::test]
-async fn a_list_goes_on_behind_somebody_who_has_left() {
+async fn a_list_continues_after_a_user_who_has_left() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let list = format!(

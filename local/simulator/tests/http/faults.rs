@@ -26,7 +26,7 @@ async fn token_fails(simulator: &Simulator) -> bool {
 }
 
 #[tokio::test]
-async fn an_ordered_answer_comes_as_often_as_ordered() {
+async fn an_injected_answer_comes_as_often_as_its_count() {
     let simulator = start().await;
     let fault = Fault {
         count: Some(2),
@@ -44,7 +44,7 @@ async fn an_ordered_answer_comes_as_often_as_ordered() {
 }
 
 #[tokio::test]
-async fn an_ordered_body_and_header_are_sent_as_they_are() {
+async fn an_injected_body_and_header_are_sent_unchanged() {
     let simulator = start().await;
     let fault = json!({ "faults": [{
         "endpoint": "/open-apis/auth/*",
@@ -108,7 +108,7 @@ async fn a_hanging_call_ends_when_the_client_goes_away() {
         _ = token_fails(&simulator) => panic!("it was to hang"),
         () = simulator.control().arrived(TOKEN_ENDPOINT, 1) => {}
     }
-    // The client is gone. Yielding lets the simulator notice; the test would hang if it did not.
+    // The client has gone away. Yielding lets the simulator notice; otherwise the test would hang.
     while simulator.control().counters().total.in_flight > 0 {
         tokio::task::yield_now().await;
     }
@@ -132,7 +132,7 @@ async fn a_hanging_call_ends_when_the_simulator_stops() {
 }
 
 #[tokio::test]
-async fn delays_hold_an_answer_back() {
+async fn a_delay_postpones_the_answer() {
     let simulator = start().await;
     let settings = Settings {
         delay_ms: 20,
@@ -165,7 +165,7 @@ async fn a_probability_hits_about_that_share_of_calls() {
 }
 
 #[tokio::test]
-async fn a_fault_for_one_app_spares_the_others() {
+async fn a_fault_for_one_app_does_not_hit_the_others() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let only_for = |app_id: &str| Fault {
@@ -184,7 +184,7 @@ async fn a_fault_for_one_app_spares_the_others() {
 }
 
 #[tokio::test]
-async fn an_outage_refuses_connections_and_forgets_nothing() {
+async fn an_outage_refuses_connections_and_keeps_all_state() {
     let mut simulator = start().await;
     let token = tenant_token(&simulator).await;
     simulator.pause().await;

@@ -14,7 +14,7 @@ async fn ask(simulator: &Simulator, token: &str) -> Answer {
     get(simulator, &path, token).await
 }
 
-/// How many of so many calls are let through.
+/// How many of these calls are accepted.
 async fn let_through(simulator: &Simulator, token: &str, calls: usize) -> usize {
     let mut passed = 0;
     for _ in 0..calls {
@@ -57,7 +57,7 @@ async fn a_refusal_names_the_limit_and_when_it_ends() {
 }
 
 #[tokio::test]
-async fn sliding_windows_refuse_a_burst_across_the_seam() {
+async fn sliding_windows_reject_a_burst_across_a_window_boundary() {
     for (kind, passed) in [
         (RateLimitWindows::Fixed, 50),
         (RateLimitWindows::Sliding, 0),
@@ -119,7 +119,7 @@ async fn the_highest_count_of_any_window_is_kept_without_limits_too() {
         // The first three are a second old.
         (600, 2, peak(7, 9)),
         (59_399, 1, peak(7, 9)),
-        // The second four and the third two are out of the minute after this.
+        // After this, the second four and the third two are outside the minute.
         (2_000, 1, peak(7, 9)),
     ] {
         simulator.control().advance(Duration::from_millis(wait_ms));
@@ -141,7 +141,7 @@ async fn the_highest_count_of_any_window_is_kept_without_limits_too() {
 }
 
 #[tokio::test]
-async fn calls_that_fail_count_as_calls_that_came() {
+async fn failed_calls_count_as_arrived() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let fault = Fault::new("contact.*", FaultAction::answer(503, 1));
@@ -198,7 +198,7 @@ async fn tenants_of_an_app_have_budgets_of_their_own() {
 }
 
 #[tokio::test]
-async fn every_endpoint_has_a_tier_that_can_be_exchanged() {
+async fn every_endpoint_has_a_tier_that_can_be_changed() {
     let simulator = start_with(limited(Settings::default())).await;
     let token = tenant_token(&simulator).await;
     let tiers = get(&simulator, "/_sim/tiers", "").await.body["tiers"].take();
@@ -227,7 +227,7 @@ async fn every_endpoint_has_a_tier_that_can_be_exchanged() {
 }
 
 #[tokio::test]
-async fn an_api_says_too_many_for_as_long_as_it_is_told_to() {
+async fn an_api_answers_too_many_for_as_long_as_the_rule_lasts() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let rule = json!({

@@ -1,4 +1,4 @@
-//! What the tests of logins share: one app, one way through the page, one way to ask for tokens.
+//! Helpers for the tests of logins: one app, one way through the page, one way to ask for tokens.
 
 use http::Request;
 use lark_simulator::{Challenge, Consent, Simulator, seeded_app_secret};
@@ -40,7 +40,7 @@ pub(crate) fn code_with(simulator: &Simulator, challenge: Challenge) -> String {
     simulator.control().login(&app_id(), 7, consent).unwrap()
 }
 
-/// The fields of a code grant, with `changes` laid over them; `null` takes one away.
+/// The fields of a code grant, merged with `changes`; `null` removes a field.
 pub(crate) fn code_grant(code: &str, changes: &Value) -> Value {
     merged(
         json!({
@@ -72,7 +72,7 @@ pub(crate) async fn token(simulator: &Simulator, fields: &Value) -> Answer {
     post(simulator, TOKEN, "", fields).await
 }
 
-/// The fresh tokens of a login, which must succeed.
+/// Logs in and returns the tokens.
 pub(crate) async fn logged_in(simulator: &Simulator) -> Pair {
     let grant = code_grant(&code(simulator), &json!({}));
     Pair::of(&token(simulator, &grant).await)
@@ -104,7 +104,7 @@ pub(crate) async fn user_info(simulator: &Simulator, token: &str) -> (u16, i64) 
     call(simulator, "GET", USER_INFO, token, "").await.code()
 }
 
-/// A form by its type, sent to a path that may have a query.
+/// Sends a form to a path that may have a query.
 pub(crate) async fn submit(simulator: &Simulator, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = Request::post(path)
         .header("Content-Type", "application/x-www-form-urlencoded")

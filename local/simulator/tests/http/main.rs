@@ -1,4 +1,4 @@
-//! The simulator, spoken to as any client does: over HTTP.
+//! Tests of the simulator over HTTP, as a client uses it.
 
 #![expect(
     clippy::unwrap_used,

@@ -22,7 +22,7 @@ const MARKET_TENANT_TOKEN: &str = "/open-apis/auth/v3/tenant_access_token";
 const RESEND: &str = "/open-apis/auth/v3/app_ticket/resend";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An app that two tenants have installed, beside the usual one.
+/// A simulator with a marketplace app that two tenants have installed, besides the usual app.
 async fn start(event_url: Option<String>) -> Simulator {
     let app = App {
         marketplace: true,
@@ -38,7 +38,7 @@ async fn start(event_url: Option<String>) -> Simulator {
     .await
 }
 
-/// Hands on what was posted, with its path; each answer has the next status, the last one again and again.
+/// A server that forwards what it received, with the path. Each answer has the next status; the last one repeats.
 struct Receiver {
     url: String,
     received: mpsc::UnboundedReceiver<(String, Value)>,
@@ -120,7 +120,7 @@ async fn contact(simulator: &Simulator, token: &str) -> (u16, i64) {
 }
 
 #[tokio::test]
-async fn a_ticket_gives_an_app_token_and_that_one_token_for_each_tenant() {
+async fn a_ticket_gets_an_app_token_which_gets_a_token_for_each_tenant() {
     let simulator = start(None).await;
     let (app_token, expire) = app_token(&simulator).await;
     assert!(app_token.starts_with("a-") && expire == 7200);
@@ -154,7 +154,7 @@ async fn each_token_keeps_the_thirty_minute_rule_by_itself() {
     control.set_now_ms(START_MS + 90 * 60_000 + 1);
     let (second_app_token, expire) = app_token(&simulator).await;
     assert!(second_app_token != first_app_token && expire == 7200);
-    // The old one still works, and the tenants are at different points of their own lives.
+    // The old one is still valid, and the tenants' tokens have different ages.
     assert_ne!(
         token_of(&simulator, &first_app_token, "tenant_one").await.0,
         one
@@ -169,7 +169,7 @@ async fn each_token_keeps_the_thirty_minute_rule_by_itself() {
 }
 
 #[tokio::test]
-async fn the_last_two_tickets_are_good_and_no_other() {
+async fn only_the_last_two_tickets_are_valid() {
     let simulator = start(None).await;
     let control = simulator.control();
     let code = async |ticket: Value| {
@@ -223,7 +223,7 @@ async fn bad_calls_are_refused_by_their_code() {
         10_014,
     )
     .await;
-    // A token of one tenant is not one of the app.
+    // A tenant's token is not an app token.
     let (one, _) = token_of(&simulator, &app_token, "tenant_one").await;
     check(MARKET_TENANT_TOKEN, tenant(&one, "tenant_one"), 10_012).await;
 
@@ -279,7 +279,7 @@ async fn a_resend_pushes_the_current_ticket_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_push_is_tried_three_times_and_tells_the_last_status() {
+async fn a_push_has_three_attempts_and_returns_the_last_status() {
     let mut receiver = Receiver::start(&[500, 503, 204, 404]).await;
     let simulator = start(Some(receiver.url.clone())).await;
     let control = simulator.control();
@@ -300,7 +300,7 @@ async fn a_push_is_tried_three_times_and_tells_the_last_status() {
 }
 
 #[tokio::test]
-async fn a_push_that_reaches_nobody_says_so() {
+async fn a_push_without_a_receiver_is_an_error() {
     let simulator = start(None).await;
     let control = simulator.control();
     let unbound = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -327,8 +327,8 @@ async fn a_push_that_reaches_nobody_says_so() {
 }
 
 #[tokio::test]
-async fn a_push_under_way_does_not_outlive_the_simulator() {
-    // Accepts nothing: the kernel takes the connection, and nobody answers.
+async fn a_push_in_progress_ends_with_the_simulator() {
+    // Never accepts: the kernel takes the connection, but nothing answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let simulator = start(Some(url)).await;
@@ -338,7 +338,7 @@ async fn a_push_under_way_does_not_outlive_the_simulator() {
     simulator.shutdown().await;
     let mut rest = Vec::new();
     let _reset_or_closed = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest).await;
-    // Sooner than the push would have given up by itself.
+    // Earlier than the push would have failed by itself.
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 

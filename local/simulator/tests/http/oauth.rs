@@ -83,7 +83,7 @@ async fn a_token_request_may_be_a_form_with_basic_authentication() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_for_five_minutes_and_for_its_app() {
+async fn a_code_has_one_use_within_five_minutes_and_for_its_app() {
     let simulator = start_with(two_apps()).await;
     let other = seeded_app_id(2);
     let as_other = json!({ "client_id": other, "client_secret": seeded_app_secret(&other) });
@@ -104,7 +104,7 @@ async fn a_code_is_good_once_for_five_minutes_and_for_its_app() {
     check_refused(&expired, 20_004, "invalid_grant");
 }
 
-/// What a code of user 7 without PKCE is answered with, if the fields are changed so.
+/// Checks the error for a code of user 7 without PKCE, with these changes to the fields.
 async fn check_code_grant(simulator: &Simulator, changes: Value, code: i64, error: &str) {
     let grant = code_grant(&self::code(simulator), &changes);
     check_refused(&token(simulator, &grant).await, code, error);
@@ -149,7 +149,7 @@ async fn a_bad_code_grant_is_refused_by_its_code() {
 }
 
 #[tokio::test]
-async fn a_refused_exchange_leaves_the_code_good() {
+async fn a_rejected_exchange_leaves_the_code_valid() {
     let simulator = start().await;
     let code = code_with(&simulator, Challenge::S256(CHALLENGE.to_owned()));
     let wrong = "x".repeat(43);
@@ -171,7 +171,7 @@ async fn change_user(control: &Control, code: &str, user: UserPatch) -> Value {
 }
 
 #[tokio::test]
-async fn a_user_who_is_gone_suspended_or_hidden_gets_no_tokens() {
+async fn a_deleted_suspended_or_hidden_user_gets_no_tokens() {
     let simulator = start().await;
     let control = simulator.control();
     let code = code(&simulator);
@@ -194,7 +194,7 @@ async fn a_user_who_is_gone_suspended_or_hidden_gets_no_tokens() {
 }
 
 #[tokio::test]
-async fn a_login_of_an_app_that_no_tenant_has_is_refused() {
+async fn a_login_to_an_app_without_tenants_is_rejected() {
     let simulator = start().await;
     let app = App {
         marketplace: true,
@@ -234,7 +234,7 @@ async fn scopes_add_up_and_can_be_narrowed() {
         login("b offline_access", "").await,
         (json!("b offline_access"), true)
     );
-    // Without `offline_access` in this login there is no refresh token, whatever was granted before.
+    // Without `offline_access` in this login there is no refresh token, whatever earlier logins granted.
     assert_eq!(login("a", "").await, (json!("a b"), false));
     assert_eq!(login("offline_access", "b").await, (json!("b"), false));
 }

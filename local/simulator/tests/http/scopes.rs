@@ -10,7 +10,7 @@ async fn grant(simulator: &Simulator, scopes: Value) {
 }
 
 #[tokio::test]
-async fn a_missing_scope_is_refused_with_those_that_would_do() {
+async fn a_missing_scope_is_an_error_with_the_scopes_that_suffice() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     grant(&simulator, json!([])).await;
@@ -38,7 +38,7 @@ async fn a_missing_scope_is_refused_with_those_that_would_do() {
 }
 
 #[tokio::test]
-async fn each_family_opens_with_any_one_of_its_scopes() {
+async fn each_api_family_accepts_any_one_of_its_scopes() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let department = open_department_id(1);
@@ -87,7 +87,7 @@ async fn each_family_opens_with_any_one_of_its_scopes() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_costs_no_budget_and_its_status_can_be_chosen() {
+async fn a_missing_scope_takes_no_budget_and_its_status_is_a_setting() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let settings = Settings {

@@ -37,7 +37,7 @@ async fn with_half_an_hour_left_the_same_token_counts_down() {
 }
 
 #[tokio::test]
-async fn with_less_left_both_tokens_work_until_their_own_ends() {
+async fn with_less_left_both_tokens_are_valid_until_they_expire() {
     let simulator = start().await;
     let (first, _) = token_answer(&simulator).await;
     simulator.control().set_now_ms(START_MS + 90 * 60_000 + 1);
@@ -79,7 +79,7 @@ async fn a_revoked_token_is_refused_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_shorter_lifetime_holds_for_new_tokens() {
+async fn a_shorter_lifetime_applies_to_new_tokens() {
     let simulator = start().await;
     let lifetime = Duration::from_secs(20);
     simulator.control().set_token_lifetime(lifetime).unwrap();
@@ -95,7 +95,7 @@ async fn ask(simulator: &Simulator, app_id: &str, secret: &str) -> (u16, i64) {
 }
 
 #[tokio::test]
-async fn bad_credentials_are_refused_in_either_shape() {
+async fn bad_credentials_are_rejected_with_either_status() {
     let simulator = start().await;
     for app_error_status in [200, 400] {
         let settings = Settings {
@@ -122,7 +122,7 @@ async fn bad_credentials_are_refused_in_either_shape() {
 }
 
 #[tokio::test]
-async fn during_a_rotation_both_secrets_are_good() {
+async fn during_a_rotation_both_secrets_are_valid() {
     let simulator = start().await;
     let control = simulator.control();
     control.rotate_secret(&app_id(), "second").unwrap();
@@ -147,7 +147,7 @@ async fn a_disabled_app_gets_no_token_and_can_use_none() {
 }
 
 #[tokio::test]
-async fn token_errors_come_in_either_shape() {
+async fn token_errors_have_either_status() {
     let simulator = start().await;
     for token_error_status in [400, 200] {
         let settings = Settings {

@@ -169,7 +169,7 @@ async fn a_batch_holds_one_to_fifty_ids() {
 }
 
 #[tokio::test]
-async fn addresses_lead_to_ids_and_unknown_ones_to_none() {
+async fn known_addresses_have_ids_and_unknown_ones_none() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let body = json!({
@@ -195,7 +195,7 @@ async fn addresses_lead_to_ids_and_unknown_ones_to_none() {
 }
 
 #[tokio::test]
-async fn names_are_told_of_ten_users_whatever_the_contact_scope() {
+async fn ten_users_have_names_whatever_the_contact_scope() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let patch = AppPatch {
@@ -222,7 +222,7 @@ async fn names_are_told_of_ten_users_whatever_the_contact_scope() {
 }
 
 #[tokio::test]
-async fn people_who_left_are_found_only_on_demand() {
+async fn users_who_have_left_are_found_only_on_request() {
     let simulator = start().await;
     let token = tenant_token(&simulator).await;
     let leaver = UserPatch {

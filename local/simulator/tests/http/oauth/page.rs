@@ -6,7 +6,7 @@ use crate::logins::{
     AUTHORIZE, CHALLENGE, Pair, REDIRECT, VERIFIER, code_grant, query, submit, token,
 };
 
-/// The address of the page, with `changes` in place of the usual parameters; an empty one is left out.
+/// The URL of the page with `changes` to the usual parameters; an empty value removes one.
 fn address(changes: &[(&str, &str)]) -> String {
     let app_id = app_id();
     let usual = [
@@ -32,7 +32,7 @@ fn pairs(location: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn approval_leads_back_with_a_code_that_is_bound_to_the_challenge() {
+async fn approval_redirects_with_a_code_that_is_bound_to_the_challenge() {
     let simulator = start().await;
     let page = get(&simulator, &address(&[]), "").await;
     assert_eq!(
@@ -78,7 +78,7 @@ async fn approval_leads_back_with_a_code_that_is_bound_to_the_challenge() {
 }
 
 #[tokio::test]
-async fn refusal_leads_back_with_an_error_and_what_was_in_the_address() {
+async fn refusal_redirects_with_an_error_and_keeps_the_query_and_fragment() {
     let simulator = start().await;
     let redirect_uri = "http://localhost:9/callback?from=here#top";
     let path = address(&[("redirect_uri", redirect_uri)]);
@@ -137,7 +137,7 @@ async fn a_bad_request_is_a_page_with_its_code() {
 }
 
 #[tokio::test]
-async fn without_a_list_only_addresses_of_this_machine_are_registered() {
+async fn without_a_list_only_redirect_uris_of_this_machine_are_allowed() {
     let simulator = start().await;
     for (uri, status) in [
         ("http://127.0.0.1:8080/x", 200),
@@ -153,7 +153,7 @@ async fn without_a_list_only_addresses_of_this_machine_are_registered() {
 }
 
 #[tokio::test]
-async fn fifty_scopes_can_be_asked_for_and_no_more() {
+async fn a_login_can_request_fifty_scopes_and_no_more() {
     let simulator = start().await;
     let scope = |count| {
         (0..count)
@@ -168,7 +168,7 @@ async fn fifty_scopes_can_be_asked_for_and_no_more() {
 }
 
 #[tokio::test]
-async fn who_is_gone_suspended_or_hidden_cannot_approve() {
+async fn a_deleted_suspended_or_hidden_user_cannot_approve() {
     let simulator = start().await;
     let control = simulator.control();
     control.delete_user(5).unwrap();
@@ -196,7 +196,7 @@ async fn who_is_gone_suspended_or_hidden_cannot_approve() {
 }
 
 #[tokio::test]
-async fn what_is_asked_is_shown_as_text() {
+async fn requested_scopes_are_shown_as_text() {
     let simulator = start().await;
     let page = get(&simulator, &address(&[("scope", "<b>&\"'")]), "").await;
     let html = page.body.as_str().unwrap();

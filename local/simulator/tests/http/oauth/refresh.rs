@@ -19,7 +19,7 @@ async fn check_refresh(simulator: &Simulator, refresh_token: &str, code: i64) {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_good_once_and_the_old_access_token_lives_on() {
+async fn a_refresh_token_has_one_use_and_the_old_access_token_stays_valid() {
     let simulator = start().await;
     let first = logged_in(&simulator).await;
     simulator.control().advance(Duration::from_secs(7199));
@@ -30,7 +30,7 @@ async fn a_refresh_token_is_good_once_and_the_old_access_token_lives_on() {
     simulator.control().advance(Duration::from_secs(1));
     assert_eq!(user_info(&simulator, &first.access).await, (200, 20_005));
     assert_eq!(user_info(&simulator, &second.access).await, (200, 0));
-    // Using it up did not harm the newest.
+    // Its use did not affect the newest token.
     let grant = refresh_grant(&second.refresh, &json!({}));
     Pair::of(&post(&simulator, TOKEN_V3, "", &grant).await);
     check_refresh(&simulator, "eyJunknown", 20_026).await;
@@ -48,7 +48,7 @@ async fn a_refresh_token_is_good_once_and_the_old_access_token_lives_on() {
 }
 
 #[tokio::test]
-async fn a_bad_refresh_is_refused_and_uses_nothing_up() {
+async fn a_bad_refresh_fails_and_leaves_the_refresh_token_valid() {
     let simulator = start_with(two_apps()).await;
     let Pair { refresh, .. } = logged_in(&simulator).await;
     let other = seeded_app_id(2);
@@ -66,13 +66,13 @@ async fn a_bad_refresh_is_refused_and_uses_nothing_up() {
     let narrowed = json!({ "scope": "offline_access" });
     let answer = token(&simulator, &refresh_grant(&refresh, &narrowed)).await;
     assert_eq!(answer.body["scope"], "offline_access");
-    // What was narrowed is granted still.
+    // Narrowing the scopes did not reduce those of the login.
     let answer = refreshed(&simulator, &Pair::of(&answer).refresh).await;
     assert_eq!(answer.body["scope"], "auth:user.id:read offline_access");
 }
 
 #[tokio::test]
-async fn both_secrets_of_a_rotation_are_good() {
+async fn both_secrets_of_a_rotation_are_valid() {
     let simulator = start().await;
     let Pair { refresh, .. } = logged_in(&simulator).await;
     simulator
@@ -118,7 +118,7 @@ async fn a_login_ends_365_days_after_consent_however_often_it_is_refreshed() {
 }
 
 #[tokio::test]
-async fn a_revoked_login_has_no_good_token() {
+async fn a_revoked_login_has_no_valid_token() {
     let simulator = start().await;
     let first = logged_in(&simulator).await;
     let second = Pair::of(&refreshed(&simulator, &first.refresh).await);
@@ -169,7 +169,7 @@ fn lost(action: FaultAction) -> Fault {
 }
 
 #[tokio::test]
-async fn a_lost_answer_has_used_the_refresh_token_up() {
+async fn a_lost_answer_has_used_the_refresh_token() {
     let simulator = start().await;
     let Pair { refresh, .. } = logged_in(&simulator).await;
     simulator
@@ -210,7 +210,7 @@ async fn removing_the_rules_releases_a_call_that_hangs() {
 }
 
 #[tokio::test]
-async fn an_ordered_failure_has_the_shape_of_the_endpoint() {
+async fn an_injected_failure_has_the_format_of_the_endpoint() {
     let simulator = start().await;
     for (status, code, error) in [
         (500, 20_050, "server_error"),
@@ -229,7 +229,7 @@ async fn an_ordered_failure_has_the_shape_of_the_endpoint() {
 }
 
 #[tokio::test]
-async fn logins_survive_a_restart_and_so_does_what_became_of_them() {
+async fn logins_and_their_changes_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let options = || Options {
         token_file: Some(folder.path().join("tokens")),
