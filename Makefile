@@ -8,7 +8,7 @@ ARCH ?= arm64
 PROFILE ?= release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint unit build validate sdk openapi dependencies invoke deploy-local deploy bench clean
+.PHONY: help setup run test lint generate unit build validate sdk openapi dependencies invoke deploy-local deploy bench clean
 
 help: ## Says what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -24,10 +24,14 @@ run: ## Starts every function, the stores and the Lark simulator on 127.0.0.1:PO
 test: ## Runs every check and every test, as CI does
 	@scripts/test
 
-lint: ## Checks format, lints and documentation
+lint: ## Checks format, lints, documentation and what is generated
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	@scripts/generate --check
+
+generate: ## Writes what is derived from the code: tables of the documents, sample files
+	@scripts/generate
 
 unit: ## Runs the workspace's tests beside Valkey and two DynamoDB APIs
 	scripts/with-services cargo test --locked --workspace
