@@ -94,35 +94,6 @@ fn documented_codes() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn every_error_code_is_documented_as_it_is() {
-    let documented = documented_codes();
-    report(ErrorCode::ALL.into_iter().filter_map(|code| {
-        let retry = if code.is_retryable() { "yes" } else { "no" };
-        let wanted = format!("HTTP status: {}. Retryable: {retry}.", code.status());
-        match documented.get(code.as_str()) {
-            None => Some(format!(
-                "docs/errors.md has no section `{}`: say when it comes and what to do",
-                code.as_str()
-            )),
-            Some(body) if !body.starts_with(&wanted) => Some(format!(
-                "docs/errors.md: begin the section `{}` with \"{wanted}\"",
-                code.as_str()
-            )),
-            Some(_) => None,
-        }
-    }));
-}
-
-#[test]
-fn every_documented_error_code_exists() {
-    let known = ErrorCode::ALL.map(ErrorCode::as_str);
-    let documented = documented_codes().into_keys();
-    report(documented.filter(|code| !known.contains(&code.as_str())).map(|code| {
-        format!("docs/errors.md documents {code}, which is not in ErrorCode: remove it, or bring the code back, it is stable")
-    }));
-}
-
-#[test]
 fn every_reason_to_log_in_again_is_documented() {
     let documented = documented_codes();
     let section = documented

@@ -1,163 +1,175 @@
 //! The one table of stable error codes.
 
-/// Stable: clients and alarms match on it. Never rename one, never reuse one. Documented in `docs/errors.md`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum ErrorCode {
-    /// The request is wrong.
-    InvalidArgument,
-    /// No usable API key.
-    Unauthenticated,
-    /// The API key does not allow it.
-    PermissionDenied,
-    /// No such route.
-    RouteNotFound,
-    /// The app is not registered.
-    AppNotFound,
-    /// The app is switched off.
-    AppDisabled,
-    /// Lark refuses the app's credentials.
-    AppRefused,
-    /// The platform has not sent the app's ticket yet.
-    AppTicketMissing,
-    /// No such API key.
-    ApiKeyNotFound,
-    /// It exists already.
-    AlreadyExists,
-    /// The user must log in (again).
-    ReauthorizationRequired,
-    /// Not the end of a login that this browser began.
-    LoginInvalid,
-    /// The login was refused.
-    LoginRefused,
-    /// No such user.
-    UserNotFound,
-    /// No such department.
-    DepartmentNotFound,
-    /// No such chat.
-    ChatNotFound,
-    /// The body is too large.
-    PayloadTooLarge,
-    /// Too many requests.
-    RateLimited,
-    /// Lark does not let the app do this.
-    LarkForbidden,
-    /// Lark refuses the call.
-    LarkRejected,
-    /// Lark is out of reach or failing.
-    LarkUnavailable,
-    /// The time ran out.
-    DeadlineExceeded,
-    /// The durable store is out of reach or failing.
-    StoreUnavailable,
-    /// A bug or an unforeseen failure.
-    Internal,
+/// Makes [`ErrorCode`] and what is known of each code from one row per code. Its doc comment is also its section of
+/// `docs/errors.md`: when the error comes and what to do about it.
+macro_rules! error_codes {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $variant:ident { code: $code:literal, status: $status:literal, retryable: $retryable:literal, title: $title:literal }
+    )+) => {
+        /// Stable: clients and alarms match on it. Never rename one, never reuse one. `docs/errors.md` and the API's
+        /// description are generated from it.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum ErrorCode {
+            $($(#[doc = $meaning])+ $variant,)+
+        }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: [Self; [$($code),+].len()] = [$(Self::$variant),+];
+
+            /// The code as it stands in an answer.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The HTTP status that goes with it.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+
+            /// A title for people, the same for each occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)+ }
+            }
+
+            /// Whether the same request may succeed later.
+            #[must_use]
+            pub const fn is_retryable(self) -> bool {
+                match self { $(Self::$variant => $retryable,)+ }
+            }
+
+            /// When it comes and what to do about it: lines of Markdown, each with a space in front.
+            #[must_use]
+            pub const fn meaning(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &[$($meaning),+],)+ }
+            }
+        }
+    };
 }
 
-impl ErrorCode {
-    /// Every code.
-    pub const ALL: [Self; 24] = [
-        Self::InvalidArgument,
-        Self::Unauthenticated,
-        Self::PermissionDenied,
-        Self::RouteNotFound,
-        Self::AppNotFound,
-        Self::AppDisabled,
-        Self::AppRefused,
-        Self::AppTicketMissing,
-        Self::ApiKeyNotFound,
-        Self::AlreadyExists,
-        Self::ReauthorizationRequired,
-        Self::LoginInvalid,
-        Self::LoginRefused,
-        Self::UserNotFound,
-        Self::DepartmentNotFound,
-        Self::ChatNotFound,
-        Self::PayloadTooLarge,
-        Self::RateLimited,
-        Self::LarkForbidden,
-        Self::LarkRejected,
-        Self::LarkUnavailable,
-        Self::DeadlineExceeded,
-        Self::StoreUnavailable,
-        Self::Internal,
-    ];
+error_codes! {
+    /// The request is wrong, and the same request never succeeds. Nothing was asked of the platform. Correct the fields
+    /// that `errors` names: an unknown or repeated query parameter, an id that does not have its kind's form, a
+    /// `page_token` that is not, or no longer, one of the list, a missing or malformed `X-Lark-App-Id`,
+    /// `X-Lark-Tenant-Key` for an app that is none of the marketplace or its absence for one that is, an unknown or
+    /// malformed field of a body.
+    InvalidArgument { code: "invalid_argument", status: 400, retryable: false, title: "The request is not valid" }
 
-    /// Code, HTTP status, title, whether the same request may succeed later: the one table.
-    const fn row(self) -> (&'static str, u16, &'static str, bool) {
-        match self {
-            Self::InvalidArgument => ("invalid_argument", 400, "The request is not valid", false),
-            Self::Unauthenticated => ("unauthenticated", 401, "An API key is required", false),
-            Self::PermissionDenied => (
-                "permission_denied",
-                403,
-                "The API key does not allow this",
-                false,
-            ),
-            Self::RouteNotFound => ("route_not_found", 404, "No such route", false),
-            Self::AppNotFound => ("app_not_found", 404, "The app is not registered", false),
-            Self::AppDisabled => ("app_disabled", 403, "The app is disabled", false),
-            Self::AppRefused => (
-                "app_refused",
-                502,
-                "Lark refuses the app's credentials",
-                false,
-            ),
-            Self::AppTicketMissing => (
-                "app_ticket_missing",
-                503,
-                "The app's ticket has not come yet",
-                true,
-            ),
-            Self::ApiKeyNotFound => ("api_key_not_found", 404, "No such API key", false),
-            Self::AlreadyExists => ("already_exists", 409, "It exists already", false),
-            Self::ReauthorizationRequired => (
-                "reauthorization_required",
-                409,
-                "The user must log in again",
-                false,
-            ),
-            Self::LoginInvalid => ("login_invalid", 400, "The login cannot be finished", false),
-            Self::LoginRefused => ("login_refused", 403, "The login was refused", false),
-            Self::UserNotFound => ("user_not_found", 404, "No such user", false),
-            Self::DepartmentNotFound => ("department_not_found", 404, "No such department", false),
-            Self::ChatNotFound => ("chat_not_found", 404, "No such chat", false),
-            Self::PayloadTooLarge => ("payload_too_large", 413, "The body is too large", false),
-            Self::RateLimited => ("rate_limited", 429, "Too many requests", true),
-            Self::LarkForbidden => (
-                "lark_forbidden",
-                403,
-                "Lark does not let the app do this",
-                false,
-            ),
-            Self::LarkRejected => ("lark_rejected", 502, "Lark refuses the call", false),
-            Self::LarkUnavailable => ("lark_unavailable", 503, "Lark is unavailable", true),
-            Self::DeadlineExceeded => ("deadline_exceeded", 504, "The time ran out", true),
-            Self::StoreUnavailable => ("store_unavailable", 503, "The store is unavailable", true),
-            Self::Internal => ("internal", 500, "Internal error", false),
-        }
-    }
+    /// No API key was presented, or not a usable one. Send `Authorization: Bearer lsk_…`. An operator makes keys with
+    /// `POST /v1/api-keys` ([how](logins.md#api-keys)).
+    Unauthenticated { code: "unauthenticated", status: 401, retryable: false, title: "An API key is required" }
 
-    /// The code as it stands in an answer.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        self.row().0
-    }
+    /// `detail` says which it is. The key lacks a scope, or may not act for the app: ask the operator for a key that
+    /// may. A key of the scope `admin` that may not act for every app manages just its own apps, and makes keys for
+    /// those alone.
+    PermissionDenied { code: "permission_denied", status: 403, retryable: false, title: "The API key does not allow this" }
 
-    /// The HTTP status that goes with it.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        self.row().1
-    }
+    /// There is nothing at this path. Compare it with `openapi.yaml`.
+    RouteNotFound { code: "route_not_found", status: 404, retryable: false, title: "No such route" }
 
-    /// A title for people, the same for each occurrence.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        self.row().2
-    }
+    /// The app is not registered with Lark Service, or it was deleted. Check the id; an operator adds apps with `POST
+    /// /v1/apps` or `lark-service app add`.
+    AppNotFound { code: "app_not_found", status: 404, retryable: false, title: "The app is not registered" }
 
-    /// Whether the same request may succeed later.
-    #[must_use]
-    pub const fn is_retryable(self) -> bool {
-        self.row().3
-    }
+    /// The app is registered and switched off. An operator can switch it on again: `PATCH /v1/apps/{app_id}` with
+    /// `{"status": "enabled"}`.
+    AppDisabled { code: "app_disabled", status: 403, retryable: false, title: "The app is disabled" }
+
+    /// The platform refuses the app's own credentials: the id or secret is wrong, or the app is disabled or not
+    /// installed. Callers can do nothing about it. The operator compares the secret with the developer console and
+    /// sends the right one with `PATCH /v1/apps/{app_id}`. Until `retry_after` the platform is not asked again; the
+    /// pause grows from one minute to fifteen, and a new secret ends it.
+    AppRefused { code: "app_refused", status: 502, retryable: false, title: "Lark refuses the app's credentials" }
+
+    /// A marketplace app gets no tokens without the ticket that the platform pushes every hour, and none has come yet,
+    /// or the one there is has been replaced. The platform was asked to push it, about once a minute at most. Ask again
+    /// after `Retry-After`. If it lasts, the operator looks at the way of the pushes: event subscription, receiver, and
+    /// whether it invokes the function that keeps them ([marketplace apps](logins.md#marketplace-apps)).
+    AppTicketMissing { code: "app_ticket_missing", status: 503, retryable: true, title: "The app's ticket has not come yet" }
+
+    /// There is no API key of this id, or it was revoked more than 90 days ago, or the caller's own key may not manage
+    /// it because it is for other apps. The id of a key is what stands between its first two `_`.
+    ApiKeyNotFound { code: "api_key_not_found", status: 404, retryable: false, title: "No such API key" }
+
+    /// An app of this id is registered. Change it with `PATCH /v1/apps/{app_id}`.
+    AlreadyExists { code: "already_exists", status: 409, retryable: false, title: "It exists already" }
+
+    /// There is no usable login of the user, so there is no token of theirs. Send their browser to
+    /// `/v1/oauth/authorize` ([logins](logins.md)). `reason` says why:
+    ///
+    /// | reason | meaning | what to do |
+    /// | --- | --- | --- |
+    /// | `not_logged_in` | The user never logged in to this app here, or the login was ended with `DELETE /v1/oauth/users/{open_id}`. | Log in. |
+    /// | `no_offline_access` | The platform gave no refresh token, so the login ended with its first access token. | Give the app the permission `offline_access`, then log in. |
+    /// | `expired` | The refresh token was not used before its end, or a year has passed since the user consented. | Log in. After a long outage or a long time with the app switched off this may be many users. |
+    /// | `revoked` | The platform revoked the login: the user or an administrator withdrew the consent. | Log in, if the user wants to. |
+    /// | `used_elsewhere` | The platform says that the refresh token was used already, and it was not by this service. | Find out who else refreshes these logins: a second installation with a copy of the tables, or tables restored to an earlier moment. Then log in. |
+    /// | `outcome_lost` | The answer to a refresh never arrived, and with it the next refresh token. It was tried again when the access token ended, and refused. | Log in. |
+    /// | `refused` | The platform refuses the user or the refresh token otherwise: gone, frozen, not allowed to use the app, or refreshing is switched off. | Look at `lark.code` in the log, at the user and at the app's settings; then log in. |
+    ReauthorizationRequired { code: "reauthorization_required", status: 409, retryable: false, title: "The user must log in again" }
+
+    /// What the browser brought back is not the end of a login that this browser began: the link is older than ten
+    /// minutes, was used before, was opened in another browser, or its cookie was blocked. Nothing happened. Begin
+    /// again at `/v1/oauth/authorize`. If it happens to everybody, the browser reached the service at another host than
+    /// the callback's: set the stack's `PublicUrl`.
+    LoginInvalid { code: "login_invalid", status: 400, retryable: false, title: "The login cannot be finished" }
+
+    /// The user did not consent, or the platform refuses the code or the user; `detail` has its words. Begin again,
+    /// after looking at whether the user may use the app.
+    LoginRefused { code: "login_refused", status: 403, retryable: false, title: "The login was refused" }
+
+    /// The platform knows no such user for this app. An `open_id` belongs to one app: use the one that this app was
+    /// given, or the `union_id`. An absence is believed for a minute by default, so a user who was created just now may
+    /// take that long to be found.
+    UserNotFound { code: "user_not_found", status: 404, retryable: false, title: "No such user" }
+
+    /// The platform knows no such department. Check the id and its `id_type`: an `open_department_id` begins with
+    /// `od-`, and `0` is the company itself. An absence is believed for a minute by default. A department that exists
+    /// outside the app's contact range is `lark_forbidden`.
+    DepartmentNotFound { code: "department_not_found", status: 404, retryable: false, title: "No such department" }
+
+    /// The platform knows no chat of this id, or it was dissolved. An absence is believed for a minute by default. A
+    /// chat that the app's bot is not in, or that belongs to another tenant, is `lark_forbidden` where the platform
+    /// does not show it.
+    ChatNotFound { code: "chat_not_found", status: 404, retryable: false, title: "No such chat" }
+
+    /// The body of the request is larger than 6 MiB, the most that Lambda takes.
+    PayloadTooLarge { code: "payload_too_large", status: 413, retryable: false, title: "The body is too large" }
+
+    /// Too many requests. `lark` is there if the limit is the platform's: with a `code` the platform refused the call,
+    /// without one the service held it back, because too many others of the app wait for their turn already. Otherwise
+    /// the limit is that of the API key, which every answer tells in `RateLimit-Policy` and `RateLimit`, or 60 logins
+    /// begun in a minute from one address. Wait for `Retry-After`, and spread requests over time.
+    RateLimited { code: "rate_limited", status: 429, retryable: true, title: "Too many requests" }
+
+    /// The platform does not let the app see or do this: the user or department is outside the app's contact range, the
+    /// app's bot is not in the chat or is switched off, or the app lacks a permission. Widen the app's range or
+    /// permissions in the developer console, or add the bot to the chat; `lark` says what is missing.
+    LarkForbidden { code: "lark_forbidden", status: 403, retryable: false, title: "Lark does not let the app do this" }
+
+    /// The platform understood the call and refuses it. `lark` has its code and words; the platform's own list of error codes
+    /// says what the code means, and its support asks for the `log_id`.
+    LarkRejected { code: "lark_rejected", status: 502, retryable: false, title: "Lark refuses the call" }
+
+    /// The platform is out of reach, fails or does not answer in time, after the repetitions that are safe, and nothing
+    /// that was kept can be answered instead. Wait for `Retry-After`. As long as a valid token or a profile of the last
+    /// day is there, callers do not see this.
+    LarkUnavailable { code: "lark_unavailable", status: 503, retryable: true, title: "Lark is unavailable" }
+
+    /// The time for the request ran out before the work was done. Ask again: what was under way, such as a token
+    /// request, may be there by then.
+    DeadlineExceeded { code: "deadline_exceeded", status: 504, retryable: true, title: "The time ran out" }
+
+    /// The durable store is out of reach or failing, and neither the process nor the shared cache could answer instead.
+    /// Ask again after a pause that grows. The operator looks at the store: [observability](observability.md) names the
+    /// metrics.
+    StoreUnavailable { code: "store_unavailable", status: 503, retryable: true, title: "The store is unavailable" }
+
+    /// A bug, or something unforeseen such as data keys that cannot be had. The details are in the log, under the
+    /// request id, and never in the answer. Report it with the `request_id`.
+    Internal { code: "internal", status: 500, retryable: false, title: "Internal error" }
 }

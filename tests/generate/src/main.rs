@@ -2,6 +2,7 @@
 //! `generate --check` writes nothing and fails when one of them is not current.
 
 mod errors;
+mod markdown;
 mod target;
 
 use std::process::ExitCode;
