@@ -122,16 +122,9 @@ impl Failure {
 }
 
 fn exit_code_of(code: ErrorCode) -> u8 {
-    const NOT_FOUND: [ErrorCode; 5] = [
-        ErrorCode::AppNotFound,
-        ErrorCode::ApiKeyNotFound,
-        ErrorCode::UserNotFound,
-        ErrorCode::DepartmentNotFound,
-        ErrorCode::ChatNotFound,
-    ];
     if code == ErrorCode::InvalidArgument {
         2
-    } else if NOT_FOUND.contains(&code) {
+    } else if code.status() == 404 {
         3
     } else if code.is_retryable() {
         5

@@ -180,102 +180,74 @@ impl Error {
     /// The error's stable code.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::InvalidArgument(_) => ErrorCode::InvalidArgument,
-            Self::Unauthenticated(_) => ErrorCode::Unauthenticated,
-            Self::PermissionDenied(_) => ErrorCode::PermissionDenied,
-            Self::RouteNotFound => ErrorCode::RouteNotFound,
-            Self::AppNotFound(_) => ErrorCode::AppNotFound,
-            Self::AppDisabled(_) => ErrorCode::AppDisabled,
-            Self::AppRefused { .. } => ErrorCode::AppRefused,
-            Self::AppTicketMissing { .. } => ErrorCode::AppTicketMissing,
-            Self::ApiKeyNotFound(_) => ErrorCode::ApiKeyNotFound,
-            Self::AlreadyExists(_) => ErrorCode::AlreadyExists,
-            Self::ReauthorizationRequired { .. } => ErrorCode::ReauthorizationRequired,
-            Self::LoginInvalid(_) => ErrorCode::LoginInvalid,
-            Self::LoginRefused(_) => ErrorCode::LoginRefused,
-            Self::UserNotFound => ErrorCode::UserNotFound,
-            Self::DepartmentNotFound => ErrorCode::DepartmentNotFound,
-            Self::ChatNotFound => ErrorCode::ChatNotFound,
-            Self::PayloadTooLarge(_) => ErrorCode::PayloadTooLarge,
-            Self::RateLimited { .. } => ErrorCode::RateLimited,
-            Self::LarkForbidden(_) => ErrorCode::LarkForbidden,
-            Self::LarkRejected(_) => ErrorCode::LarkRejected,
-            Self::LarkUnavailable { .. } => ErrorCode::LarkUnavailable,
-            Self::DeadlineExceeded => ErrorCode::DeadlineExceeded,
-            Self::Store(_) => ErrorCode::StoreUnavailable,
-            Self::Seal(SealError::Keys(_)) => ErrorCode::StoreUnavailable,
-            Self::Seal(SealError::UnknownKey(_) | SealError::Broken) | Self::Internal(_) => {
-                ErrorCode::Internal
-            }
-        }
+        self.facts().0
     }
 
     /// Lark's own words, where they are the reason.
     #[must_use]
-    pub fn lark(&self) -> Option<&LarkFailure> {
-        match self {
-            Self::AppRefused { failure, .. }
-            | Self::LarkForbidden(failure)
-            | Self::LarkRejected(failure)
-            | Self::LarkUnavailable { failure, .. }
-            | Self::RateLimited {
-                failure: Some(failure),
-                ..
-            } => Some(failure),
-            Self::InvalidArgument(_)
-            | Self::Unauthenticated(_)
-            | Self::PermissionDenied(_)
-            | Self::RouteNotFound
-            | Self::AppNotFound(_)
-            | Self::AppDisabled(_)
-            | Self::AppTicketMissing { .. }
-            | Self::ApiKeyNotFound(_)
-            | Self::AlreadyExists(_)
-            | Self::ReauthorizationRequired { .. }
-            | Self::LoginInvalid(_)
-            | Self::LoginRefused(_)
-            | Self::UserNotFound
-            | Self::DepartmentNotFound
-            | Self::ChatNotFound
-            | Self::PayloadTooLarge(_)
-            | Self::RateLimited { failure: None, .. }
-            | Self::DeadlineExceeded
-            | Self::Store(_)
-            | Self::Seal(_)
-            | Self::Internal(_) => None,
-        }
+    pub const fn lark(&self) -> Option<&LarkFailure> {
+        self.facts().1
     }
 
     /// How long to wait before the next attempt, where that is known.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
+        self.facts().2
+    }
+
+    /// Code, Lark's own words and how long to wait: what is to be said of every variant, in one place.
+    const fn facts(&self) -> (ErrorCode, Option<&LarkFailure>, Option<Duration>) {
         match self {
-            Self::AppRefused { retry_after, .. }
-            | Self::AppTicketMissing { retry_after, .. }
-            | Self::RateLimited { retry_after, .. }
-            | Self::LarkUnavailable { retry_after, .. } => Some(*retry_after),
-            Self::InvalidArgument(_)
-            | Self::Unauthenticated(_)
-            | Self::PermissionDenied(_)
-            | Self::RouteNotFound
-            | Self::AppNotFound(_)
-            | Self::AppDisabled(_)
-            | Self::ApiKeyNotFound(_)
-            | Self::AlreadyExists(_)
-            | Self::ReauthorizationRequired { .. }
-            | Self::LoginInvalid(_)
-            | Self::LoginRefused(_)
-            | Self::UserNotFound
-            | Self::DepartmentNotFound
-            | Self::ChatNotFound
-            | Self::PayloadTooLarge(_)
-            | Self::LarkForbidden(_)
-            | Self::LarkRejected(_)
-            | Self::DeadlineExceeded
-            | Self::Store(_)
-            | Self::Seal(_)
-            | Self::Internal(_) => None,
+            Self::AppRefused {
+                failure,
+                retry_after,
+                ..
+            } => (ErrorCode::AppRefused, Some(failure), Some(*retry_after)),
+            Self::AppTicketMissing { retry_after, .. } => {
+                (ErrorCode::AppTicketMissing, None, Some(*retry_after))
+            }
+            Self::RateLimited {
+                retry_after,
+                failure: Some(failure),
+            } => (ErrorCode::RateLimited, Some(failure), Some(*retry_after)),
+            Self::RateLimited {
+                retry_after,
+                failure: None,
+            } => (ErrorCode::RateLimited, None, Some(*retry_after)),
+            Self::LarkUnavailable {
+                failure,
+                retry_after,
+            } => (
+                ErrorCode::LarkUnavailable,
+                Some(failure),
+                Some(*retry_after),
+            ),
+            Self::LarkForbidden(failure) => (ErrorCode::LarkForbidden, Some(failure), None),
+            Self::LarkRejected(failure) => (ErrorCode::LarkRejected, Some(failure), None),
+            Self::InvalidArgument(_) => (ErrorCode::InvalidArgument, None, None),
+            Self::Unauthenticated(_) => (ErrorCode::Unauthenticated, None, None),
+            Self::PermissionDenied(_) => (ErrorCode::PermissionDenied, None, None),
+            Self::RouteNotFound => (ErrorCode::RouteNotFound, None, None),
+            Self::AppNotFound(_) => (ErrorCode::AppNotFound, None, None),
+            Self::AppDisabled(_) => (ErrorCode::AppDisabled, None, None),
+            Self::ApiKeyNotFound(_) => (ErrorCode::ApiKeyNotFound, None, None),
+            Self::AlreadyExists(_) => (ErrorCode::AlreadyExists, None, None),
+            Self::ReauthorizationRequired { .. } => {
+                (ErrorCode::ReauthorizationRequired, None, None)
+            }
+            Self::LoginInvalid(_) => (ErrorCode::LoginInvalid, None, None),
+            Self::LoginRefused(_) => (ErrorCode::LoginRefused, None, None),
+            Self::UserNotFound => (ErrorCode::UserNotFound, None, None),
+            Self::DepartmentNotFound => (ErrorCode::DepartmentNotFound, None, None),
+            Self::ChatNotFound => (ErrorCode::ChatNotFound, None, None),
+            Self::PayloadTooLarge(_) => (ErrorCode::PayloadTooLarge, None, None),
+            Self::DeadlineExceeded => (ErrorCode::DeadlineExceeded, None, None),
+            Self::Store(_) | Self::Seal(SealError::Keys(_)) => {
+                (ErrorCode::StoreUnavailable, None, None)
+            }
+            Self::Seal(SealError::UnknownKey(_) | SealError::Broken) | Self::Internal(_) => {
+                (ErrorCode::Internal, None, None)
+            }
         }
     }
 
