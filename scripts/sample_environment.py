@@ -1,19 +1,15 @@
-"""The variables of one function in events/env.json as NAME=value lines: `sample_environment.py get-user`."""
+"""The variables in events/env.json, which every function gets, as NAME=value lines."""
 
 import json
-import sys
 
-from template import ROOT, crate_name
+from template import ROOT
 
 
-def main(function):
-    for logical_id, variables in json.loads((ROOT / "events" / "env.json").read_text()).items():
-        if crate_name(logical_id) == function:
-            for name, value in variables.items():
-                print(f"{name}={value}")
-            return
-    sys.exit(f"events/env.json has no entry for {function}")
+def main():
+    variables = json.loads((ROOT / "events" / "env.json").read_text())["Parameters"]
+    for name, value in variables.items():
+        print(f"{name}={value}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -15,54 +15,11 @@ use crate::lark::LarkSettings;
 use crate::store::dynamodb::TableNames;
 
 mod reader;
+mod variables;
+
+pub use variables::{Fallback, Part, Row, VARIABLES};
 
 use reader::Reader;
-
-/// Every variable that the code reads, in the order of [`Config`]'s fields. `docs/configuration.md` describes each.
-pub const VARIABLES: [&str; 40] = [
-    STORE,
-    "LARK_SERVICE_DATA_DIR",
-    "LARK_SERVICE_TOKENS_TABLE",
-    "LARK_SERVICE_USERS_TABLE",
-    "LARK_SERVICE_APPS_TABLE",
-    "LARK_SERVICE_API_KEYS_TABLE",
-    "LARK_SERVICE_DATA_KEYS_TABLE",
-    "LARK_SERVICE_KMS_KEY_ID",
-    "LARK_SERVICE_KEY_FILE",
-    "LARK_SERVICE_CACHE_URL",
-    "LARK_SERVICE_CACHE_NAME",
-    "LARK_SERVICE_CACHE_SERVERLESS",
-    "LARK_SERVICE_CACHE_CLUSTER",
-    "LARK_SERVICE_CACHE_IAM_USER",
-    "LARK_SERVICE_FEISHU_URL",
-    "LARK_SERVICE_LARK_URL",
-    "LARK_SERVICE_FEISHU_ACCOUNTS_URL",
-    "LARK_SERVICE_LARK_ACCOUNTS_URL",
-    "LARK_SERVICE_OAUTH_VERSION",
-    "LARK_SERVICE_PUBLIC_URL",
-    "LARK_SERVICE_DEFAULT_APP_ID",
-    "LARK_SERVICE_LARK_TIMEOUT_MS",
-    "LARK_SERVICE_LARK_LIMIT_PER_MINUTE",
-    "LARK_SERVICE_LARK_LIMIT_PER_SECOND",
-    "LARK_SERVICE_STORE_TIMEOUT_MS",
-    "LARK_SERVICE_CACHE_TIMEOUT_MS",
-    "LARK_SERVICE_USER_TTL_SECONDS",
-    "LARK_SERVICE_USER_ABSENT_TTL_SECONDS",
-    "LARK_SERVICE_DEPARTMENT_TTL_SECONDS",
-    "LARK_SERVICE_CHAT_TTL_SECONDS",
-    "LARK_SERVICE_LIST_TTL_SECONDS",
-    "LARK_SERVICE_LOCAL_CACHE_BYTES",
-    "LARK_SERVICE_REFRESH_CONCURRENCY",
-    "LARK_SERVICE_LOG",
-    "LARK_SERVICE_AWS_ENDPOINT_URL",
-    "AWS_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-];
-/// Chooses the store.
-const STORE: &str = "LARK_SERVICE_STORE";
 
 /// A variable is missing or wrong.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -74,55 +31,52 @@ pub struct ConfigError {
     pub problem: String,
 }
 
-/// The whole configuration.
+/// The whole configuration. Units, defaults and what each variable means: [`VARIABLES`].
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where records are kept and with which keys they are sealed.
     pub store: StoreConfig,
     /// The shared cache, if there is one.
     pub cache: Option<CacheConfig>,
-    /// Where Lark is. `LARK_SERVICE_FEISHU_URL`, default `https://open.feishu.cn`; `LARK_SERVICE_LARK_URL`, default
-    /// `https://open.larksuite.com`; `LARK_SERVICE_LARK_TIMEOUT_MS`, milliseconds, default 30,000;
-    /// `LARK_SERVICE_LARK_LIMIT_PER_MINUTE` and `LARK_SERVICE_LARK_LIMIT_PER_SECOND`, calls per app, tenant and API with the
-    /// platform's standard limits, default (and 0) what the platform documents: 1,000 and 50. For logins:
-    /// `LARK_SERVICE_FEISHU_ACCOUNTS_URL`, default `https://accounts.feishu.cn`; `LARK_SERVICE_LARK_ACCOUNTS_URL`, default
-    /// `https://accounts.larksuite.com`; `LARK_SERVICE_OAUTH_VERSION`, `v2` or `v3`, default `v2`.
+    /// Where Lark is: `LARK_SERVICE_FEISHU_URL`, `LARK_SERVICE_LARK_URL`, `LARK_SERVICE_LARK_TIMEOUT_MS`; calls per app,
+    /// tenant and API with the platform's standard limits: `LARK_SERVICE_LARK_LIMIT_PER_MINUTE` and
+    /// `LARK_SERVICE_LARK_LIMIT_PER_SECOND`; for logins: `LARK_SERVICE_FEISHU_ACCOUNTS_URL`,
+    /// `LARK_SERVICE_LARK_ACCOUNTS_URL`, `LARK_SERVICE_OAUTH_VERSION`.
     pub lark: LarkSettings,
-    /// `LARK_SERVICE_PUBLIC_URL`: the origin at which browsers reach the service, where logins end. Default: the host that
+    /// `LARK_SERVICE_PUBLIC_URL`: the origin at which browsers reach the service, where logins end. Without it: the host that
     /// the request names, over HTTPS.
     pub public_url: Option<Url>,
-    /// `LARK_SERVICE_DEFAULT_APP_ID`: the app of requests that name none. Default: none.
+    /// `LARK_SERVICE_DEFAULT_APP_ID`: the app of requests that name none.
     pub default_app_id: Option<AppId>,
-    /// `LARK_SERVICE_STORE_TIMEOUT_MS`: the time for one store operation. Milliseconds, default 10,000.
+    /// `LARK_SERVICE_STORE_TIMEOUT_MS`: the time for one store operation.
     pub store_timeout: Duration,
-    /// `LARK_SERVICE_CACHE_TIMEOUT_MS`: the time to connect to the cache. Milliseconds, default 5,000.
+    /// `LARK_SERVICE_CACHE_TIMEOUT_MS`: the time to connect to the cache.
     pub cache_timeout: Duration,
-    /// `LARK_SERVICE_USER_TTL_SECONDS`: how long a profile is fresh. Seconds, default 3,600.
+    /// `LARK_SERVICE_USER_TTL_SECONDS`: how long a profile is fresh.
     pub user_ttl: Duration,
-    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is believed, of whatever it is. Seconds, default 60.
+    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is believed, of whatever it is.
     pub user_absent_ttl: Duration,
-    /// `LARK_SERVICE_DEPARTMENT_TTL_SECONDS`: how long a department is fresh. Seconds, default 3,600.
+    /// `LARK_SERVICE_DEPARTMENT_TTL_SECONDS`: how long a department is fresh.
     pub department_ttl: Duration,
-    /// `LARK_SERVICE_CHAT_TTL_SECONDS`: how long a chat is fresh. Seconds, default 3,600.
+    /// `LARK_SERVICE_CHAT_TTL_SECONDS`: how long a chat is fresh.
     pub chat_ttl: Duration,
     /// `LARK_SERVICE_LIST_TTL_SECONDS`: how long a page of a list is fresh: users of a department, chats, members of a chat.
-    /// Seconds, default 300.
     pub list_ttl: Duration,
-    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the bound of the process's own cache of the directory. Bytes, default 32 MiB.
+    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the bound of the process's own cache of the directory, in bytes.
     pub local_cache_bytes: u64,
-    /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time. Default 64.
+    /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time.
     pub refresh_concurrency: usize,
-    /// `LARK_SERVICE_LOG`: `error`, `warn`, `info`, `debug`, `trace` or `off`. Default `info`.
+    /// `LARK_SERVICE_LOG`: the least severe log lines that are written.
     pub log_level: LevelFilter,
-    /// What AWS clients need: `AWS_REGION`, `LARK_SERVICE_AWS_ENDPOINT_URL` or else `AWS_ENDPOINT_URL` (an emulator in place of AWS), `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them. What is missing is left to the SDK's own search.
+    /// What AWS clients need: `AWS_REGION`, `LARK_SERVICE_AWS_ENDPOINT_URL` or else `AWS_ENDPOINT_URL` (an emulator in
+    /// place of AWS), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them. What is missing is left to the SDK's own search.
     pub aws: AwsSettings,
 }
 
 /// Where records are kept and with which keys they are sealed.
 #[derive(Clone, Debug)]
 pub enum StoreConfig {
-    /// `LARK_SERVICE_STORE=dynamodb`, the default.
+    /// `LARK_SERVICE_STORE=dynamodb`.
     DynamoDb {
         /// `LARK_SERVICE_TOKENS_TABLE`, `LARK_SERVICE_USERS_TABLE`, `LARK_SERVICE_APPS_TABLE`,
         /// `LARK_SERVICE_API_KEYS_TABLE`, `LARK_SERVICE_DATA_KEYS_TABLE`: all required.
@@ -130,7 +84,7 @@ pub enum StoreConfig {
         /// Where the data keys come from.
         keys: KeysConfig,
     },
-    /// `LARK_SERVICE_STORE=embedded`: files under `LARK_SERVICE_DATA_DIR`, default `.data`.
+    /// `LARK_SERVICE_STORE=embedded`: files under `LARK_SERVICE_DATA_DIR`.
     Embedded {
         /// The folder of the database and the data keys.
         data_dir: PathBuf,
@@ -153,13 +107,13 @@ pub enum KeysConfig {
 pub struct CacheConfig {
     /// Where it is.
     pub endpoint: CacheEndpoint,
-    /// `LARK_SERVICE_CACHE_CLUSTER`: whether it speaks the cluster protocol. `true` or `false`, default `false`.
+    /// `LARK_SERVICE_CACHE_CLUSTER`: whether it speaks the cluster protocol.
     pub cluster: bool,
-    /// `LARK_SERVICE_CACHE_IAM_USER`: log in as this user with IAM. Default: no log-in but that of the URL.
+    /// `LARK_SERVICE_CACHE_IAM_USER`: log in as this user with IAM. Without it: no log-in but that of the URL.
     pub iam_user: Option<String>,
     /// `LARK_SERVICE_CACHE_NAME`, which IAM log-in needs beside a URL too.
     pub name: Option<String>,
-    /// `LARK_SERVICE_CACHE_SERVERLESS`: whether the name is of a serverless cache. `true` or `false`, default `false`.
+    /// `LARK_SERVICE_CACHE_SERVERLESS`: whether the name is of a serverless cache.
     pub serverless: bool,
 }
 
@@ -196,48 +150,33 @@ impl Config {
         Ok(Self {
             store: read.store()?,
             cache: read.cache()?,
-            lark: LarkSettings {
-                feishu_url: read.origin("LARK_SERVICE_FEISHU_URL", "https://open.feishu.cn")?,
-                lark_url: read.origin("LARK_SERVICE_LARK_URL", "https://open.larksuite.com")?,
-                feishu_accounts_url: read.origin(
-                    "LARK_SERVICE_FEISHU_ACCOUNTS_URL",
-                    "https://accounts.feishu.cn",
-                )?,
-                lark_accounts_url: read.origin(
-                    "LARK_SERVICE_LARK_ACCOUNTS_URL",
-                    "https://accounts.larksuite.com",
-                )?,
-                oauth_version: read.oauth_version()?,
-                timeout: read.millis("LARK_SERVICE_LARK_TIMEOUT_MS", 30_000)?,
-                limits: read.lark_limits()?,
-            },
-            public_url: read.optional_origin("LARK_SERVICE_PUBLIC_URL")?,
-            default_app_id: read.app_id("LARK_SERVICE_DEFAULT_APP_ID")?,
-            store_timeout: read.millis("LARK_SERVICE_STORE_TIMEOUT_MS", 10_000)?,
-            cache_timeout: read.millis("LARK_SERVICE_CACHE_TIMEOUT_MS", 5_000)?,
-            user_ttl: read.seconds("LARK_SERVICE_USER_TTL_SECONDS", 3_600)?,
-            user_absent_ttl: read.seconds("LARK_SERVICE_USER_ABSENT_TTL_SECONDS", 60)?,
-            department_ttl: read.seconds("LARK_SERVICE_DEPARTMENT_TTL_SECONDS", 3_600)?,
-            chat_ttl: read.seconds("LARK_SERVICE_CHAT_TTL_SECONDS", 3_600)?,
-            list_ttl: read.seconds("LARK_SERVICE_LIST_TTL_SECONDS", 300)?,
+            lark: read.lark()?,
+            public_url: read.optional_origin(variables::LARK_SERVICE_PUBLIC_URL)?,
+            default_app_id: read.app_id(variables::LARK_SERVICE_DEFAULT_APP_ID)?,
+            store_timeout: read.millis(variables::LARK_SERVICE_STORE_TIMEOUT_MS)?,
+            cache_timeout: read.millis(variables::LARK_SERVICE_CACHE_TIMEOUT_MS)?,
+            user_ttl: read.seconds(variables::LARK_SERVICE_USER_TTL_SECONDS)?,
+            user_absent_ttl: read.seconds(variables::LARK_SERVICE_USER_ABSENT_TTL_SECONDS)?,
+            department_ttl: read.seconds(variables::LARK_SERVICE_DEPARTMENT_TTL_SECONDS)?,
+            chat_ttl: read.seconds(variables::LARK_SERVICE_CHAT_TTL_SECONDS)?,
+            list_ttl: read.seconds(variables::LARK_SERVICE_LIST_TTL_SECONDS)?,
             local_cache_bytes: read
-                .parsed::<NonZeroU64>(
-                    "LARK_SERVICE_LOCAL_CACHE_BYTES",
+                .required::<NonZeroU64>(
+                    variables::LARK_SERVICE_LOCAL_CACHE_BYTES,
                     "must be a number of bytes above 0",
                 )?
-                .map_or(32 * 1024 * 1024, NonZeroU64::get),
+                .get(),
             refresh_concurrency: read
-                .parsed::<NonZeroU16>(
-                    "LARK_SERVICE_REFRESH_CONCURRENCY",
+                .required::<NonZeroU16>(
+                    variables::LARK_SERVICE_REFRESH_CONCURRENCY,
                     "must be from 1 to 65535",
                 )?
-                .map_or(64, |number| usize::from(number.get())),
-            log_level: read
-                .parsed(
-                    "LARK_SERVICE_LOG",
-                    "must be error, warn, info, debug, trace or off",
-                )?
-                .unwrap_or(LevelFilter::INFO),
+                .get()
+                .into(),
+            log_level: read.required(
+                variables::LARK_SERVICE_LOG,
+                "must be error, warn, info, debug, trace or off",
+            )?,
             aws: read.aws(),
         })
     }

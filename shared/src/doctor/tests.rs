@@ -265,8 +265,8 @@ async fn a_store_out_of_reach_names_what_decides_where_it_is() {
         let name = format!("LARK_SERVICE_{}_TABLE", table.name().to_uppercase());
         let known = crate::config::VARIABLES
             .iter()
-            .find(|known| **known == name);
-        place = place.with(known.unwrap(), "x");
+            .find(|known| known.name == name);
+        place = place.with(known.unwrap().name, "x");
     }
     let place = place
         .with("LARK_SERVICE_KMS_KEY_ID", "x")

@@ -78,8 +78,8 @@ impl Place {
 
     fn with_table(self, table: Table, name: &str) -> Self {
         let variable = format!("LARK_SERVICE_{}_TABLE", table.name().to_uppercase());
-        let variable = VARIABLES.into_iter().find(|known| *known == variable);
-        self.with(variable.unwrap(), name)
+        let variable = VARIABLES.iter().find(|known| known.name == variable);
+        self.with(variable.unwrap().name, name)
     }
 
     async fn services(&self) -> Services {

@@ -1,6 +1,7 @@
 //! Writes the files, and the sections of documents, that are derived from the code. `generate` writes them;
 //! `generate --check` writes nothing and fails when one of them is not current.
 
+mod configuration;
 mod errors;
 mod markdown;
 mod target;
@@ -11,7 +12,19 @@ use target::{Problem, Target};
 
 /// Everything that is generated, a line each. [`Target::File`] is a whole file, [`Target::Section`] what stands in a
 /// document between `<!-- generated: NAME; make generate -->` and `<!-- end -->`.
-const TARGETS: &[Target] = &[Target::Section("docs/errors.md", "codes", errors::codes)];
+const TARGETS: &[Target] = &[
+    Target::File("events/env.json", configuration::sample_environment),
+    Target::Section("docs/configuration.md", "store", configuration::store),
+    Target::Section("docs/configuration.md", "cache", configuration::cache),
+    Target::Section("docs/configuration.md", "platform", configuration::platform),
+    Target::Section(
+        "docs/configuration.md",
+        "behaviour",
+        configuration::behaviour,
+    ),
+    Target::Section("docs/configuration.md", "aws", configuration::aws),
+    Target::Section("docs/errors.md", "codes", errors::codes),
+];
 
 #[expect(
     clippy::print_stdout,
