@@ -39,7 +39,7 @@ unit: ## Runs the workspace's tests beside Valkey and two DynamoDB APIs
 build: ## Builds the functions for Lambda (ARCH, PROFILE)
 	@ARCH=$(ARCH) PROFILE=$(PROFILE) scripts/build-functions
 
-validate: ## Checks template.yaml, sample events and scripts
+validate: ## Checks template.yaml and scripts
 	@scripts/validate
 
 sdk: ## Checks the simulator with the official Python SDK

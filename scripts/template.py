@@ -32,12 +32,6 @@ def resources(template, kind):
     return {name: it for name, it in template["Resources"].items() if it["Type"] == kind}
 
 
-def crate_name(logical_id):
-    """GetUserFunction -> get-user"""
-    words = re.findall(r"[A-Z][a-z0-9]*", logical_id.removesuffix("Function"))
-    return "-".join(words).lower()
-
-
 def table_variable(logical_id):
     """ApiKeysTable -> LARK_SERVICE_API_KEYS_TABLE"""
     return "LARK_SERVICE_" + "_".join(re.findall(r"[A-Z][a-z0-9]*", logical_id)).upper()
