@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::{Context, Error, LambdaEvent};
 use lark_service::wiring::Services;
-use serde::de::IgnoredAny;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::HostError;
@@ -33,137 +34,115 @@ pub(crate) enum Handler {
 
 /// Every function, by its crate's name.
 const FUNCTIONS: &[(&str, Handler)] = &[
-    (
-        "authorize",
-        Handler::Authorizer(|s, event| Box::pin(authorize::handle(&s.api_keys, event))),
-    ),
-    (
-        "health",
-        Handler::Http(|s, request| answered(health::handle(&s.storage, s.cache.as_ref(), request))),
-    ),
-    (
-        "get-token",
-        Handler::Http(|s, request| answered(get_token::handle(&s.admission, &s.tokens, request))),
-    ),
-    (
-        "get-user",
-        Handler::Http(|s, request| answered(get_user::handle(&s.admission, &s.users, request))),
-    ),
-    (
-        "find-user",
-        Handler::Http(|s, request| answered(find_user::handle(&s.admission, &s.users, request))),
-    ),
-    (
-        "batch-get-users",
-        Handler::Http(|s, request| {
-            answered(batch_get_users::handle(&s.admission, &s.users, request))
-        }),
-    ),
-    (
-        "get-department",
-        Handler::Http(|s, request| {
-            answered(get_department::handle(
-                &s.admission,
-                &s.departments,
-                request,
-            ))
-        }),
-    ),
-    (
-        "list-department-users",
-        Handler::Http(|s, request| {
-            answered(list_department_users::handle(
-                &s.admission,
-                &s.departments,
-                request,
-            ))
-        }),
-    ),
-    (
-        "list-chats",
-        Handler::Http(|s, request| answered(list_chats::handle(&s.admission, &s.chats, request))),
-    ),
-    (
-        "get-chat",
-        Handler::Http(|s, request| answered(get_chat::handle(&s.admission, &s.chats, request))),
-    ),
-    (
-        "list-chat-members",
-        Handler::Http(|s, request| {
-            answered(list_chat_members::handle(&s.admission, &s.chats, request))
-        }),
-    ),
-    (
-        "manage-apps",
-        Handler::Http(|s, request| {
-            answered(manage_apps::handle(
-                &s.admission,
-                &s.apps,
-                &s.tokens,
-                request,
-            ))
-        }),
-    ),
-    (
-        "manage-api-keys",
-        Handler::Http(|s, request| {
-            answered(manage_api_keys::handle(&s.admission, &s.api_keys, request))
-        }),
-    ),
-    (
-        "start-login",
-        Handler::Http(|s, request| {
-            let public_url = s.config.public_url.as_ref();
-            answered(start_login::handle(
-                &s.admission,
-                &s.logins,
-                public_url,
-                request,
-            ))
-        }),
-    ),
-    (
-        "finish-login",
-        Handler::Http(|s, request| {
-            let public_url = s.config.public_url.as_ref();
-            answered(finish_login::handle(&s.logins, public_url, request))
-        }),
-    ),
-    (
-        "end-login",
-        Handler::Http(|s, request| answered(end_login::handle(&s.admission, &s.logins, request))),
-    ),
-    (
-        "store-app-ticket",
-        Handler::Invoked(|s, payload, context| {
-            Box::pin(async move {
-                let event = LambdaEvent::new(serde_json::from_value(payload)?, context);
-                let kept = store_app_ticket::handle(&s.apps, &s.tokens, event).await?;
-                Ok(serde_json::to_value(kept)?)
-            })
-        }),
-    ),
-    (
-        "refresh-tokens",
-        Handler::Invoked(|s, _, context| {
-            Box::pin(async move {
-                let event = LambdaEvent::new(IgnoredAny, context);
-                let report = refresh_tokens::handle(&s.refresher(), event).await?;
-                Ok(serde_json::to_value(report)?)
-            })
-        }),
-    ),
-    (
-        "warm-cache",
-        Handler::Invoked(|s, payload, context| {
-            Box::pin(async move {
-                let event = LambdaEvent::new(serde_json::from_value(payload)?, context);
-                let report = warm_cache::handle(&s.warmer(), event).await?;
-                Ok(serde_json::to_value(report)?)
-            })
-        }),
-    ),
+    authorizer("authorize", |s, event| {
+        Box::pin(authorize::handle(&s.api_keys, event))
+    }),
+    http("health", |s, request| {
+        answered(health::handle(&s.storage, s.cache.as_ref(), request))
+    }),
+    http("get-token", |s, request| {
+        answered(get_token::handle(&s.admission, &s.tokens, request))
+    }),
+    http("get-user", |s, request| {
+        answered(get_user::handle(&s.admission, &s.users, request))
+    }),
+    http("find-user", |s, request| {
+        answered(find_user::handle(&s.admission, &s.users, request))
+    }),
+    http("batch-get-users", |s, request| {
+        answered(batch_get_users::handle(&s.admission, &s.users, request))
+    }),
+    http("get-department", |s, request| {
+        answered(get_department::handle(
+            &s.admission,
+            &s.departments,
+            request,
+        ))
+    }),
+    http("list-department-users", |s, request| {
+        answered(list_department_users::handle(
+            &s.admission,
+            &s.departments,
+            request,
+        ))
+    }),
+    http("list-chats", |s, request| {
+        answered(list_chats::handle(&s.admission, &s.chats, request))
+    }),
+    http("get-chat", |s, request| {
+        answered(get_chat::handle(&s.admission, &s.chats, request))
+    }),
+    http("list-chat-members", |s, request| {
+        answered(list_chat_members::handle(&s.admission, &s.chats, request))
+    }),
+    http("manage-apps", |s, request| {
+        answered(manage_apps::handle(
+            &s.admission,
+            &s.apps,
+            &s.tokens,
+            request,
+        ))
+    }),
+    http("manage-api-keys", |s, request| {
+        answered(manage_api_keys::handle(&s.admission, &s.api_keys, request))
+    }),
+    http("start-login", |s, request| {
+        let public_url = s.config.public_url.as_ref();
+        answered(start_login::handle(
+            &s.admission,
+            &s.logins,
+            public_url,
+            request,
+        ))
+    }),
+    http("finish-login", |s, request| {
+        let public_url = s.config.public_url.as_ref();
+        answered(finish_login::handle(&s.logins, public_url, request))
+    }),
+    http("end-login", |s, request| {
+        answered(end_login::handle(&s.admission, &s.logins, request))
+    }),
+    invoked("store-app-ticket", |s, payload, context| {
+        Box::pin(async move {
+            let event = event(payload, context)?;
+            json(&store_app_ticket::handle(&s.apps, &s.tokens, event).await?)
+        })
+    }),
+    invoked("refresh-tokens", |s, payload, context| {
+        Box::pin(async move {
+            let event = event(payload, context)?;
+            json(&refresh_tokens::handle(&s.refresher(), event).await?)
+        })
+    }),
+    invoked("warm-cache", |s, payload, context| {
+        Box::pin(async move {
+            let event = event(payload, context)?;
+            json(&warm_cache::handle(&s.warmer(), event).await?)
+        })
+    }),
 ];
+
+const fn http(name: &str, handler: HttpHandler) -> (&str, Handler) {
+    (name, Handler::Http(handler))
+}
+
+const fn authorizer(name: &str, handler: AuthorizerHandler) -> (&str, Handler) {
+    (name, Handler::Authorizer(handler))
+}
+
+const fn invoked(name: &str, handler: InvokedHandler) -> (&str, Handler) {
+    (name, Handler::Invoked(handler))
+}
+
+/// What the function takes, from JSON.
+fn event<T: DeserializeOwned>(payload: Value, context: Context) -> Result<LambdaEvent<T>, Error> {
+    Ok(LambdaEvent::new(serde_json::from_value(payload)?, context))
+}
+
+/// What the function answers, as JSON.
+fn json(answer: &impl Serialize) -> Result<Value, Error> {
+    Ok(serde_json::to_value(answer)?)
+}
 
 fn answered<'s>(
     work: impl Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send + 's,
