@@ -48,7 +48,7 @@ sdk: ## Checks the simulator with the official Python SDK
 openapi: ## Checks the running service against openapi.yaml
 	@scripts/check-openapi
 
-dependencies: ## Checks licences and sources of the dependencies
+dependencies: ## Checks licences, sources and use of the dependencies
 	@scripts/check-dependencies
 
 invoke: ## Runs FUNCTION under the Lambda runtime interface emulator with its sample events, or with EVENT

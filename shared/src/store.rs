@@ -17,6 +17,8 @@ pub mod dynamodb;
 pub mod embedded;
 mod error;
 mod inspection;
+#[cfg(any(test, feature = "contract"))]
+pub mod intercepted;
 mod mirror;
 mod storage;
 

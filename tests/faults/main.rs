@@ -1,4 +1,4 @@
-//! Real processes over a real Valkey and a real DynamoDB API, parts of which are taken away while they work.
+//! Real processes over a real Valkey and a real DynamoDB API, which fail while the processes work.
 //!
 //! `scripts/with-services cargo test -p lark-service-tests --test faults -- --nocapture` prints the figures that
 //! `docs/reliability.md` quotes.

@@ -1,73 +1,74 @@
-//! Parts of the surroundings fail while callers keep calling.
+//! Dependencies fail while callers keep calling.
 
 use lark_service_tests::worker::{Command, Outcome, Work, Worker};
 use lark_simulator::{Fault, FaultAction, Settings};
 
-use lark_service_tests::town::{Town, figure};
+use lark_service_tests::cluster::{TestCluster, figure};
 
-/// The least share of calls that must succeed.
+/// The smallest share of calls that must succeed.
 const FLOOR: f64 = 0.999;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_get_their_tokens_while_valkey_is_killed_and_restarted() {
-    let mut town = Town::found().await;
-    let mut worker = loaded(&town, Work::SharedToken).await;
-    town.valkey.kill().await;
+    let mut cluster = TestCluster::start().await;
+    let mut worker = loaded(&cluster, Work::SharedToken).await;
+    cluster.valkey.kill().await;
     worker.progress(500).await;
-    town.valkey.restart().await;
+    cluster.valkey.restart().await;
     worker.progress(500).await;
     judge("Valkey killed and restarted", worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_get_their_tokens_while_the_store_is_stopped_and_restarted() {
-    let town = Town::found().await;
-    let mut worker = loaded(&town, Work::SharedToken).await;
-    town.dynamodb.shut();
+    let cluster = TestCluster::start().await;
+    let mut worker = loaded(&cluster, Work::SharedToken).await;
+    cluster.dynamodb.close();
     worker.progress(500).await;
-    town.dynamodb.open();
+    cluster.dynamodb.open();
     worker.progress(500).await;
     judge("DynamoDB API stopped and restarted", worker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_get_their_tokens_while_cache_and_store_are_away() {
-    let mut town = Town::found().await;
-    let mut worker = loaded(&town, Work::SharedToken).await;
-    town.dynamodb.shut();
-    town.valkey.kill().await;
+    let mut cluster = TestCluster::start().await;
+    let mut worker = loaded(&cluster, Work::SharedToken).await;
+    cluster.dynamodb.close();
+    cluster.valkey.kill().await;
     worker.progress(500).await;
-    town.valkey.restart().await;
-    town.dynamodb.open();
+    cluster.valkey.restart().await;
+    cluster.dynamodb.open();
     worker.progress(500).await;
     judge("Valkey and DynamoDB API away together", worker).await;
     assert!(
-        town.token_requests() <= 2,
+        cluster.token_requests() <= 2,
         "a process that remembers its token asks for no other"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_get_tokens_while_the_platform_fails_now_and_then() {
-    let town = Town::found().await;
-    // Tokens end every few seconds, so that many are fetched through the faults.
+    let cluster = TestCluster::start().await;
+    // Tokens expire every few seconds, so that many fetches meet the faults.
     let settings = Settings {
         token_lifetime_seconds: 4,
         ..Settings::default()
     };
-    town.simulator
+    cluster
+        .simulator
         .control()
         .set_settings(settings)
         .expect("right settings");
-    fail_now_and_then(&town);
-    let mut worker = town.worker().await;
+    fail_now_and_then(&cluster);
+    let mut worker = cluster.worker().await;
     worker
-        .tell(Command::Load {
+        .send(Command::Load {
             work: Work::SharedToken,
             callers: 4,
         })
         .await;
-    while town.token_requests() < 8 {
+    while cluster.token_requests() < 8 {
         worker.progress(500).await;
     }
     worker.progress(1_000).await;
@@ -78,21 +79,21 @@ async fn callers_get_tokens_while_the_platform_fails_now_and_then() {
     .await;
     figure(format!(
         "  … through {} token requests",
-        town.token_requests()
+        cluster.token_requests()
     ))
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_get_users_while_the_platform_fails_now_and_then() {
-    let town = Town::found().await;
-    fail_now_and_then(&town);
-    // An attempt that hangs is given up after a third of this.
-    let mut worker = town
+    let cluster = TestCluster::start().await;
+    fail_now_and_then(&cluster);
+    // An attempt that hangs times out after a third of this.
+    let mut worker = cluster
         .worker_with("LARK_SERVICE_LARK_TIMEOUT_MS", "6000")
         .await;
     worker
-        .tell(Command::Load {
+        .send(Command::Load {
             work: Work::User,
             callers: 8,
         })
@@ -106,13 +107,14 @@ async fn callers_get_users_while_the_platform_fails_now_and_then() {
 }
 
 /// From now on the platform answers one call of twenty with an error or not at all.
-fn fail_now_and_then(town: &Town) {
+fn fail_now_and_then(cluster: &TestCluster) {
     for action in [FaultAction::answer(503, 1), FaultAction::Hang] {
         let fault = Fault {
             probability: 0.025,
             ..Fault::new("*", action)
         };
-        town.simulator
+        cluster
+            .simulator
             .control()
             .add_fault(fault)
             .expect("a right fault");
@@ -120,16 +122,16 @@ fn fail_now_and_then(town: &Town) {
 }
 
 /// A worker under load that has done its first 500 calls.
-async fn loaded(town: &Town, work: Work) -> Worker {
-    let mut worker = town.worker().await;
-    worker.tell(Command::Load { work, callers: 4 }).await;
+async fn loaded(cluster: &TestCluster, work: Work) -> Worker {
+    let mut worker = cluster.worker().await;
+    worker.send(Command::Load { work, callers: 4 }).await;
     worker.progress(500).await;
     worker
 }
 
-/// Ends the load and holds its outcome against the floor.
+/// Ends the load and compares its outcome with [`FLOOR`].
 async fn judge(what: &str, mut worker: Worker) {
-    worker.tell(Command::Stop).await;
+    worker.send(Command::Stop).await;
     let outcome: Outcome = worker.outcome().await;
     let calls = outcome.ok + outcome.failed();
     #[expect(clippy::cast_precision_loss, reason = "counts of a test")]

@@ -1,4 +1,4 @@
-//! Many processes that want the same thing at once, and processes that die in the middle.
+//! Many processes that want the same token or user at once, and processes that die meanwhile.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use lark_service_tests::worker::{Command, Outcome, Work};
 use lark_service_tests::world::APP;
 use lark_simulator::{Options, Settings, seeded_app_id, seeded_app_secret};
 
-use lark_service_tests::town::{Town, figure};
+use lark_service_tests::cluster::{TestCluster, figure};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_processes_with_fifty_cold_callers_each_cost_one_token_request() {
-    let town = Town::found().await;
-    let mut workers = join_all((0..8).map(|_| town.worker())).await;
+    let cluster = TestCluster::start().await;
+    let mut workers = join_all((0..8).map(|_| cluster.worker())).await;
     let outcomes = join_all(workers.iter_mut().map(|worker| async {
         worker
-            .tell(Command::Burst {
+            .send(Command::Burst {
                 work: Work::LocalToken,
                 callers: 50,
             })
@@ -24,7 +24,7 @@ async fn eight_processes_with_fifty_cold_callers_each_cost_one_token_request() {
     }));
     let outcomes: Vec<Outcome> = outcomes.await;
     let answered: u64 = outcomes.iter().map(|outcome| outcome.ok).sum();
-    assert_eq!((answered, town.token_requests()), (400, 1));
+    assert_eq!((answered, cluster.token_requests()), (400, 1));
     assert!(
         outcomes
             .iter()
@@ -38,25 +38,25 @@ async fn eight_processes_with_fifty_cold_callers_each_cost_one_token_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_token_is_rejected_once_among_all_processes() {
-    let town = Town::found().await;
-    let mut workers = join_all((0..4).map(|_| town.worker())).await;
+    let cluster = TestCluster::start().await;
+    let mut workers = join_all((0..4).map(|_| cluster.worker())).await;
     for worker in &mut workers {
         worker
-            .tell(Command::Burst {
+            .send(Command::Burst {
                 work: Work::LocalToken,
                 callers: 1,
             })
             .await;
         assert_eq!(worker.outcome().await.ok, 1);
     }
-    assert_eq!(town.simulator.control().revoke_app_tokens(APP), 1);
-    // One caller finds out; the others of that process and of all others come after.
+    assert_eq!(cluster.simulator.control().revoke_app_tokens(APP), 1);
+    // One caller gets the rejection; all other callers, in every process, call after it.
     for (worker, callers) in workers.iter_mut().zip([1, 3, 3, 3]) {
         let work = Work::User;
-        worker.tell(Command::Burst { work, callers }).await;
+        worker.send(Command::Burst { work, callers }).await;
         assert_eq!(worker.outcome().await.ok, u64::from(callers));
     }
-    assert_eq!((town.rejected_calls(), town.token_requests()), (1, 2));
+    assert_eq!((cluster.rejected_calls(), cluster.token_requests()), (1, 2));
     figure("revoked token: 1 rejected call, 1 refresh, 10 of 10 calls answered".to_owned()).await;
 }
 
@@ -67,7 +67,7 @@ async fn a_scheduled_run_that_is_killed_leaves_the_rest_to_the_next() {
         delay_ms: 50,
         ..Settings::default()
     };
-    let town = Town::found_with(Options {
+    let cluster = TestCluster::start_without_app(Options {
         seeded_apps: APPS,
         settings,
         ..Options::default()
@@ -82,35 +82,37 @@ async fn a_scheduled_run_that_is_killed_leaves_the_rest_to_the_next() {
             )
         })
         .collect();
-    town.seed(&format!(r#"{{"apps":[{}]}}"#, apps.join(",")))
+    cluster
+        .seed(&format!(r#"{{"apps":[{}]}}"#, apps.join(",")))
         .await;
 
-    let mut doomed = town.worker().await;
-    doomed.tell(Command::Refresh).await;
-    town.simulator
+    let mut doomed = cluster.worker().await;
+    doomed.send(Command::Refresh).await;
+    cluster
+        .simulator
         .control()
         .arrived("auth.tenant_access_token.internal", u64::from(APPS) / 2)
         .await;
     doomed.kill().await;
 
-    // What the dead run had leased is due again when its leases end; the next runs find it by themselves.
+    // Tokens that the dead run had leased are due again when its leases end; later runs find them.
     let all = async {
-        let mut successor = town.worker().await;
+        let mut successor = cluster.worker().await;
         let mut finished = 0;
         while finished < u64::from(APPS) {
-            successor.tell(Command::Refresh).await;
+            successor.send(Command::Refresh).await;
             successor.outcome().await;
-            finished = issued(&town);
+            finished = issued(&cluster);
             tokio::task::yield_now().await;
         }
         // One more run finds nothing left.
-        successor.tell(Command::Refresh).await;
+        successor.send(Command::Refresh).await;
         successor.outcome().await
     };
     let last = tokio::time::timeout(Duration::from_secs(60), all)
         .await
         .expect("the successor finishes");
-    let issued_twice = town
+    let issued_twice = cluster
         .simulator
         .control()
         .all_app_counters()
@@ -126,8 +128,9 @@ async fn a_scheduled_run_that_is_killed_leaves_the_rest_to_the_next() {
 }
 
 /// How many apps have got a token.
-fn issued(town: &Town) -> u64 {
-    town.simulator
+fn issued(cluster: &TestCluster) -> u64 {
+    cluster
+        .simulator
         .control()
         .all_app_counters()
         .values()

@@ -1,4 +1,4 @@
-//! What is secret or personal is in no line of the log, at the most talkative level, whatever goes wrong.
+//! No line of the log holds a secret or personal data, even at the most verbose level and whatever goes wrong.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,13 +6,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lambda_http::Request;
-use lambda_runtime::{Context, LambdaEvent};
 use lark_service::telemetry;
 use lark_service::tokens::SharedToken;
 use lark_service_tests::world::{APP, DEMO_APP, DEMO_KEY, Process, World};
 use lark_simulator::{Fault, FaultAction};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -31,34 +30,25 @@ impl Write for Log {
     }
 }
 
-fn request(event: &str) -> Request {
-    lambda_http::request::from_str(event).unwrap()
+/// What `get-user` answers to `event`.
+async fn ask(process: &Process, event: &str) -> Value {
+    let event = serde_json::from_str(event).unwrap();
+    process.invoke_http("get-user", &event).await.body
 }
 
-async fn ask(process: &Process, event: &str) -> String {
-    let Ok(response) =
-        get_user::handle(&process.0.admission, &process.0.users, request(event)).await;
-    String::from_utf8(response.body().to_vec()).unwrap()
-}
-
-/// Provokes every line of the log that can be provoked; says what must be in none.
+/// Provokes as many log lines as possible; returns the texts that none of them may hold.
 async fn hidden_in_a_day_when_everything_goes_wrong() -> Vec<String> {
     let mut world = World::begin().await;
     world.seed_demo().await;
     let process = world.process();
     let get_user = include_str!("../../events/get-user.json");
-    let profile: serde_json::Value = serde_json::from_str(&ask(&process, get_user).await).unwrap();
+    let profile = ask(&process, get_user).await;
     let mut tokens = vec![
         process.token().await.unwrap(),
         process.token_of(DEMO_APP).await.unwrap(),
     ];
     let question = serde_json::from_str(include_str!("../../events/authorize.json")).unwrap();
-    authorize::handle(
-        &process.0.api_keys,
-        LambdaEvent::new(question, Context::default()),
-    )
-    .await
-    .unwrap();
+    process.invoke("authorize", question).await.unwrap();
 
     // Whatever can go wrong: rejections, refusals, outages of everything, senseless requests.
     world.control().revoke_app_tokens(DEMO_APP);
@@ -98,8 +88,8 @@ async fn hidden_in_a_day_when_everything_goes_wrong() -> Vec<String> {
     secrets(&profile, &tokens)
 }
 
-/// What the service knew and must not say.
-fn secrets(profile: &serde_json::Value, tokens: &[SharedToken]) -> Vec<String> {
+/// Secrets and personal data that the service handled.
+fn secrets(profile: &Value, tokens: &[SharedToken]) -> Vec<String> {
     let mut hidden = vec![
         DEMO_KEY.to_owned(),
         DEMO_KEY["lsk_demo0000key0_".len()..].to_owned(),

@@ -1,113 +1,54 @@
-//! A store whose operations wait to be let through, one by one: what happens between two of them is for the test to decide,
-//! and a process that is let through no more is a process that froze or died.
+//! A store whose operations on tokens wait, one by one, until the test lets them through: the test decides what happens
+//! between two of them. A process that is no longer let through has frozen or died.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lark_service::clock::Timestamp;
-use lark_service::store::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
-};
+use lark_service::store::intercepted::{InterceptedStore, Operation, StoreHook};
+use lark_service::store::{Store, StoreError, Table};
 use tokio::sync::{mpsc, oneshot};
 
-/// A process that waits in front of its next operation.
+/// The number of a process that waits in front of its next operation, and what lets it through.
 pub type Waiting = (usize, oneshot::Sender<()>);
 
-/// A store in front of which the process `process` waits.
+/// Announces the operations of one process on tokens, and lets each through when the test says so.
 #[derive(Debug)]
-pub struct GatedStore {
-    store: Arc<dyn Store>,
+struct Gate {
     process: usize,
-    gate: mpsc::UnboundedSender<Waiting>,
+    waiting: mpsc::UnboundedSender<Waiting>,
 }
 
-impl GatedStore {
-    /// `store`, each operation on a token of which is announced to `gate` and waits for its word.
-    #[must_use]
-    pub const fn over(
-        store: Arc<dyn Store>,
-        process: usize,
-        gate: mpsc::UnboundedSender<Waiting>,
-    ) -> Self {
-        Self {
-            store,
-            process,
-            gate,
-        }
-    }
-
-    async fn pass(&self, table: Table) {
-        if table != Table::Tokens {
-            return;
-        }
-        let (go, gone) = oneshot::channel();
-        // A test that listens no more lets nobody through.
-        let _ = self.gate.send((self.process, go));
-        if gone.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
+/// `store` for the process with this number: each of its reads and writes of single tokens is announced to `waiting` and
+/// waits there.
+#[must_use]
+pub fn gated(
+    store: Arc<dyn Store>,
+    process: usize,
+    waiting: mpsc::UnboundedSender<Waiting>,
+) -> Arc<dyn Store> {
+    let gate = Gate { process, waiting };
+    Arc::new(InterceptedStore::new(store, Arc::new(gate)))
 }
 
 #[async_trait]
-impl Store for GatedStore {
-    async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
-        self.pass(table).await;
-        self.store.get(table, key).await
-    }
-
-    async fn get_many(
-        &self,
-        table: Table,
-        keys: &[Key],
-        attributes: Attributes,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.store.get_many(table, keys, attributes).await
-    }
-
-    async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
-        self.pass(table).await;
-        self.store.put(table, record, expect).await
-    }
-
-    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
-        self.pass(table).await;
-        self.store.put_many(table, records).await
-    }
-
-    async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {
-        self.pass(table).await;
-        self.store.delete(table, key, expect).await
-    }
-
-    async fn list(
-        &self,
-        table: Table,
-        partition: &str,
-        sort_prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ListPage, StoreError> {
-        self.store
-            .list(table, partition, sort_prefix, after, limit)
-            .await
-    }
-
-    async fn due(
-        &self,
-        shard: u8,
-        until: Timestamp,
-        after: Option<&DuePosition>,
-        limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.store.due(shard, until, after, limit).await
-    }
-
-    async fn inspect(&self) -> Result<Vec<TableReport>, StoreError> {
-        self.store.inspect().await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
+impl StoreHook for Gate {
+    async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError> {
+        let waits = match operation {
+            Operation::Get | Operation::Put | Operation::PutMany | Operation::Delete => true,
+            Operation::GetMany
+            | Operation::List
+            | Operation::Due
+            | Operation::Ping
+            | Operation::Inspect => false,
+        };
+        if waits && table == Some(Table::Tokens) {
+            let (go, gone) = oneshot::channel();
+            // A test that listens no more lets nobody through.
+            let _ = self.waiting.send((self.process, go));
+            if gone.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(())
     }
 }

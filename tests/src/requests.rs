@@ -1,28 +1,59 @@
-//! Requests as API Gateway hands them over, and the functions that answer them.
+//! Requests to the HTTP API, and invocations of single functions: both go through the local host's gateway, in this process.
 
-use std::convert::Infallible;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::LazyLock;
 
-use lambda_http::http::HeaderMap;
+use http_body_util::BodyExt;
+use lambda_http::http::{self, HeaderMap, HeaderName, HeaderValue};
 use lambda_http::{Body, Response};
-use lark_service::wiring::Services;
+use lark_local_host::{Gateway, Template};
 use serde_json::{Value, json};
 
 use crate::world::Process;
 
-/// A request in the making: by default from a key that may do everything for every app.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    method: &'static str,
-    path: String,
-    query: String,
-    headers: Vec<(String, String)>,
-    body: Option<String>,
-    caller: Option<Value>,
+/// The template that is deployed: its routes are the routes of every test.
+static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    Template::read(&path).expect("a template")
+});
+
+impl Process {
+    /// A gateway over this process. Its authorizer remembers no decision yet.
+    #[must_use]
+    pub fn gateway(&self) -> Gateway {
+        Gateway::new(&TEMPLATE, self.0.clone()).expect("the local host serves the template")
+    }
+
+    /// Invokes the function `name` with `event`, as Lambda does.
+    ///
+    /// # Errors
+    /// The function's own.
+    pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, lambda_runtime::Error> {
+        self.gateway().invoke(name, event).await
+    }
+
+    /// Invokes the function `name`, which answers HTTP requests, with `event`, as API Gateway does.
+    pub async fn invoke_http(&self, name: &str, event: &Value) -> TestResponse {
+        let response = self.gateway().invoke_http(name, event).await;
+        TestResponse::read(response.expect("an HTTP function answers even its errors")).await
+    }
 }
 
-/// An answer.
+/// A request to the HTTP API, by default from a key that may do everything for every app. The authorizer is not asked: the
+/// test says what it would tell the functions.
+#[derive(Clone, Debug)]
+pub struct TestRequest {
+    method: &'static str,
+    target: String,
+    headers: HeaderMap,
+    body: Option<String>,
+    caller: Option<HashMap<String, Value>>,
+}
+
+/// A response of the HTTP API.
 #[derive(Debug)]
-pub struct Answered {
+pub struct TestResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
@@ -31,7 +62,80 @@ pub struct Answered {
     pub body: Value,
 }
 
-impl Answered {
+impl TestRequest {
+    /// `method` and `target`, a path with its query.
+    #[must_use]
+    pub fn new(method: &'static str, target: &str) -> Self {
+        let scopes = lark_service::api_keys::Scope::ALL.map(lark_service::api_keys::Scope::as_str);
+        Self {
+            method,
+            target: target.to_owned(),
+            headers: headers([("host", "api.example")]),
+            body: None,
+            caller: Some(caller(&scopes.join(" "), "*")),
+        }
+    }
+
+    /// From a key with these scopes for these apps.
+    #[must_use]
+    pub fn by(mut self, scopes: &str, apps: &str) -> Self {
+        self.caller = Some(caller(scopes, apps));
+        self
+    }
+
+    /// From a key with this rate limit.
+    #[must_use]
+    pub fn limited(mut self, limit: &str) -> Self {
+        if let Some(caller) = &mut self.caller {
+            caller.insert("rate_limit".to_owned(), json!(limit));
+        }
+        self
+    }
+
+    /// Without a key.
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.caller = None;
+        self
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.extend(headers([(name, value)]));
+        self
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn body(mut self, body: &Value) -> Self {
+        self.body = Some(body.to_string());
+        self
+    }
+
+    /// Sends it to `process`.
+    pub async fn send(self, process: &Process) -> TestResponse {
+        let body = self.body.map_or(Body::Empty, Body::Text);
+        let mut request = http::Request::new(body);
+        *request.method_mut() = self.method.parse().expect("a method");
+        *request.uri_mut() = self.target.parse().expect("a path with its query");
+        *request.headers_mut() = self.headers;
+        let response = process.gateway().answer_as(self.caller, request).await;
+        TestResponse::read(response).await
+    }
+}
+
+impl TestResponse {
+    async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body in memory").to_bytes();
+        Self {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: json_or_text(&String::from_utf8_lossy(&bytes)),
+        }
+    }
+
     /// The error code, if it is an error.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -48,183 +152,40 @@ impl Answered {
     }
 }
 
-impl Ask {
-    /// `method` and `target`, a path with its query.
-    #[must_use]
-    pub fn new(method: &'static str, target: &str) -> Self {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let scopes = lark_service::api_keys::Scope::ALL.map(lark_service::api_keys::Scope::as_str);
-        Self {
-            method,
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers: Vec::new(),
-            body: None,
-            caller: Some(
-                json!({"key_id": "test0key0001", "scopes": scopes.join(" "), "apps": "*"}),
-            ),
-        }
-    }
-
-    /// From a key with these scopes for these apps.
-    #[must_use]
-    pub fn by(mut self, scopes: &str, apps: &str) -> Self {
-        self.caller = Some(json!({"key_id": "test0key0001", "scopes": scopes, "apps": apps}));
-        self
-    }
-
-    /// From a key with this rate limit.
-    #[must_use]
-    pub fn limited(mut self, limit: &str) -> Self {
-        if let Some(caller) = &mut self.caller {
-            caller["rate_limit"] = json!(limit);
-        }
-        self
-    }
-
-    /// Without a key.
-    #[must_use]
-    pub fn by_nobody(mut self) -> Self {
-        self.caller = None;
-        self
-    }
-
-    /// With one more header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// With a JSON body.
-    #[must_use]
-    pub fn body(mut self, body: &Value) -> Self {
-        self.body = Some(body.to_string());
-        self
-    }
-
-    /// The answer of the function behind the route, in `process`.
-    pub async fn of(self, process: &Process) -> Answered {
-        let segments: Vec<_> = self.path.trim_start_matches('/').split('/').collect();
-        let services = &process.0;
-        let request = |parameters: Value| self.request(&parameters);
-        let admission = &services.admission;
-        let Ok(response) = match segments[..] {
-            ["v1", "tokens", kind] => {
-                let request = request(json!({"kind": kind}));
-                get_token::handle(admission, &services.tokens, request).await
-            }
-            ["v1", "users", ..] | ["v1", "departments" | "chats", ..] => {
-                self.of_the_directory(&segments, services).await
-            }
-            ["v1", "apps", ref rest @ ..] => {
-                let request = request(json!({"app_id": rest.first()}));
-                manage_apps::handle(admission, &services.apps, &services.tokens, request).await
-            }
-            ["v1", "api-keys", ref rest @ ..] => {
-                let request = request(json!({"key_id": rest.first()}));
-                manage_api_keys::handle(admission, &services.api_keys, request).await
-            }
-            ["v1", "oauth", "authorize"] => {
-                let request = request(json!({}));
-                start_login::handle(admission, &services.logins, None, request).await
-            }
-            ["v1", "oauth", "callback"] => {
-                finish_login::handle(&services.logins, None, request(json!({}))).await
-            }
-            ["v1", "oauth", "users", open_id] => {
-                let request = request(json!({"open_id": open_id}));
-                end_login::handle(admission, &services.logins, request).await
-            }
-            _ => panic!("no route for {}", self.path),
-        };
-        answered(response)
-    }
-
-    async fn of_the_directory(
-        &self,
-        segments: &[&str],
-        services: &Services,
-    ) -> Result<Response<Body>, Infallible> {
-        let request = |parameters: Value| self.request(&parameters);
-        let admission = &services.admission;
-        let (users, departments, chats) = (&services.users, &services.departments, &services.chats);
-        match *segments {
-            ["v1", "users"] => find_user::handle(admission, users, request(json!({}))).await,
-            ["v1", "users", "batch"] if self.method == "POST" => {
-                batch_get_users::handle(admission, users, request(json!({}))).await
-            }
-            ["v1", "users", id] => {
-                get_user::handle(admission, users, request(json!({"id": id}))).await
-            }
-            ["v1", "departments", id] => {
-                get_department::handle(admission, departments, request(json!({"id": id}))).await
-            }
-            ["v1", "departments", id, "users"] => {
-                let request = request(json!({"id": id}));
-                list_department_users::handle(admission, departments, request).await
-            }
-            ["v1", "chats"] => list_chats::handle(admission, chats, request(json!({}))).await,
-            ["v1", "chats", id] => {
-                get_chat::handle(admission, chats, request(json!({"id": id}))).await
-            }
-            ["v1", "chats", id, "members"] => {
-                list_chat_members::handle(admission, chats, request(json!({"id": id}))).await
-            }
-            _ => panic!("no route for {}", self.path),
-        }
-    }
-
-    /// The request, with these parameters of the route's path.
-    #[must_use]
-    pub fn request(&self, parameters: &Value) -> lambda_http::Request {
-        let mut headers = json!({"host": "api.example"});
-        for (name, value) in &self.headers {
-            headers[name.as_str()] = json!(value);
-        }
-        let parameters: serde_json::Map<_, _> = parameters
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        let event = json!({
-            "version": "2.0",
-            "routeKey": format!("{} {}", self.method, self.path),
-            "rawPath": self.path,
-            "rawQueryString": self.query,
-            "headers": headers,
-            "pathParameters": parameters,
-            "requestContext": {
-                "accountId": "123456789012",
-                "apiId": "api",
-                "authorizer": self.caller.as_ref().map(|caller| json!({"lambda": caller})),
-                "domainName": "api.example",
-                "domainPrefix": "api",
-                "http": {
-                    "method": self.method, "path": self.path, "protocol": "HTTP/1.1",
-                    "sourceIp": "192.0.2.1", "userAgent": "test",
-                },
-                "requestId": "id=", "routeKey": "$default", "stage": "$default",
-                "time": "22/Nov/2026:08:00:00 +0000", "timeEpoch": 1_795_334_400_000_u64,
-            },
-            "body": self.body,
-            "isBase64Encoded": false,
-        });
-        lambda_http::request::from_str(&event.to_string()).expect("an event of API Gateway")
-    }
+/// What API Gateway asks the authorizer about a request with this header `Authorization`.
+#[must_use]
+pub fn authorizer_event(authorization: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "type": "REQUEST",
+        "identitySource": [authorization],
+        "headers": {"authorization": authorization},
+    })
 }
 
-fn answered(response: Response<Body>) -> Answered {
-    let (parts, body) = response.into_parts();
-    let body = match body {
-        Body::Text(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        Body::Empty | Body::Binary(_) | _ => Value::Null,
-    };
-    Answered {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body,
+/// What the authorizer tells functions of a key.
+fn caller(scopes: &str, apps: &str) -> HashMap<String, Value> {
+    [
+        ("key_id", "test0key0001"),
+        ("scopes", scopes),
+        ("apps", apps),
+    ]
+    .map(|(name, value)| (name.to_owned(), json!(value)))
+    .into()
+}
+
+fn headers<'n, V: AsRef<str>>(pairs: impl IntoIterator<Item = (&'n str, V)>) -> HeaderMap {
+    let pairs = pairs.into_iter().map(|(name, value)| {
+        let name: HeaderName = name.parse().expect("a header's name");
+        let value = HeaderValue::from_str(value.as_ref()).expect("a header's value");
+        (name, value)
+    });
+    pairs.collect()
+}
+
+fn json_or_text(body: &str) -> Value {
+    if body.is_empty() {
+        return Value::Null;
     }
+    serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Servers that a test may kill: a Valkey of its own, and a door in front of the DynamoDB API.
+//! Servers that a test may kill: a Valkey of its own, and a proxy in front of the DynamoDB API.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ const START: Duration = Duration::from_secs(20);
 /// The value of a variable that `scripts/with-services` sets.
 #[expect(
     clippy::disallowed_methods,
-    reason = "tests are told their servers by the environment"
+    reason = "the environment names the servers of the tests"
 )]
 pub fn variable(name: &str) -> String {
     std::env::var(name)
@@ -40,13 +40,13 @@ impl Valkey {
         }
     }
 
-    /// Where it is.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Kills it; what it held is lost.
+    /// Kills it; its data is lost.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("a child");
     }
@@ -56,12 +56,12 @@ impl Valkey {
         self.child = Self::spawn(self.port).await;
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay and nothing answers.
+    /// Stops the process (SIGSTOP): connections stay open and nothing answers.
     pub async fn freeze(&self) {
         self.signal("STOP").await;
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Continues the process (SIGCONT).
     pub async fn thaw(&self) {
         self.signal("CONT").await;
     }
@@ -100,46 +100,46 @@ impl Valkey {
     }
 }
 
-/// A door in front of a server: shut, it breaks every connection and refuses new ones.
-pub struct Door {
+/// A TCP proxy in front of a server. While it is closed, it refuses connections; closing it breaks those there are.
+pub struct TcpProxy {
     address: SocketAddr,
     is_open: watch::Sender<bool>,
-    _keeper: JoinSet<()>,
+    _task: JoinSet<()>,
 }
 
-impl Door {
-    /// An open door in front of `server`, `host:port`.
-    pub async fn before(server: String) -> Self {
+impl TcpProxy {
+    /// Starts an open proxy to `server`, `host:port`.
+    pub async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (is_open, state) = watch::channel(true);
-        let mut keeper = JoinSet::new();
-        keeper.spawn(keep(Arc::from(server), address, Some(listener), state));
+        let mut task = JoinSet::new();
+        task.spawn(forward(Arc::from(server), address, Some(listener), state));
         Self {
             address,
             is_open,
-            _keeper: keeper,
+            _task: task,
         }
     }
 
-    /// Where it is.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Shuts it.
-    pub fn shut(&self) {
+    /// Breaks every connection and refuses new ones.
+    pub fn close(&self) {
         self.is_open.send_replace(false);
     }
 
-    /// Opens it again.
+    /// Accepts connections again.
     pub fn open(&self) {
         self.is_open.send_replace(true);
     }
 }
 
-async fn keep(
+async fn forward(
     server: Arc<str>,
     address: SocketAddr,
     first: Option<TcpListener>,

@@ -1,4 +1,4 @@
-//! Adapters that can be taken away and given back: what an outage looks like from above.
+//! Outages: a store and a cache that a test can switch off and on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,48 +7,44 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lark_service::cache::{Cache, CacheError, Claim, Put};
-use lark_service::clock::Timestamp;
 use lark_service::quota::{Decision, Quota};
-use lark_service::store::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
-};
+use lark_service::store::intercepted::{Operation, StoreHook};
+use lark_service::store::{StoreError, Table};
 
-/// A store that is there or not.
+/// Switches a store off and on.
 #[derive(Debug)]
-pub struct SwitchableStore {
-    store: Arc<dyn Store>,
+pub struct StoreSwitch {
     is_down: AtomicBool,
-    /// How many more writes it takes before it goes away; negative: any number.
+    /// Writes until it goes off; negative: any number.
     puts_left: AtomicI64,
 }
 
-impl SwitchableStore {
-    /// `store`, which is there.
-    #[must_use]
-    pub fn over(store: Arc<dyn Store>) -> Self {
+impl Default for StoreSwitch {
+    fn default() -> Self {
         Self {
-            store,
             is_down: AtomicBool::new(false),
             puts_left: AtomicI64::new(-1),
         }
     }
+}
 
-    /// Takes the store away after `puts` more writes.
+impl StoreSwitch {
+    /// Switches the store off after `puts` more writes.
     pub fn stop_after(&self, puts: i64) {
         self.puts_left.store(puts, Ordering::SeqCst);
     }
 
-    /// Takes the store away.
+    /// Switches the store off.
     pub fn stop(&self) {
         self.is_down.store(true, Ordering::SeqCst);
     }
 
-    /// Gives the store back.
+    /// Switches the store on.
     pub fn start(&self) {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
-    /// A write comes.
+    /// Counts a write.
     fn count_down(&self) {
         let left = self.puts_left.load(Ordering::SeqCst);
         if left == 0 {
@@ -58,89 +54,26 @@ impl SwitchableStore {
             self.puts_left.store(left - 1, Ordering::SeqCst);
         }
     }
-
-    fn there(&self, operation: &'static str, table: Table) -> Result<&dyn Store, StoreError> {
-        if self.is_down.load(Ordering::SeqCst) {
-            return Err(StoreError::unavailable(
-                operation,
-                table.name(),
-                "taken away by the test",
-            ));
-        }
-        Ok(&*self.store)
-    }
 }
 
 #[async_trait]
-impl Store for SwitchableStore {
-    async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
-        self.there("get", table)?.get(table, key).await
-    }
-
-    async fn get_many(
-        &self,
-        table: Table,
-        keys: &[Key],
-        attributes: Attributes,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.there("get_many", table)?
-            .get_many(table, keys, attributes)
-            .await
-    }
-
-    async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
-        self.count_down();
-        self.there("put", table)?.put(table, record, expect).await
-    }
-
-    async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
-        self.count_down();
-        self.there("put_many", table)?
-            .put_many(table, records)
-            .await
-    }
-
-    async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {
-        self.there("delete", table)?
-            .delete(table, key, expect)
-            .await
-    }
-
-    async fn list(
-        &self,
-        table: Table,
-        partition: &str,
-        sort_prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ListPage, StoreError> {
-        self.there("list", table)?
-            .list(table, partition, sort_prefix, after, limit)
-            .await
-    }
-
-    async fn due(
-        &self,
-        shard: u8,
-        until: Timestamp,
-        after: Option<&DuePosition>,
-        limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.there("due", Table::Tokens)?
-            .due(shard, until, after, limit)
-            .await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.there("ping", Table::Apps)?.ping().await
-    }
-
-    async fn inspect(&self) -> Result<Vec<TableReport>, StoreError> {
-        self.there("inspect", Table::Apps)?.inspect().await
+impl StoreHook for StoreSwitch {
+    async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError> {
+        if matches!(operation, Operation::Put | Operation::PutMany) {
+            self.count_down();
+        }
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable(
+                operation.name(),
+                table.map_or("all", Table::name),
+                "taken away by the test",
+            ));
+        }
+        Ok(())
     }
 }
 
-/// A cache that is there or not.
+/// A cache that can be switched off.
 #[derive(Debug)]
 pub struct SwitchableCache {
     cache: Arc<dyn Cache>,
@@ -149,7 +82,7 @@ pub struct SwitchableCache {
 }
 
 impl SwitchableCache {
-    /// `cache`, which is there.
+    /// `cache`, switched on.
     #[must_use]
     pub fn over(cache: Arc<dyn Cache>) -> Self {
         Self {
@@ -159,17 +92,17 @@ impl SwitchableCache {
         }
     }
 
-    /// Takes the cache away.
+    /// Switches the cache off.
     pub fn stop(&self) {
         self.is_down.store(true, Ordering::SeqCst);
     }
 
-    /// Gives the cache back.
+    /// Switches the cache on.
     pub fn start(&self) {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
-    /// How often it was asked for anything.
+    /// Number of operations so far.
     pub fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! The fault tests' side of `worker`: what it is told and what it answers.
+//! The protocol of the program `worker`, and the fault tests' side of it.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -7,69 +7,69 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-/// What a worker is told.
+/// A command to a worker.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Do the work once for each of so many callers, all at once.
+    /// Do the work once for each caller, all at once.
     Burst {
-        /// What to do.
+        /// The work of each caller.
         work: Work,
-        /// How many at once.
+        /// Concurrent callers.
         callers: u32,
     },
-    /// Do the work again and again with so many callers, until told to stop.
+    /// Repeat the work with this many callers until [`Command::Stop`].
     Load {
-        /// What to do.
+        /// The work of each caller.
         work: Work,
-        /// How many at once.
+        /// Concurrent callers.
         callers: u32,
     },
     /// The same, with a pause after each call.
-    Stroll {
-        /// What to do.
+    LoadWithPause {
+        /// The work of each caller.
         work: Work,
-        /// How many at once.
+        /// Concurrent callers.
         callers: u32,
         /// How long a caller waits before the next call, in milliseconds.
         pause_ms: u64,
     },
-    /// Look up users in Zipf's proportions.
+    /// Look up users whose popularity follows Zipf's law.
     Zipf {
-        /// How many look-ups.
+        /// Number of look-ups.
         look_ups: u32,
-        /// Of how many users.
+        /// Number of users.
         users: u32,
-        /// Which ones.
+        /// The same seed draws the same users.
         seed: u64,
-        /// How many look-ups at a time.
+        /// Concurrent look-ups.
         callers: u32,
     },
-    /// Call the platform for users, so often whether or not the calls before have ended.
-    Pace {
-        /// How often.
+    /// Call the platform for users at a fixed rate, whether or not earlier calls have ended.
+    FixedRate {
+        /// Calls per second.
         per_second: f64,
-        /// For how long.
+        /// Length of the run.
         seconds: u32,
     },
-    /// Look up the users from one number to another, many at once.
+    /// Look up the users `first` to `last` in batches.
     Fill {
         /// The first.
         first: u32,
         /// The last.
         last: u32,
     },
-    /// Say how much memory is taken.
-    Weigh,
-    /// Fill the tiers ahead.
+    /// Answer with [`Answer::Memory`].
+    MeasureMemory,
+    /// Run the warm-up.
     WarmUp,
     /// End the load.
     Stop,
-    /// Do one scheduled run.
+    /// Run the scheduled refresh once.
     Refresh,
 }
 
-/// What a caller does.
+/// The work of a caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -85,19 +85,19 @@ pub enum Work {
     UserToken(u32),
 }
 
-/// What a worker answers.
+/// An answer of a worker.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It is connected.
     Ready,
-    /// So much of the load is done.
+    /// Progress of a load.
     Progress {
-        /// Calls that ended, well or not.
+        /// Calls that ended, with or without success.
         done: u64,
     },
-    /// How much memory is taken.
-    Weight(Weight),
+    /// Memory in use.
+    Memory(MemoryUse),
     /// The command is done.
     Done {
         /// Calls that succeeded; tokens that were renewed.
@@ -112,12 +112,12 @@ pub enum Answer {
     },
 }
 
-/// How much memory a process takes, in bytes.
+/// Memory in use by a process, in bytes.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub struct Weight {
-    /// Its cache, as it counts it.
+pub struct MemoryUse {
+    /// The local cache, as it counts itself.
     pub counted: u64,
-    /// All of it, as the kernel counts what is resident.
+    /// Resident memory of the process, as the kernel counts it.
     pub resident: u64,
 }
 
@@ -178,8 +178,8 @@ impl Worker {
         worker
     }
 
-    /// Tells the worker something; the outcome is waited for separately.
-    pub async fn tell(&mut self, command: Command) {
+    /// Sends a command; [`Worker::outcome`] waits for its end.
+    pub async fn send(&mut self, command: Command) {
         let line = format!("{}\n", serde_json::to_string(&command).expect("plain data"));
         self.commands
             .write_all(line.as_bytes())
@@ -205,28 +205,28 @@ impl Worker {
                     };
                 }
                 Answer::Progress { done } => self.done = done,
-                Answer::Ready | Answer::Weight(_) => {}
+                Answer::Ready | Answer::Memory(_) => {}
             }
         }
     }
 
-    /// How much memory the process takes.
-    pub async fn weight(&mut self) -> Weight {
-        self.tell(Command::Weigh).await;
+    /// Memory in use by the process.
+    pub async fn memory_use(&mut self) -> MemoryUse {
+        self.send(Command::MeasureMemory).await;
         loop {
-            if let Answer::Weight(weight) = self.answer().await {
-                return weight;
+            if let Answer::Memory(usage) = self.answer().await {
+                return usage;
             }
         }
     }
 
-    /// How many calls of the load were seen to end.
+    /// Calls of the load that are known to have ended.
     #[must_use]
     pub const fn done(&self) -> u64 {
         self.done
     }
 
-    /// Waits until the load has done `more` calls beyond what was seen of it last.
+    /// Waits until `more` calls of the load have ended beyond [`Worker::done`].
     pub async fn progress(&mut self, more: u64) {
         let target = self.done + more;
         while self.done < target {

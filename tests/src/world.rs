@@ -18,13 +18,14 @@ use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::seed::Seed;
 use lark_service::store::Store;
 use lark_service::store::embedded::EmbeddedStore;
+use lark_service::store::intercepted::InterceptedStore;
 use lark_service::tokens::{SharedToken, TokenKey, Trust};
 use lark_service::wiring::{Adapters, Services};
 use lark_service::{aws, error};
 use lark_simulator::{Challenge, ClockMode, Consent, Control, Options, Simulator};
 use url::Url;
 
-use crate::switchable::{SwitchableCache, SwitchableStore};
+use crate::switchable::{StoreSwitch, SwitchableCache};
 
 /// The app that every world has.
 pub const APP: &str = "cli_sim000001";
@@ -57,16 +58,17 @@ impl Clock for SimulatedClock {
 pub struct World {
     /// The platform; `pause` makes it refuse connections.
     pub simulator: Simulator,
-    /// The store of every process.
-    pub store: Arc<SwitchableStore>,
+    /// Switches the store of every process off and on.
+    pub store: Arc<StoreSwitch>,
     /// The shared cache of every process.
     pub cache: Arc<SwitchableCache>,
+    shared_store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
 }
 
 impl World {
-    /// A world whose time stands still until it is moved.
+    /// A world whose clock stands still until [`World::advance`].
     pub async fn begin() -> Self {
         let options = Options {
             apps: vec![lark_simulator::App::new(DEMO_APP, DEMO_SECRET)],
@@ -76,11 +78,16 @@ impl World {
         let simulator = Simulator::start(options).await.expect("a free port");
         let clock: Arc<dyn Clock> = Arc::new(SimulatedClock(simulator.control().clone()));
         let store = EmbeddedStore::in_memory(Arc::clone(&clock)).expect("memory");
+        let switch = Arc::new(StoreSwitch::default());
         let cache = MemoryCache::new(64 * 1024 * 1024, Arc::clone(&clock));
         let keyring = KeyRing::generate().expect("randomness");
         let world = Self {
             simulator,
-            store: Arc::new(SwitchableStore::over(Arc::new(store))),
+            shared_store: Arc::new(InterceptedStore::new(
+                Arc::new(store),
+                Arc::clone(&switch) as _,
+            )),
+            store: switch,
             cache: Arc::new(SwitchableCache::over(Arc::new(cache))),
             sealer: Arc::new(Sealer::new(KeySource::Given(keyring))),
             clock,
@@ -94,7 +101,7 @@ impl World {
         world
     }
 
-    /// A process of the service: what it remembers is its own, store and shared cache are everybody's.
+    /// A process of the service, with a local cache of its own and the world's store and shared cache.
     #[must_use]
     pub fn process(&self) -> Process {
         self.process_with(&[])
@@ -103,13 +110,19 @@ impl World {
     /// A process with these variables set.
     #[must_use]
     pub fn process_with(&self, variables: &[(&str, &str)]) -> Process {
-        self.build(Arc::clone(&self.store) as _, variables)
+        self.build(self.shared_store(), variables)
     }
 
     /// A process that reaches the store through `store`.
     #[must_use]
     pub fn process_over(&self, store: Arc<dyn Store>) -> Process {
         self.build(store, &[])
+    }
+
+    /// The store that processes share.
+    #[must_use]
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.shared_store)
     }
 
     fn build(&self, store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Process {
@@ -124,7 +137,7 @@ impl World {
                     | "LARK_SERVICE_FEISHU_ACCOUNTS_URL"
                     | "LARK_SERVICE_LARK_ACCOUNTS_URL" => Some(base_url.clone()),
                     "LARK_SERVICE_STORE" => Some("embedded".to_owned()),
-                    // A clock that stands still gives nobody a turn twice.
+                    // The limiter would never refill: the clock stands still.
                     "LARK_SERVICE_LARK_LIMIT_PER_MINUTE" | "LARK_SERVICE_LARK_LIMIT_PER_SECOND" => {
                         Some("1000000".to_owned())
                     }
@@ -162,13 +175,13 @@ impl World {
         .await;
     }
 
-    /// What moves the platform and counts what reaches it.
+    /// The simulator's control: settings, faults, counters.
     #[must_use]
     pub fn control(&self) -> &Control {
         self.simulator.control()
     }
 
-    /// Moves the time of platform and service.
+    /// Advances the clock of platform and service.
     pub fn advance(&self, length: Duration) {
         self.control().advance(length);
     }
@@ -321,7 +334,7 @@ impl Process {
             .await
     }
 
-    /// The world's app, as what acts.
+    /// The world's app, as the one to act for.
     ///
     /// # Errors
     /// As the apps.
@@ -345,7 +358,7 @@ impl Process {
     }
 }
 
-/// A deadline that no test should come near to.
+/// A deadline that no test reaches.
 #[must_use]
 pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(30))

@@ -1,4 +1,4 @@
-//! Who is asked for how often: in Zipf's proportions, the second half as often as the first, the third a third as often.
+//! Popularity by Zipf's law: the second is drawn half as often as the first, the third a third as often.
 
 /// A distribution over numbers from 1 on, with the exponent 1.
 #[derive(Clone, Debug)]

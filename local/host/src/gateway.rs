@@ -1,24 +1,27 @@
 //! What API Gateway does: finds the route, asks the authorizer, calls the function, passes its answer on.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as HttpBody;
 use lambda_http::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use lambda_http::http::request::Parts;
 use lambda_http::http::{self, HeaderValue, Method};
 use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_runtime::LambdaEvent;
 use lark_service::error::{Error, Result};
 use lark_service::http::{REQUEST_ID, serve};
 use lark_service::wiring::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
 
 use crate::decode;
 use crate::error::HostError;
 use crate::functions::{self, Handler, InvokedHandler};
-use crate::invocation::{Invocations, request_context, request_id};
+use crate::invocation::{CallerFields, Invocations, request_context, request_id};
 use crate::routes::{Found, Routes};
 use crate::targets::{self, Target};
 use crate::template::Template;
@@ -30,13 +33,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The name under which the gateway's own answers are logged and counted.
 const GATEWAY: &str = "gateway";
 
-/// Everything that answers requests.
-pub(crate) struct Gateway {
+/// The routes of the template over the services: it answers requests in this process, without a port.
+pub struct Gateway {
     routes: Routes<Target>,
     services: Services,
     invocations: Invocations,
     timeouts: HashMap<String, Duration>,
-    metrics: PrometheusHandle,
+    /// Rendered at `GET /metrics`, a route of the host's own.
+    metrics: Option<PrometheusHandle>,
+}
+
+/// Who says what functions are told of the caller.
+enum CallerSource {
+    /// The route's authorizer.
+    Authorizer,
+    /// Whoever hands the request over; `None` is a caller without an API key.
+    Given(Option<Arc<CallerFields>>),
 }
 
 /// The ids of one request: the caller's own, well-formed or not, and API Gateway's.
@@ -59,11 +71,7 @@ impl Gateway {
     ///
     /// # Errors
     /// [`HostError::Functions`] when a route or its authorizer cannot be served.
-    pub(crate) fn new(
-        template: &Template,
-        services: Services,
-        metrics: PrometheusHandle,
-    ) -> std::result::Result<Self, HostError> {
+    pub fn new(template: &Template, services: Services) -> std::result::Result<Self, HostError> {
         Ok(Self {
             routes: Routes::new(targets::all(template)?)?,
             services,
@@ -73,8 +81,14 @@ impl Gateway {
                 .iter()
                 .map(|function| (function.name.clone(), function.timeout))
                 .collect(),
-            metrics,
+            metrics: None,
         })
+    }
+
+    /// The gateway that also answers `GET /metrics`.
+    pub(crate) fn with_metrics(mut self, metrics: PrometheusHandle) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// The services behind the functions.
@@ -84,11 +98,86 @@ impl Gateway {
 
     /// Gathers what was recorded since the last call, which the recorder holds one by one until then.
     pub(crate) fn gather_metrics(&self) {
-        self.metrics.run_upkeep();
+        if let Some(metrics) = &self.metrics {
+            metrics.run_upkeep();
+        }
     }
 
-    /// The answer to `request`.
-    pub(crate) async fn answer<B>(&self, request: http::Request<B>) -> Response<Full<Bytes>>
+    /// The answer to `request`, whose header `Authorization` the route's authorizer judges.
+    pub async fn answer<B>(&self, request: http::Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        self.respond(request, CallerSource::Authorizer).await
+    }
+
+    /// The answer to `request` where no authorizer is asked: functions behind one are told what `caller` says, or of no
+    /// caller.
+    pub async fn answer_as<B>(
+        &self,
+        caller: Option<CallerFields>,
+        request: http::Request<B>,
+    ) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let caller = CallerSource::Given(caller.map(Arc::new));
+        self.respond(request, caller).await
+    }
+
+    /// Invokes the function `name` with `event` and returns its result, both as JSON: a function that a schedule or another
+    /// caller in the account starts, or an authorizer.
+    ///
+    /// # Errors
+    /// The function's own; a text when no such function takes such an event, or its time is over.
+    pub async fn invoke(
+        &self,
+        name: &str,
+        event: Value,
+    ) -> std::result::Result<Value, lambda_runtime::Error> {
+        let timeout = self.timeout(name);
+        let context = self.invocations.context(request_id(), timeout);
+        let services = &self.services;
+        let work = async {
+            match functions::handler(name) {
+                Some(Handler::Invoked(handler)) => handler(services, event, context).await,
+                Some(Handler::Authorizer(handler)) => {
+                    let question = LambdaEvent::new(serde_json::from_value(event)?, context);
+                    Ok(serde_json::to_value(handler(services, question).await?)?)
+                }
+                Some(Handler::Http(_)) => Err(format!("{name} answers HTTP requests").into()),
+                None => Err(format!("there is no function {name}").into()),
+            }
+        };
+        tokio::time::timeout(timeout, work).await?
+    }
+
+    /// Invokes the function `name` with `event`, an HTTP request in the words of API Gateway. Neither the routes nor an
+    /// authorizer have a say: path parameters and caller are what the event says.
+    ///
+    /// # Errors
+    /// A text when no such function answers HTTP requests, the event is no request, or the function's time is over.
+    pub async fn invoke_http(
+        &self,
+        name: &str,
+        event: &Value,
+    ) -> std::result::Result<Response<Body>, lambda_runtime::Error> {
+        let Some(Handler::Http(handler)) = functions::handler(name) else {
+            return Err(format!("no function {name} answers HTTP requests").into());
+        };
+        let timeout = self.timeout(name);
+        let context = self.invocations.context(request_id(), timeout);
+        let request = lambda_http::request::from_str(&event.to_string())?;
+        let work = handler(&self.services, request.with_lambda_context(context));
+        Ok(tokio::time::timeout(timeout, work).await?)
+    }
+
+    /// The time of one invocation of the function `name`.
+    fn timeout(&self, name: &str) -> Duration {
+        self.timeouts.get(name).copied().unwrap_or(PATIENCE)
+    }
+
+    async fn respond<B>(&self, request: http::Request<B>, caller: CallerSource) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -96,8 +185,9 @@ impl Gateway {
         let ids = RequestIds::of(&parts);
         match self.routes.find(&parts.method, parts.uri.path()) {
             Found::Route(target, parameters) => {
-                match self.call(target, parameters, &ids, parts, body).await {
-                    Ok(response) => outgoing(response),
+                let answer = self.call(target, parameters, caller, &ids, parts, body);
+                match answer.await {
+                    Ok(response) => response,
                     Err(error) => self.refuse(ids, error).await,
                 }
             }
@@ -106,38 +196,48 @@ impl Gateway {
                 response.headers_mut().insert(ALLOW, allow);
                 response
             }
-            Found::Nothing if parts.method == Method::GET && parts.uri.path() == "/metrics" => {
-                self.metrics()
-            }
-            Found::Nothing => match invoked_function(&parts) {
-                Some((name, handler)) => {
-                    match self.invoke(&name, handler, ids.own.clone(), body).await {
-                        Ok(answer) => answer,
-                        Err(error) => self.refuse(ids, error).await,
-                    }
-                }
-                None => self.refuse(ids, Error::RouteNotFound).await,
-            },
+            Found::Nothing => self.without_route(ids, parts, body).await,
+        }
+    }
+
+    /// What the host answers beside the template's routes.
+    async fn without_route<B>(&self, ids: RequestIds, parts: Parts, body: B) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        if let Some(metrics) = &self.metrics
+            && parts.method == Method::GET
+            && parts.uri.path() == "/metrics"
+        {
+            return rendered(metrics);
+        }
+        let Some((name, handler)) = invoked_function(&parts) else {
+            return self.refuse(ids, Error::RouteNotFound).await;
+        };
+        let answer = self.invoke_over_http(&name, handler, ids.own.clone(), body);
+        match answer.await {
+            Ok(answer) => answer,
+            Err(error) => self.refuse(ids, error).await,
         }
     }
 
     /// Invokes a function without a route, as Lambda's own API does. Only this machine can ask: the host listens on
     /// loopback.
-    async fn invoke<B>(
+    async fn invoke_over_http<B>(
         &self,
         name: &str,
         handler: InvokedHandler,
         request_id: String,
         body: B,
-    ) -> Result<Response<Full<Bytes>>>
+    ) -> Result<Response<Body>>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
-        let timeout = self.timeouts.get(name).copied().unwrap_or(PATIENCE);
+        let timeout = self.timeout(name);
         let payload = match read(body).await? {
             Body::Text(text) => serde_json::from_str(&text)
                 .map_err(|_| Error::invalid("body", "must be the function's event as JSON"))?,
-            Body::Binary(_) | Body::Empty | _ => serde_json::Value::Null,
+            Body::Binary(_) | Body::Empty | _ => Value::Null,
         };
         let context = self.invocations.context(request_id, timeout);
         let work = handler(&self.services, payload, context);
@@ -152,7 +252,7 @@ impl Gateway {
                 (payload.to_string(), true)
             }
         };
-        let mut response = Response::new(Full::from(text));
+        let mut response = Response::new(Body::Text(text));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if is_error {
@@ -169,6 +269,7 @@ impl Gateway {
         &self,
         target: &Target,
         parameters: HashMap<String, Vec<String>>,
+        caller: CallerSource,
         ids: &RequestIds,
         mut parts: Parts,
         body: B,
@@ -177,12 +278,13 @@ impl Gateway {
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
         let (services, invocations) = (&self.services, &self.invocations);
-        let caller = match &target.authorizer {
-            None => None,
-            Some(authorizer) => {
+        let caller = match (&target.authorizer, caller) {
+            (None, _) => None,
+            (Some(authorizer), CallerSource::Authorizer) => {
                 let admitted = authorizer.admit(&parts.headers, &ids.own, services, invocations);
                 Some(admitted.await?)
             }
+            (Some(_), CallerSource::Given(caller)) => caller,
         };
         let body = read(body).await?;
         let context = request_context(&parts, ids.own.clone(), caller.as_ref());
@@ -205,27 +307,33 @@ impl Gateway {
     }
 
     /// An answer of the gateway itself, logged and counted like that of a function.
-    async fn refuse(&self, ids: RequestIds, error: Error) -> Response<Full<Bytes>> {
+    async fn refuse(&self, ids: RequestIds, error: Error) -> Response<Body> {
         let mut request = Request::default();
         if let Some(given) = ids.given {
             request.headers_mut().insert(REQUEST_ID, given);
         }
         let request = request.with_lambda_context(self.invocations.context(ids.own, PATIENCE));
         let is_unauthenticated = matches!(error, Error::Unauthenticated(_));
-        let mut response = outgoing(serve(GATEWAY, &request, async |_| Err(error)).await);
+        let mut response = serve(GATEWAY, &request, async |_| Err(error)).await;
         if is_unauthenticated {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
         response
     }
+}
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::from(self.metrics.render()));
-        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-        response
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").finish_non_exhaustive()
     }
+}
+
+fn rendered(metrics: &PrometheusHandle) -> Response<Body> {
+    let mut response = Response::new(Body::Text(metrics.render()));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 /// The function that a request of Lambda's `Invoke` names, if it has no route.
@@ -262,12 +370,4 @@ where
     }
     Ok(String::from_utf8(bytes.into())
         .map_or_else(|not_text| Body::Binary(not_text.into_bytes()), Body::Text))
-}
-
-fn outgoing(response: Response<Body>) -> Response<Full<Bytes>> {
-    response.map(|body| match body {
-        Body::Text(text) => Full::from(text),
-        Body::Binary(bytes) => Full::from(bytes),
-        Body::Empty | _ => Full::default(),
-    })
 }

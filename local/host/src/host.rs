@@ -91,7 +91,7 @@ impl Host {
         let services = Services::new(config, &adapters);
         seed(&services, &platform.seed(&api_key)).await?;
 
-        let gateway = Arc::new(Gateway::new(&template, services, metrics)?);
+        let gateway = Arc::new(Gateway::new(&template, services)?.with_metrics(metrics));
         let (stop, stopped) = Stop::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(server::run(listener, Arc::clone(&gateway), stopped.clone()));

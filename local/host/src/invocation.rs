@@ -8,7 +8,9 @@ use lambda_http::Context;
 use lambda_http::aws_lambda_events::apigw::{
     ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequestContext,
 };
+use lambda_http::http::header::HOST;
 use lambda_http::http::request::Parts;
+use lambda_http::http::uri::Authority;
 use lambda_http::request::RequestContext;
 use lark_service::clock::{Clock, SystemClock};
 use serde_json::Value;
@@ -41,6 +43,7 @@ pub(crate) fn request_context(
 ) -> RequestContext {
     let mut context = ApiGatewayV2httpRequestContext::default();
     context.request_id = Some(request_id);
+    context.domain_name = domain_name(parts);
     context.http.method = parts.method.clone();
     // The host listens on loopback, so that is where everybody is.
     context.http.source_ip = Some("127.0.0.1".to_owned());
@@ -50,6 +53,13 @@ pub(crate) fn request_context(
         authorizer
     });
     RequestContext::ApiGatewayV2(context)
+}
+
+/// The host that the request was sent to, without a port.
+fn domain_name(parts: &Parts) -> Option<String> {
+    let host = parts.headers.get(HOST)?.to_str().ok()?;
+    let authority: Authority = host.parse().ok()?;
+    Some(authority.host().to_owned())
 }
 
 /// Random, in the form of Lambda's request ids (a version 4 UUID).

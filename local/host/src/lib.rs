@@ -8,6 +8,8 @@
 //! valid, a body above 10 MB) are problem documents like those of the functions, where API Gateway answers
 //! `{"message": "Not Found"}`. As there, a method that a path has no route for is a 404, `HEAD` included; the header
 //! `Allow` says what the path has. `GET /metrics` is added: on Lambda metrics leave through the log.
+//!
+//! [`Gateway`] is the same without a port, schedules and data folder, over services that the caller brings: the tests ask it.
 
 mod authorizer;
 mod banner;
@@ -28,6 +30,7 @@ mod template;
 
 pub use banner::Banner;
 pub use error::HostError;
+pub use gateway::Gateway;
 pub use host::Host;
 pub use options::{Options, Platform};
-pub use template::TemplateError;
+pub use template::{Template, TemplateError};

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use lambda_http::{Body, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -69,7 +72,7 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
     // Without it, small answers wait for the client's delayed acknowledgement.
     let _only_slower = stream.set_nodelay(true);
     let service = service_fn(|request| async {
-        Ok::<_, std::convert::Infallible>(gateway.answer(request).await)
+        Ok::<_, std::convert::Infallible>(outgoing(gateway.answer(request).await))
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
@@ -79,4 +82,12 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
         () = stop.stopped() => connection.as_mut().graceful_shutdown(),
     }
     let _broken = connection.await;
+}
+
+fn outgoing(response: Response<Body>) -> Response<Full<Bytes>> {
+    response.map(|body| match body {
+        Body::Text(text) => Full::from(text),
+        Body::Binary(bytes) => Full::from(bytes),
+        Body::Empty | _ => Full::default(),
+    })
 }

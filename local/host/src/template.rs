@@ -23,7 +23,7 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
 
 /// What the template says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Template {
+pub struct Template {
     /// Every function.
     pub(crate) functions: Vec<Function>,
 }
@@ -103,7 +103,7 @@ impl Template {
     ///
     /// # Errors
     /// [`TemplateError`].
-    pub(crate) fn read(path: &Path) -> Result<Self, TemplateError> {
+    pub fn read(path: &Path) -> Result<Self, TemplateError> {
         let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable {
             path: path.to_owned(),
             source,

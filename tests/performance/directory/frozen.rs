@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lark_service_tests::town::Town;
+use lark_service_tests::cluster::TestCluster;
 use lark_service_tests::worker::{Command, Work, Worker};
 
 use crate::report::{Samples, grouped, say, table};
@@ -13,40 +13,40 @@ const USER: u32 = 7;
 const PAUSE_MS: u64 = 1;
 const FROZEN: Duration = Duration::from_secs(5);
 const AROUND: Duration = Duration::from_secs(5);
-/// What counts as slow whatever the rest takes.
+/// A call that takes longer counts as slow, however long the others take.
 const SLOW_US: u32 = 20_000;
 /// The window after the freeze in which calls may be slow.
 const SETTLING_US: u64 = 100_000;
 
 pub(crate) async fn run() {
-    let town = Town::found().await;
-    let mut worker = town.worker().await;
+    let cluster = TestCluster::start().await;
+    let mut worker = cluster.worker().await;
     let work = Work::OneUser(USER);
-    worker.tell(Command::Burst { work, callers: 1 }).await;
+    worker.send(Command::Burst { work, callers: 1 }).await;
     worker.outcome().await;
-    let stroll = Command::Stroll {
+    let stroll = Command::LoadWithPause {
         work,
         callers: CALLERS,
         pause_ms: PAUSE_MS,
     };
-    worker.tell(stroll).await;
-    // The first calls are slower, and nobody's freeze.
+    worker.send(stroll).await;
+    // The first calls are slower without any freeze.
     pass(&mut worker, Duration::from_secs(1)).await;
     let warm = worker.done();
     pass(&mut worker, AROUND).await;
     let at_freeze = worker.done();
-    town.valkey.freeze().await;
+    cluster.valkey.freeze().await;
     pass(&mut worker, FROZEN).await;
     let at_thaw = worker.done();
-    town.valkey.thaw().await;
+    cluster.valkey.thaw().await;
     pass(&mut worker, AROUND).await;
-    worker.tell(Command::Stop).await;
+    worker.send(Command::Stop).await;
     let outcome = worker.outcome().await;
     let place = |done: u64| usize::try_from(done).unwrap();
     let times = &outcome.times_us;
     let (warm, at_freeze, at_thaw) = (place(warm), place(at_freeze), place(at_thaw));
-    // Progress is told every fifty calls, and a signal takes its time: the first call that waits for the frozen cache says
-    // more precisely when that was.
+    // Workers report progress every fifty calls, and a signal takes time: the first call that waits for the frozen cache
+    // shows more precisely when the freeze began.
     let from = at_freeze.saturating_sub(200);
     let slow_ones = times[from..at_thaw].iter();
     let first_slow = slow_ones.take_while(|took| **took < SLOW_US).count() + from;
@@ -76,12 +76,12 @@ pub(crate) async fn run() {
     ));
 }
 
-/// Lets time pass, hearing what the worker says meanwhile.
+/// Waits, and reads the worker's answers meanwhile.
 async fn pass(worker: &mut Worker, length: Duration) {
     let _ = tokio::time::timeout(length, worker.progress(1 << 40)).await;
 }
 
-/// The calls that ended in the first moments: callers ask one call after the other, with a pause.
+/// The calls that ended in the first moments: each caller makes one call after the other, with a pause.
 fn settling(times_us: &[u32]) -> &[u32] {
     let mut all_us = 0;
     let within = times_us.iter().take_while(|took| {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use lark_service_tests::town::Town;
+use lark_service_tests::cluster::TestCluster;
 use lark_service_tests::worker::{Command, Outcome, Worker};
 use lark_service_tests::zipf::Zipf;
 
@@ -14,24 +14,24 @@ use crate::upstream;
 const PROCESSES: u64 = 8;
 const USERS: u32 = 10_000;
 const LOOK_UPS: u32 = 12_500;
-/// How many look-ups a process has under way.
+/// Concurrent look-ups of a process.
 const CALLERS: u32 = 8;
 
 pub(crate) async fn run() {
     let drawn = (0..PROCESSES).flat_map(|seed| Zipf::new(USERS).draw(LOOK_UPS, seed));
     let distinct = drawn.collect::<HashSet<u32>>().len() as u64;
-    let cold = measure(&Town::found().await, distinct).await;
+    let cold = measure(&TestCluster::start().await, distinct).await;
 
-    let town = Town::found().await;
-    let mut warmer = town.worker().await;
+    let cluster = TestCluster::start().await;
+    let mut warmer = cluster.worker().await;
     let began = Instant::now();
-    warmer.tell(Command::WarmUp).await;
+    warmer.send(Command::WarmUp).await;
     let outcome = warmer.outcome().await;
     let took = began.elapsed();
     assert_eq!(outcome.failed(), 0, "{:?}", outcome.errors);
-    let cost = upstream::calls(town.simulator.control());
-    town.simulator.control().reset_counters();
-    let warm = measure(&town, distinct).await;
+    let cost = upstream::calls(cluster.simulator.control());
+    cluster.simulator.control().reset_counters();
+    let warm = measure(&cluster, distinct).await;
 
     let head = "100,000 look-ups, 8 processes | users asked for | failed | upstream calls | × users | hit rate | seconds";
     table(
@@ -58,8 +58,8 @@ struct Measured {
     seconds: f64,
 }
 
-async fn measure(town: &Town, distinct: u64) -> Measured {
-    let workers = join_all((0..PROCESSES).map(|_| town.worker())).await;
+async fn measure(cluster: &TestCluster, distinct: u64) -> Measured {
+    let workers = join_all((0..PROCESSES).map(|_| cluster.worker())).await;
     let began = Instant::now();
     let look_up = async |(mut worker, seed): (Worker, u64)| -> Outcome {
         let command = Command::Zipf {
@@ -68,11 +68,11 @@ async fn measure(town: &Town, distinct: u64) -> Measured {
             seed,
             callers: CALLERS,
         };
-        worker.tell(command).await;
+        worker.send(command).await;
         worker.outcome().await
     };
     let outcomes = join_all(workers.into_iter().zip(0..).map(look_up)).await;
-    let calls = upstream::calls(town.simulator.control());
+    let calls = upstream::calls(cluster.simulator.control());
     let failed = outcomes.iter().map(Outcome::failed).sum();
     Measured {
         distinct,

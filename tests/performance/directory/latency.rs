@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use lark_service_tests::town::Town;
+use lark_service_tests::cluster::TestCluster;
 use lark_simulator::Options;
 use tokio::runtime::Builder;
 
@@ -18,17 +18,17 @@ pub(crate) use bench::{Bench, user_request};
 /// The first round is not counted.
 const ROUNDS: u32 = 21;
 const BATCH_ROUNDS: u32 = 11;
-/// Calls of a round: of what is fast, and of what is not.
+/// Calls of a round, for fast and for slow subjects.
 const MANY: u32 = 200;
 const FEW: u32 = 50;
-/// Users that are asked for in turn.
+/// Users that are looked up in turn.
 const POPULAR: u32 = 500;
-/// The first of those whom only the store has, of those whom nobody knows, and of those in batches.
+/// The first user who is in the store alone, the first who is cached nowhere, and the first of the batches.
 const STORED: u32 = 1_001;
 const UNKNOWN: u32 = 10_001;
 const IN_BATCHES: u32 = 20_001;
 const BATCH: u32 = 1_000;
-/// What a round trip is measured with.
+/// The cache entry for measured round trips.
 pub(crate) const RAW_KEY: &str = "bench:raw";
 pub(crate) const RAW_BYTES: usize = 1_024;
 
@@ -38,7 +38,7 @@ struct Subject {
     rounds: Vec<Samples>,
 }
 
-/// What is measured, in the order of the table.
+/// The subjects, in the order of the table.
 const SUBJECTS: [&str; 9] = [
     "raw GET over a socket",
     "raw round trip: GET through `CacheClient`",
@@ -70,34 +70,34 @@ pub(crate) fn run() {
         users: IN_BATCHES + BATCH_ROUNDS * BATCH,
         ..Options::default()
     };
-    let town = others.block_on(Town::found_in(options));
+    let cluster = others.block_on(TestCluster::start_with(options));
     let own = Builder::new_current_thread().enable_all().build().unwrap();
     own.block_on(async {
-        let mut bench = Bench::over(&town).await;
-        singles(&town, &mut bench).await;
-        batches(&town, &mut bench).await;
+        let mut bench = Bench::over(&cluster).await;
+        singles(&cluster, &mut bench).await;
+        batches(&cluster, &mut bench).await;
         throughput::run(&mut bench).await;
     });
 }
 
-async fn singles(town: &Town, bench: &mut Bench) {
-    let mut socket = Socket::connect(town.valkey.port());
+async fn singles(cluster: &TestCluster, bench: &mut Bench) {
+    let mut socket = Socket::connect(cluster.valkey.port());
     let mut subjects = SUBJECTS.map(|name| Subject {
         name,
         rounds: Vec::new(),
     });
     let stored = STORED + ROUNDS * FEW;
     for first in (1..stored).step_by(BATCH as usize) {
-        bench.batch(Keeping::Nothing, first, BATCH).await;
+        bench.batch(LocalCache::Off, first, BATCH).await;
     }
     for round in 0..ROUNDS {
         let popular = (0..MANY).map(|number| (round * MANY + number) % POPULAR + 1);
         let popular: Vec<u32> = popular.collect();
         let mut of_round: [Samples; 9] = Default::default();
         bench.put_raw().await;
-        // What the flush of the round before took.
-        bench.users(Keeping::Nothing, &popular, None).await;
-        bench.users(Keeping::Everything, &popular, None).await;
+        // Restores what the flush of the previous round removed.
+        bench.users(LocalCache::Off, &popular, None).await;
+        bench.users(LocalCache::On, &popular, None).await;
         for _ in 0..MANY {
             let began = Instant::now();
             assert_eq!(socket.get(RAW_KEY).len(), RAW_BYTES);
@@ -107,24 +107,24 @@ async fn singles(town: &Town, bench: &mut Bench) {
         of_round[TWO] = bench.raw_twice(MANY).await;
         of_round[EMPTY] = bench.empty(MANY).await;
         let memory = Some("detail=memory");
-        of_round[L1] = bench.users(Keeping::Everything, &popular, memory).await.0;
+        of_round[L1] = bench.users(LocalCache::On, &popular, memory).await.0;
         let valkey = Some("detail=valkey");
-        (of_round[L2], of_round[L2_SILENT]) = bench.users(Keeping::Nothing, &popular, valkey).await;
+        (of_round[L2], of_round[L2_SILENT]) = bench.users(LocalCache::Off, &popular, valkey).await;
         socket.flush_all();
-        // Whatever else was flushed comes back with somebody else.
-        bench.users(Keeping::Nothing, &[stored], None).await;
+        // Another user restores everything else that was flushed.
+        bench.users(LocalCache::Off, &[stored], None).await;
         let numbers = |first: u32| Vec::from_iter(first + round * FEW..first + (round + 1) * FEW);
         let store = Some("detail=store");
         of_round[L3] = bench
-            .users(Keeping::Nothing, &numbers(STORED), store)
+            .users(LocalCache::Off, &numbers(STORED), store)
             .await
             .0;
         bench
-            .users(Keeping::Nothing, &[IN_BATCHES - 1 - round], None)
+            .users(LocalCache::Off, &[IN_BATCHES - 1 - round], None)
             .await;
         let miss = Some("fwd=miss");
         of_round[COLD] = bench
-            .users(Keeping::Nothing, &numbers(UNKNOWN), miss)
+            .users(LocalCache::Off, &numbers(UNKNOWN), miss)
             .await
             .0;
         if round > 0 {
@@ -172,24 +172,24 @@ fn print(subjects: &[Subject]) {
     ));
 }
 
-async fn batches(town: &Town, bench: &mut Bench) {
-    let mut socket = Socket::connect(town.valkey.port());
+async fn batches(cluster: &TestCluster, bench: &mut Bench) {
+    let mut socket = Socket::connect(cluster.valkey.port());
     let mut times: [Samples; 4] = Default::default();
     let mut raws = Vec::new();
     for round in 0..BATCH_ROUNDS {
         let first = IN_BATCHES + round * BATCH;
         bench.put_raw().await;
         let raw = bench.raw(MANY).await;
-        let calls = || town.requests("contact.user.batch");
+        let calls = || cluster.requests("contact.user.batch");
         let before = calls();
-        let cold = bench.batch(Keeping::Nothing, first, BATCH).await;
+        let cold = bench.batch(LocalCache::Off, first, BATCH).await;
         assert_eq!(calls() - before, 20, "not cold");
-        let l2 = bench.batch(Keeping::Nothing, first, BATCH).await;
+        let l2 = bench.batch(LocalCache::Off, first, BATCH).await;
         socket.flush_all();
-        bench.users(Keeping::Nothing, &[STORED], None).await;
-        let l3 = bench.batch(Keeping::Nothing, first, BATCH).await;
-        bench.batch(Keeping::Everything, first, BATCH).await;
-        let l1 = bench.batch(Keeping::Everything, first, BATCH).await;
+        bench.users(LocalCache::Off, &[STORED], None).await;
+        let l3 = bench.batch(LocalCache::Off, first, BATCH).await;
+        bench.batch(LocalCache::On, first, BATCH).await;
+        let l1 = bench.batch(LocalCache::On, first, BATCH).await;
         assert_eq!(calls() - before, 20, "a tier did not have them");
         if round > 0 {
             raws.push(raw.percentile(50));
@@ -214,9 +214,9 @@ async fn batches(town: &Town, bench: &mut Bench) {
     );
 }
 
-/// What a process keeps in its own memory.
+/// Whether a process caches users in its own memory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Keeping {
+pub(crate) enum LocalCache {
     Everything,
     Nothing,
 }

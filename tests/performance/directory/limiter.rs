@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use lark_service_tests::town::Town;
+use lark_service_tests::cluster::TestCluster;
 use lark_service_tests::worker::{Command, Work, Worker};
 use lark_service_tests::world::APP;
 use lark_simulator::{Options, RateLimitWindows, Settings};
@@ -14,7 +14,7 @@ use crate::report::{grouped, ratio, table};
 const USER: &str = "contact.user.get";
 const PROCESSES: u32 = 4;
 const SECONDS: u32 = 180;
-/// Of all processes together: the limit is 1,000 a minute.
+/// Calls of all processes together; the limit is 1,000 a minute.
 const PER_SECOND: f64 = 50.0;
 const LIMIT_PER_MINUTE: u64 = 1_000;
 
@@ -28,45 +28,45 @@ pub(crate) async fn run() {
         },
         ..Options::default()
     };
-    let town = Town::found_in(options).await;
+    let cluster = TestCluster::start_with(options).await;
     // Zero stands for what the platform documents.
     let limits = [
         ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "0"),
         ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "0"),
     ];
-    let mut workers = join_all((0..PROCESSES).map(|_| town.worker_as(&limits))).await;
+    let mut workers = join_all((0..PROCESSES).map(|_| cluster.worker_as(&limits))).await;
     let token = Command::Burst {
         work: Work::SharedToken,
         callers: 1,
     };
     for worker in &mut workers {
-        worker.tell(token).await;
+        worker.send(token).await;
         worker.outcome().await;
     }
-    let pace = Command::Pace {
+    let pace = Command::FixedRate {
         per_second: PER_SECOND / f64::from(PROCESSES),
         seconds: SECONDS,
     };
-    join_all(workers.iter_mut().map(|worker| worker.tell(pace))).await;
+    join_all(workers.iter_mut().map(|worker| worker.send(pace))).await;
     tokio::time::sleep(Duration::from_secs(SECONDS.into())).await;
-    let in_time = town.requests(USER);
+    let in_time = cluster.requests(USER);
     let outcomes = join_all(workers.iter_mut().map(Worker::outcome)).await;
     let mut errors = BTreeMap::<String, u64>::new();
     for (error, count) in outcomes.iter().flat_map(|outcome| &outcome.errors) {
         *errors.entry(error.clone()).or_default() += count;
     }
     print(
-        &town,
+        &cluster,
         in_time,
         outcomes.iter().map(|it| it.ok).sum(),
         &errors,
     );
 }
 
-fn print(town: &Town, in_time: u64, admitted: u64, errors: &BTreeMap<String, u64>) {
-    let counters = town.simulator.control().counters();
+fn print(cluster: &TestCluster, in_time: u64, admitted: u64, errors: &BTreeMap<String, u64>) {
+    let counters = cluster.simulator.control().counters();
     let counts = &counters.endpoints[USER];
-    let peaks = town.simulator.control().peak_in_window(APP, USER);
+    let peaks = cluster.simulator.control().peak_in_window(APP, USER);
     let peak = |length_ms: u64| {
         peaks
             .get(&length_ms)

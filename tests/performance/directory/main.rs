@@ -1,4 +1,4 @@
-//! The directory under load, beside what it stands on: `scripts/bench directory`. What the figures mean and how they stood
+//! The directory under load, beside its dependencies: `scripts/bench directory`. What the figures mean and how they stood
 //! last: docs/performance.md.
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ mod throughput;
 mod upstream;
 mod working_day;
 
-/// What can be measured, in the order in which it is when nothing is chosen.
+/// The sections, in the order in which they run by default.
 const SECTIONS: [&str; 6] = [
     "latency",
     "hit-rate",
@@ -50,7 +50,7 @@ fn main() {
 
 fn run(section: &str) {
     match section {
-        // The platform and its like have threads of their own: the function has one.
+        // The simulator and the workers have threads of their own: the function has one.
         "latency" => latency::run(),
         "hit-rate" => machine().block_on(hit_rate::run()),
         "limiter" => machine().block_on(limiter::run()),

@@ -1,4 +1,4 @@
-//! Markdown tables, and what is read out of samples.
+//! Markdown tables and statistics of samples.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl FromIterator<u32> for Samples {
     }
 }
 
-/// What is between the lowest and the highest of `numbers`.
+/// The lowest and the highest of `numbers`.
 pub(crate) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 
-use crate::latency::{Bench, Keeping, RAW_KEY, user_request};
+use crate::latency::{Bench, LocalCache, RAW_KEY, user_request};
 use crate::report::{spread, table};
 
 const CALLERS: usize = 32;
-/// Each is measured in turns of so many calls, until its turns have taken this long.
+/// Subjects take turns of this many calls, until the turns of each have taken [`LENGTH`].
 const TURN: u32 = 2_000;
 const LENGTH: Duration = Duration::from_secs(5);
 const USERS: u32 = 500;
@@ -21,15 +21,13 @@ struct Subject {
 pub(crate) async fn run(bench: &mut Bench) {
     bench.put_raw().await;
     let all: Vec<u32> = (1..=USERS).collect();
-    bench.users(Keeping::Everything, &all, None).await;
-    bench.users(Keeping::Nothing, &all, None).await;
+    bench.users(LocalCache::On, &all, None).await;
+    bench.users(LocalCache::Off, &all, None).await;
     let mut subjects: [Subject; 3] = Default::default();
     while subjects.iter().any(|subject| subject.length() < LENGTH) {
         subjects[0].turns.push(raw(bench).await);
-        subjects[1]
-            .turns
-            .push(users(bench, Keeping::Everything).await);
-        subjects[2].turns.push(users(bench, Keeping::Nothing).await);
+        subjects[1].turns.push(users(bench, LocalCache::On).await);
+        subjects[2].turns.push(users(bench, LocalCache::Off).await);
     }
     let names = [
         "GET through `CacheClient`",
@@ -67,11 +65,11 @@ async fn raw(bench: &mut Bench) -> Duration {
     took
 }
 
-/// Metrics are written once in a turn: where a process answers many at a time, they are scraped.
-async fn users(bench: &mut Bench, keeping: Keeping) -> Duration {
+/// Metrics are written once per turn: a process with concurrent calls has them scraped instead.
+async fn users(bench: &mut Bench, local_cache: LocalCache) -> Duration {
     let requests = (0..TURN).map(|number| user_request(number % USERS + 1));
     let requests: Vec<_> = requests.collect();
-    let services = &bench.process(keeping).0;
+    let services = &bench.process(local_cache).0;
     let began = Instant::now();
     let answered = stream::iter(requests)
         .map(|request| get_user::handle(&services.admission, &services.users, request))

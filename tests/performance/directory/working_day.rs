@@ -101,7 +101,7 @@ async fn warm(process: &Process) {
     assert!(report.failed == 0 && !report.is_unfinished, "{report:?}");
 }
 
-/// A process by lot.
+/// A random process.
 fn whose_turn(state: &mut u64) -> usize {
     let lot = uniform(state) * f64::from(PROCESSES);
     (1..PROCESSES as usize)

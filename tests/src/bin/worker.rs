@@ -20,7 +20,7 @@ use lark_service::platform::SendError;
 use lark_service::telemetry;
 use lark_service::tokens::{TokenKey, Trust};
 use lark_service::wiring::{Adapters, Services};
-use lark_service_tests::worker::{Answer, Command, Weight, Work};
+use lark_service_tests::worker::{Answer, Command, MemoryUse, Work};
 use lark_service_tests::world::APP;
 use lark_service_tests::zipf::Zipf;
 use secrecy::ExposeSecret;
@@ -28,8 +28,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-/// How many paced calls are under way at most: far more than wait for their turn.
-const PACED: usize = 10_000;
+/// Concurrent calls at a fixed rate at most: far more than ever wait for the limiter.
+const MAX_CONCURRENT_CALLS: usize = 10_000;
 
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -44,11 +44,11 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         done: AtomicU64::new(0),
     };
     let worker = Arc::new(worker);
-    say(&Answer::Ready);
+    send(&Answer::Ready);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let command: Command = serde_json::from_str(&line)?;
-        Arc::clone(&worker).obey(command);
+        Arc::clone(&worker).run(command);
     }
     Ok(())
 }
@@ -61,12 +61,12 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts what is asked for; the answer comes when it is done, so that a load can be stopped meanwhile.
+    /// Starts a command and returns at once, so that a load can be stopped; the answer follows when the command ends.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a test process that obeys several commands at a time"
+        reason = "a test process that runs several commands at a time"
     )]
-    fn obey(self: Arc<Self>, command: Command) {
+    fn run(self: Arc<Self>, command: Command) {
         match command {
             Command::Stop => self.stopped.store(true, Ordering::SeqCst),
             Command::Burst { work, callers } => {
@@ -75,7 +75,7 @@ impl Worker {
             Command::Load { work, callers } => drop(tokio::spawn(async move {
                 self.load(work, callers, Duration::ZERO).await
             })),
-            Command::Stroll {
+            Command::LoadWithPause {
                 work,
                 callers,
                 pause_ms,
@@ -91,16 +91,16 @@ impl Worker {
             } => drop(tokio::spawn(async move {
                 self.zipf(look_ups, users, seed, callers).await
             })),
-            Command::Pace {
+            Command::FixedRate {
                 per_second,
                 seconds,
-            } => drop(tokio::spawn(
-                async move { self.pace(per_second, seconds).await },
-            )),
+            } => drop(tokio::spawn(async move {
+                self.fixed_rate(per_second, seconds).await
+            })),
             Command::Fill { first, last } => {
                 drop(tokio::spawn(async move { self.fill(first, last).await }))
             }
-            Command::Weigh => say(&Answer::Weight(Weight {
+            Command::MeasureMemory => send(&Answer::Memory(MemoryUse {
                 counted: self.services.tiers.local_bytes(),
                 resident: resident_bytes(),
             })),
@@ -114,7 +114,7 @@ impl Worker {
         self.report(outcomes.into_iter(), Vec::new());
     }
 
-    /// Each caller is a task: one whose calls never wait would keep the others of its task from being woken.
+    /// Each caller is a task of its own: a caller whose calls never wait would starve others in the same task.
     async fn load(self: Arc<Self>, work: Work, callers: u32, pause: Duration) {
         let times_us = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
@@ -127,7 +127,7 @@ impl Worker {
         self.report(outcomes.into_iter().flatten(), times_us);
     }
 
-    /// One call after the other, until told to stop.
+    /// Makes one call after the other until [`Command::Stop`].
     async fn calls(
         &self,
         work: Work,
@@ -142,7 +142,7 @@ impl Worker {
             times_us.lock().await.push(took_us);
             let done = self.done.fetch_add(1, Ordering::SeqCst) + 1;
             if done.is_multiple_of(50) {
-                say(&Answer::Progress { done });
+                send(&Answer::Progress { done });
             }
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -161,8 +161,8 @@ impl Worker {
         self.report(outcomes.into_iter(), Vec::new());
     }
 
-    /// Calls begin at their time, however many are under way: none takes longer than its deadline.
-    async fn pace(&self, per_second: f64, seconds: u32) {
+    /// Starts each call at its time, however many are under way: none takes longer than its deadline.
+    async fn fixed_rate(&self, per_second: f64, seconds: u32) {
         let began = tokio::time::Instant::now();
         let all = f64::from(seconds) * per_second;
         let calls = stream::iter(1_u32..)
@@ -180,8 +180,8 @@ impl Worker {
             }
             Err(reason) => *errors.lock().await.entry(reason).or_default() += 1,
         };
-        calls.for_each_concurrent(PACED, call).await;
-        say(&Answer::Done {
+        calls.for_each_concurrent(MAX_CONCURRENT_CALLS, call).await;
+        send(&Answer::Done {
             ok: ok.into_inner(),
             errors: errors.into_inner(),
             tokens: Vec::new(),
@@ -193,7 +193,7 @@ impl Worker {
     async fn call(&self, number: u32) -> std::result::Result<(), String> {
         let deadline = Deadline::after(Duration::from_secs(29));
         let code = |error: lark_service::error::Error| error.code().as_str().to_owned();
-        let context = self.context(deadline).await.map_err(code)?;
+        let context = self.app_context(deadline).await.map_err(code)?;
         let id = open_id(number).map_err(code)?;
         let platform = &self.services.platform;
         let request = contacts::get_user(&id);
@@ -215,7 +215,7 @@ impl Worker {
             let ids = numbers.iter().map(|number| open_id(*number));
             let wanted: Result<Vec<_>> = ids.map(|id| id.map(Wanted::Id)).collect();
             let batch = async {
-                let context = self.context(deadline).await?;
+                let context = self.app_context(deadline).await?;
                 let users = &self.services.users;
                 users.batch(&context, &wanted?, deadline).await
             };
@@ -229,7 +229,7 @@ impl Worker {
                 Err(error) => *errors.entry(error.code().as_str().to_owned()).or_default() += 1,
             }
         }
-        say(&Answer::Done {
+        send(&Answer::Done {
             ok,
             errors,
             tokens: Vec::new(),
@@ -237,7 +237,7 @@ impl Worker {
         });
     }
 
-    async fn context(&self, deadline: Deadline) -> Result<AppContext> {
+    async fn app_context(&self, deadline: Deadline) -> Result<AppContext> {
         let app_id = AppId::parse(APP).expect("an app id");
         AppContext::new(self.services.apps.enabled(&app_id, deadline).await?, None)
     }
@@ -250,7 +250,7 @@ impl Worker {
         let errors = users
             .err()
             .map(|error| (error.code().as_str().to_owned(), 1));
-        say(&Answer::Done {
+        send(&Answer::Done {
             ok,
             errors: errors.into_iter().collect(),
             tokens: Vec::new(),
@@ -271,7 +271,7 @@ impl Worker {
             .into_iter()
             .collect();
         let ok = report.map_or(0, |report| report.refreshed);
-        say(&Answer::Done {
+        send(&Answer::Done {
             ok,
             errors,
             tokens: Vec::new(),
@@ -315,7 +315,7 @@ impl Worker {
                     self.next_user.fetch_add(1, Ordering::SeqCst) % 10_000 + 1
                 };
                 let id = open_id(number)?;
-                let context = self.context(deadline).await?;
+                let context = self.app_context(deadline).await?;
                 let users = &self.services.users;
                 users.user(&context, &id, deadline).await.map(|_| None)
             }
@@ -337,7 +337,7 @@ impl Worker {
         }
         tokens.sort();
         tokens.dedup();
-        say(&Answer::Done {
+        send(&Answer::Done {
             ok,
             errors,
             tokens,
@@ -351,7 +351,7 @@ fn open_id(number: u32) -> Result<UserId> {
     UserId::parse(UserIdKind::OpenId, &lark_simulator::open_id(APP, number))
 }
 
-/// What the kernel counts as this process's own; zero where it does not say.
+/// Resident memory of this process, or zero where the kernel does not report it.
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -360,6 +360,6 @@ fn resident_bytes() -> u64 {
 }
 
 #[expect(clippy::print_stdout, reason = "this is how it answers")]
-fn say(answer: &Answer) {
+fn send(answer: &Answer) {
     println!("{}", serde_json::to_string(answer).expect("plain data"));
 }

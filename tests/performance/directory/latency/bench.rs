@@ -1,4 +1,4 @@
-//! The function in this process, and what it is compared with.
+//! The function in this process, and the floors that it is compared with.
 
 use std::fs::{File, OpenOptions};
 use std::sync::Arc;
@@ -8,15 +8,14 @@ use lambda_http::Request;
 use lark_service::cache::CacheClient;
 use lark_service::http::{self, Reply};
 use lark_service::telemetry::{emf::EmfRecorder, init_logs};
-use lark_service_tests::requests::Ask;
+use lark_service_tests::cluster::TestCluster;
 use lark_service_tests::servers::variable;
-use lark_service_tests::town::Town;
 use lark_service_tests::world::{APP, Process};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use super::{Keeping, RAW_BYTES, RAW_KEY, timed};
+use super::{LocalCache, RAW_BYTES, RAW_KEY, timed};
 use crate::report::Samples;
 
 /// Longer than any run.
@@ -24,41 +23,41 @@ const RAW_TTL: Duration = Duration::from_secs(3_600);
 
 /// Two processes of the service that share a thread, and their logs and metrics.
 pub(crate) struct Bench {
-    keeping: Process,
-    forgetful: Process,
+    with_local_cache: Process,
+    without_local_cache: Process,
     metrics: EmfRecorder,
     nowhere: File,
 }
 
 impl Bench {
-    /// Starts logs and metrics as a function does on Lambda, but for where they go.
-    pub(crate) async fn over(town: &Town) -> Self {
+    /// Starts logs and metrics as a function on Lambda does, except that they go to `/dev/null`.
+    pub(crate) async fn over(cluster: &TestCluster) -> Self {
         let nowhere = OpenOptions::new().write(true).open("/dev/null").unwrap();
         let log = BoxMakeWriter::new(Arc::new(nowhere.try_clone().unwrap()));
         init_logs(LevelFilter::INFO, log).unwrap();
         let metrics = EmfRecorder::default();
         metrics::set_global_recorder(metrics.clone()).unwrap();
-        // Without the door that faults come through.
+        // Past the proxy that faults come through.
         let store = variable("LARK_TEST_DYNAMODB_URL_2");
         let store = ("AWS_ENDPOINT_URL", store.as_str());
         let nothing = ("LARK_SERVICE_LOCAL_CACHE_BYTES", "1");
         Self {
-            keeping: town.process_as(&[store]).await,
-            forgetful: town.process_as(&[store, nothing]).await,
+            with_local_cache: cluster.process_as(&[store]).await,
+            without_local_cache: cluster.process_as(&[store, nothing]).await,
             metrics,
             nowhere,
         }
     }
 
-    pub(crate) const fn process(&self, keeping: Keeping) -> &Process {
-        match keeping {
-            Keeping::Everything => &self.keeping,
-            Keeping::Nothing => &self.forgetful,
+    pub(crate) const fn process(&self, local_cache: LocalCache) -> &Process {
+        match local_cache {
+            LocalCache::On => &self.with_local_cache,
+            LocalCache::Off => &self.without_local_cache,
         }
     }
 
     pub(crate) fn cache(&self) -> &CacheClient {
-        self.forgetful.0.cache.as_ref().unwrap()
+        self.without_local_cache.0.cache.as_ref().unwrap()
     }
 
     pub(crate) async fn put_raw(&self) {
@@ -107,18 +106,18 @@ impl Bench {
         samples
     }
 
-    /// Looks the users up, one after the other: the times of those who came from where `status` says, with their metrics
-    /// and before these are written.
+    /// Looks up users one after the other: the times of those whose `Cache-Status` contains `status`, with and without the
+    /// time to write metrics.
     pub(crate) async fn users(
         &mut self,
-        keeping: Keeping,
+        local_cache: LocalCache,
         numbers: &[u32],
         status: Option<&str>,
     ) -> (Samples, Samples) {
         let requests: Vec<Request> = numbers.iter().map(|number| user_request(*number)).collect();
         let (mut whole, mut silent) = (Samples::default(), Samples::default());
         for request in requests {
-            let services = &self.process(keeping).0;
+            let services = &self.process(local_cache).0;
             let (admission, users) = (&services.admission, &services.users);
             let began = Instant::now();
             let Ok(response) = get_user::handle(admission, users, request).await;
@@ -141,12 +140,14 @@ impl Bench {
     }
 
     /// Looks up so many users at once, from `first` on.
-    pub(crate) async fn batch(&mut self, keeping: Keeping, first: u32, count: u32) -> Duration {
-        let ids = (first..first + count).map(|number| lark_simulator::open_id(APP, number));
-        let ids: Vec<String> = ids.collect();
-        let ask = Ask::new("POST", "/v1/users/batch").header("x-lark-app-id", APP);
-        let request = ask.body(&json!({"open_ids": ids})).request(&json!({}));
-        let services = &self.process(keeping).0;
+    pub(crate) async fn batch(
+        &mut self,
+        local_cache: LocalCache,
+        first: u32,
+        count: u32,
+    ) -> Duration {
+        let request = batch_request(first, count);
+        let services = &self.process(local_cache).0;
         let (admission, users) = (&services.admission, &services.users);
         let began = Instant::now();
         let Ok(response) = batch_get_users::handle(admission, users, request).await;
@@ -170,6 +171,28 @@ impl Bench {
 /// `GET /v1/users/{id}`, as API Gateway hands it over.
 pub(crate) fn user_request(number: u32) -> Request {
     let id = lark_simulator::open_id(APP, number);
-    let ask = Ask::new("GET", &format!("/v1/users/{id}")).header("x-lark-app-id", APP);
-    ask.request(&json!({"id": id}))
+    let mut event = sample(include_str!("../../../../events/get-user.json"));
+    event["rawPath"] = json!(format!("/v1/users/{id}"));
+    event["pathParameters"]["id"] = json!(id);
+    request(&event)
+}
+
+/// `POST /v1/users/batch` for so many users from `first` on.
+fn batch_request(first: u32, count: u32) -> Request {
+    let ids = (first..first + count).map(|number| lark_simulator::open_id(APP, number));
+    let body = json!({"open_ids": ids.collect::<Vec<String>>()});
+    let mut event = sample(include_str!("../../../../events/batch-get-users.json"));
+    event["body"] = json!(body.to_string());
+    request(&event)
+}
+
+/// A sample event, for the app of the simulator's first users.
+fn sample(text: &str) -> Value {
+    let mut event: Value = serde_json::from_str(text).unwrap();
+    event["headers"]["x-lark-app-id"] = json!(APP);
+    event
+}
+
+fn request(event: &Value) -> Request {
+    lambda_http::request::from_str(&event.to_string()).unwrap()
 }

@@ -1,21 +1,20 @@
-//! Many users at once, and the warm-up of the cache, as they are asked for.
+//! Batches of users, and the warm-up of the cache.
 
 use std::time::Duration;
 
-use lambda_runtime::{Context, LambdaEvent};
-use lark_service_tests::requests::{Answered, Ask};
+use lark_service_tests::requests::{TestRequest, TestResponse};
 use lark_service_tests::world::{APP, Process};
 use lark_simulator::{Fault, FaultAction, email, mobile, open_id, union_id, user_id};
 use serde_json::{Value, json};
 
-use crate::admin::world;
-use crate::directory::{get, named, requests};
+use super::apps::world;
+use super::directory::{get, named, requests};
 
 const BATCH: &str = "/v1/users/batch";
 
-async fn batch(process: &Process, body: &Value) -> Answered {
-    let ask = Ask::new("POST", BATCH).header("x-lark-app-id", APP);
-    ask.body(body).of(process).await
+async fn batch(process: &Process, body: &Value) -> TestResponse {
+    let ask = TestRequest::new("POST", BATCH).header("x-lark-app-id", APP);
+    ask.body(body).send(process).await
 }
 
 /// What was asked for, in the order of the answer.
@@ -113,8 +112,8 @@ async fn a_batch_that_is_wrong_names_each_entry_up_to_twenty() {
         (fields.len(), fields[14], fields[19]),
         (20, "open_ids[14]", "emails[4]")
     );
-    let unknown = Ask::new("POST", &format!("{BATCH}?id_type=user_id"));
-    let answer = unknown.body(&json!({"ids": ["x"]})).of(&process).await;
+    let unknown = TestRequest::new("POST", &format!("{BATCH}?id_type=user_id"));
+    let answer = unknown.body(&json!({"ids": ["x"]})).send(&process).await;
     assert_eq!(named(&answer), ["id_type"]);
     assert_eq!(requests(&world), 0);
 }
@@ -151,23 +150,18 @@ async fn what_fails_in_a_batch_fails_alone_and_stale_profiles_are_marked() {
 #[tokio::test]
 async fn the_warm_up_is_for_all_apps_or_for_those_named() {
     let (world, process) = world().await;
-    let run = async |event: Value| {
-        let event = serde_json::from_value(event).unwrap();
-        let event = LambdaEvent::new(event, Context::default());
-        warm_cache::handle(&process.0.warmer(), event).await
-    };
+    let run = async |event: Value| process.invoke("warm-cache", event).await;
+    let counts =
+        |report: &Value| ["apps", "tokens", "failed"].map(|field| report[field].as_u64().unwrap());
     let report = run(json!({})).await.unwrap();
-    assert_eq!(
-        (report.apps, report.tokens, report.failed),
-        (1, 1, 0),
-        "{report:?}"
-    );
+    assert_eq!(counts(&report), [1, 1, 0], "{report}");
     let report = run(json!({"app_ids": [APP]})).await.unwrap();
-    assert_eq!((report.apps, report.failed), (1, 0), "{report:?}");
+    let [apps, _, failed] = counts(&report);
+    assert_eq!((apps, failed), (1, 0), "{report}");
     let asked = requests(&world);
     let refused = run(json!({"app_ids": [APP, "no app"]})).await.unwrap_err();
     assert!(refused.to_string().contains("letters, digits"), "{refused}");
     assert_eq!(requests(&world), asked);
-    let unknown = json!({"apps": [APP]});
-    assert!(serde_json::from_value::<warm_cache::WarmUpEvent>(unknown).is_err());
+    run(json!({"apps": [APP]})).await.unwrap_err();
+    assert_eq!(requests(&world), asked);
 }

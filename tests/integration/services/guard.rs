@@ -1,4 +1,4 @@
-//! Look-ups of ids that do not exist: what of them reaches Lark.
+//! Look-ups of ids that do not exist: how many of them reach Lark.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use lark_service::lark::contacts::UserIdKind;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::UserPatch;
 
-/// What reaches the platform, but for tokens.
+/// Calls that reach the platform, without those for tokens.
 fn calls(world: &World) -> u64 {
     let counters = world.control().counters();
     let endpoints = counters.endpoints.iter();
@@ -39,7 +39,7 @@ async fn of_ten_thousand_strangers_few_reach_lark_and_a_new_user_is_found_at_onc
     );
     assert!(reached <= 150, "{reached}");
 
-    // In the middle of the flood: nothing is left of the allowance.
+    // In the middle of the flood, when the allowance is used up.
     let number = world.control().create_user(UserPatch::default()).unwrap();
     let id = lark_simulator::user_id(number);
     process.user_by(UserIdKind::UserId, &id).await.unwrap();

@@ -43,7 +43,7 @@ async fn a_thousand_cold_ids_cost_twenty_calls_and_a_thousand_warm_ones_one_roun
     assert!((2..=5).contains(&peak), "{peak} calls at a time");
 
     let process = world.process();
-    // Whatever else a process asks for when it meets an app is asked for before.
+    // The token and everything else that a process fetches once for an app.
     process.app_context().await.unwrap();
     let context = process.app_context().await.unwrap();
     let before = world.cache.round_trips();
@@ -82,7 +82,7 @@ async fn a_chunk_that_fails_fails_alone() {
     assert_eq!((batch.users.len(), batch.failed.len()), (950, 50));
     let codes = batch.failed.iter().map(|(_, error)| error.code());
     assert!(codes.clone().all(|code| code == ErrorCode::LarkForbidden));
-    // Nothing was remembered of the fifty.
+    // None of the fifty was cached.
     let batch = process.batch(&wanted).await.unwrap();
     assert_eq!((batch.users.len(), world.requests(BATCH)), (1_000, 21));
 }

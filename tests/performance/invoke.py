@@ -1,4 +1,4 @@
-"""Cold start and warm calls of `get-user` beside an empty function: `bench_invoke.py ENVIRONMENT SIMULATOR_URL LOGS`.
+"""Cold start and warm calls of `get-user` beside an empty function: `invoke.py ENVIRONMENT SIMULATOR_URL LOGS`.
 
 Everything is interleaved, so that whatever else the machine does hits all alike. A ratio is the median of the ratios of
 neighbouring measurements. COMPARE="thin=FILE small=FILE" in the environment puts further builds of `get-user` beside it.
@@ -14,7 +14,7 @@ import sys
 import urllib.request
 import zipfile
 
-from bench_lambda import ROOT, Function, bootstrap, read_environment, table
+from lambda_function import ROOT, Function, bootstrap, read_environment, table
 
 APP_ID = "cli_demo000001"
 COLD_STARTS = 40

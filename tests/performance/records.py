@@ -11,7 +11,7 @@ import urllib.request
 import boto3
 import botocore.config
 
-from bench_lambda import TARGET
+from lambda_function import TARGET
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 BATCH_WRITE, BATCH_GET = 25, 100

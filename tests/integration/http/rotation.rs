@@ -1,18 +1,18 @@
-//! A secret is rotated while everybody goes on working.
+//! The rotation of a secret under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use lark_service_tests::requests::Ask;
+use lark_service_tests::requests::TestRequest;
 use lark_service_tests::world::{APP, Process, World};
 use lark_simulator::AppPatch;
 use serde_json::json;
 
-use crate::admin::{ask, world};
+use super::apps::{ask, world};
 
-/// Calls without pause from several processes, while `rotate` is at work; how many there were and how many failed.
+/// Calls without pause from several processes while `rotate` runs: how many there were and how many failed.
 async fn load(world: &World, rotate: impl AsyncFnOnce()) -> (u64, u64) {
     let (calls, failures) = (AtomicU64::new(0), AtomicU64::new(0));
     let is_over = Arc::new(AtomicBool::new(false));
@@ -21,9 +21,9 @@ async fn load(world: &World, rotate: impl AsyncFnOnce()) -> (u64, u64) {
         let user = format!("/v1/users/{}", lark_simulator::open_id(APP, number));
         while !is_over.load(Ordering::SeqCst) {
             for target in ["/v1/tokens/tenant", user.as_str()] {
-                let answer = Ask::new("GET", target)
+                let answer = TestRequest::new("GET", target)
                     .header("x-lark-app-id", APP)
-                    .of(process)
+                    .send(process)
                     .await;
                 calls.fetch_add(1, Ordering::SeqCst);
                 if answer.status != 200 {
@@ -45,7 +45,7 @@ async fn load(world: &World, rotate: impl AsyncFnOnce()) -> (u64, u64) {
     (calls.into_inner(), failures.into_inner())
 }
 
-/// Lets some calls happen, in which every token is renewed.
+/// Waits for some calls, during which every token is renewed.
 async fn renewals(world: &World) {
     for _ in 0..4 {
         world.advance(Duration::from_secs(2_000));
@@ -68,7 +68,7 @@ async fn a_secret_rotates_under_load_whoever_hears_of_it_first() {
             renewals(&world).await;
             let here = json!({"secret": "a-new-secret"});
             if is_service_first {
-                // The platform does not know the new one yet: the one before must do.
+                // The platform does not know the new secret yet: the previous one must work.
                 assert_eq!(ask(&operator, "PATCH", &path, here).await.status, 200);
                 renewals(&world).await;
                 let there = AppPatch {

@@ -1,4 +1,4 @@
-//! Everything a fault test needs, for real: the simulator over HTTP, a Valkey, tables in a DynamoDB API, worker processes.
+//! The service with real servers: the simulator over HTTP, a Valkey, tables in a DynamoDB API, and worker processes.
 
 use crate::worker::Worker;
 use crate::world::{APP, Process};
@@ -9,43 +9,44 @@ use lark_service::store::dynamodb::schema::create_tables;
 use lark_simulator::{Options, Simulator};
 use tokio::io::AsyncWriteExt;
 
-use crate::servers::{Door, Valkey, variable};
+use crate::servers::{TcpProxy, Valkey, variable};
 
-/// A simulator, a Valkey, a DynamoDB API behind a door, and the variables that lead a process to them.
-pub struct Town {
+/// A simulator, a Valkey, a DynamoDB API behind a proxy, and the variables that point a process to them.
+pub struct TestCluster {
     /// The platform.
     pub simulator: Simulator,
     /// The shared cache.
     pub valkey: Valkey,
-    /// The way to the store.
-    pub dynamodb: Door,
+    /// The proxy in front of the store.
+    pub dynamodb: TcpProxy,
     variables: Vec<(String, String)>,
     _keys: tempfile::TempDir,
 }
 
-impl Town {
-    /// With the simulator's first app registered.
-    pub async fn found() -> Self {
-        Self::found_in(Options::default()).await
+impl TestCluster {
+    /// Starts one with the simulator's first app registered.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
     }
 
-    /// With these options of the simulator and its first app registered.
-    pub async fn found_in(options: Options) -> Self {
-        let town = Self::found_with(options).await;
+    /// The same with these options of the simulator.
+    pub async fn start_with(options: Options) -> Self {
+        let cluster = Self::start_without_app(options).await;
         let secret = lark_simulator::seeded_app_secret(APP);
-        town.seed(&format!(
-            r#"{{"apps":[{{"app_id":"{APP}","secret":"{secret}"}}]}}"#
-        ))
-        .await;
-        town
+        cluster
+            .seed(&format!(
+                r#"{{"apps":[{{"app_id":"{APP}","secret":"{secret}"}}]}}"#
+            ))
+            .await;
+        cluster
     }
 
-    /// With these options of the simulator and no app registered.
-    pub async fn found_with(options: Options) -> Self {
+    /// The same without a registered app.
+    pub async fn start_without_app(options: Options) -> Self {
         let simulator = Simulator::start(options).await.expect("a free port");
         let valkey = Valkey::start().await;
         let api = variable("LARK_TEST_DYNAMODB_URL_2");
-        let dynamodb = Door::before(api.trim_start_matches("http://").to_owned()).await;
+        let dynamodb = TcpProxy::start(api.trim_start_matches("http://").to_owned()).await;
         let names = TableNames::prefixed(&format!(
             "faults-{}-{:08x}-",
             std::process::id(),
@@ -75,16 +76,16 @@ impl Town {
         self.worker_as(&[(name, value)]).await
     }
 
-    /// A process of the service with these variables, in place of the town's.
+    /// A process of the service with these variables, which take precedence over the cluster's.
     pub async fn worker_as(&self, variables: &[(&str, &str)]) -> Worker {
         let given = variables.iter();
         let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        // Of two with one name the later counts.
+        // Of two variables with the same name the later one wins.
         let all: Vec<_> = self.variables.iter().cloned().chain(given).collect();
         Worker::start(&worker_path(), &all).await
     }
 
-    /// How many requests to this endpoint reached the platform, by the simulator's name of it.
+    /// How many requests reached this endpoint of the platform, named as in the simulator.
     #[must_use]
     pub fn requests(&self, endpoint: &str) -> u64 {
         let counters = self.simulator.control().counters();
@@ -97,7 +98,7 @@ impl Town {
         self.process_as(&[]).await
     }
 
-    /// The service in the test's own process, with these variables in place of the town's.
+    /// The service in the test's own process, with these variables which take precedence over the cluster's.
     pub async fn process_as(&self, variables: &[(&str, &str)]) -> Process {
         let lookup = |name: &'static str| {
             let given = variables.iter().find(|(known, _)| *known == name);
@@ -114,7 +115,7 @@ impl Town {
         Process(lark_service::wiring::Services::new(config, &adapters))
     }
 
-    /// Applies a seed document through the operator's own way in.
+    /// Applies a seed document, as an operator does.
     pub async fn seed(&self, document: &str) {
         let Process(services) = self.process().await;
         let seed = lark_service::seed::Seed::parse(document).expect("a right seed");
@@ -152,7 +153,7 @@ impl Town {
     }
 }
 
-/// The program beside the test's own, which cargo builds with it.
+/// The program `worker`, which cargo builds beside the test.
 fn worker_path() -> String {
     let own = std::env::current_exe().expect("a program");
     let folder = own
@@ -172,7 +173,7 @@ pub async fn figure(text: String) {
 fn variables(
     simulator: &Simulator,
     valkey: &Valkey,
-    dynamodb: &Door,
+    dynamodb: &TcpProxy,
     names: &TableNames,
     folder: &std::path::Path,
 ) -> Vec<(String, String)> {
@@ -190,7 +191,7 @@ fn variables(
         ("LARK_SERVICE_LARK_URL", simulator.base_url()),
         ("LARK_SERVICE_FEISHU_ACCOUNTS_URL", simulator.base_url()),
         ("LARK_SERVICE_LARK_ACCOUNTS_URL", simulator.base_url()),
-        // What is looked for here comes of outages, not of the platform's limits.
+        // These tests are about outages, not about the platform's limits.
         ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "1000000".to_owned()),
         ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "1000000".to_owned()),
         ("LARK_SERVICE_LOG", "error".to_owned()),

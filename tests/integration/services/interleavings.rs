@@ -1,6 +1,6 @@
-//! Processes that refresh the same login, in every order that can be thought of: one store operation at a time, by a
-//! schedule that is made up at random, with processes that freeze, come back minutes later or never, and answers that are
-//! lost. Whatever happens, the store only ever moves on to a later pair, and a login is lost only where an answer was.
+//! Processes that refresh the same login, in random order: one store operation at a time, by a random schedule, with
+//! processes that freeze and come back minutes later or never, and with lost answers. In every case the store only moves on
+//! to a later pair, and a login ends only where an answer was lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use lark_service::error::Error;
 use lark_service::error::LoginEnd;
 use lark_service::ids::{AppId, OpenId};
-use lark_service::store::{Store, Table};
+use lark_service::store::Table;
 use lark_service::tokens::TokenKey;
-use lark_service_tests::gated::{GatedStore, Waiting};
+use lark_service_tests::gated::{Waiting, gated};
 use lark_service_tests::world::{APP, World};
 use lark_simulator::{Fault, FaultAction, FaultStage, Settings};
 use proptest::prelude::*;
@@ -22,10 +22,10 @@ use tokio::task::JoinSet;
 
 /// How many processes take part.
 const PROCESSES: usize = 3;
-/// How long a process that was let through may take to its next operation; it is somewhere between two, then.
+/// How long to wait for the next operation of a process that was let through; after that it is between two operations.
 const PATIENCE: Duration = Duration::from_millis(30);
 
-/// How long those who are left may take to end.
+/// How long the remaining processes may take to end.
 const GRACE: Duration = Duration::from_millis(400);
 
 /// What happens next.
@@ -33,9 +33,9 @@ const GRACE: Duration = Duration::from_millis(400);
 enum Step {
     /// This process is let through once.
     Run(usize),
-    /// This process stands still from now on, while a minute passes.
+    /// This process freezes, and a minute passes.
     Freeze(usize),
-    /// It goes on.
+    /// This process continues.
     Thaw(usize),
     /// The answer to the next refresh is lost.
     LoseAnswer,
@@ -74,7 +74,7 @@ impl Stage {
         if !self.frozen[process]
             && let Some(waiting) = self.waiting.get_mut(&process)
         {
-            // One that waits no more was given up by its caller.
+            // The caller of a process that no longer waits has given up.
             while let Some(go) = waiting.pop() {
                 if go.send(()).is_ok() {
                     return;
@@ -107,7 +107,8 @@ impl Stage {
 /// What the store says of the login.
 async fn stored(world: &World, open_id: &OpenId) -> (u64, i64, bool) {
     let key = TokenKey::user(AppId::parse(APP).unwrap(), open_id).store_key();
-    let record = world.store.get(Table::Tokens, &key).await.unwrap();
+    let record = world.shared_store().get(Table::Tokens, &key).await;
+    let record = record.unwrap();
     let record = record.expect("a login never vanishes by itself");
     let generation = record.number("generation").unwrap();
     (record.version, generation, record.text("ended").is_some())
@@ -124,9 +125,7 @@ fn begin(world: &World, open_id: &OpenId) -> (Stage, JoinSet<lark_service::error
     };
     let mut callers = JoinSet::new();
     for number in 0..PROCESSES {
-        let store: Arc<dyn Store> = Arc::clone(&world.store) as _;
-        let gated = GatedStore::over(store, number, gate.clone());
-        let process = world.process_over(Arc::new(gated));
+        let process = world.process_over(gated(world.shared_store(), number, gate.clone()));
         let open_id = open_id.clone();
         let done = Arc::clone(&stage.done[number]);
         callers.spawn(async move {
@@ -181,12 +180,12 @@ async fn play(steps: Vec<Step>, is_harsh: bool) {
         before = now;
     }
     world.advance(Duration::from_secs(120));
-    // A minute later everybody who is still alive gets an answer, then one who comes anew.
+    // A minute later every process that is alive gets an answer, and then a new one.
     stage.finish(&mut callers).await;
     check_the_end(&world, &open_id, troubled).await;
 }
 
-/// The login lives, or it ended where an answer was lost, and not on a guess.
+/// The login is alive, or it ended because an answer was lost; it never ends on a guess.
 async fn check_the_end(world: &World, open_id: &OpenId, troubled: bool) {
     world.control().clear_faults();
     world.advance(Duration::from_secs(900));
@@ -223,8 +222,8 @@ proptest! {
     }
 }
 
-/// The one that matters most: the holder of the lease freezes with the platform's answer in its hands, another process
-/// gives the login up for lost, and then the holder comes back.
+/// The most important case: the holder of the lease freezes after it received the platform's answer, another process
+/// declares the login lost, and then the holder continues.
 #[test]
 fn a_holder_that_thaws_with_a_later_pair_brings_the_login_back() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -249,7 +248,7 @@ async fn a_new_login_is_not_replaced_by_the_refresh_of_the_old_one() {
     let open_id = process.log_in(world.control(), 7).await.unwrap();
     world.advance(Duration::from_secs(7_200));
     let (mut stage, mut callers) = begin(&world, &open_id);
-    // Read, read again, leased; then the platform is asked, and the write of what it said waits.
+    // It has read twice and taken the lease; it then asks the platform, and its write of the answer waits.
     for _ in 0..3 {
         stage.run(0).await;
     }

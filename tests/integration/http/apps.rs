@@ -1,28 +1,28 @@
-//! What operators do with apps, and what everybody else notices of it.
+//! Apps: what operators change, and how it affects other callers.
 
 use std::time::Duration;
 
-use lark_service_tests::requests::{Answered, Ask};
+use lark_service_tests::requests::{TestRequest, TestResponse};
 use lark_service_tests::world::{APP, Process, World};
 use serde_json::{Value, json};
 
 const NEW_APP: &str = "cli_new0000001";
 
-pub(crate) async fn world() -> (World, Process) {
+pub(super) async fn world() -> (World, Process) {
     let world = World::begin().await;
     let process = world.process();
     (world, process)
 }
 
-pub(crate) async fn ask(
+pub(super) async fn ask(
     process: &Process,
     method: &'static str,
     target: &str,
     body: Value,
-) -> Answered {
-    let ask = Ask::new(method, target);
+) -> TestResponse {
+    let ask = TestRequest::new(method, target);
     let ask = if body.is_null() { ask } else { ask.body(&body) };
-    ask.of(process).await
+    ask.send(process).await
 }
 
 #[tokio::test]
@@ -171,9 +171,9 @@ async fn a_disabled_app_is_refused_at_once_whatever_is_cached_where() {
     let targets = ["/v1/tokens/tenant", "/v1/tokens/app", user.as_str()];
     for process in &processes {
         for target in targets {
-            let answer = Ask::new("GET", target)
+            let answer = TestRequest::new("GET", target)
                 .header("x-lark-app-id", APP)
-                .of(process)
+                .send(process)
                 .await;
             assert_eq!(answer.status, 200, "{target}: {:?}", answer.body);
         }
@@ -183,9 +183,9 @@ async fn a_disabled_app_is_refused_at_once_whatever_is_cached_where() {
         ask(&operator, "PATCH", &path, json!({"status": "disabled"})).await;
         for process in &processes {
             for target in targets {
-                let answer = Ask::new("GET", target)
+                let answer = TestRequest::new("GET", target)
                     .header("x-lark-app-id", APP)
-                    .of(process)
+                    .send(process)
                     .await;
                 assert_eq!(
                     (answer.status, answer.code()),
@@ -196,9 +196,9 @@ async fn a_disabled_app_is_refused_at_once_whatever_is_cached_where() {
         }
         ask(&operator, "PATCH", &path, json!({"status": "enabled"})).await;
         for process in &processes {
-            let answer = Ask::new("GET", "/v1/tokens/tenant")
+            let answer = TestRequest::new("GET", "/v1/tokens/tenant")
                 .header("x-lark-app-id", APP)
-                .of(process)
+                .send(process)
                 .await;
             assert_eq!(answer.status, 200);
         }
@@ -208,9 +208,9 @@ async fn a_disabled_app_is_refused_at_once_whatever_is_cached_where() {
     ask(&operator, "PATCH", &path, json!({"status": "disabled"})).await;
     world.advance(Duration::from_secs(5));
     for process in &processes {
-        let answer = Ask::new("GET", "/v1/tokens/tenant")
+        let answer = TestRequest::new("GET", "/v1/tokens/tenant")
             .header("x-lark-app-id", APP)
-            .of(process)
+            .send(process)
             .await;
         assert_eq!(answer.code(), "app_disabled");
     }
@@ -224,9 +224,9 @@ async fn a_deleted_app_takes_its_tokens_and_logins_with_it() {
     let secret = lark_simulator::seeded_app_secret(APP);
     let again = json!({"app_id": APP, "secret": secret});
     assert_eq!(ask(&process, "POST", "/v1/apps", again).await.status, 201);
-    let answer = Ask::new("GET", &format!("/v1/tokens/user?open_id={open_id}"))
+    let answer = TestRequest::new("GET", &format!("/v1/tokens/user?open_id={open_id}"))
         .header("x-lark-app-id", APP)
-        .of(&world.process())
+        .send(&world.process())
         .await;
     assert_eq!(
         (answer.code(), &answer.body["reason"]),

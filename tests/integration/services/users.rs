@@ -68,7 +68,7 @@ async fn a_profile_is_asked_for_again_after_its_time_and_kept_for_outages() {
         (Tier::Memory, &first.body)
     );
     assert!(stale.freshness.is_stale());
-    // A process that knows nothing finds it in the store, however long it has been too old.
+    // A new process finds it in the store, however stale it is.
     world.advance(Duration::from_secs(3_600));
     let stale = world.process().user(7).await.unwrap();
     assert_eq!(

@@ -1,21 +1,19 @@
-//! API keys: what they let through, who makes them, when they end.
+//! API keys: what they grant, who creates them, when they expire.
 
 use std::time::Duration;
 
-use lambda_runtime::{Context, LambdaEvent};
 use lark_service::api_keys::Scope;
-use lark_service_tests::requests::Ask;
+use lark_service_tests::requests::{TestRequest, authorizer_event};
 use lark_service_tests::world::{APP, Process};
 use serde_json::{Value, json};
 
-use crate::admin::{ask, world};
+use super::apps::{ask, world};
 
 /// Whether the authorizer lets the holder of `key` in.
 async fn is_let_in(process: &Process, key: &str) -> bool {
-    let question = authorize::Question::about(&format!("Bearer {key}"));
-    let event = LambdaEvent::new(question, Context::default());
-    let decision = authorize::handle(&process.0.api_keys, event).await;
-    decision.unwrap().is_authorized()
+    let event = authorizer_event(&format!("Bearer {key}"));
+    let decision = process.invoke("authorize", event).await.unwrap();
+    decision["isAuthorized"].as_bool().unwrap()
 }
 
 #[tokio::test]
@@ -87,34 +85,35 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
 #[tokio::test]
 async fn a_key_gives_no_more_than_its_maker_has() {
     let (_world, process) = world().await;
-    let by_some =
-        |method, target: &str, body: &Value| Ask::new(method, target).by("admin", APP).body(body);
+    let by_some = |method, target: &str, body: &Value| {
+        TestRequest::new(method, target).by("admin", APP).body(body)
+    };
     let all = json!({"scopes": ["users:read"], "apps": ["*"]});
     let other = json!({"scopes": ["users:read"], "apps": [APP, "cli_other"]});
     for body in [&all, &other] {
-        let answer = by_some("POST", "/v1/api-keys", body).of(&process).await;
+        let answer = by_some("POST", "/v1/api-keys", body).send(&process).await;
         assert_eq!(answer.code(), "permission_denied");
     }
     let own = json!({"scopes": ["users:read"], "apps": [APP]});
-    let created = by_some("POST", "/v1/api-keys", &own).of(&process).await;
+    let created = by_some("POST", "/v1/api-keys", &own).send(&process).await;
     assert_eq!(created.status, 201);
     let path = format!("/v1/api-keys/{}", created.body["key_id"].as_str().unwrap());
     let more = by_some("PATCH", &path, &json!({"apps": ["*"]}))
-        .of(&process)
+        .send(&process)
         .await;
     assert_eq!(more.code(), "permission_denied");
-    // A key for other apps is not there for them, not even to be revoked.
+    // To this caller a key for other apps does not exist, so it cannot revoke it either.
     let foreign = ask(&process, "POST", "/v1/api-keys", all).await;
     let foreign = format!("/v1/api-keys/{}", foreign.body["key_id"].as_str().unwrap());
     for method in ["GET", "PATCH", "DELETE"] {
         let answer = by_some(method, &foreign, &json!({"name": "x"}))
-            .of(&process)
+            .send(&process)
             .await;
         assert_eq!(answer.code(), "api_key_not_found", "{method}");
     }
-    let list = Ask::new("GET", "/v1/api-keys")
+    let list = TestRequest::new("GET", "/v1/api-keys")
         .by("admin", APP)
-        .of(&process)
+        .send(&process)
         .await;
     assert_eq!(list.body["items"].as_array().unwrap().len(), 1);
     let many: Vec<_> = (0..101).map(|number| format!("cli_{number}")).collect();
@@ -138,8 +137,8 @@ async fn a_rate_limit_counts_for_all_processes_together_and_is_told() {
     let mut statuses = Vec::new();
     for number in 0..8 {
         let process = if number % 2 == 0 { &process } else { &other };
-        let ask = Ask::new("GET", "/v1/tokens/tenant").header("x-lark-app-id", APP);
-        let answer = ask.limited("5/60").of(process).await;
+        let ask = TestRequest::new("GET", "/v1/tokens/tenant").header("x-lark-app-id", APP);
+        let answer = ask.limited("5/60").send(process).await;
         assert!(
             answer.header("ratelimit-policy").contains("q=5;w=60"),
             "{:?}",
@@ -152,11 +151,11 @@ async fn a_rate_limit_counts_for_all_processes_together_and_is_told() {
     }
     assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
     world.advance(Duration::from_secs(12));
-    let ask = Ask::new("GET", "/v1/tokens/tenant").header("x-lark-app-id", APP);
-    assert_eq!(ask.limited("5/60").of(&process).await.status, 200);
+    let ask = TestRequest::new("GET", "/v1/tokens/tenant").header("x-lark-app-id", APP);
+    assert_eq!(ask.limited("5/60").send(&process).await.status, 200);
 }
 
-/// Every function that wants a key, with the scope that it wants and whether it is about one app.
+/// Routes that require a key, each with its scope and whether it is about one app.
 const MATRIX: &[(&str, &str, Scope, bool)] = &[
     ("GET", "/v1/tokens/tenant", Scope::TokensRead, true),
     ("GET", "/v1/tokens/app", Scope::TokensRead, true),
@@ -205,10 +204,13 @@ async fn every_function_wants_its_own_scope_and_an_app_that_the_key_may_act_for(
                     "/v1/api-keys" => json!({"scopes": ["users:read"], "apps": ["cli_asked"]}),
                     _ => json!({"name": "x"}),
                 };
-                let ask = Ask::new(method, &target)
+                let ask = TestRequest::new(method, &target)
                     .by(&names.join(" "), apps)
                     .body(&body);
-                let answer = ask.header("x-lark-app-id", "cli_asked").of(&process).await;
+                let answer = ask
+                    .header("x-lark-app-id", "cli_asked")
+                    .send(&process)
+                    .await;
                 let has_scope = scopes.contains(scope);
                 let has_app =
                     !is_about_app || ["*", "cli_asked", "cli_asked cli_other"].contains(&apps);
@@ -223,10 +225,10 @@ async fn every_function_wants_its_own_scope_and_an_app_that_the_key_may_act_for(
                 asked += 1;
             }
         }
-        let nobody = Ask::new(method, &target.replace("{app}", "cli_asked")).by_nobody();
+        let nobody = TestRequest::new(method, &target.replace("{app}", "cli_asked")).without_key();
         let nobody = nobody
             .header("x-lark-app-id", "cli_asked")
-            .of(&process)
+            .send(&process)
             .await;
         assert_eq!(nobody.status, 401, "{method} {target}");
     }

@@ -1,26 +1,26 @@
-//! The directory over HTTP: what is answered, in which order, with which headers, and what is refused before anything is asked.
+//! The directory over HTTP: bodies, their order, headers, and requests that are refused before any call of the platform.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lark_service_tests::requests::{Answered, Ask};
+use lark_service_tests::requests::{TestRequest, TestResponse};
 use lark_service_tests::world::{APP, Process, World};
 use lark_simulator::{chat_id, department_id, email, mobile, open_department_id, open_id};
 use serde_json::json;
 
-use crate::admin::world;
+use super::apps::world;
 
-pub(crate) async fn get(process: &Process, target: &str) -> Answered {
-    let ask = Ask::new("GET", target).header("x-lark-app-id", APP);
-    ask.of(process).await
+pub(super) async fn get(process: &Process, target: &str) -> TestResponse {
+    let ask = TestRequest::new("GET", target).header("x-lark-app-id", APP);
+    ask.send(process).await
 }
 
-pub(crate) fn requests(world: &World) -> u64 {
+pub(super) fn requests(world: &World) -> u64 {
     world.control().counters().total.requests
 }
 
 /// The fields that a refusal names.
-pub(crate) fn named(answer: &Answered) -> Vec<&str> {
+pub(super) fn named(answer: &TestResponse) -> Vec<&str> {
     assert_eq!(
         (answer.status, answer.code()),
         (400, "invalid_argument"),
@@ -185,19 +185,19 @@ async fn a_caller_needs_the_scope_and_the_app() {
         format!("/v1/chats/{chat}"),
         format!("/v1/chats/{chat}/members"),
     ] {
-        let ask = || Ask::new("GET", &target).header("x-lark-app-id", APP);
+        let ask = || TestRequest::new("GET", &target).header("x-lark-app-id", APP);
         let refused = [
-            ask().by("tokens:read admin", "*").of(&process).await,
-            ask().by("users:read", "cli_other").of(&process).await,
+            ask().by("tokens:read admin", "*").send(&process).await,
+            ask().by("users:read", "cli_other").send(&process).await,
         ];
         for answer in refused {
             assert_eq!(answer.code(), "permission_denied", "{target}");
         }
-        assert_eq!(ask().by_nobody().of(&process).await.status, 401);
+        assert_eq!(ask().without_key().send(&process).await.status, 401);
     }
-    let ask = || Ask::new("POST", "/v1/users/batch").header("x-lark-app-id", APP);
+    let ask = || TestRequest::new("POST", "/v1/users/batch").header("x-lark-app-id", APP);
     let body = json!({"emails": [email(7)]});
-    let answer = ask().by("admin", "*").body(&body).of(&process).await;
+    let answer = ask().by("admin", "*").body(&body).send(&process).await;
     assert_eq!(answer.code(), "permission_denied");
     assert_eq!(requests(&world), 0);
 }

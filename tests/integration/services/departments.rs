@@ -18,7 +18,7 @@ const GET: &str = "contact.department.get";
 const USERS: &str = "contact.user.find_by_department";
 const OWN: DepartmentIdKind = DepartmentIdKind::DepartmentId;
 
-/// Longer than a page of a list is served, even while it is renewed.
+/// Longer than a list page is served at all, stale or fresh.
 const LIST_IS_OVER: Duration = Duration::from_secs(600);
 
 fn first_page() -> PageRequest {
@@ -204,7 +204,7 @@ async fn a_list_is_served_stale_and_marked_while_lark_is_down() {
         let stale = process.department_users(7, &page).await.unwrap();
         assert!(stale.freshness.is_stale(), "{:?}", stale.freshness);
         assert_eq!(stale.body, fresh.body);
-        // A department is believed longer.
+        // A department stays fresh for longer.
         let known = process.department(7).await.unwrap();
         assert_eq!(
             (known.freshness.is_stale(), known.body),

@@ -40,7 +40,7 @@ async fn a_run_that_ends_with_its_time_is_gone_on_with_by_the_next() {
         ..world.control().settings()
     };
     world.control().set_settings(settings).unwrap();
-    // Five seconds are kept back to write down how far it came.
+    // The warm-up reserves five seconds to store its position.
     let short = Deadline::after(Duration::from_millis(5_800));
     let first = warmer.run(&[], short).await.unwrap();
     assert!(first.is_unfinished && first.departments < 100, "{first:?}");
@@ -48,7 +48,7 @@ async fn a_run_that_ends_with_its_time_is_gone_on_with_by_the_next() {
     let second = world.process().0.warmer().run(&[], soon()).await.unwrap();
     assert_eq!((second.is_unfinished, second.filters), (false, 1));
     assert_eq!(first.departments + second.departments, 101);
-    // The page on which the time ended may have been asked for twice.
+    // The page on which time ran out may have been fetched twice.
     assert!((201..=202).contains(&world.requests(LIST)), "{read}");
 }
 
@@ -68,7 +68,7 @@ async fn where_the_directory_is_not_to_be_read_the_popular_users_are_warmed() {
         process.user(round % 20 + 1).await.unwrap();
     }
     world.advance(Duration::from_secs(3_600 * 3));
-    // Handed over with the next look-up that is counted.
+    // The next counted look-up reports it.
     for _ in 0..40 {
         process.user(1).await.unwrap();
     }

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 EMULATOR = ROOT / ".tools" / "bin" / "aws-lambda-rie"
 PATH = "/2015-03-31/functions/function/invocations"

@@ -1,4 +1,4 @@
-"""The scheduled run in a table of 100,000 tokens, 10,000 of them due: `bench_refresh.py ENVIRONMENT SIMULATOR_URL LOGS`.
+"""The scheduled run in a table of 100,000 tokens, 10,000 of them due: `refresh.py ENVIRONMENT SIMULATOR_URL LOGS`.
 One run; one that is killed half-way and the next, which finishes the rest; two at once; and some with an app for which the
 platform hangs. Fails when a token is issued twice or is not stored, except that an app that hangs may keep others waiting:
 that is what is measured."""
@@ -13,8 +13,8 @@ import sys
 import time
 import urllib.request
 
-from bench_lambda import ROOT, Function, bootstrap, kill, read_environment, table
-from bench_records import DIRECT, Records
+from lambda_function import ROOT, Function, bootstrap, kill, read_environment, table
+from records import DIRECT, Records
 
 RECORDS = 100_000
 APPS = 10_000

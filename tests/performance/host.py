@@ -1,4 +1,4 @@
-"""Requests per second of the local host, a user in its own cache, beside a hello-world: `bench_host.py HOST_LOG HELLO_URL`.
+"""Requests per second of the local host, a user in its own cache, beside a hello-world: `host.py HOST_LOG HELLO_URL`.
 
 HOST_LOG is where the local host printed its lines to paste. The two take turns; each round is a ratio of neighbours.
 """
@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 
-from bench_lambda import table
+from lambda_function import table
 
 ROUNDS = 7
 SECONDS = 5

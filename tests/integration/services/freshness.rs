@@ -1,4 +1,4 @@
-//! How long what is known is believed, who renews it, and what is served meanwhile.
+//! How long cached data is fresh, who renews it, and what is served meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use lark_service_tests::world::World;
 use lark_simulator::{Fault, FaultAction, UserPatch};
 
 const USER: &str = "contact.user.get";
-/// Later than any profile is fresh, earlier than any is too old to be served while it is renewed.
+/// Every profile is stale by then, and none is too old to be served during its renewal.
 const SOFT: Duration = Duration::from_secs(3_600 * 11 / 10 + 1);
-/// Later than any profile is served without being renewed.
+/// Every profile is too old by then to be served before its renewal.
 const HARD: Duration = Duration::from_secs(3_600 * 11 / 10 * 3 / 2 + 1);
 
 fn named(name: &str) -> UserPatch {
@@ -40,7 +40,7 @@ async fn a_stale_profile_is_served_while_a_slow_platform_brings_the_new_one() {
     let stale = process.user(7).await.unwrap();
     assert!(began.elapsed() < Duration::from_millis(700));
     assert!(stale.freshness.is_stale() && !stale.body.contains("Renamed"));
-    // The call goes on without the caller; whoever waits for it gets what it brings.
+    // The call continues without its caller; the others who wait get its result.
     let fresh = loop {
         let found = process.user(7).await.unwrap();
         if !found.freshness.is_stale() {
@@ -145,7 +145,7 @@ async fn an_address_that_moves_to_somebody_else_leads_to_them() {
         .unwrap();
     world.control().update_user(8, moved(&address)).unwrap();
     world.advance(HARD);
-    // Renewed under their own ids, neither says anything of the old owner any more.
+    // After renewal under their own ids, neither mentions the old owner.
     process.user(7).await.unwrap();
     let after = process.user_with_email(&address).await.unwrap();
     assert!(after.body.contains(&lark_simulator::user_id(8)));

@@ -31,7 +31,7 @@ fn too_often(seconds: u64) -> FaultAction {
     }
 }
 
-/// Simulated time passes here: waits are real.
+/// Simulated time runs here, because waits are real.
 #[tokio::test]
 async fn three_times_the_limit_is_called_in_turn_by_all_processes_together() {
     const CALLS: usize = 150;
@@ -63,7 +63,7 @@ async fn three_times_the_limit_is_called_in_turn_by_all_processes_together() {
     });
     let outcomes = join_all(calls).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-    // A busy machine may put some calls out of step by more than the slack; they were repeated.
+    // On a busy machine some calls may miss the slack; those were repeated.
     let repeated = world.user_requests() - CALLS as u64;
     assert!(repeated <= 5, "{repeated}");
 }
@@ -143,7 +143,7 @@ async fn calls_are_counted_and_put_on_record_by_the_warm_up() {
     ]);
     assert_eq!(usage(&process).await, calls);
     process.0.warmer().run(&[], soon()).await.unwrap();
-    // What the warm-up called itself is counted, and goes on record with the next one.
+    // The warm-up's own calls are counted, and the next warm-up stores them.
     let all = usage(&process).await;
     assert!(all["contact_user_find_by_department"] > 100);
     world.cache.stop();

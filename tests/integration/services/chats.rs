@@ -18,7 +18,7 @@ const MEMBERS: &str = "im.chat.members.get";
 /// The simulator's chats; the bots are in all but every fiftieth.
 const CHATS: u32 = 200;
 
-/// Longer than a page of a list is served, even while it is renewed.
+/// Longer than a list page is served at all, stale or fresh.
 const LIST_IS_OVER: Duration = Duration::from_secs(600);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The scheduled run: whom it keeps waiting, and whom not.
+//! The scheduled run: which tokens wait for it, and which do not.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn an_app_with_more_than_the_first_pages_hold_does_not_hide_the_others() {
         ..Fault::new(TOKEN, FaultAction::Hang)
     };
     world.control().add_fault(hang).unwrap();
-    // Six seconds, five of which are kept for what is under way.
+    // Six seconds, five of which are reserved for work in progress.
     let deadline = Deadline::after(Duration::from_secs(6));
     let report = process.0.refresher().run(deadline).await.unwrap();
     assert!(report.is_partial && report.refreshed == 8, "{report:?}");

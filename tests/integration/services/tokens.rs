@@ -79,7 +79,7 @@ async fn the_scheduled_run_renews_before_any_caller_would_have_to_wait() {
     let report = refresher.run(soon()).await.unwrap();
     assert_eq!((report.due, report.refreshed, report.failed), (1, 1, 0));
     assert_eq!(refresher.run(soon()).await.unwrap().due, 0);
-    // A process that still remembers the old token hands it out for moments only; both work.
+    // A process that has cached the old token returns it for a moment longer; both tokens work.
     world.advance(Duration::from_secs(5));
     assert_ne!(
         process.token().await.unwrap().value.expose_secret(),
@@ -226,7 +226,7 @@ async fn a_holder_that_died_is_succeeded_when_its_lease_ends() {
         .unwrap();
     its_runtime.spawn(async move { doomed.token().await });
     world.control().arrived(TOKEN, 1).await;
-    // The process dies in the middle of its token request: nothing of it is left but its leases.
+    // The process dies during its token request: only its leases remain.
     its_runtime.shutdown_background();
     world.advance(Duration::from_secs(16));
     world.process().token().await.unwrap();

@@ -10,14 +10,14 @@ use lark_service::error::LoginEnd;
 use lark_service::ids::{AppId, OpenId};
 use lark_service::lark::oauth;
 use lark_service::tokens::{SharedToken, TokenKey, TokenKind};
-use lark_service_tests::requests::Ask;
+use lark_service_tests::requests::TestRequest;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction, FaultStage, Settings};
 use secrecy::ExposeSecret;
 
 /// A user's access token lives two hours.
 const LIFE: Duration = Duration::from_secs(7_200);
-/// Past every pause and lease.
+/// Longer than every pause and lease.
 const LATER: Duration = Duration::from_secs(120);
 
 fn app_id() -> AppId {
@@ -43,7 +43,7 @@ async fn world() -> (World, Process, OpenId) {
     (world, process, open_id)
 }
 
-/// A fault at the token endpoint: the platform has done its work, the answer never comes.
+/// A fault at the token endpoint: the platform does its work, but its answer never arrives.
 fn lost_answer() -> Fault {
     Fault {
         stage: FaultStage::After,
@@ -67,9 +67,9 @@ async fn a_login_gives_the_users_token_to_every_process() {
 async fn an_answer_of_the_log_in_page_counts_for_ten_minutes_and_once() {
     let (world, process, _) = world().await;
     for (wait, expected) in [(0, 403), (599, 403), (600, 400)] {
-        let started = Ask::new("GET", &format!("/v1/oauth/authorize?app_id={APP}"))
-            .by_nobody()
-            .of(&process)
+        let started = TestRequest::new("GET", &format!("/v1/oauth/authorize?app_id={APP}"))
+            .without_key()
+            .send(&process)
             .await;
         assert_eq!(started.status, 302, "{:?}", started.body);
         let (_, state) = started.header("location").split_once("state=").unwrap();
@@ -77,15 +77,15 @@ async fn an_answer_of_the_log_in_page_counts_for_ten_minutes_and_once() {
         let cookie = started.header("set-cookie").split(';').next().unwrap();
         world.advance(Duration::from_secs(wait));
         let target = format!("/v1/oauth/callback?state={state}&error=access_denied");
-        let back = Ask::new("GET", &target)
-            .by_nobody()
+        let back = TestRequest::new("GET", &target)
+            .without_key()
             .header("cookie", cookie);
         assert_eq!(
-            back.clone().of(&process).await.status,
+            back.clone().send(&process).await.status,
             expected,
             "after {wait} s"
         );
-        let again = back.of(&process).await;
+        let again = back.send(&process).await;
         assert_eq!((again.status, again.code()), (400, "login_invalid"));
     }
 }
@@ -256,7 +256,7 @@ async fn an_outage_of_the_platform_ends_no_login() {
 async fn a_store_that_fails_between_answer_and_write_costs_no_login() {
     let (world, process, open_id) = world().await;
     world.advance(LIFE);
-    // The lease can still be written; what comes of the refresh cannot.
+    // The lease is written; the result of the refresh is not.
     world.store.stop_after(1);
     let error = process.user_token(&open_id).await.unwrap_err();
     assert_eq!(error.code().as_str(), "store_unavailable");

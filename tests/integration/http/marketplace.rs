@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use lambda_runtime::{Context, LambdaEvent};
-use lark_service_tests::requests::Ask;
+use lark_service_tests::requests::TestRequest;
 use lark_service_tests::world::{Process, World};
 use lark_simulator::App;
 use serde_json::json;
@@ -33,14 +32,11 @@ async fn push(process: &Process, ticket: &str) -> Result<(), lambda_runtime::Err
         "ts": "1700000002.000000", "uuid": "uu-1", "token": "verification-token", "type": "event_callback",
         "event": {"type": "app_ticket", "app_id": MARKET_APP, "app_ticket": ticket},
     });
-    let event = LambdaEvent::new(serde_json::from_value(event).unwrap(), Context::default());
-    store_app_ticket::handle(&process.0.apps, &process.0.tokens, event)
-        .await
-        .map(drop)
+    process.invoke("store-app-ticket", event).await.map(drop)
 }
 
-fn token(kind: &str) -> Ask {
-    Ask::new("GET", &format!("/v1/tokens/{kind}")).header("x-lark-app-id", MARKET_APP)
+fn token(kind: &str) -> TestRequest {
+    TestRequest::new("GET", &format!("/v1/tokens/{kind}")).header("x-lark-app-id", MARKET_APP)
 }
 
 fn requests(world: &World, endpoint: &str) -> u64 {
@@ -54,7 +50,7 @@ async fn a_missing_ticket_is_asked_for_once_and_its_arrival_ends_the_wait() {
     for _ in 0..5 {
         let answer = token("tenant")
             .header("x-lark-tenant-key", "tenant_a")
-            .of(&process)
+            .send(&process)
             .await;
         assert_eq!(
             (answer.status, answer.code()),
@@ -71,7 +67,7 @@ async fn a_missing_ticket_is_asked_for_once_and_its_arrival_ends_the_wait() {
         .unwrap();
     let answer = token("tenant")
         .header("x-lark-tenant-key", "tenant_a")
-        .of(&world.process())
+        .send(&world.process())
         .await;
     assert_eq!(
         (answer.status, &answer.body["tenant_key"]),
@@ -91,7 +87,7 @@ async fn each_tenant_has_its_own_token_and_they_share_the_apps() {
     for tenant in ["tenant_a", "tenant_b", "tenant_a"] {
         let answer = token("tenant")
             .header("x-lark-tenant-key", tenant)
-            .of(&process)
+            .send(&process)
             .await;
         tokens.push(answer.body["token"].as_str().unwrap().to_owned());
     }
@@ -99,11 +95,11 @@ async fn each_tenant_has_its_own_token_and_they_share_the_apps() {
     assert_ne!(tokens[0], tokens[1]);
     assert_eq!(requests(&world, "auth.app_access_token"), 1);
     assert_eq!(requests(&world, "auth.tenant_access_token"), 2);
-    let app = token("app").of(&process).await;
+    let app = token("app").send(&process).await;
     assert_eq!(app.status, 200);
     let unknown = token("tenant")
         .header("x-lark-tenant-key", "tenant_c")
-        .of(&process)
+        .send(&process)
         .await;
     assert_eq!(
         (unknown.status, unknown.code()),
@@ -121,7 +117,7 @@ async fn an_old_ticket_is_replaced_without_anybody_noticing() {
         .unwrap();
     let ask = |process: Process| async move {
         let ask = token("tenant").header("x-lark-tenant-key", "tenant_a");
-        ask.of(&process).await.status
+        ask.send(&process).await.status
     };
     assert_eq!(ask(process.clone()).await, 200);
     // Two tickets later ours is refused; the valid token bridges the time until the next one comes.
@@ -150,7 +146,7 @@ async fn the_scheduled_run_keeps_every_tenants_token_fresh() {
     for tenant in ["tenant_a", "tenant_b"] {
         token("tenant")
             .header("x-lark-tenant-key", tenant)
-            .of(&process)
+            .send(&process)
             .await;
     }
     let refresher = process.0.refresher();
@@ -163,7 +159,7 @@ async fn the_scheduled_run_keeps_every_tenants_token_fresh() {
     for tenant in ["tenant_a", "tenant_b"] {
         let answer = token("tenant")
             .header("x-lark-tenant-key", tenant)
-            .of(&world.process())
+            .send(&world.process())
             .await;
         assert_eq!(answer.status, 200);
     }
@@ -177,15 +173,15 @@ async fn the_scheduled_run_keeps_every_tenants_token_fresh() {
 #[tokio::test]
 async fn tenants_are_named_for_marketplace_apps_and_only_for_them() {
     let (world, process) = world().await;
-    let answer = token("tenant").of(&process).await;
+    let answer = token("tenant").send(&process).await;
     assert_eq!(
         answer.body["errors"][0]["field"],
         "header X-Lark-Tenant-Key"
     );
-    let answer = Ask::new("GET", "/v1/tokens/tenant")
+    let answer = TestRequest::new("GET", "/v1/tokens/tenant")
         .header("x-lark-app-id", lark_service_tests::world::APP)
         .header("x-lark-tenant-key", "tenant_a")
-        .of(&process)
+        .send(&process)
         .await;
     assert_eq!(
         answer.body["errors"][0]["field"],
@@ -193,7 +189,7 @@ async fn tenants_are_named_for_marketplace_apps_and_only_for_them() {
     );
     let answer = token("tenant")
         .header("x-lark-tenant-key", "no tenant")
-        .of(&process)
+        .send(&process)
         .await;
     assert_eq!(answer.code(), "invalid_argument");
     assert_eq!(requests(&world, "auth.app_ticket.resend"), 0);
@@ -204,7 +200,6 @@ async fn what_is_no_ticket_of_a_marketplace_app_is_not_kept() {
     let (_world, process) = world().await;
     assert!(push(&process, "").await.is_err());
     let event = json!({"event": {"type": "app_ticket", "app_id": lark_service_tests::world::APP, "app_ticket": "t"}});
-    let event = LambdaEvent::new(serde_json::from_value(event).unwrap(), Context::default());
-    let error = store_app_ticket::handle(&process.0.apps, &process.0.tokens, event).await;
+    let error = process.invoke("store-app-ticket", event).await;
     assert!(error.unwrap_err().to_string().contains("marketplace"));
 }

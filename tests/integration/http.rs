@@ -1,0 +1,9 @@
+//! The service as its callers see it: requests to the HTTP API and events of other triggers.
+
+mod api_keys;
+mod apps;
+mod batch;
+mod directory;
+mod functions;
+mod marketplace;
+mod rotation;

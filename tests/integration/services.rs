@@ -1,0 +1,14 @@
+//! The services, called as handlers call them.
+
+mod batch;
+mod chats;
+mod departments;
+mod freshness;
+mod guard;
+mod interleavings;
+mod limits;
+mod logins;
+mod runs;
+mod tokens;
+mod users;
+mod warm_up;
