@@ -7,6 +7,16 @@ use lark_service_tests::world::{DEMO_KEY, Process, World};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+/// The names in `folder` of the workspace, without endings.
+fn names(folder: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(folder);
+    let entries = std::fs::read_dir(path).unwrap();
+    let names = entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_owned());
+    names.map(|name| name.into_string().unwrap()).collect()
+}
+
 /// The sample event `name`.
 fn sample(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -30,6 +40,32 @@ async fn user(process: &Process, event: Value) -> TestResponse {
 
 async fn token(process: &Process, event: Value) -> TestResponse {
     process.invoke_http("get-token", &event).await
+}
+
+/// This includes functions that no other test names: a new one is here with its first sample event.
+#[tokio::test]
+async fn every_sample_request_is_answered_and_an_invalid_one_refused() {
+    let world = World::begin().await;
+    world.seed_demo().await;
+    let process = world.process();
+    let functions = names("functions");
+    for name in names("events") {
+        let event = sample(&name);
+        let is_request = event["routeKey"].is_string() && event["type"].is_null();
+        if !is_request {
+            continue;
+        }
+        let of_this = functions
+            .iter()
+            .filter(|function| name.starts_with(*function));
+        let function = of_this.max_by_key(|function| function.len()).unwrap();
+        let response = process.invoke_http(function, &event).await;
+        let (status, body) = (response.status, &response.body);
+        assert!(status < 500, "{name}: {status} {body}");
+        if name.ends_with("-invalid") {
+            assert_eq!(status, 400, "{name}: {body}");
+        }
+    }
 }
 
 #[tokio::test]

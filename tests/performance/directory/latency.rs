@@ -217,8 +217,8 @@ async fn batches(cluster: &TestCluster, bench: &mut Bench) {
 /// Whether a process caches users in its own memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LocalCache {
-    Everything,
-    Nothing,
+    On,
+    Off,
 }
 
 impl Subject {
