@@ -17,27 +17,24 @@ use crate::seal::Fingerprint;
 use crate::store::Key;
 
 mod codec;
-mod fetch;
 mod info;
-mod invalidation;
-mod login;
-mod login_codec;
+mod issuer;
 mod logins;
 mod queue;
+mod refresher;
 mod renewal;
-mod rescue;
-mod run;
 pub mod schedule;
 mod sealed;
 mod service;
 mod state;
+mod tiers;
 mod upkeep;
 
 #[cfg(feature = "embedded")]
 pub(crate) use codec::SHARDS;
 pub use info::{FailureInfo, LoginInfo, TokenInfo};
-pub use login::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
-pub use run::{Refresher, RunReport};
+pub use logins::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
+pub use refresher::{Refresher, RunReport};
 pub(crate) use sealed::{leased_until, sealed_attributes};
 pub use service::{TokenService, Trust};
 pub use state::{Lease, TokenFailure, TokenState, Verdict};

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState, login_codec, schedule};
+use super::logins::codec as login_codec;
+use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState, schedule};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure, Result};

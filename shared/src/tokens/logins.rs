@@ -4,20 +4,29 @@
 //! but the attempt that it belongs to; so of two who refresh the same login, whatever happens to the one never harms what
 //! the other brought. A pair that the store does not take waits, sealed, in the shared cache for whoever comes next.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::login::reauthorization_required;
-use super::service::Inner;
-use super::{Pair, SharedToken, TokenKey, TokenKind, TokenService, TokenState};
+use super::issuer::{ISSUE_TIMEOUT, Issuer};
+use super::renewal::settle;
+use super::tiers::{Stored, TokenTiers};
+use super::{SharedToken, TokenKey, TokenService, TokenState, Verdict};
 use crate::apps::App;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::{Error, LarkFailure, LoginEnd, Result};
+use crate::error::{Error, FailureKind, LarkFailure, LoginEnd, Result};
 use crate::ids::{AppId, OpenId};
 use crate::lark::oauth::Grant;
-use crate::store::{Expect, Record, StoreError, Table};
+use crate::store::{Expect, StoreError};
+
+pub(super) mod codec;
+mod login;
+mod rescue;
+
+use login::reauthorization_required;
+pub use login::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
 
 /// How often a write is tried again when others change the record meanwhile.
 const ATTEMPTS: u32 = 16;
@@ -27,6 +36,13 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(4);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps logins: refreshes them and makes each pair durable before anybody sees it.
+#[derive(Debug)]
+pub(super) struct LoginKeeper {
+    tiers: Arc<TokenTiers>,
+    issuer: Arc<Issuer>,
+}
 
 impl TokenService {
     /// Exchanges what `grant` is for tokens, without keeping them: they are nobody's yet.
@@ -39,9 +55,7 @@ impl TokenService {
         grant: &Grant<'_>,
         deadline: Deadline,
     ) -> std::result::Result<Pair, LarkFailure> {
-        self.inner
-            .exchange(TokenKind::User, app, grant, deadline)
-            .await
+        self.issuer().exchange(app, grant, deadline).await
     }
 
     /// Keeps the login of `open_id` that `pair` begins, in place of any earlier one.
@@ -55,15 +69,15 @@ impl TokenService {
         pair: Pair,
         deadline: Deadline,
     ) -> Result<TokenState> {
-        let inner = &self.inner;
+        let tiers = self.tiers();
         let key = TokenKey::user(app_id.clone(), open_id);
         for _ in 0..ATTEMPTS {
-            let (base, expect) = inner.stored_login(&key, deadline).await?;
-            let state = base.logged_in(pair.clone(), inner.clock.now(), fastrand::f64());
-            match inner.write(&state, expect, deadline).await {
+            let Stored { state, expect } = tiers.read_store(&key, deadline).await?;
+            let state = state.logged_in(pair.clone(), tiers.clock.now(), fastrand::f64());
+            match tiers.write(&state, expect, deadline).await {
                 Ok(()) => {
-                    inner.publish(&state, deadline).await;
-                    inner.remember(state.clone());
+                    tiers.publish(&state, deadline).await;
+                    tiers.remember(state.clone());
                     return Ok(state);
                 }
                 Err(Error::Store(StoreError::Conflict)) => {}
@@ -89,9 +103,13 @@ impl TokenService {
     }
 }
 
-impl Inner {
+impl LoginKeeper {
+    pub(super) const fn new(tiers: Arc<TokenTiers>, issuer: Arc<Issuer>) -> Self {
+        Self { tiers, issuer }
+    }
+
     /// Presents the refresh token of the login that this process has leased, and makes what comes of it durable.
-    pub(super) async fn refresh_and_commit(
+    pub(super) async fn refresh(
         &self,
         before: &TokenState,
         leased: &TokenState,
@@ -114,13 +132,13 @@ impl Inner {
         };
         let outcome = if self.has_time_to_refresh(leased) {
             let grant = Grant::Refresh(&value);
-            self.exchange(TokenKind::User, app, &grant, deadline).await
+            self.issuer.exchange(app, &grant, deadline).await
         } else {
             // Frozen between lease and call: by now it may be somebody else's turn.
             Err(LarkFailure {
                 is_unsent: true,
                 ..LarkFailure::without_answer(
-                    crate::error::FailureKind::Timeout,
+                    FailureKind::Timeout,
                     "the process was held up before it could ask",
                 )
             })
@@ -128,13 +146,23 @@ impl Inner {
         match outcome {
             Ok(pair) => self.commit_pair(leased, pair, deadline).await,
             Err(failure) => {
-                let now = self.clock.now();
+                let now = self.tiers.clock.now();
                 let secret = &app.secrets.current.fingerprint;
                 let state = leased.not_refreshed(was_uncertain, failure, secret, now);
                 log_failure(&state, now);
                 self.commit_failure(leased, state, app, deadline).await
             }
         }
+    }
+
+    /// A pair that somebody got for this login and could not store, if the login is in doubt.
+    pub(super) async fn pair_in_waiting(
+        &self,
+        state: &TokenState,
+        deadline: Deadline,
+    ) -> Option<Pair> {
+        state.login.as_ref()?.uncertain_since?;
+        self.rescued(state, deadline).await
     }
 
     /// Makes `pair` durable as the successor of what `leased` holds, unless something later is there.
@@ -154,18 +182,21 @@ impl Inner {
         let (mut base, mut expect) = (leased.clone(), Expect::Version(leased.version));
         let (mut conflicts, mut pause) = (0, FIRST_PAUSE);
         loop {
-            let state = base.refreshed(pair.clone(), self.clock.now(), fastrand::f64());
-            match self.write(&state, expect, deadline).await {
+            let state = base.refreshed(pair.clone(), self.tiers.clock.now(), fastrand::f64());
+            match self.tiers.write(&state, expect, deadline).await {
                 Ok(()) => {
-                    self.publish(&state, deadline).await;
+                    self.tiers.publish(&state, deadline).await;
                     self.forget_rescue(&state.key).await;
-                    self.remember(state);
+                    self.tiers.remember(state);
                     return Ok(pair.token);
                 }
                 Err(Error::Store(StoreError::Conflict)) if conflicts < ATTEMPTS => {
                     conflicts += 1;
-                    match self.stored_login(&leased.key, deadline).await {
-                        Ok((_, Expect::Absent)) => {
+                    match self.tiers.read_store(&leased.key, deadline).await {
+                        Ok(Stored {
+                            expect: Expect::Absent,
+                            ..
+                        }) => {
                             // The user logged out meanwhile.
                             self.forget_rescue(&leased.key).await;
                             return Err(reauthorization_required(
@@ -173,14 +204,14 @@ impl Inner {
                                 LoginEnd::NotLoggedIn,
                             ));
                         }
-                        Ok((stored, _)) if self::generation(&stored) != generation => {
+                        Ok(stored) if self::generation(&stored.state) != generation => {
                             info!(
                                 lark.app_id = leased.key.app_id.as_str(),
                                 "a later login took the place of a refreshed one"
                             );
-                            return self.of_later(stored, deadline).await;
+                            return self.of_later(stored.state, deadline).await;
                         }
-                        Ok((stored, version)) => (base, expect) = (stored, version),
+                        Ok(stored) => (base, expect) = (stored.state, stored.expect),
                         Err(error) => warn!(%error, "a login cannot be read again"),
                     }
                 }
@@ -206,14 +237,14 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<SharedToken> {
         let expect = Expect::Version(leased.version);
-        match self.write(&state, expect, deadline).await {
+        match self.tiers.write(&state, expect, deadline).await {
             Ok(()) => {
-                self.publish(&state, deadline).await;
-                self.settle(state, app)
+                self.tiers.publish(&state, deadline).await;
+                settle(&self.tiers, state, app)
             }
             Err(Error::Store(StoreError::Conflict)) => {
-                let (stored, _) = self.stored_login(&leased.key, deadline).await?;
-                self.of_later(stored, deadline).await
+                let stored = self.tiers.read_store(&leased.key, deadline).await?;
+                self.of_later(stored.state, deadline).await
             }
             Err(error) => Err(error),
         }
@@ -221,68 +252,23 @@ impl Inner {
 
     /// What a caller gets of a state that somebody else brought about.
     async fn of_later(&self, state: TokenState, deadline: Deadline) -> Result<SharedToken> {
-        self.publish(&state, deadline).await;
-        match state.user_verdict(self.clock.now()) {
-            super::Verdict::Serve(token) | super::Verdict::Renew(Some(token)) => {
-                self.remember(state);
+        self.tiers.publish(&state, deadline).await;
+        match state.user_verdict(self.tiers.clock.now()) {
+            Verdict::Serve(token) | Verdict::Renew(Some(token)) => {
+                self.tiers.remember(state);
                 Ok(token)
             }
-            super::Verdict::Refuse(error) => Err(*error),
-            super::Verdict::Renew(None) => Err(Error::DeadlineExceeded),
+            Verdict::Refuse(error) => Err(*error),
+            Verdict::Renew(None) => Err(Error::DeadlineExceeded),
         }
-    }
-
-    /// The state in the store and what a write over it expects; nothing readable there counts as nothing known.
-    async fn stored_login(
-        &self,
-        key: &TokenKey,
-        deadline: Deadline,
-    ) -> Result<(TokenState, Expect)> {
-        let record = self
-            .storage
-            .get(Table::Tokens, &key.store_key(), deadline)
-            .await?;
-        let Some(record) = record else {
-            let unknown = TokenState::unknown(key.clone(), self.clock.now());
-            return Ok((unknown, Expect::Absent));
-        };
-        let expect = Expect::Version(record.version);
-        match TokenState::from_record(&record, &self.sealer, deadline).await {
-            Ok(state) => Ok((state, expect)),
-            Err(Error::Seal(
-                crate::seal::SealError::Broken | crate::seal::SealError::UnknownKey(_),
-            )) => {
-                let unknown = TokenState::unknown(key.clone(), self.clock.now());
-                let state = TokenState {
-                    version: record.version,
-                    ..unknown
-                };
-                Ok((state, expect))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(super) async fn write(
-        &self,
-        state: &TokenState,
-        expect: Expect,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let record: Record = state.to_record(&self.sealer, deadline).await?;
-        self.storage
-            .put(Table::Tokens, &record, expect, deadline)
-            .await?;
-        Ok(())
     }
 
     /// Whether a call begun now ends before the lease does.
     fn has_time_to_refresh(&self, leased: &TokenState) -> bool {
-        let left = leased
-            .leased
-            .as_ref()
-            .map_or(Duration::ZERO, |lease| lease.until.since(self.clock.now()));
-        left > super::fetch::FETCH_TIMEOUT
+        let left = leased.leased.as_ref().map_or(Duration::ZERO, |lease| {
+            lease.until.since(self.tiers.clock.now())
+        });
+        left > ISSUE_TIMEOUT
     }
 }
 

@@ -4,23 +4,25 @@
 //! between the look and the lease nothing can have happened, and whoever lost the lease cannot write over the winner's
 //! token. A key in the shared cache keeps the many who would lose anyway away from the store.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::service::Inner;
+use super::issuer::{ISSUE_TIMEOUT, Issued, counted, is_about_app_token, unasked};
 use super::state::failure_to_error;
-use super::{Pair, SharedToken, TokenKey, TokenKind, TokenState, Verdict};
-use crate::apps::App;
+use super::tiers::{Stored, TokenTiers};
+use super::{SharedToken, TokenKey, TokenKind, TokenService, TokenState, Trust, Verdict};
+use crate::apps::{App, AppKind};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, Result};
-use crate::seal::SealError;
+use crate::ids::TenantKey;
 use crate::store::{Expect, StoreError, Table};
 
 /// How long others stay away: the token request and the writes around it.
-pub(super) const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(15);
 /// A renewal, waiting for others included, ends after this. Longer than [`LEASE`]: when the holder died, its successor
 /// still has time.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(28);
@@ -31,7 +33,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// The renewal of one token by this process.
 pub(super) struct Renewal {
-    inner: Arc<Inner>,
+    tokens: TokenService,
     key: TokenKey,
     app: App,
     /// What the lease in the shared cache is marked with, so that only its holder lets go of it.
@@ -52,15 +54,25 @@ enum Lease {
 }
 
 impl Renewal {
-    pub(super) fn new(inner: Arc<Inner>, key: TokenKey, app: App) -> Self {
+    /// A renewal for a caller: it ends after 28 s.
+    pub(super) fn begin(tokens: TokenService, key: TokenKey, app: App) -> Self {
+        Self::until(tokens, key, app, Deadline::after(RENEWAL_TIMEOUT))
+    }
+
+    /// A renewal that ends at `deadline`.
+    pub(super) fn until(tokens: TokenService, key: TokenKey, app: App, deadline: Deadline) -> Self {
         let mark = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         Self {
-            inner,
+            tokens,
             key,
             app,
             mark,
-            deadline: Deadline::after(RENEWAL_TIMEOUT),
+            deadline,
         }
+    }
+
+    fn tiers(&self) -> &TokenTiers {
+        self.tokens.tiers()
     }
 
     /// A token newer than what the caller had, from whoever fetched it.
@@ -72,8 +84,7 @@ impl Renewal {
                 let outcome = match lease {
                     Lease::Taken(states) => {
                         let (before, leased) = *states;
-                        let work = self.inner.renew(&before, &leased, &self.app, self.deadline);
-                        Some(work.await)
+                        Some(self.renew(&before, &leased).await)
                     }
                     Lease::Settled(outcome) => Some(outcome),
                     Lease::NoStore => Some(self.without_store().await),
@@ -101,7 +112,7 @@ impl Renewal {
 
     /// Whether nobody else holds the lease in the shared cache; without a cache, nobody does.
     async fn holds_fast_lease(&self) -> bool {
-        let Some(cache) = &self.inner.cache else {
+        let Some(cache) = &self.tiers().cache else {
             return true;
         };
         cache
@@ -111,7 +122,7 @@ impl Renewal {
     }
 
     async fn release_fast_lease(&self) {
-        if let Some(cache) = &self.inner.cache {
+        if let Some(cache) = &self.tiers().cache {
             // Left alone it ends by itself.
             let _ = cache
                 .delete_equal(&self.key.lease_key(), self.mark.as_bytes())
@@ -121,11 +132,11 @@ impl Renewal {
 
     /// What the holder of the lease brought about, if it is to be seen in the shared cache.
     async fn outcome_of_another(&self) -> Result<Option<Result<SharedToken>>> {
-        let Some(state) = self.inner.cached_state(&self.key, self.deadline).await? else {
+        let Some(state) = self.tiers().read_cache(&self.key, self.deadline).await? else {
             return Ok(None);
         };
         Ok(
-            match state.verdict(&self.app.secrets, self.inner.clock.now()) {
+            match state.verdict(&self.app.secrets, self.tiers().clock.now()) {
                 Verdict::Serve(token) => Some(Ok(token)),
                 Verdict::Refuse(error) => Some(Err(*error)),
                 Verdict::Renew(_) => None,
@@ -135,54 +146,31 @@ impl Renewal {
 
     /// Reads the state, and takes the lease if it still needs renewal.
     async fn lease(&self) -> Lease {
-        let now = self.inner.clock.now();
-        let record = match self
-            .inner
-            .storage
-            .get(Table::Tokens, &self.key.store_key(), self.deadline)
-            .await
-        {
-            Ok(record) => record,
-            Err(error) => return self.no_store(&error),
+        let (tiers, now) = (self.tiers(), self.tiers().clock.now());
+        let Stored { state, expect } = match tiers.read_store(&self.key, self.deadline).await {
+            Ok(stored) => stored,
+            Err(Error::Store(error)) => return self.no_store(&error),
+            Err(error) => return Lease::Settled(Err(error)),
         };
-        let (state, expect) = match &record {
-            None => (TokenState::unknown(self.key.clone(), now), Expect::Absent),
-            Some(record) => {
-                match TokenState::from_record(record, &self.inner.sealer, self.deadline).await {
-                    Ok(state) => (state, Expect::Version(record.version)),
-                    // Sealed with a key that is gone: it can only be replaced.
-                    Err(Error::Seal(SealError::Broken | SealError::UnknownKey(_))) => {
-                        let unknown = TokenState::unknown(self.key.clone(), now);
-                        (
-                            TokenState {
-                                version: record.version,
-                                ..unknown
-                            },
-                            Expect::Version(record.version),
-                        )
-                    }
-                    Err(error) => return Lease::Settled(Err(error)),
-                }
-            }
-        };
-        let state = self.inner.unless_void(state);
+        let state = tiers.unless_void(state);
         match state.verdict(&self.app.secrets, now) {
             Verdict::Serve(token) => {
-                self.inner.publish(&state, self.deadline).await;
-                self.inner.remember(state);
+                tiers.publish(&state, self.deadline).await;
+                tiers.remember(state);
                 return Lease::Settled(Ok(token));
             }
             Verdict::Refuse(error) => {
-                self.inner.publish(&state, self.deadline).await;
+                tiers.publish(&state, self.deadline).await;
                 return Lease::Settled(Err(*error));
             }
             Verdict::Renew(_) if state.is_leased(now) => return Lease::Busy,
             Verdict::Renew(_) => {}
         }
-        if let Some(pair) = self.inner.pair_in_waiting(&state, self.deadline).await {
-            return Lease::Settled(self.inner.commit_pair(&state, pair, self.deadline).await);
+        let logins = self.tokens.logins();
+        if let Some(pair) = logins.pair_in_waiting(&state, self.deadline).await {
+            return Lease::Settled(logins.commit_pair(&state, pair, self.deadline).await);
         }
-        match self.inner.take_lease(&state, expect, self.deadline).await {
+        match self.take_lease(&state, expect).await {
             Ok(leased) => Lease::Taken(Box::new((state, leased))),
             Err(Error::Store(StoreError::Conflict)) => Lease::Busy,
             Err(Error::Store(error)) => self.no_store(&error),
@@ -206,132 +194,145 @@ impl Renewal {
             )
             .into());
         }
-        let state = self.inner.blank(&self.key);
-        let outcome = self.inner.fetch(&self.key, &self.app, self.deadline).await;
-        let state = self.inner.after(&state, outcome, &self.app);
-        self.inner.publish(&state, self.deadline).await;
-        self.inner.settle(state, &self.app)
+        let tiers = self.tiers();
+        let state = self.after(&tiers.blank(&self.key), self.issue().await);
+        tiers.publish(&state, self.deadline).await;
+        settle(tiers, state, &self.app)
     }
-}
 
-impl Inner {
     /// Writes that this process renews `state` from now on.
     pub(super) async fn take_lease(
         &self,
         state: &TokenState,
         expect: Expect,
-        deadline: Deadline,
     ) -> Result<TokenState> {
-        let now = self.clock.now();
+        let now = self.tiers().clock.now();
         let mark = format!("{:016x}", fastrand::u64(..));
         let leased = state.leased(now, now + LEASE, &mark);
-        let record = leased.to_record(&self.sealer, deadline).await?;
-        self.storage
-            .put(Table::Tokens, &record, expect, deadline)
-            .await?;
+        self.tiers().write(&leased, expect, self.deadline).await?;
         Ok(leased)
     }
 
-    /// Renews what this process has leased, by the rules of its kind.
+    /// Renews what this process has leased, by the rules of its kind. `before` is the state as it was before the lease.
     pub(super) async fn renew(
-        self: &Arc<Self>,
+        &self,
         before: &TokenState,
         leased: &TokenState,
-        app: &App,
-        deadline: Deadline,
     ) -> Result<SharedToken> {
         if leased.key.kind == TokenKind::User {
-            self.refresh_and_commit(before, leased, app, deadline).await
+            let logins = self.tokens.logins();
+            let refresh = logins.refresh(before, leased, &self.app, self.deadline);
+            refresh.await
         } else {
-            self.fetch_and_commit(leased, app, deadline).await
+            self.fetch_and_commit(leased).await
         }
-    }
-
-    /// A pair that somebody got for this login and could not store, if the login is in doubt.
-    pub(super) async fn pair_in_waiting(
-        &self,
-        state: &TokenState,
-        deadline: Deadline,
-    ) -> Option<Pair> {
-        state.login.as_ref()?.uncertain_since?;
-        self.rescued(state, deadline).await
     }
 
     /// Fetches the token that this process has leased, and writes the outcome where everybody finds it.
-    async fn fetch_and_commit(
-        self: &Arc<Self>,
-        leased: &TokenState,
-        app: &App,
-        deadline: Deadline,
-    ) -> Result<SharedToken> {
-        let outcome = self.fetch(&leased.key, app, deadline).await;
-        let state = self.after(leased, outcome, app);
-        let record = state.to_record(&self.sealer, deadline).await?;
-        match self
-            .storage
-            .put(
-                Table::Tokens,
-                &record,
-                Expect::Version(leased.version),
-                deadline,
-            )
-            .await
-        {
+    async fn fetch_and_commit(&self, leased: &TokenState) -> Result<SharedToken> {
+        let (tiers, app_id) = (self.tiers(), self.app.app_id.as_str());
+        let state = self.after(leased, self.issue().await);
+        let expect = Expect::Version(leased.version);
+        match tiers.write(&state, expect, self.deadline).await {
             Ok(()) => {}
-            Err(StoreError::Conflict) => {
+            Err(Error::Store(StoreError::Conflict)) => {
                 // The lease ended and somebody took over. Theirs is the newer one; both tokens work.
                 info!(
-                    lark.app_id = app.app_id.as_str(),
+                    lark.app_id = app_id,
                     "another process renewed a token meanwhile"
                 );
-                return self.settle(state, app);
+                return settle(tiers, state, &self.app);
             }
             // The token is as good as any: readers of the cache get it, the store learns at the next renewal.
-            Err(error) => {
-                warn!(lark.app_id = app.app_id.as_str(), %error, "a renewed token is not stored")
+            Err(Error::Store(error)) => {
+                warn!(lark.app_id = app_id, %error, "a renewed token is not stored");
+            }
+            Err(error) => return Err(error),
+        }
+        tiers.publish(&state, self.deadline).await;
+        settle(tiers, state, &self.app)
+    }
+
+    /// The token from the platform.
+    async fn issue(&self) -> Issued<SharedToken> {
+        let deadline = self.deadline.at_most(ISSUE_TIMEOUT);
+        let kind = self.key.kind;
+        let issued = if self.app.kind == AppKind::Marketplace && kind == TokenKind::Tenant {
+            self.issue_for_tenant(deadline).await
+        } else {
+            self.tokens.issuer().issue(&self.app, kind, deadline).await
+        };
+        counted(kind, issued)
+    }
+
+    /// A marketplace app's token for a tenant, for which the platform wants the app's own token.
+    async fn issue_for_tenant(&self, deadline: Deadline) -> Issued<SharedToken> {
+        let (issuer, app) = (self.tokens.issuer(), &self.app);
+        let Some(tenant) = TenantKey::parse(&self.key.subject) else {
+            let msg = "a marketplace app's token needs a tenant";
+            return Err(LarkFailure::without_answer(FailureKind::Invalid, msg));
+        };
+        let app_key = TokenKey::app(app.app_id.clone());
+        let mut attempt = 1;
+        loop {
+            let app_token = self.app_token(&app_key, deadline).await?;
+            let issued = issuer.issue_for_tenant(app, &app_token, &tenant, deadline);
+            match issued.await {
+                // The app's own token is void: exactly this one is dropped, and another is fetched, once.
+                Err(failure) if is_about_app_token(&failure) && attempt == 1 => {
+                    let tokens = &self.tokens;
+                    tokens.invalidate(&app_key, &app_token, deadline).await;
+                    attempt += 1;
+                }
+                outcome => return outcome,
             }
         }
-        self.publish(&state, deadline).await;
-        self.settle(state, app)
+    }
+
+    /// The app's own token, which a renewal of a tenant's token waits for. On the heap, because it is a renewal too.
+    fn app_token<'a>(
+        &'a self,
+        key: &'a TokenKey,
+        deadline: Deadline,
+    ) -> Pin<Box<dyn Future<Output = Issued<SharedToken>> + Send + 'a>> {
+        Box::pin(async move {
+            let token = self.tokens.token(&self.app, key, Trust::Shared, deadline);
+            token.await.map_err(|error| unasked(&error))
+        })
     }
 
     /// The state after `outcome`.
-    fn after(
-        &self,
-        state: &TokenState,
-        outcome: std::result::Result<SharedToken, LarkFailure>,
-        app: &App,
-    ) -> TokenState {
-        let now = self.clock.now();
+    fn after(&self, state: &TokenState, outcome: Issued<SharedToken>) -> TokenState {
+        let now = self.tiers().clock.now();
         match outcome {
             Ok(token) => state.renewed(token, now, fastrand::f64()),
             Err(failure) => {
-                let state = state.failed(failure, &app.secrets.current.fingerprint, now);
-                log_failure(&state, app, now);
+                let state = state.failed(failure, &self.app.secrets.current.fingerprint, now);
+                log_failure(&state, &self.app, now);
                 state
             }
         }
     }
+}
 
-    /// What a caller gets of `state`, which the process remembers.
-    pub(super) fn settle(&self, state: TokenState, app: &App) -> Result<SharedToken> {
-        let now = self.clock.now();
-        let state = self.remember(state);
-        match (&state.failure, &state.token) {
-            (None, Some(token)) => Ok(Arc::clone(token)),
-            (Some(failure), _) => match state.verdict(&app.secrets, now) {
-                Verdict::Serve(token) => Ok(token),
-                Verdict::Refuse(error) if state.login.is_some() => Err(*error),
-                Verdict::Refuse(_) | Verdict::Renew(_) => Err(failure_to_error(
-                    &state.key,
-                    &failure.last,
-                    failure.retry_at.since(now),
-                )),
-            },
-            (None, None) => Err(Error::internal(
-                "a renewal ended with neither token nor failure",
+/// What a caller gets of `state`, which the process remembers.
+pub(super) fn settle(tiers: &TokenTiers, state: TokenState, app: &App) -> Result<SharedToken> {
+    let now = tiers.clock.now();
+    let state = tiers.remember(state);
+    match (&state.failure, &state.token) {
+        (None, Some(token)) => Ok(Arc::clone(token)),
+        (Some(failure), _) => match state.verdict(&app.secrets, now) {
+            Verdict::Serve(token) => Ok(token),
+            Verdict::Refuse(error) if state.login.is_some() => Err(*error),
+            Verdict::Refuse(_) | Verdict::Renew(_) => Err(failure_to_error(
+                &state.key,
+                &failure.last,
+                failure.retry_at.since(now),
             )),
-        }
+        },
+        (None, None) => Err(Error::internal(
+            "a renewal ended with neither token nor failure",
+        )),
     }
 }
 

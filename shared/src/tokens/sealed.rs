@@ -1,6 +1,7 @@
 //! What is sealed in a token's record, for whoever seals it anew.
 
-use super::{TokenKey, login_codec};
+use super::TokenKey;
+use super::logins::codec as login_codec;
 use crate::clock::Timestamp;
 use crate::store::Record;
 

@@ -1,28 +1,26 @@
-//! The read path: L1, L2, L3, and only then a renewal.
+//! What callers ask of tokens: L1, L2, L3, and only then a renewal.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use quick_cache::sync::Cache as LocalCache;
 use tracing::warn;
 
+use super::issuer::Issuer;
+use super::logins::LoginKeeper;
 use super::renewal::Renewal;
+use super::tiers::{Shared, TokenTiers};
 use super::{Login, SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::{App, Apps};
-use crate::cache::{CacheClient, CacheError, split_version};
-use crate::clock::{Clock, Timestamp};
+use crate::cache::CacheClient;
+use crate::clock::Clock;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::lark::LarkClient;
 use crate::seal::Sealer;
-use crate::store::{Storage, Table};
+use crate::store::Storage;
 use crate::telemetry::metrics;
 
-/// How many tokens a process remembers.
-const MAX_REMEMBERED: usize = 10_000;
-/// How long a process hands out a token without asking the shared tiers whether it was replaced.
-const TRUSTED: Duration = Duration::from_secs(5);
 /// How long a caller who could be answered with a token near its end waits for a newer one.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,35 +37,15 @@ pub enum Trust {
 /// Hands out tokens. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct TokenService {
-    pub(super) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub lark: LarkClient,
-    pub apps: Apps,
-    pub storage: Storage,
-    pub cache: Option<CacheClient>,
-    pub sealer: Sealer,
-    pub clock: Arc<dyn Clock>,
-    remembered: LocalCache<TokenKey, Remembered>,
+struct Inner {
+    tiers: Arc<TokenTiers>,
+    issuer: Arc<Issuer>,
+    logins: LoginKeeper,
     flights: Flights<TokenKey, Result<SharedToken>>,
-}
-
-#[derive(Clone, Debug)]
-struct Remembered {
-    state: Arc<TokenState>,
-    checked_at: Timestamp,
-}
-
-/// What the shared tiers know of a token.
-pub(super) enum Shared {
-    /// This.
-    State(Arc<TokenState>),
-    /// Nothing, for certain.
-    Nothing,
-    /// The store does not answer.
-    Unknown,
 }
 
 impl TokenService {
@@ -81,15 +59,12 @@ impl TokenService {
         sealer: Sealer,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let remembered = LocalCache::new(MAX_REMEMBERED);
+        let issuer = Arc::new(Issuer::new(lark, apps, cache.clone(), Arc::clone(&clock)));
+        let tiers = Arc::new(TokenTiers::new(storage, cache, sealer, clock));
         let inner = Inner {
-            lark,
-            apps,
-            storage,
-            cache,
-            sealer,
-            clock,
-            remembered,
+            logins: LoginKeeper::new(Arc::clone(&tiers), Arc::clone(&issuer)),
+            tiers,
+            issuer,
             flights: Flights::default(),
         };
         Self {
@@ -97,12 +72,24 @@ impl TokenService {
         }
     }
 
+    pub(super) fn tiers(&self) -> &TokenTiers {
+        &self.inner.tiers
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer {
+        &self.inner.issuer
+    }
+
+    pub(super) fn logins(&self) -> &LoginKeeper {
+        &self.inner.logins
+    }
+
     /// The token `key` of `app`, valid for at least [`super::schedule::MARGIN`] unless Lark is down.
     ///
     /// # Errors
     /// [`Error::AppRefused`], [`Error::LarkUnavailable`], [`Error::RateLimited`] when Lark issues none and none is left;
     /// [`Error::ReauthorizationRequired`] for a user without a login; [`Error::AppTicketMissing`] for a marketplace app;
-    /// [`Error::DeadlineExceeded`]; [`Error::Seal`] when the data keys cannot be had.
+    /// [`Error::DeadlineExceeded`]; [`Error::Seal`] when the data keys are out of reach.
     pub async fn token(
         &self,
         app: &App,
@@ -110,27 +97,26 @@ impl TokenService {
         trust: Trust,
         deadline: Deadline,
     ) -> Result<SharedToken> {
-        let now = self.inner.clock.now();
-        let remembered = self.inner.remembered.get(key);
+        let tiers = self.tiers();
+        let now = tiers.clock.now();
+        let remembered = tiers.remembered(key);
         if let (Trust::Local, Some(remembered)) = (trust, &remembered)
-            && remembered.checked_at + TRUSTED > now
-            && let Verdict::Serve(token) = remembered.state.verdict(&app.secrets, now)
+            && remembered.is_trusted(now)
+            && let Verdict::Serve(token) = remembered.verdict(&app.secrets, now)
         {
             metrics::cache_request("tokens", "memory", "hit");
             return Ok(token);
         }
         metrics::cache_request("tokens", "memory", "miss");
-        let verdict = match self.inner.shared_state(key, deadline).await? {
+        let verdict = match tiers.read(key, deadline).await? {
             Shared::State(state) => state.verdict(&app.secrets, now),
             // No shared tier answers: what the process remembers is better than another token request.
             Shared::Unknown => remembered.as_ref().map_or(Verdict::Renew(None), |known| {
-                known.state.verdict(&app.secrets, now)
+                known.verdict(&app.secrets, now)
             }),
-            // A login that is gone is over; another token that was had without the store is as good as any.
+            // A login that is gone is over; another token that was fetched without the store is as good as any.
             Shared::Nothing => match remembered {
-                Some(known) if key.kind != TokenKind::User => {
-                    known.state.verdict(&app.secrets, now)
-                }
+                Some(known) if key.kind != TokenKind::User => known.verdict(&app.secrets, now),
                 Some(_) | None => TokenState::unknown(key.clone(), now).verdict(&app.secrets, now),
             },
         };
@@ -151,147 +137,24 @@ impl TokenService {
         }
     }
 
-    /// Makes sure that `rejected`, which the platform refused, is handed out no more. What cannot be reached is left: its next
-    /// user is refused again.
+    /// Makes sure that `rejected`, which the platform refused, is handed out no more: exactly that value, nothing newer. A tier
+    /// that does not answer keeps it; the platform then rejects its next user.
     pub async fn invalidate(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) {
-        self.inner.invalidate(key, rejected, deadline).await;
+        self.tiers().invalidate(key, rejected, deadline).await;
     }
 
     /// What this process knows of the login behind a user's token that it handed out.
     #[must_use]
     pub fn known_login(&self, key: &TokenKey) -> Option<Login> {
-        let known = self.inner.remembered.get(key)?;
-        known.state.login.clone()
+        self.tiers().remembered_login(key)
     }
 
     /// The outcome of the renewal that is under way in this process, or of a new one.
     async fn renewed(&self, key: &TokenKey, app: &App, deadline: Deadline) -> Result<SharedToken> {
-        let renewal = || Renewal::new(Arc::clone(&self.inner), key.clone(), app.clone()).run();
+        let renewal = || Renewal::begin(self.clone(), key.clone(), app.clone()).run();
         let outcome = deadline
             .run(self.inner.flights.join(key.clone(), renewal))
             .await?;
         outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
-    }
-}
-
-impl Inner {
-    /// The state in L2, else in L3, remembered in L1 and in the tiers before the one that had it.
-    pub(super) async fn shared_state(&self, key: &TokenKey, deadline: Deadline) -> Result<Shared> {
-        if let Some(state) = self.cached_state(key, deadline).await? {
-            return Ok(Shared::State(state));
-        }
-        let record = match self
-            .storage
-            .get(Table::Tokens, &key.store_key(), deadline)
-            .await
-        {
-            Ok(record) => record,
-            Err(error) => {
-                warn!(lark.app_id = key.app_id.as_str(), %error, "the token store does not answer");
-                return Ok(Shared::Unknown);
-            }
-        };
-        let Some(record) = record else {
-            metrics::cache_request("tokens", "store", "miss");
-            return Ok(Shared::Nothing);
-        };
-        metrics::cache_request("tokens", "store", "hit");
-        let state = TokenState::from_record(&record, &self.sealer, deadline).await?;
-        let state = self.unless_void(state);
-        if state.token.is_some() {
-            self.publish(&state, deadline).await;
-        }
-        Ok(Shared::State(self.remember(state)))
-    }
-
-    /// The state in L2, if it answers a caller.
-    pub(super) async fn cached_state(
-        &self,
-        key: &TokenKey,
-        deadline: Deadline,
-    ) -> Result<Option<Arc<TokenState>>> {
-        let Some(cache) = &self.cache else {
-            return Ok(None);
-        };
-        let found = match cache.get(&key.cache_key()).await {
-            Ok(Some(stored)) => split_version(&stored),
-            Ok(None) => None,
-            Err(CacheError::Timeout | CacheError::Skipped | CacheError::Unavailable(_)) => {
-                metrics::cache_request("tokens", "valkey", "error");
-                return Ok(None);
-            }
-        };
-        let state = match found {
-            Some((version, entry)) => {
-                TokenState::from_entry(key, version, &entry, &self.sealer, deadline).await?
-            }
-            None => None,
-        };
-        let state = state.map(|state| self.remember(state));
-        // Without token and failure it is a mark that older states are void: the store knows what is valid.
-        let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
-        metrics::cache_request(
-            "tokens",
-            "valkey",
-            if state.is_some() { "hit" } else { "miss" },
-        );
-        Ok(state)
-    }
-
-    /// `state`, without its token if that is known to be void: it was rejected while the store could not be told.
-    pub(super) fn unless_void(&self, state: TokenState) -> TokenState {
-        match self.remembered.get(&state.key) {
-            Some(known) if known.state.version > state.version && known.state.token.is_none() => {
-                TokenState {
-                    version: known.state.version,
-                    token: None,
-                    ..state
-                }
-            }
-            Some(_) | None => state,
-        }
-    }
-
-    /// A state with nothing in it but the version that the process knows of.
-    pub(super) fn blank(&self, key: &TokenKey) -> TokenState {
-        let version = self
-            .remembered
-            .get(key)
-            .map_or(0, |known| known.state.version);
-        TokenState {
-            version,
-            ..TokenState::unknown(key.clone(), self.clock.now())
-        }
-    }
-
-    /// Puts `state` into L2, unless something newer is there.
-    pub(super) async fn publish(&self, state: &TokenState, deadline: Deadline) {
-        let Some(cache) = &self.cache else { return };
-        let entry = state
-            .to_entry(&self.sealer, self.clock.now(), deadline)
-            .await;
-        if let Ok((entry, ttl)) = entry {
-            // A cache that does not take it costs the next reader a read of the store.
-            let _ = cache
-                .put_newer(&state.key.cache_key(), state.version, &entry, ttl)
-                .await;
-        }
-    }
-
-    /// Keeps `state` in L1, unless something newer is there.
-    pub(super) fn remember(&self, state: TokenState) -> Arc<TokenState> {
-        let state = Arc::new(state);
-        let newer = self
-            .remembered
-            .get(&state.key)
-            .is_some_and(|known| known.state.version > state.version);
-        if !newer {
-            let remembered = Remembered {
-                state: Arc::clone(&state),
-                checked_at: self.clock.now(),
-            };
-            self.remembered.insert(state.key.clone(), remembered);
-        }
-        state
     }
 }

@@ -41,21 +41,21 @@ impl TokenService {
     /// # Errors
     /// [`Error::Store`], [`Error::Seal`].
     pub async fn ticket_came(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
-        let inner = &self.inner;
+        let tiers = self.tiers();
         let key = TokenKey::app(app_id.clone());
         let store_key = key.store_key();
-        let Some(record) = inner
+        let Some(record) = tiers
             .storage
             .get(Table::Tokens, &store_key, deadline)
             .await?
         else {
             return Ok(());
         };
-        let state = TokenState::from_record(&record, &inner.sealer, deadline).await?;
+        let state = TokenState::from_record(&record, &tiers.sealer, deadline).await?;
         if state.failure.is_none() {
             return Ok(());
         }
-        let now = inner.clock.now();
+        let now = tiers.clock.now();
         let state = TokenState {
             version: state.next_version(now),
             failure: None,
@@ -63,10 +63,10 @@ impl TokenService {
             ..state
         };
         let expect = Expect::Version(record.version);
-        match inner.write(&state, expect, deadline).await {
+        match tiers.write(&state, expect, deadline).await {
             Ok(()) => {
-                inner.publish(&state, deadline).await;
-                inner.remember(state);
+                tiers.publish(&state, deadline).await;
+                tiers.remember(state);
                 Ok(())
             }
             // Somebody is renewing it: then the ticket is found.
@@ -80,15 +80,15 @@ impl TokenService {
     /// # Errors
     /// [`Error::Store`].
     pub async fn make_due(&self, key: &TokenKey, deadline: Deadline) -> Result<()> {
-        let now = self.inner.clock.now();
+        let now = self.tiers().clock.now();
         let unknown = TokenState::unknown(key.clone(), now);
         let state = TokenState {
             version: unknown.next_version(now),
             ..unknown
         };
-        let record = state.to_record(&self.inner.sealer, deadline).await?;
+        let record = state.to_record(&self.tiers().sealer, deadline).await?;
         match self
-            .inner
+            .tiers()
             .storage
             .put(Table::Tokens, &record, Expect::Absent, deadline)
             .await
@@ -103,24 +103,24 @@ impl TokenService {
     /// # Errors
     /// [`Error::Store`].
     pub async fn forget(&self, key: &TokenKey, deadline: Deadline) -> Result<bool> {
-        let inner = &self.inner;
-        let found = inner
+        let tiers = self.tiers();
+        let found = tiers
             .storage
             .get(Table::Tokens, &key.store_key(), deadline)
             .await?;
-        inner
+        tiers
             .storage
             .delete(Table::Tokens, &key.store_key(), Expect::Anything, deadline)
             .await?;
         let version = found.as_ref().map_or(0, |record| record.version);
-        let now = inner.clock.now();
+        let now = tiers.clock.now();
         let void = TokenState {
             version,
             ..TokenState::unknown(key.clone(), now)
         };
         let void = void.without_token(now);
-        inner.publish(&void, deadline).await;
-        inner.remember(void);
+        tiers.publish(&void, deadline).await;
+        tiers.remember(void);
         Ok(found.is_some())
     }
 
@@ -132,7 +132,7 @@ impl TokenService {
         let (mut after, mut forgotten) = (None::<String>, 0);
         loop {
             let page = self
-                .inner
+                .tiers()
                 .storage
                 .list(
                     Table::Tokens,
@@ -178,7 +178,7 @@ impl TokenService {
             .unwrap_or_default();
         let after = after.map(|after| format!("{prefix}{after}"));
         let page = self
-            .inner
+            .tiers()
             .storage
             .list(
                 Table::Tokens,
@@ -193,7 +193,7 @@ impl TokenService {
             .next
             .as_deref()
             .and_then(|sort| sort.strip_prefix(&prefix));
-        let now = self.inner.clock.now();
+        let now = self.tiers().clock.now();
         let infos = page.records.iter();
         Ok(TokenPage {
             next_page_token: next.map(str::to_owned),
@@ -209,11 +209,11 @@ impl TokenService {
     /// [`Error::Store`].
     pub async fn describe(&self, key: &TokenKey, deadline: Deadline) -> Result<Option<TokenInfo>> {
         let record = self
-            .inner
+            .tiers()
             .storage
             .get(Table::Tokens, &key.store_key(), deadline)
             .await?;
-        let now = self.inner.clock.now();
+        let now = self.tiers().clock.now();
         Ok(record.and_then(|record| TokenInfo::of(&record, now)))
     }
 }

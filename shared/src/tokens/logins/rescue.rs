@@ -9,17 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::logins::generation;
-use super::service::Inner;
-use super::{Pair, RefreshToken, Token, TokenKey, TokenState};
+use super::{LoginKeeper, Pair, RefreshToken, generation};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::seal::Fingerprint;
+use crate::tokens::{Token, TokenKey, TokenState};
 
 /// How long a pair that was not stored waits in the shared cache.
 pub(crate) const RESCUE_TTL: Duration = Duration::from_secs(24 * 3_600);
 
-impl Inner {
+impl LoginKeeper {
     /// Leaves `pair` where the next one who finds the login in doubt looks first.
     /// Says whether it is there.
     pub(super) async fn rescue(
@@ -28,7 +27,7 @@ impl Inner {
         pair: &Pair,
         deadline: Deadline,
     ) -> bool {
-        let Some(cache) = &self.cache else {
+        let Some(cache) = &self.tiers.cache else {
             return false;
         };
         let rescued = Rescued::of(generation(leased), pair);
@@ -36,7 +35,7 @@ impl Inner {
             .expect("a pair is plain data")
             .into();
         let context = rescue_context(&leased.key);
-        let Ok(sealed) = self.sealer.seal(&context, &plain, deadline).await else {
+        let Ok(sealed) = self.tiers.sealer.seal(&context, &plain, deadline).await else {
             return false;
         };
         let value = STANDARD.encode(sealed);
@@ -45,7 +44,7 @@ impl Inner {
     }
 
     pub(super) async fn forget_rescue(&self, key: &TokenKey) {
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = &self.tiers.cache {
             // Left alone it ends by itself, and its generation is past.
             let _ = cache.delete(&rescue_key(key)).await;
         }
@@ -54,6 +53,7 @@ impl Inner {
     /// The pair that somebody got for exactly this state and could not store.
     pub(super) async fn rescued(&self, state: &TokenState, deadline: Deadline) -> Option<Pair> {
         let stored = self
+            .tiers
             .cache
             .as_ref()?
             .get(&rescue_key(&state.key))
@@ -61,7 +61,12 @@ impl Inner {
             .ok()??;
         let sealed = STANDARD.decode(&stored).ok()?;
         let context = rescue_context(&state.key);
-        let plain = self.sealer.open(&context, &sealed, deadline).await.ok()?;
+        let plain = self
+            .tiers
+            .sealer
+            .open(&context, &sealed, deadline)
+            .await
+            .ok()?;
         let rescued: Rescued = serde_json::from_str(plain.expose_secret()).ok()?;
         (rescued.generation == generation(state)).then(|| rescued.pair())
     }

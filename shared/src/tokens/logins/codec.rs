@@ -3,15 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Login, RefreshToken, TokenKey};
+use super::{Login, RefreshToken};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{LoginEnd, Result};
 use crate::seal::Sealer;
 use crate::store::{Record, StoreError, Table, Value};
+use crate::tokens::TokenKey;
 
 /// `record` with `login` in it.
-pub(super) async fn write(
+pub(in crate::tokens) async fn write(
     record: Record,
     key: &TokenKey,
     login: &Login,
@@ -44,7 +45,7 @@ pub(super) async fn write(
 }
 
 /// The login in `record`, if there is one.
-pub(super) async fn read(
+pub(in crate::tokens) async fn read(
     record: &Record,
     key: &TokenKey,
     sealer: &Sealer,
@@ -87,7 +88,7 @@ pub(super) async fn read(
 
 /// A login without its refresh token.
 #[derive(Deserialize, Serialize)]
-pub(super) struct CachedLogin {
+pub(in crate::tokens) struct CachedLogin {
     generation: u64,
     refresh_issued_at: Option<Timestamp>,
     refresh_expires_at: Option<Timestamp>,
@@ -98,7 +99,7 @@ pub(super) struct CachedLogin {
 }
 
 impl CachedLogin {
-    pub(super) fn of(login: &Login) -> Self {
+    pub(in crate::tokens) fn of(login: &Login) -> Self {
         Self {
             generation: login.generation,
             refresh_issued_at: login.refresh.as_ref().map(|refresh| refresh.issued_at),
@@ -110,7 +111,7 @@ impl CachedLogin {
         }
     }
 
-    pub(super) fn into_login(self) -> Login {
+    pub(in crate::tokens) fn into_login(self) -> Login {
         let refresh = self.refresh_issued_at.zip(self.refresh_expires_at);
         Login {
             generation: self.generation,
@@ -128,7 +129,7 @@ impl CachedLogin {
 }
 
 /// What a sealed refresh token is bound to.
-pub(super) fn context(key: &TokenKey) -> String {
+pub(in crate::tokens) fn context(key: &TokenKey) -> String {
     format!("refresh-tokens/{}/{}", key.app_id, key.subject)
 }
 

@@ -12,7 +12,8 @@ use tracing::{info, warn};
 
 use super::codec::SHARDS;
 use super::queue::{FairQueue, Limits};
-use super::service::Inner;
+use super::renewal::Renewal;
+use super::tiers::TokenTiers;
 use super::{TokenKey, TokenKind, TokenService, TokenState, Verdict};
 use crate::apps::{App, Apps};
 use crate::clock::Timestamp;
@@ -35,7 +36,7 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(3_600);
 /// Renews what is due.
 #[derive(Clone, Debug)]
 pub struct Refresher {
-    inner: Arc<Inner>,
+    tokens: TokenService,
     apps: Apps,
     concurrency: usize,
 }
@@ -82,10 +83,14 @@ impl Refresher {
     #[must_use]
     pub fn new(tokens: &TokenService, apps: Apps, concurrency: usize) -> Self {
         Self {
-            inner: Arc::clone(&tokens.inner),
+            tokens: tokens.clone(),
             apps,
             concurrency,
         }
+    }
+
+    fn tiers(&self) -> &TokenTiers {
+        self.tokens.tiers()
     }
 
     /// Renews everything that is due now, until it is done or `deadline` is near. Apps take turns.
@@ -94,7 +99,7 @@ impl Refresher {
     /// [`Error::Store`] when the index cannot be read. Single tokens that fail are counted instead.
     pub async fn run(&self, deadline: Deadline) -> Result<RunReport> {
         let mut report = RunReport::default();
-        let mut reading = Reading::begin(self.inner.clock.now());
+        let mut reading = Reading::begin(self.tiers().clock.now());
         let mut queue = FairQueue::new(Limits {
             in_flight: self.concurrency,
             waiting_per_owner: WAITING_PER_APP,
@@ -155,7 +160,7 @@ impl Refresher {
         let pages = stream::iter(std::mem::take(&mut reading.shards))
             .map(|(shard, after)| async move {
                 let page = self
-                    .inner
+                    .tiers()
                     .storage
                     .due(shard, until, after.as_ref(), PAGE, deadline)
                     .await;
@@ -224,14 +229,14 @@ impl Refresher {
 
     /// The lease is written over exactly the version that the index showed: an index that lags behind costs a conflict.
     async fn renew_leased(&self, record: &Record, app: &App, deadline: Deadline) -> Result<Ending> {
-        let state = match TokenState::from_record(record, &self.inner.sealer, deadline).await {
+        let state = match TokenState::from_record(record, &self.tiers().sealer, deadline).await {
             Ok(state) => state,
             Err(Error::Seal(_)) => {
                 let key = TokenKey::from_store_key(&record.key)
                     .ok_or_else(|| Error::internal("not a token's record"))?;
                 TokenState {
                     version: record.version,
-                    ..TokenState::unknown(key, self.inner.clock.now())
+                    ..TokenState::unknown(key, self.tiers().clock.now())
                 }
             }
             Err(error) => return Err(error),
@@ -239,11 +244,20 @@ impl Refresher {
         if state.key.kind == TokenKind::User {
             return self.renew_login(&state, app, deadline).await;
         }
-        let leased = self
-            .inner
-            .take_lease(&state, Expect::Version(record.version), deadline)
-            .await?;
-        let token = self.inner.renew(&state, &leased, app, deadline).await?;
+        self.renew_state(&state, app, deadline).await
+    }
+
+    async fn renew_state(
+        &self,
+        state: &TokenState,
+        app: &App,
+        deadline: Deadline,
+    ) -> Result<Ending> {
+        let (tokens, key) = (self.tokens.clone(), state.key.clone());
+        let renewal = Renewal::until(tokens, key, app.clone(), deadline);
+        let expect = Expect::Version(state.version);
+        let leased = renewal.take_lease(state, expect).await?;
+        let token = renewal.renew(state, &leased).await?;
         // Handed out all the same while Lark is down, but it is not a new one.
         let is_new = state
             .token
@@ -264,40 +278,33 @@ impl Refresher {
         app: &App,
         deadline: Deadline,
     ) -> Result<Ending> {
-        let expect = Expect::Version(state.version);
-        if let Some(pair) = self.inner.pair_in_waiting(state, deadline).await {
-            self.inner.commit_pair(state, pair, deadline).await?;
+        let (tiers, expect) = (self.tiers(), Expect::Version(state.version));
+        let now = tiers.clock.now();
+        if let Some(pair) = self.tokens.logins().pair_in_waiting(state, deadline).await {
+            self.tokens
+                .logins()
+                .commit_pair(state, pair, deadline)
+                .await?;
             return Ok(Ending::Refreshed);
         }
         let is_in_doubt = state
             .login
             .as_ref()
             .is_some_and(|login| login.uncertain_since.is_some());
-        match state.user_verdict(self.inner.clock.now()) {
+        match state.user_verdict(now) {
             Verdict::Refuse(error) if error.code() == ErrorCode::ReauthorizationRequired => {
-                let retired = self.inner.retired(state);
-                self.inner.write(&retired, expect, deadline).await?;
+                let retired = retired(state, now);
+                tiers.write(&retired, expect, deadline).await?;
                 return Ok(Ending::Retired);
             }
             Verdict::Serve(token) if is_in_doubt => {
-                let later = self.inner.looked_at_again(state, token.expires_at);
-                self.inner.write(&later, expect, deadline).await?;
+                let later = due_again(state, token.expires_at, now);
+                tiers.write(&later, expect, deadline).await?;
                 return Ok(Ending::Skipped);
             }
             Verdict::Refuse(_) | Verdict::Serve(_) | Verdict::Renew(_) => {}
         }
-        let leased = self.inner.take_lease(state, expect, deadline).await?;
-        let work = self.inner.renew(state, &leased, app, deadline);
-        let token = work.await?;
-        let is_new = state
-            .token
-            .as_ref()
-            .is_none_or(|old| old.issued_at < token.issued_at);
-        Ok(if is_new {
-            Ending::Refreshed
-        } else {
-            Ending::Failed
-        })
+        self.renew_state(state, app, deadline).await
     }
 
     /// Its app is gone or switched off. A token leaves the index and comes back through a caller's first request; a login
@@ -310,32 +317,31 @@ impl Refresher {
         let is_login = key.is_some_and(|key| key.kind == TokenKind::User);
         retired.due = retired.due.filter(|_| is_login);
         if let Some(due) = &mut retired.due {
-            due.at = self.inner.clock.now() + LOGIN_PAUSE;
+            due.at = self.tiers().clock.now() + LOGIN_PAUSE;
         }
         Ok(self
-            .inner
+            .tiers()
             .storage
             .put(Table::Tokens, &retired, expect, deadline)
             .await?)
     }
 }
 
-impl Inner {
-    /// `state` without a time to look at it: there is nothing to be renewed.
-    fn retired(&self, state: &TokenState) -> TokenState {
-        TokenState {
-            version: state.next_version(self.clock.now()),
-            due_at: None,
-            ..state.clone()
-        }
+/// `state` without a time to look at it: there is nothing to be renewed.
+fn retired(state: &TokenState, now: Timestamp) -> TokenState {
+    TokenState {
+        version: state.next_version(now),
+        due_at: None,
+        ..state.clone()
     }
+}
 
-    fn looked_at_again(&self, state: &TokenState, at: Timestamp) -> TokenState {
-        TokenState {
-            version: state.next_version(self.clock.now()),
-            due_at: Some(at),
-            ..state.clone()
-        }
+/// `state`, to be looked at again at `at`.
+fn due_again(state: &TokenState, at: Timestamp, now: Timestamp) -> TokenState {
+    TokenState {
+        version: state.next_version(now),
+        due_at: Some(at),
+        ..state.clone()
     }
 }
 

@@ -7,13 +7,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::schedule::TokenPhase;
-use super::{SharedToken, TokenKey, TokenState, Verdict};
 use crate::clock::Timestamp;
 use crate::error::{Error, LarkFailure, LoginEnd};
 use crate::ids::OpenId;
 use crate::seal::Fingerprint;
-use crate::tokens::schedule;
+use crate::tokens::schedule::{self, TokenPhase};
+use crate::tokens::{SharedToken, TokenKey, TokenState, Verdict};
 use secrecy::SecretString;
 
 /// The scope without which the platform hands out no refresh token.
@@ -206,7 +205,7 @@ impl TokenState {
     }
 
     /// What to do at `now` for a caller who wants the user's token.
-    pub(super) fn user_verdict(&self, now: Timestamp) -> Verdict {
+    pub(in crate::tokens) fn user_verdict(&self, now: Timestamp) -> Verdict {
         let Some(login) = &self.login else {
             return self.reauthorize(LoginEnd::NotLoggedIn);
         };

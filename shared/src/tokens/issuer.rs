@@ -1,119 +1,152 @@
-//! How a token is had from the platform: by kind of token and kind of app.
+//! Tokens from the platform: by kind of token and kind of app.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::service::Inner;
-use super::{Pair, RefreshToken, SharedToken, Token, TokenKey, TokenKind, TokenService, Trust};
-use crate::apps::{App, AppKind, Secret};
-use crate::clock::Timestamp;
+use super::logins::{Pair, RefreshToken};
+use super::{SharedToken, Token, TokenKind};
+use crate::apps::{App, AppKind, Apps, Secret};
+use crate::cache::CacheClient;
+use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure};
 use crate::ids::TenantKey;
 use crate::lark::auth::{self, AppCredentials, Issue, IssuedToken};
 use crate::lark::oauth::{self, Grant, IssuedLogin};
-use crate::lark::{Installation, Sender};
+use crate::lark::{Installation, LarkClient, Sender};
 use crate::seal::Fingerprint;
 use crate::telemetry::metrics;
 
 /// The time for a token request, its repetitions included.
-pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ISSUE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The platform is asked for a missing ticket at most this often.
 const RESEND_PAUSE: Duration = Duration::from_secs(60);
 
-type Fetched<T> = Result<T, LarkFailure>;
+/// What the platform issued, or why it did not.
+pub(super) type Issued<T> = Result<T, LarkFailure>;
 
-impl Inner {
-    /// A new token `key`, which is none of a user's, made with the secret in force or else the one before.
-    pub(super) async fn fetch(
-        self: &Arc<Self>,
-        key: &TokenKey,
+/// Asks the platform for tokens. It keeps nothing.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    lark: LarkClient,
+    apps: Apps,
+    cache: Option<CacheClient>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Issuer {
+    pub(super) fn new(
+        lark: LarkClient,
+        apps: Apps,
+        cache: Option<CacheClient>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            lark,
+            apps,
+            cache,
+            clock,
+        }
+    }
+
+    /// A new token of `kind`, which is none of a user's and none of a marketplace app's tenant's, made with the secret in force
+    /// or else the one before.
+    pub(super) async fn issue(
+        &self,
         app: &App,
+        kind: TokenKind,
         deadline: Deadline,
-    ) -> Fetched<SharedToken> {
+    ) -> Issued<SharedToken> {
         let asked_at = self.clock.now();
-        let deadline = deadline.at_most(FETCH_TIMEOUT);
-        let mut trial = Trial::of(app, asked_at);
+        let deadline = deadline.at_most(ISSUE_TIMEOUT);
+        let mut attempts = SecretAttempts::of(app, asked_at);
         let outcome = loop {
-            let secret = trial.secret();
-            let outcome = self.issue(key, app, secret, deadline).await;
-            if let Some(outcome) = trial.ended(outcome) {
+            let issued = self
+                .issue_with(app, kind, attempts.secret(), deadline)
+                .await;
+            if let Some(outcome) = attempts.ended(issued) {
                 break outcome;
             }
         };
-        let (issued, fingerprint) = counted(key.kind, outcome)?;
-        Ok(Arc::new(Token {
-            value: issued.value,
-            fingerprint,
-            issued_at: asked_at,
-            expires_at: asked_at + issued.expires_in,
-        }))
+        let (issued, fingerprint) = outcome?;
+        Ok(shared(issued, fingerprint, asked_at))
+    }
+
+    /// A new token of the marketplace app `app` for `tenant`, for which the platform wants the app's own token.
+    pub(super) async fn issue_for_tenant(
+        &self,
+        app: &App,
+        app_token: &Token,
+        tenant: &TenantKey,
+        deadline: Deadline,
+    ) -> Issued<SharedToken> {
+        let asked_at = self.clock.now();
+        let issue = Issue::MarketplaceTenant {
+            app_access_token: &app_token.value,
+            tenant_key: tenant,
+        };
+        let issued = self.ask(app, &issue, deadline.at_most(ISSUE_TIMEOUT)).await;
+        let fingerprint = app.secrets.current.fingerprint.clone();
+        Ok(shared(issued?, fingerprint, asked_at))
     }
 
     /// The next pair of a user's login.
     pub(super) async fn exchange(
         &self,
-        kind: TokenKind,
         app: &App,
         grant: &Grant<'_>,
         deadline: Deadline,
-    ) -> Fetched<Pair> {
+    ) -> Issued<Pair> {
         let asked_at = self.clock.now();
-        let deadline = deadline.at_most(FETCH_TIMEOUT);
-        let mut trial = Trial::of(app, asked_at);
+        let deadline = deadline.at_most(ISSUE_TIMEOUT);
+        let version = self.lark.settings().oauth_version;
+        let mut attempts = SecretAttempts::of(app, asked_at);
         let outcome = loop {
-            let credentials = credentials(app, trial.secret());
-            let version = self.lark.settings().oauth_version;
-            let request = oauth::exchange(version, credentials, grant);
-            let outcome = self.lark.send(sender(app), &request, deadline).await;
-            if let Some(outcome) = trial.ended(outcome) {
+            let request = oauth::exchange(version, credentials(app, attempts.secret()), grant);
+            let issued = self.lark.send(sender(app), &request, deadline).await;
+            if let Some(outcome) = attempts.ended(issued) {
                 break outcome;
             }
         };
-        let (issued, fingerprint) = counted(kind, outcome)?;
+        let (issued, fingerprint) = counted(TokenKind::User, outcome)?;
         Ok(pair(issued, fingerprint, asked_at))
     }
 
-    async fn issue(
-        self: &Arc<Self>,
-        key: &TokenKey,
+    async fn issue_with(
+        &self,
         app: &App,
+        kind: TokenKind,
         secret: &Secret,
         deadline: Deadline,
-    ) -> Fetched<IssuedToken> {
-        match (app.kind, key.kind) {
+    ) -> Issued<IssuedToken> {
+        let credentials = credentials(app, secret);
+        match (app.kind, kind) {
             (AppKind::Internal, TokenKind::Tenant) => {
-                let issue = Issue::InternalTenant(credentials(app, secret));
-                self.ask_for(app, &issue, deadline).await
+                let issue = Issue::InternalTenant(credentials);
+                self.ask(app, &issue, deadline).await
             }
             (AppKind::Internal, TokenKind::App) => {
-                let issue = Issue::InternalApp(credentials(app, secret));
-                self.ask_for(app, &issue, deadline).await
+                let issue = Issue::InternalApp(credentials);
+                self.ask(app, &issue, deadline).await
             }
             (AppKind::Marketplace, TokenKind::App) => {
                 self.issue_with_ticket(app, secret, deadline).await
             }
-            (AppKind::Marketplace, TokenKind::Tenant) => {
-                self.issue_for_tenant(app, &key.subject, deadline).await
+            (AppKind::Marketplace, TokenKind::Tenant) | (_, TokenKind::User) => {
+                Err(LarkFailure::without_answer(
+                    FailureKind::Invalid,
+                    "a user's token comes from a login alone, and a tenant's of a marketplace app needs the app's own",
+                ))
             }
-            (_, TokenKind::User) => Err(LarkFailure::without_answer(
-                FailureKind::Invalid,
-                "a user's token comes from a login alone",
-            )),
         }
     }
 
-    async fn ask_for(
-        &self,
-        app: &App,
-        issue: &Issue<'_>,
-        deadline: Deadline,
-    ) -> Fetched<IssuedToken> {
-        let request = auth::issue(issue);
-        self.lark.send(sender(app), &request, deadline).await
+    async fn ask(&self, app: &App, issue: &Issue<'_>, deadline: Deadline) -> Issued<IssuedToken> {
+        self.lark
+            .send(sender(app), &auth::issue(issue), deadline)
+            .await
     }
 
     async fn issue_with_ticket(
@@ -121,65 +154,20 @@ impl Inner {
         app: &App,
         secret: &Secret,
         deadline: Deadline,
-    ) -> Fetched<IssuedToken> {
+    ) -> Issued<IssuedToken> {
         let ticket = self.apps.ticket(&app.app_id, deadline).await;
         let ticket = match ticket.map_err(|error| unasked(&error))? {
             Some(ticket) => ticket,
             None => return Err(self.ask_for_ticket(app, secret, deadline).await),
         };
         let issue = Issue::MarketplaceApp(credentials(app, secret), &ticket.value);
-        match self.ask_for(app, &issue, deadline).await {
+        match self.ask(app, &issue, deadline).await {
             // "get app access token fail": the ticket is an old one.
             Err(failure) if failure.code == Some(10_012) => {
                 Err(self.ask_for_ticket(app, secret, deadline).await)
             }
             outcome => outcome,
         }
-    }
-
-    async fn issue_for_tenant(
-        self: &Arc<Self>,
-        app: &App,
-        tenant_key: &str,
-        deadline: Deadline,
-    ) -> Fetched<IssuedToken> {
-        let Some(tenant) = TenantKey::parse(tenant_key) else {
-            let msg = "a marketplace app's token needs a tenant";
-            return Err(LarkFailure::without_answer(FailureKind::Invalid, msg));
-        };
-        let app_key = TokenKey::app(app.app_id.clone());
-        let mut attempt = 1;
-        loop {
-            let app_token = self.app_token(app, &app_key, deadline).await?;
-            let issue = Issue::MarketplaceTenant {
-                app_access_token: &app_token.value,
-                tenant_key: &tenant,
-            };
-            match self.ask_for(app, &issue, deadline).await {
-                // The app's own token is void: exactly this one is dropped, and another is had, once.
-                Err(failure) if is_about_app_token(&failure) && attempt == 1 => {
-                    self.invalidate(&app_key, &app_token, deadline).await;
-                    attempt += 1;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// The app's own token, which a renewal of a tenant's token waits for. On the heap, because it is a renewal too.
-    fn app_token<'a>(
-        self: &'a Arc<Self>,
-        app: &'a App,
-        key: &'a TokenKey,
-        deadline: Deadline,
-    ) -> Pin<Box<dyn Future<Output = Fetched<SharedToken>> + Send + 'a>> {
-        Box::pin(async move {
-            let tokens = TokenService {
-                inner: Arc::clone(self),
-            };
-            let token = tokens.token(app, key, Trust::Shared, deadline).await;
-            token.map_err(|error| unasked(&error))
-        })
     }
 
     /// Asks the platform to send the app's ticket again, unless somebody did a moment ago, and says what is missing.
@@ -222,15 +210,25 @@ const fn credentials<'a>(app: &'a App, secret: &'a Secret) -> AppCredentials<'a>
     }
 }
 
+/// What was issued, as a token that callers share.
+fn shared(issued: IssuedToken, fingerprint: Fingerprint, asked_at: Timestamp) -> SharedToken {
+    Arc::new(Token {
+        value: issued.value,
+        fingerprint,
+        issued_at: asked_at,
+        expires_at: asked_at + issued.expires_in,
+    })
+}
+
 /// The secret in force and, if the platform refuses it, the one before, as long as that counts: a rotation may have reached
 /// us before the platform.
-struct Trial<'a> {
+struct SecretAttempts<'a> {
     app: &'a App,
     previous: Option<&'a Secret>,
     refusal: Option<LarkFailure>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> SecretAttempts<'a> {
     fn of(app: &'a App, now: Timestamp) -> Self {
         Self {
             app,
@@ -248,7 +246,7 @@ impl<'a> Trial<'a> {
     }
 
     /// What came of it all, with the fingerprint of the secret that did it; `None`: there is another to be presented.
-    fn ended<T>(&mut self, outcome: Fetched<T>) -> Option<Fetched<(T, Fingerprint)>> {
+    fn ended<T>(&mut self, outcome: Issued<T>) -> Option<Issued<(T, Fingerprint)>> {
         let fingerprint = self.secret().fingerprint.clone();
         match (outcome, self.refusal.take()) {
             (Ok(answer), _) => Some(Ok((answer, fingerprint))),
@@ -292,7 +290,8 @@ pub(super) fn pair(issued: IssuedLogin, fingerprint: Fingerprint, asked_at: Time
     }
 }
 
-fn counted<T>(kind: TokenKind, outcome: Fetched<T>) -> Fetched<T> {
+/// `outcome`, counted in the metrics.
+pub(super) fn counted<T>(kind: TokenKind, outcome: Issued<T>) -> Issued<T> {
     let result = outcome
         .as_ref()
         .map_or_else(|failure| failure.kind.as_str(), |_| "ok");
@@ -301,12 +300,12 @@ fn counted<T>(kind: TokenKind, outcome: Fetched<T>) -> Fetched<T> {
 }
 
 /// Whether the platform finds fault with the app access token in the body.
-fn is_about_app_token(failure: &LarkFailure) -> bool {
+pub(super) fn is_about_app_token(failure: &LarkFailure) -> bool {
     failure.kind == FailureKind::TokenInvalid || failure.code == Some(10_012)
 }
 
 /// Something of ours failed before the platform could be asked.
-fn unasked(error: &Error) -> LarkFailure {
+pub(super) fn unasked(error: &Error) -> LarkFailure {
     if let Some(failure) = error.lark() {
         return failure.clone();
     }

@@ -1,0 +1,343 @@
+//! The three tiers of tokens: the process, the shared cache, the store. Only a newer state replaces a state, in each of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache as LocalCache;
+use secrecy::ExposeSecret;
+use tracing::warn;
+
+use super::{Login, SharedToken, Token, TokenKey, TokenState, Verdict};
+use crate::apps::Secrets;
+use crate::cache::{CacheClient, CacheError, split_version};
+use crate::clock::{Clock, Timestamp};
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::seal::{SealError, Sealer};
+use crate::store::{Expect, Record, Storage, StoreError, Table};
+use crate::telemetry::metrics;
+
+/// How many tokens a process remembers.
+const MAX_REMEMBERED: usize = 10_000;
+/// How long a process hands out a token without asking the shared tiers whether it was replaced.
+const TRUSTED: Duration = Duration::from_secs(5);
+/// How often the store is compared and written again when others change the record meanwhile.
+const ATTEMPTS: u32 = 4;
+
+/// Where tokens are kept.
+#[derive(Debug)]
+pub(super) struct TokenTiers {
+    pub(super) storage: Storage,
+    pub(super) cache: Option<CacheClient>,
+    pub(super) sealer: Sealer,
+    pub(super) clock: Arc<dyn Clock>,
+    remembered: LocalCache<TokenKey, Remembered>,
+}
+
+/// What the process knows of a token.
+#[derive(Clone, Debug)]
+pub(super) struct Remembered {
+    pub(super) state: Arc<TokenState>,
+    checked_at: Timestamp,
+}
+
+/// What the shared tiers know of a token.
+pub(super) enum Shared {
+    /// This.
+    State(Arc<TokenState>),
+    /// Nothing, for certain.
+    Nothing,
+    /// The store does not answer.
+    Unknown,
+}
+
+/// What the store knows of a token.
+pub(super) struct Stored {
+    /// The state, blank if there is no readable one.
+    pub(super) state: TokenState,
+    /// What a write over it expects.
+    pub(super) expect: Expect,
+}
+
+impl Remembered {
+    /// Whether a shared tier confirmed it so short a time ago that it may be handed out at `now`.
+    pub(super) fn is_trusted(&self, now: Timestamp) -> bool {
+        self.checked_at + TRUSTED > now
+    }
+
+    /// What to do for a caller at `now`.
+    pub(super) fn verdict(&self, secrets: &Secrets, now: Timestamp) -> Verdict {
+        self.state.verdict(secrets, now)
+    }
+}
+
+impl TokenTiers {
+    pub(super) fn new(
+        storage: Storage,
+        cache: Option<CacheClient>,
+        sealer: Sealer,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            storage,
+            cache,
+            sealer,
+            clock,
+            remembered: LocalCache::new(MAX_REMEMBERED),
+        }
+    }
+
+    /// What the process knows.
+    pub(super) fn remembered(&self, key: &TokenKey) -> Option<Remembered> {
+        self.remembered.get(key)
+    }
+
+    /// What this process knows of the login behind a user's token.
+    pub(super) fn remembered_login(&self, key: &TokenKey) -> Option<Login> {
+        self.remembered.get(key)?.state.login.clone()
+    }
+
+    /// The state in L2, else in L3, remembered in L1 and in the tiers before the one that had it.
+    pub(super) async fn read(&self, key: &TokenKey, deadline: Deadline) -> Result<Shared> {
+        if let Some(state) = self.read_cache(key, deadline).await? {
+            return Ok(Shared::State(state));
+        }
+        let record = match self.record(key, deadline).await {
+            Ok(record) => record,
+            Err(error) => {
+                warn!(lark.app_id = key.app_id.as_str(), %error, "the token store does not answer");
+                return Ok(Shared::Unknown);
+            }
+        };
+        let Some(record) = record else {
+            metrics::cache_request("tokens", "store", "miss");
+            return Ok(Shared::Nothing);
+        };
+        metrics::cache_request("tokens", "store", "hit");
+        let state = TokenState::from_record(&record, &self.sealer, deadline).await?;
+        let state = self.unless_void(state);
+        if state.token.is_some() {
+            self.publish(&state, deadline).await;
+        }
+        Ok(Shared::State(self.remember(state)))
+    }
+
+    /// The state in L2, if it answers a caller.
+    pub(super) async fn read_cache(
+        &self,
+        key: &TokenKey,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<TokenState>>> {
+        let Some(cache) = &self.cache else {
+            return Ok(None);
+        };
+        let found = match cache.get(&key.cache_key()).await {
+            Ok(Some(stored)) => split_version(&stored),
+            Ok(None) => None,
+            Err(CacheError::Timeout | CacheError::Skipped | CacheError::Unavailable(_)) => {
+                metrics::cache_request("tokens", "valkey", "error");
+                return Ok(None);
+            }
+        };
+        let state = match found {
+            Some((version, entry)) => {
+                TokenState::from_entry(key, version, &entry, &self.sealer, deadline).await?
+            }
+            None => None,
+        };
+        let state = state.map(|state| self.remember(state));
+        // Without token and failure it is a tombstone: older states are void, and the store knows what is valid.
+        let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
+        metrics::cache_request(
+            "tokens",
+            "valkey",
+            if state.is_some() { "hit" } else { "miss" },
+        );
+        Ok(state)
+    }
+
+    /// The state in L3 and what a write over it expects. A state that was sealed with a key that is gone can only be replaced,
+    /// so it counts as blank.
+    pub(super) async fn read_store(&self, key: &TokenKey, deadline: Deadline) -> Result<Stored> {
+        let unknown = TokenState::unknown(key.clone(), self.clock.now());
+        let Some(record) = self.record(key, deadline).await? else {
+            return Ok(Stored {
+                state: unknown,
+                expect: Expect::Absent,
+            });
+        };
+        let state = match TokenState::from_record(&record, &self.sealer, deadline).await {
+            Ok(state) => state,
+            Err(Error::Seal(SealError::Broken | SealError::UnknownKey(_))) => TokenState {
+                version: record.version,
+                ..unknown
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(Stored {
+            state,
+            expect: Expect::Version(record.version),
+        })
+    }
+
+    /// The record in L3.
+    pub(super) async fn record(
+        &self,
+        key: &TokenKey,
+        deadline: Deadline,
+    ) -> std::result::Result<Option<Record>, StoreError> {
+        self.storage
+            .get(Table::Tokens, &key.store_key(), deadline)
+            .await
+    }
+
+    /// Writes `state` into L3 over what `expect` says is there.
+    pub(super) async fn write(
+        &self,
+        state: &TokenState,
+        expect: Expect,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let record = state.to_record(&self.sealer, deadline).await?;
+        self.storage
+            .put(Table::Tokens, &record, expect, deadline)
+            .await?;
+        Ok(())
+    }
+
+    /// Puts `state` into L2, unless something newer is there.
+    pub(super) async fn publish(&self, state: &TokenState, deadline: Deadline) {
+        let Some(cache) = &self.cache else { return };
+        let entry = state
+            .to_entry(&self.sealer, self.clock.now(), deadline)
+            .await;
+        if let Ok((entry, ttl)) = entry {
+            // A cache that does not take it costs the next reader a read of the store.
+            let _ = cache
+                .put_newer(&state.key.cache_key(), state.version, &entry, ttl)
+                .await;
+        }
+    }
+
+    /// Keeps `state` in L1, unless something newer is there.
+    pub(super) fn remember(&self, state: TokenState) -> Arc<TokenState> {
+        let state = Arc::new(state);
+        let newer = self
+            .remembered
+            .get(&state.key)
+            .is_some_and(|known| known.state.version > state.version);
+        if !newer {
+            let remembered = Remembered {
+                state: Arc::clone(&state),
+                checked_at: self.clock.now(),
+            };
+            self.remembered.insert(state.key.clone(), remembered);
+        }
+        state
+    }
+
+    /// `state`, without its token if that is known to be void: the platform rejected it while the store did not answer.
+    pub(super) fn unless_void(&self, state: TokenState) -> TokenState {
+        match self.remembered.get(&state.key) {
+            Some(known) if known.state.version > state.version && known.state.token.is_none() => {
+                TokenState {
+                    version: known.state.version,
+                    token: None,
+                    ..state
+                }
+            }
+            Some(_) | None => state,
+        }
+    }
+
+    /// A state with nothing in it but the version that the process knows of.
+    pub(super) fn blank(&self, key: &TokenKey) -> TokenState {
+        let version = self
+            .remembered
+            .get(key)
+            .map_or(0, |known| known.state.version);
+        TokenState {
+            version,
+            ..TokenState::unknown(key.clone(), self.clock.now())
+        }
+    }
+
+    /// Makes sure that `rejected` is handed out no more: exactly that value, nothing newer. A tier that does not answer keeps it;
+    /// the platform then rejects its next user.
+    pub(super) async fn invalidate(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) {
+        for _ in 0..ATTEMPTS {
+            match self.invalidate_once(key, rejected, deadline).await {
+                Ok(state) => {
+                    self.publish(&state, deadline).await;
+                    self.remember(state);
+                    return;
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => {
+                    warn!(lark.app_id = key.app_id.as_str(), %error, "a rejected token stays in the store");
+                    break;
+                }
+            }
+        }
+        if self.knows_another(key, rejected, deadline).await {
+            return;
+        }
+        // Without the store, a void state with a fresh version hides the token in the cache and in the process.
+        let void = self.blank(key).without_token(self.clock.now());
+        self.publish(&void, deadline).await;
+        self.remember(void);
+    }
+
+    /// Whether another token than the rejected one is known already.
+    async fn knows_another(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) -> bool {
+        let Ok(Some(state)) = self.read_cache(key, deadline).await else {
+            return false;
+        };
+        state
+            .token
+            .as_ref()
+            .is_some_and(|token| !is_same(token, rejected))
+    }
+
+    /// The state in the store, without the rejected token. Written only if that changed something.
+    async fn invalidate_once(
+        &self,
+        key: &TokenKey,
+        rejected: &Token,
+        deadline: Deadline,
+    ) -> std::result::Result<TokenState, StoreError> {
+        let now = self.clock.now();
+        let Some(record) = self.record(key, deadline).await? else {
+            return Ok(TokenState::unknown(key.clone(), now).without_token(now));
+        };
+        let unreadable = |error: Error| StoreError::Corrupt {
+            table: Table::Tokens.name(),
+            key: record.key.to_string(),
+            detail: error.to_string(),
+        };
+        let state = TokenState::from_record(&record, &self.sealer, deadline)
+            .await
+            .map_err(unreadable)?;
+        let is_rejected = state
+            .token
+            .as_ref()
+            .is_some_and(|token| is_same(token, rejected));
+        if !is_rejected {
+            return Ok(state);
+        }
+        let state = state.without_token(now);
+        let stripped = state
+            .to_record(&self.sealer, deadline)
+            .await
+            .map_err(unreadable)?;
+        let expect = Expect::Version(record.version);
+        self.storage
+            .put(Table::Tokens, &stripped, expect, deadline)
+            .await?;
+        Ok(state)
+    }
+}
+
+fn is_same(token: &SharedToken, other: &Token) -> bool {
+    token.value.expose_secret() == other.value.expose_secret()
+}
