@@ -19,10 +19,12 @@ mod client;
 pub mod contract;
 pub mod discovery;
 pub mod iam;
+mod lease;
 pub mod memory;
 pub mod valkey;
 
 pub use client::CacheClient;
+pub use lease::Lease;
 
 /// Why a cache operation did not succeed. The caller goes on without the cache.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -78,6 +80,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether the lease was taken.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        self.fence.is_some()
+    }
+
     /// The claim of a lease that was taken at `now_us` (microseconds since the Unix epoch), where `value` is.
     fn taken(now_us: u64, value: Option<Bytes>) -> Self {
         let version = value.as_ref().and_then(split_version);
@@ -130,7 +138,8 @@ pub trait Cache: fmt::Debug + Send + Sync {
     async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError>;
 
     /// Takes the lease at `lease` for `owner` and `ttl` unless somebody else holds it, and looks at `value`, in one step. In
-    /// a cluster both keys must be in one slot: callers put the same `{tag}` into both.
+    /// a cluster both keys must be in one slot: callers put the same `{tag}` into both, or give `lease` twice where no value
+    /// is guarded.
     ///
     /// The fence is the cache's own time in microseconds since the Unix epoch, and higher than the version of a value that
     /// is there. So what a holder puts by [`Cache::put_newer`] with its fence as version is never replaced by a holder that
@@ -143,9 +152,6 @@ pub trait Cache: fmt::Debug + Send + Sync {
         owner: &[u8],
         ttl: Duration,
     ) -> Result<Claim, CacheError>;
-
-    /// Puts `value` at `key` if nothing is there. Says whether it did.
-    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError>;
 
     /// Deletes what is at `key`.
     async fn delete(&self, key: &str) -> Result<(), CacheError>;

@@ -140,10 +140,6 @@ impl Cache for SwitchableCache {
         self.there()?.put_newer(key, version, value, ttl).await
     }
 
-    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
-        self.there()?.put_absent(key, value, ttl).await
-    }
-
     async fn delete(&self, key: &str) -> Result<(), CacheError> {
         self.there()?.delete(key).await
     }

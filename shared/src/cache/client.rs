@@ -34,7 +34,8 @@ pub struct CacheClient {
 
 impl CacheClient {
     /// `cache`, every operation limited to `timeout`; reads and limits to 50 ms, writes to 250 ms and what is large to one second
-    /// if that is less. So long, too, waits who claims a lease: a call to Lark follows if nobody else makes it.
+    /// if that is less. The claim of a lease waits as long as a write if it guards a value, because a call to Lark follows if
+    /// nobody else makes it, and otherwise as long as a read.
     #[must_use]
     pub fn new(cache: Arc<dyn Cache>, timeout: Duration) -> Self {
         Self {
@@ -112,41 +113,18 @@ impl CacheClient {
         .await
     }
 
-    /// See [`Cache::claim`].
-    ///
-    /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache. Whether the lease was taken is then unknown.
-    pub async fn claim(
+    /// See [`Cache::claim`], and [`super::Lease`], which makes all claims.
+    pub(super) async fn claim(
         &self,
         lease: &str,
-        value: &str,
+        value: Option<&str>,
         owner: &[u8],
         ttl: Duration,
     ) -> Result<Claim, CacheError> {
-        self.observe(
-            "claim",
-            WRITE_PATIENCE,
-            self.cache.claim(lease, value, owner, ttl),
-        )
-        .await
-    }
-
-    /// See [`Cache::put_absent`].
-    ///
-    /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
-    pub async fn put_absent(
-        &self,
-        key: &str,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        self.observe(
-            "put_absent",
-            READ_PATIENCE,
-            self.cache.put_absent(key, value, ttl),
-        )
-        .await
+        let patience = value.map_or(READ_PATIENCE, |_| WRITE_PATIENCE);
+        let value = value.unwrap_or(lease);
+        let claim = self.cache.claim(lease, value, owner, ttl);
+        self.observe("claim", patience, claim).await
     }
 
     /// See [`Cache::delete`].
@@ -159,10 +137,7 @@ impl CacheClient {
     }
 
     /// See [`Cache::delete_equal`].
-    ///
-    /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
-    pub async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+    pub(super) async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
         self.observe(
             "delete_equal",
             WRITE_PATIENCE,

@@ -32,7 +32,6 @@ macro_rules! test_cache_adapter {
             atomics: a_newer_version_replaces_an_older, the_same_and_older_versions_are_refused,
                 versions_compare_as_numbers, a_version_replaces_what_has_none, a_newer_version_renews_the_expiry,
                 a_refused_version_leaves_the_expiry, a_version_expires, the_newest_of_many_versions_stays,
-                only_the_first_of_many_finds_it_absent, what_expired_is_absent, absent_does_not_renew_the_expiry,
                 only_the_equal_value_is_deleted, deleting_an_equal_value_needs_one;
             many: many_values_are_put, of_many_only_newer_values_are_put, each_of_many_has_its_own_time_to_live,
                 of_a_repeated_key_the_newest_stays, putting_no_values_is_fine;
@@ -40,7 +39,8 @@ macro_rules! test_cache_adapter {
                 the_value_is_told_to_everybody, a_holder_takes_its_lease_anew,
                 a_refused_claim_does_not_renew_the_lease, a_lease_that_was_given_back_is_free,
                 a_fence_is_a_moment_in_microseconds, a_fence_is_above_the_version_that_is_there,
-                an_earlier_holder_replaces_nothing_of_a_later_one, one_of_many_takes_the_lease;
+                an_earlier_holder_replaces_nothing_of_a_later_one, one_of_many_takes_the_lease,
+                a_lease_may_guard_nothing_but_itself;
             collections: scores_add_up_and_the_highest_come_first, no_more_scores_come_than_the_limit,
                 only_the_highest_scores_are_kept, no_score_of_many_callers_is_lost,
                 scores_expire_after_the_last_addition, counts_add_up, what_nobody_counted_has_no_counts,

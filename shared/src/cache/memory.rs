@@ -202,16 +202,6 @@ impl Cache for MemoryCache {
         Ok(Claim::taken(now_us, value))
     }
 
-    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
-        let entry = self.entry(Bytes::copy_from_slice(value), ttl);
-        let mut entries = self.lock();
-        let is_absent = self.live(&mut entries, key).is_none();
-        if is_absent {
-            entries.insert(key.to_owned(), entry);
-        }
-        Ok(is_absent)
-    }
-
     async fn delete(&self, key: &str) -> Result<(), CacheError> {
         self.lock().remove(key);
         Ok(())

@@ -74,10 +74,10 @@ pub struct SettingsError(#[from] RedisError);
 ///
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
 /// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
-/// dead, the command is repeated once on a new one, except [`Cache::put_absent`], of which a lost answer leaves open who
-/// holds the key, and what adds or takes counts and scores. A repeated [`Cache::put_newer`] or [`Cache::delete_equal`] may
-/// find its own work and say `false`, a repeated [`Cache::claim`] takes its own lease anew, and a repeated
-/// [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
+/// dead, the command is repeated once on a new one, except what adds or takes counts and scores. A repeated
+/// [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and say `false`, a repeated [`Cache::claim`] takes
+/// its own lease anew, and a repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all
+/// commands alike.
 #[derive(Debug)]
 pub struct ValkeyCache {
     link: Link,
@@ -232,14 +232,6 @@ impl Cache for ValkeyCache {
             Some(now_us) => Claim::taken(now_us, value),
             None => Claim { fence: None, value },
         })
-    }
-
-    async fn put_absent(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, CacheError> {
-        let mut set = cmd("SET");
-        set.arg(key).arg(value).arg("NX").arg("PX").arg(millis(ttl));
-        // Whoever sets the key is told `OK`, everybody else nothing.
-        let done: Option<String> = self.run(Repeat::Never, &set).await?;
-        Ok(done.is_some())
     }
 
     async fn delete(&self, key: &str) -> Result<(), CacheError> {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::apps::{App, AppContext, AppKind, Apps};
-use crate::cache::CacheClient;
+use crate::cache::{CacheClient, Lease};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::directory::guard::{Guard, UserCount};
@@ -43,7 +43,7 @@ const RESERVE: Duration = Duration::from_secs(5);
 /// With less time than this left, no call to Lark is begun, and one that failed did so for want of it.
 const SHORTEST_CALL: Duration = Duration::from_millis(200);
 /// How long an app belongs to one run. A run that dies leaves it to the next after that.
-const LEASE: Duration = Duration::from_secs(5 * 60);
+const LEASE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -152,9 +152,12 @@ impl Warmer {
         if app.kind == AppKind::Marketplace || work.has_passed() {
             return report;
         }
-        let lease = format!("lark:warm-up:{}", app.app_id);
-        if let Some(cache) = &self.cache
-            && let Ok(false) = cache.put_absent(&lease, b"1", LEASE).await
+        let lease = self.cache.as_ref().map(|cache| {
+            let key = format!("lark:warm-up:{}", app.app_id);
+            Lease::new(cache, key, LEASE_TTL)
+        });
+        if let Some(lease) = &lease
+            && !lease.may_proceed().await
         {
             return report;
         }
@@ -170,8 +173,8 @@ impl Warmer {
                 warn!(lark.app_id = app.app_id.as_str(), error.code = error.code().as_str(), %error, "an app is not warmed");
             }
         }
-        if let Some(cache) = &self.cache {
-            let _ = cache.delete(&lease).await;
+        if let Some(lease) = lease {
+            lease.release().await;
         }
         report
     }

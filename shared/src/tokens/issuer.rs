@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::logins::{Pair, RefreshToken};
 use super::{SharedToken, Token, TokenKind};
 use crate::apps::{App, AppKind, Apps, Secret};
-use crate::cache::CacheClient;
+use crate::cache::{CacheClient, Lease};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure};
@@ -172,12 +172,16 @@ impl Issuer {
 
     /// Asks the platform to send the app's ticket again, unless somebody did a moment ago, and says what is missing.
     async fn ask_for_ticket(&self, app: &App, secret: &Secret, deadline: Deadline) -> LarkFailure {
-        let asked = format!("lark:ticket-asked:{}", app.app_id);
         let is_first = match &self.cache {
-            Some(cache) => cache.put_absent(&asked, b"1", RESEND_PAUSE).await,
-            None => Ok(true),
+            Some(cache) => {
+                // Never released: its time to live is the pause.
+                let asked = format!("lark:ticket-asked:{}", app.app_id);
+                let lease = Lease::new(cache, asked, RESEND_PAUSE);
+                lease.may_proceed().await
+            }
+            None => true,
         };
-        if is_first.unwrap_or(true) {
+        if is_first {
             let request = auth::resend_app_ticket(credentials(app, secret));
             let outcome = self.lark.send(sender(app), &request, deadline).await;
             match outcome {

@@ -15,6 +15,7 @@ use super::state::failure_to_error;
 use super::tiers::{Stored, TokenTiers};
 use super::{SharedToken, TokenKey, TokenKind, TokenService, TokenState, Trust, Verdict};
 use crate::apps::{App, AppKind};
+use crate::cache;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, Result};
@@ -36,8 +37,8 @@ pub(super) struct Renewal {
     tokens: TokenService,
     key: TokenKey,
     app: App,
-    /// What the lease in the shared cache is marked with, so that only its holder lets go of it.
-    mark: String,
+    /// The lease in the shared cache, if there is one.
+    fast_lease: Option<cache::Lease>,
     deadline: Deadline,
 }
 
@@ -61,12 +62,13 @@ impl Renewal {
 
     /// A renewal that ends at `deadline`.
     pub(super) fn until(tokens: TokenService, key: TokenKey, app: App, deadline: Deadline) -> Self {
-        let mark = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let shared = tokens.tiers().cache.as_ref();
+        let fast_lease = shared.map(|shared| cache::Lease::new(shared, key.lease_key(), LEASE));
         Self {
             tokens,
             key,
             app,
-            mark,
+            fast_lease,
             deadline,
         }
     }
@@ -112,21 +114,15 @@ impl Renewal {
 
     /// Whether nobody else holds the lease in the shared cache; without a cache, nobody does.
     async fn holds_fast_lease(&self) -> bool {
-        let Some(cache) = &self.tiers().cache else {
-            return true;
-        };
-        cache
-            .put_absent(&self.key.lease_key(), self.mark.as_bytes(), LEASE)
-            .await
-            .unwrap_or(true)
+        match &self.fast_lease {
+            Some(lease) => lease.may_proceed().await,
+            None => true,
+        }
     }
 
     async fn release_fast_lease(&self) {
-        if let Some(cache) = &self.tiers().cache {
-            // Left alone it ends by itself.
-            let _ = cache
-                .delete_equal(&self.key.lease_key(), self.mark.as_bytes())
-                .await;
+        if let Some(lease) = &self.fast_lease {
+            lease.release().await;
         }
     }
 

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::*;
+use crate::cache::Lease;
 use crate::cache::memory::MemoryCache;
 use crate::clock::{ManualClock, Timestamp};
 
@@ -63,17 +64,20 @@ impl Cache for Moody {
     async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
         self.answers().await?.put_newer_many(entries).await
     }
-    async fn claim(&self, _: &str, _: &str, _: &[u8], _: Duration) -> Result<Claim, CacheError> {
-        unreachable!("not asked for here")
-    }
-    async fn put_absent(&self, _: &str, _: &[u8], _: Duration) -> Result<bool, CacheError> {
-        unreachable!("not asked for here")
+    async fn claim(
+        &self,
+        lease: &str,
+        value: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<Claim, CacheError> {
+        self.answers().await?.claim(lease, value, owner, ttl).await
     }
     async fn delete(&self, key: &str) -> Result<(), CacheError> {
         self.answers().await?.delete(key).await
     }
-    async fn delete_equal(&self, _: &str, _: &[u8]) -> Result<bool, CacheError> {
-        unreachable!("not asked for here")
+    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+        self.answers().await?.delete_equal(key, value).await
     }
     async fn throttle(
         &self,
@@ -338,5 +342,34 @@ async fn a_write_alone_waits_for_its_own_patience() {
         assert!(matches!(outcome, Err(CacheError::Timeout)), "{outcome:?}");
         assert_eq!(took, expected);
         assert_skipped(&client).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_guards_a_value_is_waited_for_like_a_write_any_other_like_a_read() {
+    for (expected, guards_a_value) in [(READ_PATIENCE, false), (WRITE_PATIENCE, true)] {
+        let (client, cache) = client();
+        cache.mood.send_replace(Mood::Frozen);
+        let lease = Lease::new(&client, "lease".to_owned(), LONG);
+        let lease = if guards_a_value {
+            lease.guarding("value".to_owned())
+        } else {
+            lease
+        };
+        let (took, outcome) = timed(lease.claim()).await;
+        assert!(matches!(outcome, Err(CacheError::Timeout)), "{outcome:?}");
+        assert_eq!(took, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_holds_nobody_up_while_the_cache_fails() {
+    let (client, cache) = client();
+    let bids = [(); 2].map(|()| Lease::new(&client, "lease".to_owned(), LONG));
+    assert!(bids[0].may_proceed().await);
+    cache.mood.send_replace(Mood::Failing);
+    for bid in &bids {
+        assert!(bid.may_proceed().await);
+        bid.release().await;
     }
 }

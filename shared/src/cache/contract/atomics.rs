@@ -97,38 +97,6 @@ pub async fn the_newest_of_many_versions_stays(cache: &Aged) {
     );
 }
 
-pub async fn only_the_first_of_many_finds_it_absent(cache: &Aged) {
-    let key = &cache.key("a");
-    let outcomes = join_all((0..CALLERS).map(|caller| async move {
-        let value = caller.to_string();
-        cache
-            .cache
-            .put_absent(key, value.as_bytes(), LONG)
-            .await
-            .unwrap()
-            .then_some(value)
-    }));
-    let first: Vec<String> = outcomes.await.into_iter().flatten().collect();
-    assert_eq!(first.len(), 1, "{first:?}");
-    assert_eq!(cache.get(key).await, Some(Bytes::from(first[0].clone())));
-}
-
-pub async fn what_expired_is_absent(cache: &Aged) {
-    let key = cache.key("a");
-    assert!(cache.cache.put_absent(&key, b"first", SHORT).await.unwrap());
-    cache.let_short_pass().await;
-    assert!(cache.cache.put_absent(&key, b"second", LONG).await.unwrap());
-    assert_eq!(cache.get(&key).await.as_deref(), Some(b"second".as_slice()));
-}
-
-pub async fn absent_does_not_renew_the_expiry(cache: &Aged) {
-    let key = cache.key("a");
-    assert!(cache.cache.put_absent(&key, b"first", SHORT).await.unwrap());
-    assert!(!cache.cache.put_absent(&key, b"second", LONG).await.unwrap());
-    cache.let_short_pass().await;
-    assert_eq!(cache.get(&key).await, None);
-}
-
 pub async fn only_the_equal_value_is_deleted(cache: &Aged) {
     let key = cache.key("a");
     cache.put(&key, b"\x00mine\xff").await;
@@ -157,7 +125,7 @@ pub async fn only_the_equal_value_is_deleted(cache: &Aged) {
 pub async fn deleting_an_equal_value_needs_one(cache: &Aged) {
     let key = cache.key("a");
     assert!(!cache.cache.delete_equal(&key, b"").await.unwrap());
-    assert!(cache.cache.put_absent(&key, b"mine", SHORT).await.unwrap());
+    cache.cache.put(&key, b"mine", SHORT).await.unwrap();
     cache.let_short_pass().await;
     assert!(!cache.cache.delete_equal(&key, b"mine").await.unwrap());
 }

@@ -146,3 +146,18 @@ pub async fn one_of_many_takes_the_lease(cache: &Aged) {
         Some(Bytes::from(holders[0].clone()))
     );
 }
+
+pub async fn a_lease_may_guard_nothing_but_itself(cache: &Aged) {
+    let key = cache.key("lease");
+    let keys = Keys {
+        lease: key.clone(),
+        value: key,
+    };
+    assert!(claim(cache, &keys, "one", LONG).await.is_taken());
+    assert!(!claim(cache, &keys, "two", LONG).await.is_taken());
+    assert!(claim(cache, &keys, "one", SHORT).await.is_taken());
+    cache.let_short_pass().await;
+    assert!(claim(cache, &keys, "two", LONG).await.is_taken());
+    assert!(!give_back(cache, &keys, "one").await);
+    assert!(give_back(cache, &keys, "two").await);
+}

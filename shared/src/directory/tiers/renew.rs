@@ -14,7 +14,7 @@ use super::key::ItemKey;
 use super::read::{Known, Lookup};
 use super::walk::LookupMode;
 use super::{Found, Inner, Loaded, Tiers};
-use crate::cache::CacheClient;
+use crate::cache::Lease;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::telemetry::metrics;
@@ -29,20 +29,20 @@ const STALE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long Lark is left alone after a failure by those who have something to serve.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
 /// How long one process fetches for all until it has to say that it is still at it. Should it die, the others wait this long.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE_TTL: Duration = Duration::from_secs(3);
 /// The first wait of a process for another's answer; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait between two looks.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
-/// Who may ask Lark.
-enum Lease {
-    /// This process, and its answer is numbered.
-    Taken { fence: u64, owner: String },
-    /// Everybody: there is no shared cache that could tell.
-    Everybody,
-    /// Nobody any more: it was found out meanwhile, or others are about to and what is known will do.
-    Nobody(Known),
+/// Whether this process asks Lark.
+enum Plan {
+    /// It does, holds the lease, and numbers its answer with the fence.
+    AskWithLease { lease: Lease, fence: u64 },
+    /// It does, as every process may: no shared cache says who should.
+    AskWithoutLease,
+    /// It does not: the answer was found out meanwhile, or others are about to and what is known will do.
+    Answer(Known),
 }
 
 impl Tiers {
@@ -163,17 +163,17 @@ impl Inner {
         if let Some(newer) = at_hand.filter(|it| self.is_news(&it.entry, known.as_ref())) {
             return Ok((newer.entry, newer.tier));
         }
-        let (mut fence, owner) = match self.lease(&key, known.as_ref(), deadline).await? {
-            Lease::Taken { fence, owner } => (Some(fence), Some(owner)),
-            Lease::Everybody => (None, None),
-            Lease::Nobody(known) => return Ok((known.entry, known.tier)),
+        let (lease, mut fence) = match self.plan(&key, known.as_ref(), deadline).await? {
+            Plan::AskWithLease { lease, fence } => (Some(lease), Some(fence)),
+            Plan::AskWithoutLease => (None, None),
+            Plan::Answer(known) => return Ok((known.entry, known.tier)),
         };
         let began = Instant::now();
         let mut loading = std::pin::pin!(load(key.clone(), deadline));
         let outcome = loop {
-            match tokio::time::timeout(LEASE / 3, &mut loading).await {
+            match tokio::time::timeout(LEASE_TTL / 3, &mut loading).await {
                 Ok(outcome) => break outcome,
-                Err(_) => fence = self.held_longer(&key, owner.as_deref()).await.or(fence),
+                Err(_) => fence = held_longer(lease.as_ref()).await.or(fence),
             }
         };
         let outcome = match outcome {
@@ -195,8 +195,8 @@ impl Inner {
                 Err(error)
             }
         };
-        if let (Some(cache), Some(owner)) = (&self.cache, owner) {
-            self.release(cache, &key.lease_key(), &owner).await;
+        if let Some(lease) = lease {
+            lease.release().await;
         }
         Ok((outcome?, Tier::Lark))
     }
@@ -229,37 +229,30 @@ impl Inner {
     }
 
     /// Whether this process may ask Lark for `key`; waits while another does, unless what is known will do.
-    async fn lease(
-        &self,
-        key: &ItemKey,
-        known: Option<&Known>,
-        deadline: Deadline,
-    ) -> Result<Lease> {
+    async fn plan(&self, key: &ItemKey, known: Option<&Known>, deadline: Deadline) -> Result<Plan> {
         let Some(cache) = &self.cache else {
-            return Ok(Lease::Everybody);
+            return Ok(Plan::AskWithoutLease);
         };
-        let owner = format!("{:032x}", fastrand::u128(..));
-        let (lease_key, value_key) = (key.lease_key(), key.cache_key());
+        let lease = Lease::new(cache, key.lease_key(), LEASE_TTL).guarding(key.cache_key());
         let mut wait = FIRST_WAIT;
         loop {
-            let claim = cache.claim(&lease_key, &value_key, owner.as_bytes(), LEASE);
-            let Ok(claim) = claim.await else {
-                return Ok(Lease::Everybody);
+            let Ok(claim) = lease.claim().await else {
+                return Ok(Plan::AskWithoutLease);
             };
             let stored = claim.value.as_ref().and_then(codec::from_value);
             if stored.is_some_and(|stored| self.is_news(&stored, known))
                 && let Some(found) = self.found_meanwhile(key, known, deadline).await
             {
-                if claim.fence.is_some() {
-                    self.release(cache, &lease_key, &owner).await;
+                if claim.is_taken() {
+                    lease.release().await;
                 }
-                return Ok(Lease::Nobody(found));
+                return Ok(Plan::Answer(found));
             }
             if let Some(fence) = claim.fence {
-                return Ok(Lease::Taken { fence, owner });
+                return Ok(Plan::AskWithLease { lease, fence });
             }
             if let Some(known) = known.filter(|known| known.entry.is_servable(self.clock.now())) {
-                return Ok(Lease::Nobody(known.clone()));
+                return Ok(Plan::Answer(known.clone()));
             }
             if deadline.remaining() <= wait {
                 return Err(Error::DeadlineExceeded);
@@ -267,20 +260,6 @@ impl Inner {
             tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64())).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
-    }
-
-    /// The new number of a lease that is still this process's: Lark is slow, or calls wait for their turn. `None`: it was frozen,
-    /// and another process has it.
-    async fn held_longer(&self, key: &ItemKey, owner: Option<&str>) -> Option<u64> {
-        let (cache, owner) = (self.cache.as_ref()?, owner?);
-        let (lease_key, value_key) = (key.lease_key(), key.cache_key());
-        let claim = cache.claim(&lease_key, &value_key, owner.as_bytes(), LEASE);
-        claim.await.ok()?.fence
-    }
-
-    /// A lease that stays ends by itself.
-    async fn release(&self, cache: &CacheClient, lease_key: &str, owner: &str) {
-        let _ = cache.delete_equal(lease_key, owner.as_bytes()).await;
     }
 
     fn is_news(&self, stored: &Entry, known: Option<&Known>) -> bool {
@@ -300,4 +279,10 @@ impl Inner {
             .known
             .filter(|found| self.is_news(&found.entry, known))
     }
+}
+
+/// The new number of a lease that is still this process's: Lark is slow, or calls wait for their turn. `None`: it was frozen,
+/// and another process has it.
+async fn held_longer(lease: Option<&Lease>) -> Option<u64> {
+    lease?.claim().await.ok()?.fence
 }

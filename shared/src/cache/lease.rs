@@ -1,0 +1,137 @@
+//! Leases in the shared cache: one process does a piece of work, the others let it.
+
+use std::time::Duration;
+
+use super::{CacheClient, CacheError, Claim};
+
+/// One process's bid for a lease in the shared cache.
+///
+/// While a lease is held, every other bid for it is refused. It ends when its holder releases it, or after its time to live.
+/// A lease saves work and decides nothing: a cache may lose it, and a holder that was frozen may go on after its end. So two
+/// processes may do the same work, and what they write must be guarded elsewhere: by the fence of a [`Claim`] for values in
+/// the cache, by the lease in the store for tokens.
+#[derive(Debug)]
+pub struct Lease {
+    cache: CacheClient,
+    key: String,
+    guarded: Option<String>,
+    /// Tells this bid from all others.
+    owner: String,
+    ttl: Duration,
+}
+
+impl Lease {
+    /// A bid for the lease at `key` for `ttl`. It takes nothing yet.
+    #[must_use]
+    pub fn new(cache: &CacheClient, key: String, ttl: Duration) -> Self {
+        Self {
+            cache: cache.clone(),
+            key,
+            guarded: None,
+            owner: format!("{:032x}", fastrand::u128(..)),
+            ttl,
+        }
+    }
+
+    /// The bid for a lease whose holder fills the value at the key `guarded`. In a cluster both keys must be in one slot:
+    /// callers put the same `{tag}` into both.
+    #[must_use]
+    pub fn guarding(self, guarded: String) -> Self {
+        Self {
+            guarded: Some(guarded),
+            ..self
+        }
+    }
+
+    /// Takes the lease unless another bid holds it, and reads the guarded value in the same step. A bid that holds the lease
+    /// already takes it anew, for another time to live and with a new fence: a claim whose answer was lost may be made again.
+    /// The value and the fence of a claim mean nothing where no value is guarded.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]. Whether the lease was taken is then unknown.
+    pub async fn claim(&self) -> Result<Claim, CacheError> {
+        let guarded = self.guarded.as_deref();
+        self.cache
+            .claim(&self.key, guarded, self.owner.as_bytes(), self.ttl)
+            .await
+    }
+
+    /// Claims the lease for a caller who only wants to know whether to do the work: `false` if another bid holds it. A cache
+    /// that fails holds nobody up.
+    pub async fn may_proceed(&self) -> bool {
+        self.claim().await.map_or(true, |claim| claim.is_taken())
+    }
+
+    /// Gives the lease back if this bid holds it. A lease that stays ends by itself.
+    pub async fn release(&self) {
+        let released = self.cache.delete_equal(&self.key, self.owner.as_bytes());
+        let _ = released.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cache::memory::MemoryCache;
+    use crate::clock::{Clock, ManualClock, Timestamp};
+
+    const TTL: Duration = Duration::from_secs(10);
+
+    fn cache() -> (CacheClient, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_seconds(1_700_000_000)));
+        let cache = MemoryCache::new(1 << 20, Arc::clone(&clock) as Arc<dyn Clock>);
+        (CacheClient::new(Arc::new(cache), TTL), clock)
+    }
+
+    fn bid(cache: &CacheClient) -> Lease {
+        Lease::new(cache, "lease".to_owned(), TTL)
+    }
+
+    #[tokio::test]
+    async fn while_one_bid_holds_a_lease_others_are_refused() {
+        let (cache, clock) = cache();
+        let (one, other) = (bid(&cache), bid(&cache));
+        assert!(one.may_proceed().await);
+        assert!(!other.may_proceed().await);
+        clock.advance(TTL);
+        assert!(other.may_proceed().await, "it ends by itself");
+        assert!(!one.may_proceed().await);
+    }
+
+    #[tokio::test]
+    async fn a_holder_takes_its_lease_anew() {
+        let (cache, clock) = cache();
+        let (one, other) = (bid(&cache), bid(&cache));
+        for _ in 0..3 {
+            assert!(one.may_proceed().await);
+            clock.advance(TTL / 2);
+        }
+        assert!(!other.may_proceed().await);
+    }
+
+    #[tokio::test]
+    async fn only_its_holder_gives_a_lease_back() {
+        let (cache, _) = cache();
+        let (one, other) = (bid(&cache), bid(&cache));
+        assert!(one.may_proceed().await);
+        other.release().await;
+        assert!(!other.may_proceed().await);
+        one.release().await;
+        assert!(other.may_proceed().await);
+    }
+
+    #[tokio::test]
+    async fn the_fence_is_above_the_version_of_the_guarded_value() {
+        let (cache, _) = cache();
+        let lease = bid(&cache).guarding("value".to_owned());
+        let claim = lease.claim().await.unwrap();
+        assert_eq!(claim.value, None);
+        let version = claim.fence.unwrap() + 1_000_000;
+        assert!(cache.put_newer("value", version, b"", TTL).await.unwrap());
+        let claim = lease.claim().await.unwrap();
+        assert!(claim.fence.unwrap() > version);
+        assert!(claim.value.is_some());
+    }
+}
