@@ -97,7 +97,7 @@ impl Claim {
     }
 }
 
-/// One of several values put together by [`Cache::put_newer_many`].
+/// A value to put by [`Cache::put_newer`].
 #[derive(Clone, Debug)]
 pub struct Put {
     /// Where.
@@ -123,19 +123,9 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// Puts `value` at `key`.
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError>;
 
-    /// Puts [`versioned`]`(version, value)` at `key` unless a value with the same or a higher version is there. Says
-    /// whether it did.
-    async fn put_newer(
-        &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError>;
-
-    /// [`Cache::put_newer`] for each of `entries`, in one round trip per 500 on a node. How many are applied is not told; when
-    /// it fails, some may have been.
-    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError>;
+    /// Puts each of `puts`, [`versioned`], unless a value with the same or a higher version is there: one round trip per 500
+    /// on a node. Says how many it put. When it fails, some may have been put.
+    async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError>;
 
     /// Takes the lease at `lease` for `owner` and `ttl` unless somebody else holds it, and looks at `value`, in one step. In
     /// a cluster both keys must be in one slot: callers put the same `{tag}` into both, or give `lease` twice where no value

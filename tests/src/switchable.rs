@@ -130,14 +130,8 @@ impl Cache for SwitchableCache {
         self.there()?.put(key, value, ttl).await
     }
 
-    async fn put_newer(
-        &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        self.there()?.put_newer(key, version, value, ttl).await
+    async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError> {
+        self.there()?.put_newer(puts).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), CacheError> {
@@ -160,10 +154,6 @@ impl Cache for SwitchableCache {
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         self.there()?.pause(key, length).await
-    }
-
-    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
-        self.there()?.put_newer_many(entries).await
     }
 
     async fn claim(

@@ -81,7 +81,7 @@ impl CacheClient {
             .await
     }
 
-    /// See [`Cache::put_newer`].
+    /// [`Cache::put_newer`] of one value. Says whether it was put.
     ///
     /// # Errors
     /// Any [`CacheError`]; the caller goes on without the cache.
@@ -92,25 +92,24 @@ impl CacheClient {
         value: &[u8],
         ttl: Duration,
     ) -> Result<bool, CacheError> {
-        self.observe(
-            "put_newer",
-            WRITE_PATIENCE,
-            self.cache.put_newer(key, version, value, ttl),
-        )
-        .await
+        let put = Put {
+            key: key.to_owned(),
+            version,
+            value: Bytes::copy_from_slice(value),
+            ttl,
+        };
+        let put = self.cache.put_newer(std::slice::from_ref(&put));
+        let done = self.observe("put_newer", WRITE_PATIENCE, put).await?;
+        Ok(done == 1)
     }
 
-    /// See [`Cache::put_newer_many`].
+    /// [`Cache::put_newer`] of many values, or of a large one: it may take a second.
     ///
     /// # Errors
     /// Any [`CacheError`]; the caller goes on without the cache.
-    pub async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
-        self.observe(
-            "put_newer_many",
-            BULK_PATIENCE,
-            self.cache.put_newer_many(entries),
-        )
-        .await
+    pub async fn put_newer_many(&self, puts: &[Put]) -> Result<usize, CacheError> {
+        let put = self.cache.put_newer(puts);
+        self.observe("put_newer_many", BULK_PATIENCE, put).await
     }
 
     /// See [`Cache::claim`], and [`super::Lease`], which makes all claims.

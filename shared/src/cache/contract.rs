@@ -110,10 +110,16 @@ impl Aged {
     }
 
     async fn put_newer(&self, key: &str, version: u64, value: &str) -> bool {
-        self.cache
-            .put_newer(key, version, value.as_bytes(), LONG)
-            .await
-            .unwrap()
+        self.put_newer_for(LONG, key, version, value).await
+    }
+
+    async fn put_newer_for(&self, ttl: Duration, key: &str, version: u64, value: &str) -> bool {
+        self.put_many(&[put(key, version, value, ttl)]).await == 1
+    }
+
+    /// How many of `puts` were put.
+    async fn put_many(&self, puts: &[Put]) -> usize {
+        self.cache.put_newer(puts).await.unwrap()
     }
 
     async fn version(&self, key: &str) -> Option<(u64, Bytes)> {
@@ -163,6 +169,15 @@ impl fmt::Debug for Aged {
         f.debug_struct("Aged")
             .field("cache", &self.cache)
             .finish_non_exhaustive()
+    }
+}
+
+fn put(key: &str, version: u64, value: &str, ttl: Duration) -> Put {
+    Put {
+        key: key.to_owned(),
+        version,
+        value: Bytes::from(value.to_owned()),
+        ttl,
     }
 }
 

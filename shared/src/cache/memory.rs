@@ -89,7 +89,7 @@ impl MemoryCache {
         }
     }
 
-    /// [`Cache::put_newer`] into `entries`.
+    /// [`Cache::put_newer`] of one value into `entries`.
     fn put_newer_into(&self, entries: &mut Entries<String, Entry, Weight>, put: &Put) -> bool {
         let stored = self
             .live(entries, &put.key)
@@ -157,28 +157,11 @@ impl Cache for MemoryCache {
         Ok(())
     }
 
-    async fn put_newer(
-        &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        let put = Put {
-            key: key.to_owned(),
-            version,
-            value: Bytes::copy_from_slice(value),
-            ttl,
-        };
-        Ok(self.put_newer_into(&mut self.lock(), &put))
-    }
-
-    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
-        let mut kept = self.lock();
-        for put in entries {
-            self.put_newer_into(&mut kept, put);
-        }
-        Ok(())
+    async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError> {
+        let mut entries = self.lock();
+        let puts = puts.iter();
+        let done = puts.map(|put| usize::from(self.put_newer_into(&mut entries, put)));
+        Ok(done.sum())
     }
 
     async fn claim(

@@ -75,7 +75,7 @@ pub struct SettingsError(#[from] RedisError);
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
 /// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
 /// dead, the command is repeated once on a new one, except what adds or takes counts and scores. A repeated
-/// [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and say `false`, a repeated [`Cache::claim`] takes
+/// [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and not count it, a repeated [`Cache::claim`] takes
 /// its own lease anew, and a repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all
 /// commands alike.
 #[derive(Debug)]
@@ -152,10 +152,10 @@ impl ValkeyCache {
         Ok(())
     }
 
-    /// [`Cache::put_newer`] for each of `entries`, which in a cluster are in one slot. Answers how many were put.
-    async fn put_newer_in_one(&self, entries: &[Put]) -> Result<usize, CacheError> {
-        let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let values: Vec<[Vec<u8>; 2]> = entries.iter().map(put_arguments).collect();
+    /// [`Cache::put_newer`] of values that in a cluster are in one slot.
+    async fn put_newer_in_one(&self, puts: &[Put]) -> Result<usize, CacheError> {
+        let keys: Vec<&str> = puts.iter().map(|put| put.key.as_str()).collect();
+        let values: Vec<[Vec<u8>; 2]> = puts.iter().map(put_arguments).collect();
         let arguments: Vec<&[u8]> = values.iter().flatten().map(Vec::as_slice).collect();
         self.run_script(Repeat::Safe, &scripts::PUT_NEWER, &keys, &arguments)
             .await
@@ -183,36 +183,19 @@ impl Cache for ValkeyCache {
         .await
     }
 
-    async fn put_newer(
-        &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        let ttl_ms = millis(ttl).to_string();
-        self.run_script(
-            Repeat::Safe,
-            &scripts::PUT_NEWER,
-            &[key],
-            &[&versioned(version, value), ttl_ms.as_bytes()],
-        )
-        .await
-    }
-
     /// On a node a script puts many values. In a cluster their keys are in slots of their own and each needs its own; sent
     /// together they share packets all the same.
-    async fn put_newer_many(&self, entries: &[Put]) -> Result<(), CacheError> {
+    async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError> {
         let (in_one, at_a_time) = if self.link.is_cluster() {
             (1, BATCH)
         } else {
             (BATCH, 1)
         };
-        let batches = entries.chunks(in_one);
+        let batches = puts.chunks(in_one);
         let batches: Vec<_> = batches.map(|batch| self.put_newer_in_one(batch)).collect();
         stream::iter(batches)
             .buffer_unordered(at_a_time)
-            .try_for_each(|_| std::future::ready(Ok(())))
+            .try_fold(0, |sum, done| std::future::ready(Ok(sum + done)))
             .await
     }
 
@@ -358,10 +341,10 @@ impl fmt::Debug for ValkeySettings {
 }
 
 /// What [`scripts::PUT_NEWER`] is told of a value.
-fn put_arguments(entry: &Put) -> [Vec<u8>; 2] {
+fn put_arguments(put: &Put) -> [Vec<u8>; 2] {
     [
-        versioned(entry.version, &entry.value),
-        millis(entry.ttl).to_string().into_bytes(),
+        versioned(put.version, &put.value),
+        millis(put.ttl).to_string().into_bytes(),
     ]
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use lark_service::cache::Put;
 use lark_service::cache::contract::{Aged, test_cache_adapter};
 use lark_service::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 
@@ -16,6 +17,16 @@ pub(crate) fn settings(url: &str) -> ValkeySettings {
         connect_timeout: Duration::from_secs(2),
         response_timeout: Duration::from_secs(2),
         root_certificates: None,
+    }
+}
+
+/// The first version of a value at `key`.
+pub(crate) fn put(key: &str) -> Put {
+    Put {
+        key: key.to_owned(),
+        version: 1,
+        value: "value".into(),
+        ttl: Duration::from_secs(600),
     }
 }
 

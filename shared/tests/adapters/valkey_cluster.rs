@@ -8,7 +8,7 @@ use lark_service::cache::valkey::{ValkeyCache, ValkeySettings};
 
 use crate::required;
 use crate::server::{Server, eventually};
-use crate::valkey::{settings, wait};
+use crate::valkey::{put, settings, wait};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -53,5 +53,5 @@ async fn a_cluster_that_was_gone_is_used_again() {
     }
     server.run().await;
     eventually("the cluster is used again", is_written).await;
-    assert!(cache.put_newer("token", 1, b"value", LONG).await.unwrap());
+    assert_eq!(cache.put_newer(&[put("token")]).await.unwrap(), 1);
 }

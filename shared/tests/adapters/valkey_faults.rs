@@ -12,7 +12,7 @@ use lark_service::cache::{Cache, CacheClient, CacheError};
 use lark_service::clock::SystemClock;
 
 use crate::server::{Server, answers, eventually};
-use crate::valkey::settings;
+use crate::valkey::{put, settings};
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(600);
@@ -70,10 +70,10 @@ async fn after_a_restart_the_first_call_succeeds() {
 async fn after_a_restart_the_first_script_succeeds() {
     let mut server = Server::start(&[]).await;
     let cache = connect(&server);
-    assert!(cache.put_newer("key", 1, b"value", LONG).await.unwrap());
+    assert_eq!(cache.put_newer(&[put("key")]).await.unwrap(), 1);
     server.kill();
     server.run().await;
-    assert!(cache.put_newer("key", 1, b"value", LONG).await.unwrap());
+    assert_eq!(cache.put_newer(&[put("key")]).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn after_the_server_hung_up_on_an_idle_connection_the_next_call_succeeds()
     let added = idle.add_counts("counts", &counts, LONG).await;
     added.expect("it is not repeated, but it looks first");
     hung_up(&server, &watch).await;
-    assert!(idle.put_newer("token", 1, b"value", LONG).await.unwrap());
+    assert_eq!(idle.put_newer(&[put("token")]).await.unwrap(), 1);
 }
 
 /// Until the server has only the connection of the one that asks.

@@ -43,13 +43,7 @@ pub async fn a_version_replaces_what_has_none(cache: &Aged) {
 
 pub async fn a_newer_version_renews_the_expiry(cache: &Aged) {
     let key = cache.key("a");
-    assert!(
-        cache
-            .cache
-            .put_newer(&key, 1, b"first", SHORT)
-            .await
-            .unwrap()
-    );
+    assert!(cache.put_newer_for(SHORT, &key, 1, "first").await);
     assert!(cache.put_newer(&key, 2, "second").await);
     cache.let_short_pass().await;
     assert_eq!(cache.version(&key).await, Some((2, Bytes::from("second"))));
@@ -57,13 +51,7 @@ pub async fn a_newer_version_renews_the_expiry(cache: &Aged) {
 
 pub async fn a_refused_version_leaves_the_expiry(cache: &Aged) {
     let key = cache.key("a");
-    assert!(
-        cache
-            .cache
-            .put_newer(&key, 2, b"second", SHORT)
-            .await
-            .unwrap()
-    );
+    assert!(cache.put_newer_for(SHORT, &key, 2, "second").await);
     assert!(!cache.put_newer(&key, 1, "first").await);
     cache.let_short_pass().await;
     assert_eq!(cache.version(&key).await, None);
@@ -71,13 +59,7 @@ pub async fn a_refused_version_leaves_the_expiry(cache: &Aged) {
 
 pub async fn a_version_expires(cache: &Aged) {
     let key = cache.key("a");
-    assert!(
-        cache
-            .cache
-            .put_newer(&key, 9, b"ninth", SHORT)
-            .await
-            .unwrap()
-    );
+    assert!(cache.put_newer_for(SHORT, &key, 9, "ninth").await);
     cache.let_short_pass().await;
     assert!(cache.put_newer(&key, 1, "first").await);
     assert_eq!(cache.version(&key).await, Some((1, Bytes::from("first"))));

@@ -40,7 +40,13 @@ pub async fn a_large_value_comes_back(cache: &Aged) {
     let value: Vec<u8> = (0..=u8::MAX).cycle().take(256 * 1_024).collect();
     cache.put(&key, &value).await;
     assert_eq!(cache.get(&key).await.as_deref(), Some(value.as_slice()));
-    assert!(cache.cache.put_newer(&key, 1, &value, LONG).await.unwrap());
+    let large = Put {
+        key: key.clone(),
+        version: 1,
+        value: Bytes::from(value.clone()),
+        ttl: LONG,
+    };
+    assert_eq!(cache.put_many(&[large]).await, 1);
     assert_eq!(
         cache.get(&key).await.map(Vec::from),
         Some(versioned(1, &value))

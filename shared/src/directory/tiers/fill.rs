@@ -227,7 +227,7 @@ impl Inner {
                 .put_newer(&one.key, one.version, &one.value, one.ttl)
                 .await
                 .map(drop),
-            many => cache.put_newer_many(many).await,
+            many => cache.put_newer_many(many).await.map(drop),
         };
     }
 
