@@ -134,7 +134,7 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// The fence is the cache's own time in microseconds since the Unix epoch, and higher than the version of a value that
     /// is there. So what a holder puts by [`Cache::put_newer`] with its fence as version is never replaced by a holder that
     /// came before. Whoever holds the lease already takes it anew, with a new fence: a claim whose answer was lost may be
-    /// made again. [`Cache::delete_equal`]`(lease, owner)` gives it back.
+    /// made again. [`Cache::delete`]`(lease, Some(owner))` gives it back.
     async fn claim(
         &self,
         lease: &str,
@@ -143,11 +143,9 @@ pub trait Cache: fmt::Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<Claim, CacheError>;
 
-    /// Deletes what is at `key`.
-    async fn delete(&self, key: &str) -> Result<(), CacheError>;
-
-    /// Deletes what is at `key` if it equals `value`. Says whether it did.
-    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError>;
+    /// Deletes what is at `key`; given `only_if`, only if it equals that, which is looked at in the same step. Says whether it
+    /// did.
+    async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError>;
 
     /// Decides about a request of `cost` with `patience` as [`decide`](crate::quota::gcra::decide) does, by the cache's own
     /// time, and keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same

@@ -134,12 +134,8 @@ impl Cache for SwitchableCache {
         self.there()?.put_newer(puts).await
     }
 
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        self.there()?.delete(key).await
-    }
-
-    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
-        self.there()?.delete_equal(key, value).await
+    async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
+        self.there()?.delete(key, only_if).await
     }
 
     async fn throttle(

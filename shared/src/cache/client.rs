@@ -130,19 +130,15 @@ impl CacheClient {
     ///
     /// # Errors
     /// Any [`CacheError`]; the caller goes on without the cache.
-    pub async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        self.observe("delete", WRITE_PATIENCE, self.cache.delete(key))
-            .await
+    pub async fn delete(&self, key: &str) -> Result<bool, CacheError> {
+        let deleted = self.cache.delete(key, None);
+        self.observe("delete", WRITE_PATIENCE, deleted).await
     }
 
-    /// See [`Cache::delete_equal`].
+    /// [`Cache::delete`] of what equals `value`.
     pub(super) async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
-        self.observe(
-            "delete_equal",
-            WRITE_PATIENCE,
-            self.cache.delete_equal(key, value),
-        )
-        .await
+        let deleted = self.cache.delete(key, Some(value));
+        self.observe("delete_equal", WRITE_PATIENCE, deleted).await
     }
 
     /// See [`Cache::throttle`].

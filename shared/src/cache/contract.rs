@@ -28,7 +28,7 @@ macro_rules! test_cache_adapter {
             values: a_key_nobody_put_has_no_value, what_is_put_is_got, a_put_replaces_value_and_expiry,
                 any_bytes_come_back, a_large_value_comes_back, many_values_come_in_the_order_of_their_keys,
                 getting_no_values_is_fine, a_value_expires, a_time_to_live_of_zero_is_the_shortest,
-                a_deleted_value_is_gone, the_cache_answers;
+                a_deleted_value_is_gone, deleting_a_value_needs_one, the_cache_answers;
             atomics: a_newer_version_replaces_an_older, the_same_and_older_versions_are_refused,
                 versions_compare_as_numbers, a_version_replaces_what_has_none, a_newer_version_renews_the_expiry,
                 a_refused_version_leaves_the_expiry, a_version_expires, the_newest_of_many_versions_stays,
@@ -120,6 +120,10 @@ impl Aged {
     /// How many of `puts` were put.
     async fn put_many(&self, puts: &[Put]) -> usize {
         self.cache.put_newer(puts).await.unwrap()
+    }
+
+    async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> bool {
+        self.cache.delete(key, only_if).await.unwrap()
     }
 
     async fn version(&self, key: &str) -> Option<(u64, Bytes)> {

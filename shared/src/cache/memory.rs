@@ -185,20 +185,15 @@ impl Cache for MemoryCache {
         Ok(Claim::taken(now_us, value))
     }
 
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        self.lock().remove(key);
-        Ok(())
-    }
-
-    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+    async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
         let mut entries = self.lock();
-        let is_equal = self
+        let is_meant = self
             .live(&mut entries, key)
-            .is_some_and(|stored| stored == value);
-        if is_equal {
+            .is_some_and(|stored| only_if.is_none_or(|value| stored == value));
+        if is_meant {
             entries.remove(key);
         }
-        Ok(is_equal)
+        Ok(is_meant)
     }
 
     async fn throttle(

@@ -75,7 +75,7 @@ pub struct SettingsError(#[from] RedisError);
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
 /// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
 /// dead, the command is repeated once on a new one, except what adds or takes counts and scores. A repeated
-/// [`Cache::put_newer`] or [`Cache::delete_equal`] may find its own work and not count it, a repeated [`Cache::claim`] takes
+/// [`Cache::put_newer`] or [`Cache::delete`] may find its own work and not count it, a repeated [`Cache::claim`] takes
 /// its own lease anew, and a repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all
 /// commands alike.
 #[derive(Debug)]
@@ -217,11 +217,10 @@ impl Cache for ValkeyCache {
         })
     }
 
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        self.run(Repeat::Safe, cmd("UNLINK").arg(key)).await
-    }
-
-    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
+    async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
+        let Some(value) = only_if else {
+            return self.run(Repeat::Safe, cmd("UNLINK").arg(key)).await;
+        };
         self.run_script(Repeat::Safe, &scripts::DELETE_EQUAL, &[key], &[value])
             .await
     }

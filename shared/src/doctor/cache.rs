@@ -144,7 +144,7 @@ async fn permissions(cache: &ValkeyCache) -> Check {
     let probe = soon().run(async {
         cache.put(&key, b"1", PROBE_TTL).await?;
         cache.get(&key).await?;
-        cache.delete_equal(&key, b"1").await
+        cache.delete(&key, Some(b"1")).await
     });
     match probe.await.unwrap_or(Err(CacheError::Timeout)) {
         Ok(_) => Check::ok(PERMISSIONS, "keys under lark: can be read and written"),

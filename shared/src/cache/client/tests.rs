@@ -70,11 +70,8 @@ impl Cache for Moody {
     ) -> Result<Claim, CacheError> {
         self.answers().await?.claim(lease, value, owner, ttl).await
     }
-    async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        self.answers().await?.delete(key).await
-    }
-    async fn delete_equal(&self, key: &str, value: &[u8]) -> Result<bool, CacheError> {
-        self.answers().await?.delete_equal(key, value).await
+    async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
+        self.answers().await?.delete(key, only_if).await
     }
     async fn throttle(
         &self,

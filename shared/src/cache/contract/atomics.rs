@@ -88,26 +88,17 @@ pub async fn only_the_equal_value_is_deleted(cache: &Aged) {
         b"",
         b"\x00Mine\xff",
     ] {
-        assert!(
-            !cache.cache.delete_equal(&key, other).await.unwrap(),
-            "{other:?}"
-        );
+        assert!(!cache.delete(&key, Some(other)).await, "{other:?}");
     }
     assert!(cache.get(&key).await.is_some());
-    assert!(
-        cache
-            .cache
-            .delete_equal(&key, b"\x00mine\xff")
-            .await
-            .unwrap()
-    );
+    assert!(cache.delete(&key, Some(b"\x00mine\xff")).await);
     assert_eq!(cache.get(&key).await, None);
 }
 
 pub async fn deleting_an_equal_value_needs_one(cache: &Aged) {
     let key = cache.key("a");
-    assert!(!cache.cache.delete_equal(&key, b"").await.unwrap());
+    assert!(!cache.delete(&key, Some(b"")).await);
     cache.cache.put(&key, b"mine", SHORT).await.unwrap();
     cache.let_short_pass().await;
-    assert!(!cache.cache.delete_equal(&key, b"mine").await.unwrap());
+    assert!(!cache.delete(&key, Some(b"mine")).await);
 }

@@ -30,8 +30,7 @@ async fn taken(cache: &Aged, keys: &Keys, owner: &str) -> u64 {
 }
 
 async fn give_back(cache: &Aged, keys: &Keys, owner: &str) -> bool {
-    let deleted = cache.cache.delete_equal(&keys.lease, owner.as_bytes());
-    deleted.await.unwrap()
+    cache.delete(&keys.lease, Some(owner.as_bytes())).await
 }
 
 pub async fn a_free_lease_is_taken_and_nothing_is_there(cache: &Aged) {

@@ -51,13 +51,7 @@ pub async fn a_large_value_comes_back(cache: &Aged) {
         cache.get(&key).await.map(Vec::from),
         Some(versioned(1, &value))
     );
-    assert!(
-        cache
-            .cache
-            .delete_equal(&key, &versioned(1, &value))
-            .await
-            .unwrap()
-    );
+    assert!(cache.delete(&key, Some(&versioned(1, &value))).await);
 }
 
 pub async fn many_values_come_in_the_order_of_their_keys(cache: &Aged) {
@@ -108,10 +102,17 @@ pub async fn a_time_to_live_of_zero_is_the_shortest(cache: &Aged) {
 
 pub async fn a_deleted_value_is_gone(cache: &Aged) {
     let key = cache.key("a");
-    cache.cache.delete(&key).await.unwrap();
     cache.put(&key, b"value").await;
-    cache.cache.delete(&key).await.unwrap();
+    assert!(cache.delete(&key, None).await);
     assert_eq!(cache.get(&key).await, None);
+}
+
+pub async fn deleting_a_value_needs_one(cache: &Aged) {
+    let key = cache.key("a");
+    assert!(!cache.delete(&key, None).await);
+    cache.cache.put(&key, b"value", SHORT).await.unwrap();
+    cache.let_short_pass().await;
+    assert!(!cache.delete(&key, None).await);
 }
 
 pub async fn the_cache_answers(cache: &Aged) {
