@@ -3,7 +3,6 @@
 //! A cache may lose anything at any time and may be down; nothing is true because a cache says so. Adapters map and
 //! nothing else. Time-outs, the breaker and metrics sit once above them, in [`CacheClient`].
 
-use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -165,8 +164,8 @@ pub trait Cache: fmt::Debug + Send + Sync {
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
 
     /// Adds to the scores of members of the sorted set at `key`, keeps only the `keep` highest, and lets the set expire `ttl`
-    /// after this addition, in one step. Scores are finite. Keys for this are used for nothing else but
-    /// [`Cache::top_scores`].
+    /// after this addition, in one step. Scores are finite; whole ones are exact up to 2^53, so they serve as counters too.
+    /// Keys for this are used for nothing else but [`Cache::top_scores`] and [`Cache::take_scores`].
     async fn add_scores(
         &self,
         key: &str,
@@ -178,21 +177,9 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// At most `limit` members of the sorted set at `key` with their scores, the highest first.
     async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError>;
 
-    /// Adds to the counters at `key`, and lets all of them expire `ttl` after this addition, in one step. Counters stay below
-    /// 2^63, and callers bound how many there are. Keys for this are used for nothing else but [`Cache::counts`] and
-    /// [`Cache::take_counts`].
-    async fn add_counts(
-        &self,
-        key: &str,
-        counts: &[(String, u64)],
-        ttl: Duration,
-    ) -> Result<(), CacheError>;
-
-    /// The counters at `key`.
-    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError>;
-
-    /// The counters at `key`, which are removed in the same step: whoever comes at the same time, each count is taken once.
-    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError>;
+    /// All members of the sorted set at `key` with their scores, the highest first. The set is removed in the same step:
+    /// whoever comes at the same time, each addition is taken once.
+    async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError>;
 
     /// Whether the cache answers.
     async fn ping(&self) -> Result<(), CacheError>;

@@ -37,6 +37,8 @@ const MAX_PENDING: usize = 4_096;
 const CACHED: Duration = Duration::from_secs(45 * 24 * 3_600);
 /// How long a month's record is kept, as long as changes of apps are.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// However many APIs were called.
+const ALL_APIS: usize = usize::MAX;
 /// How often an addition to a record is tried again when others add to it meanwhile.
 const ATTEMPTS: u32 = 8;
 /// The one attribute of a record: a JSON object of counts by API.
@@ -114,9 +116,9 @@ impl Meter {
         };
         let batch = self.pending().take_some(Instant::now());
         let additions = batch.into_iter().map(|(key, calls)| async move {
-            let counts: Vec<(String, u64)> = calls.clone().into_iter().collect();
+            let scores = scores_of(&calls);
             let name = cache_key(&key.0, &key.1);
-            let added = cache.add_counts(&name, &counts, CACHED).await;
+            let added = cache.add_scores(&name, &scores, ALL_APIS, CACHED).await;
             // A failing cache is counted and logged there.
             added.err().map(|_| (key, calls))
         });
@@ -156,8 +158,8 @@ impl Meter {
         let stored = self.record(app_id, month, deadline).await?;
         let mut usage = stored.as_ref().map(calls_of).unwrap_or_default();
         if let Some(cache) = &self.inner.cache {
-            match cache.counts(&cache_key(app_id, month)).await {
-                Ok(counts) => add(&mut usage, counts),
+            match cache.top_scores(&cache_key(app_id, month), ALL_APIS).await {
+                Ok(scores) => add(&mut usage, calls_in(scores)),
                 Err(error) => warn!(%error, "calls that are not on record yet are left out"),
             }
         }
@@ -176,9 +178,9 @@ impl Meter {
             .remove(&(app_id.clone(), month.clone()));
         let mut taken = own.unwrap_or_default();
         if let Some(cache) = &self.inner.cache
-            && let Ok(counts) = cache.take_counts(&cache_key(app_id, month)).await
+            && let Ok(scores) = cache.take_scores(&cache_key(app_id, month)).await
         {
-            add(&mut taken, counts);
+            add(&mut taken, calls_in(scores));
         }
         taken
     }
@@ -267,8 +269,22 @@ fn calls_of(record: &Record) -> Calls {
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// `calls` as the shared cache counts them: a month has far fewer than the 2^53 up to which a score is exact.
+fn scores_of(calls: &Calls) -> Vec<(String, f64)> {
+    let scores = calls.iter();
+    scores
+        .map(|(api, count)| (api.clone(), *count as f64))
+        .collect()
+}
+
+/// The calls that the shared cache has counted.
+fn calls_in(scores: Vec<(String, f64)>) -> Calls {
+    let scores = scores.into_iter();
+    scores.map(|(api, score)| (api, score as u64)).collect()
+}
+
 fn cache_key(app_id: &AppId, month: &Month) -> String {
-    format!("lark:calls:{app_id}:{month}")
+    format!("lark:api-calls:{app_id}:{month}")
 }
 
 fn record_key(app_id: &AppId, month: &Month) -> Key {

@@ -1,6 +1,5 @@
 //! Outages: a store and a cache that a test can switch off and on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -176,21 +175,8 @@ impl Cache for SwitchableCache {
         self.there()?.top_scores(key, limit).await
     }
 
-    async fn add_counts(
-        &self,
-        key: &str,
-        counts: &[(String, u64)],
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
-        self.there()?.add_counts(key, counts, ttl).await
-    }
-
-    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        self.there()?.counts(key).await
-    }
-
-    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        self.there()?.take_counts(key).await
+    async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
+        self.there()?.take_scores(key).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

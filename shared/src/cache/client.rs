@@ -1,7 +1,6 @@
 //! The policy around every cache: a short time-out for reads, a breaker, metrics. Losing the cache costs speed, never an
 //! answer, so a cache that fails or falls silent is left alone until a probe, which nobody waits for, finds it well again.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,39 +204,12 @@ impl CacheClient {
         .await
     }
 
-    /// See [`Cache::add_counts`].
+    /// See [`Cache::take_scores`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache. Whether the counts were added is then unknown.
-    pub async fn add_counts(
-        &self,
-        key: &str,
-        counts: &[(String, u64)],
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
-        self.observe(
-            "add_counts",
-            WRITE_PATIENCE,
-            self.cache.add_counts(key, counts, ttl),
-        )
-        .await
-    }
-
-    /// See [`Cache::counts`].
-    ///
-    /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
-    pub async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        self.observe("counts", READ_PATIENCE, self.cache.counts(key))
-            .await
-    }
-
-    /// See [`Cache::take_counts`].
-    ///
-    /// # Errors
-    /// Any [`CacheError`]; the counts are then lost, or there still.
-    pub async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        self.observe("take_counts", WRITE_PATIENCE, self.cache.take_counts(key))
+    /// Any [`CacheError`]; the scores are then lost, or there still.
+    pub async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
+        self.observe("take_scores", WRITE_PATIENCE, self.cache.take_scores(key))
             .await
     }
 

@@ -2,7 +2,6 @@
 #![expect(missing_docs, reason = "the name of a case is its promise")]
 #![expect(clippy::unwrap_used, reason = "a case is a test")]
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,8 +14,8 @@ use crate::quota::{Decision, Quota};
 
 pub mod atomics;
 pub mod claims;
-pub mod collections;
 pub mod many;
+pub mod scores;
 pub mod throttle;
 pub mod values;
 
@@ -41,10 +40,10 @@ macro_rules! test_cache_adapter {
                 a_fence_is_a_moment_in_microseconds, a_fence_is_above_the_version_that_is_there,
                 an_earlier_holder_replaces_nothing_of_a_later_one, one_of_many_takes_the_lease,
                 a_lease_may_guard_nothing_but_itself;
-            collections: scores_add_up_and_the_highest_come_first, no_more_scores_come_than_the_limit,
+            scores: scores_add_up_and_the_highest_come_first, no_more_scores_come_than_the_limit,
                 only_the_highest_scores_are_kept, no_score_of_many_callers_is_lost,
-                scores_expire_after_the_last_addition, counts_add_up, what_nobody_counted_has_no_counts,
-                taken_counts_are_gone, each_count_is_taken_once, counts_expire_after_the_last_addition;
+                scores_expire_after_the_last_addition, whole_scores_are_exact_up_to_2_to_the_53,
+                adding_no_scores_is_fine, taken_scores_are_gone, each_addition_is_taken_once;
             throttle: a_burst_is_admitted_and_then_nothing, what_is_refused_is_admitted_after_its_wait,
                 the_tightest_window_decides, what_is_refused_costs_nothing, a_cost_is_taken_as_a_whole,
                 what_costs_nothing_takes_nothing, keys_do_not_share_a_quota, a_pause_refuses_everything,

@@ -1,6 +1,5 @@
 //! The cache in this process, for running on one machine.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::quota::gcra::{self, State};
 use crate::quota::{Decision, Quota};
 
-mod collections;
+mod scores;
 
 /// What an entry takes beside its key and value: hash table slot, list links, allocation headers. An estimate.
 const ENTRY_BYTES: u64 = 128;
@@ -221,7 +220,7 @@ impl Cache for MemoryCache {
         if !scores.is_empty() {
             let mut entries = self.lock();
             let stored = self.live(&mut entries, key);
-            let value = collections::with_scores(stored.as_ref(), scores, keep);
+            let value = scores::with_added(stored.as_ref(), scores, keep);
             entries.insert(key.to_owned(), self.entry(value, ttl));
         }
         Ok(())
@@ -229,34 +228,14 @@ impl Cache for MemoryCache {
 
     async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
         let stored = self.live(&mut self.lock(), key);
-        Ok(collections::top(stored.as_ref(), limit))
+        Ok(scores::top(stored.as_ref(), limit))
     }
 
-    async fn add_counts(
-        &self,
-        key: &str,
-        counts: &[(String, u64)],
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
-        if !counts.is_empty() {
-            let mut entries = self.lock();
-            let stored = self.live(&mut entries, key);
-            let value = collections::with_counts(stored.as_ref(), counts);
-            entries.insert(key.to_owned(), self.entry(value, ttl));
-        }
-        Ok(())
-    }
-
-    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        let stored = self.live(&mut self.lock(), key);
-        Ok(collections::counts(stored.as_ref()))
-    }
-
-    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+    async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
         let mut entries = self.lock();
         let stored = self.live(&mut entries, key);
         entries.remove(key);
-        Ok(collections::counts(stored.as_ref()))
+        Ok(scores::top(stored.as_ref(), usize::MAX))
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

@@ -2,7 +2,6 @@
 //!
 //! `link` keeps the connection, `scripts` runs inside the server.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +73,7 @@ pub struct SettingsError(#[from] RedisError);
 ///
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
 /// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
-/// dead, the command is repeated once on a new one, except what adds or takes counts and scores. A repeated
+/// dead, the command is repeated once on a new one, except what adds or takes scores. A repeated
 /// [`Cache::put_newer`] or [`Cache::delete`] may find its own work and not count it, a repeated [`Cache::claim`] takes
 /// its own lease anew, and a repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all
 /// commands alike.
@@ -136,20 +135,6 @@ impl ValkeyCache {
             }
             outcome => outcome.map_err(cache_error),
         }
-    }
-
-    /// Runs a script that adds to what is at `key`.
-    async fn add(
-        &self,
-        script: &Script,
-        key: &str,
-        arguments: &[String],
-    ) -> Result<(), CacheError> {
-        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
-        let _: bool = self
-            .run_script(Repeat::Never, script, &[key], &arguments)
-            .await?;
-        Ok(())
     }
 
     /// [`Cache::put_newer`] of values that in a cluster are in one slot.
@@ -284,7 +269,11 @@ impl Cache for ValkeyCache {
         for (member, score) in scores {
             arguments.extend([score.to_string(), member.clone()]);
         }
-        self.add(&scripts::ADD_SCORES, key, &arguments).await
+        let arguments: Vec<&[u8]> = arguments.iter().map(String::as_bytes).collect();
+        let _: bool = self
+            .run_script(Repeat::Never, &scripts::ADD_SCORES, &[key], &arguments)
+            .await?;
+        Ok(())
     }
 
     async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
@@ -296,28 +285,8 @@ impl Cache for ValkeyCache {
         self.run(Repeat::Safe, &range).await
     }
 
-    async fn add_counts(
-        &self,
-        key: &str,
-        counts: &[(String, u64)],
-        ttl: Duration,
-    ) -> Result<(), CacheError> {
-        if counts.is_empty() {
-            return Ok(());
-        }
-        let mut arguments = vec![millis(ttl).to_string()];
-        for (name, count) in counts {
-            arguments.extend([count.to_string(), name.clone()]);
-        }
-        self.add(&scripts::ADD_COUNTS, key, &arguments).await
-    }
-
-    async fn counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        self.run(Repeat::Safe, cmd("HGETALL").arg(key)).await
-    }
-
-    async fn take_counts(&self, key: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        self.run_script(Repeat::Never, &scripts::TAKE_COUNTS, &[key], &[])
+    async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
+        self.run_script(Repeat::Never, &scripts::TAKE_SCORES, &[key], &[])
             .await
     }
 

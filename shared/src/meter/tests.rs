@@ -44,7 +44,8 @@ impl Place {
     /// What the shared cache has, this month.
     async fn cached(&self) -> Calls {
         let key = cache_key(&app(), &Month::of(self.clock.now()));
-        self.cache.as_ref().unwrap().counts(&key).await.unwrap()
+        let scores = self.cache.as_ref().unwrap().top_scores(&key, ALL_APIS);
+        calls_in(scores.await.unwrap())
     }
 }
 

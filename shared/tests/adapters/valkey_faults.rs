@@ -169,8 +169,8 @@ async fn after_the_server_hung_up_on_an_idle_connection_the_next_call_succeeds()
         Some(b"value".as_slice())
     );
     hung_up(&server, &watch).await;
-    let counts = [("one".to_owned(), 1)];
-    let added = idle.add_counts("counts", &counts, LONG).await;
+    let scores = [("one".to_owned(), 1.0)];
+    let added = idle.add_scores("scores", &scores, 1, LONG).await;
     added.expect("it is not repeated, but it looks first");
     hung_up(&server, &watch).await;
     assert_eq!(idle.put_newer(&[put("token")]).await.unwrap(), 1);

@@ -97,18 +97,7 @@ impl Cache for Moody {
     async fn top_scores(&self, _: &str, _: usize) -> Result<Vec<(String, f64)>, CacheError> {
         unreachable!("not asked for here")
     }
-    async fn add_counts(
-        &self,
-        _: &str,
-        _: &[(String, u64)],
-        _: Duration,
-    ) -> Result<(), CacheError> {
-        unreachable!("not asked for here")
-    }
-    async fn counts(&self, _: &str) -> Result<BTreeMap<String, u64>, CacheError> {
-        unreachable!("not asked for here")
-    }
-    async fn take_counts(&self, _: &str) -> Result<BTreeMap<String, u64>, CacheError> {
+    async fn take_scores(&self, _: &str) -> Result<Vec<(String, f64)>, CacheError> {
         unreachable!("not asked for here")
     }
     async fn ping(&self) -> Result<(), CacheError> {

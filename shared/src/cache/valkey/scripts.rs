@@ -107,20 +107,12 @@ pub(super) static ADD_SCORES: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the hash of counters; `ARGV[1]`: time to live in milliseconds; then the count to add and its name, for each.
-pub(super) static ADD_COUNTS: LazyLock<Script> = LazyLock::new(|| {
+/// `KEYS[1]`: the sorted set, which is gone afterwards. Answers members and scores in turn, the highest first.
+pub(super) static TAKE_SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "for place = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[place + 1], ARGV[place]) end
-         return redis.call('PEXPIRE', KEYS[1], ARGV[1])",
-    )
-});
-
-/// `KEYS[1]`: the hash of counters, which is gone afterwards. Answers names and counts in turn.
-pub(super) static TAKE_COUNTS: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local counts = redis.call('HGETALL', KEYS[1])
+        "local scores = redis.call('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
          redis.call('UNLINK', KEYS[1])
-         return counts",
+         return scores",
     )
 });
 

@@ -1,4 +1,4 @@
-//! Sorted sets and counters.
+//! Sorted sets, which count too.
 
 use super::*;
 
@@ -27,16 +27,8 @@ fn scored(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
         .collect()
 }
 
-async fn count(cache: &Aged, key: &str, name: &str, count: u64) {
-    let counts = [(name.to_owned(), count)];
-    cache.cache.add_counts(key, &counts, LONG).await.unwrap();
-}
-
-fn counted(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
-    let expected = expected.iter();
-    expected
-        .map(|(name, count)| ((*name).to_owned(), *count))
-        .collect()
+async fn take(cache: &Aged, key: &str) -> Vec<(String, f64)> {
+    cache.cache.take_scores(key).await.unwrap()
 }
 
 pub async fn scores_add_up_and_the_highest_come_first(cache: &Aged) {
@@ -115,57 +107,53 @@ pub async fn scores_expire_after_the_last_addition(cache: &Aged) {
     assert_eq!(top(cache, &lasting, ALL).await, scored(&[("one", 2.0)]));
 }
 
-pub async fn counts_add_up(cache: &Aged) {
+pub async fn whole_scores_are_exact_up_to_2_to_the_53(cache: &Aged) {
     let key = cache.key("a");
-    let counts = [("one", 1), ("two", 1 << 60), ("名前 \r\n", 0), ("one", 2)];
-    let counts: Vec<_> = counts.map(|(name, count)| (name.to_owned(), count)).into();
-    cache.cache.add_counts(&key, &counts, LONG).await.unwrap();
-    count(cache, &key, "two", 1).await;
-    let expected = counted(&[("one", 3), ("two", (1 << 60) + 1), ("名前 \r\n", 0)]);
+    let largest = (1_u64 << 53) as f64;
+    let counts = [
+        ("one", 1.0),
+        ("two", largest - 2.0),
+        ("名前 \r\n", 0.0),
+        ("one", 2.0),
+    ];
+    score(cache, &key, &counts, ALL).await;
     for _ in 0..2 {
-        assert_eq!(cache.cache.counts(&key).await.unwrap(), expected);
+        score(cache, &key, &[("two", 1.0)], ALL).await;
     }
+    let expected = scored(&[("two", largest), ("one", 3.0), ("名前 \r\n", 0.0)]);
+    assert_eq!(top(cache, &key, ALL).await, expected);
+    assert_eq!(take(cache, &key).await, expected);
 }
 
-pub async fn what_nobody_counted_has_no_counts(cache: &Aged) {
+pub async fn adding_no_scores_is_fine(cache: &Aged) {
     let key = cache.key("a");
-    cache.cache.add_counts(&key, &[], LONG).await.unwrap();
-    assert_eq!(cache.cache.counts(&key).await.unwrap(), counted(&[]));
-    assert_eq!(cache.cache.take_counts(&key).await.unwrap(), counted(&[]));
+    score(cache, &key, &[], ALL).await;
+    assert_eq!(top(cache, &key, ALL).await, []);
+    assert_eq!(take(cache, &key).await, []);
+    score(cache, &key, &[("one", 1.0)], ALL).await;
+    score(cache, &key, &[], 0).await;
+    assert_eq!(take(cache, &key).await, scored(&[("one", 1.0)]));
 }
 
-pub async fn taken_counts_are_gone(cache: &Aged) {
+pub async fn taken_scores_are_gone(cache: &Aged) {
     let key = cache.key("a");
-    count(cache, &key, "one", 3).await;
-    let taken = cache.cache.take_counts(&key).await.unwrap();
-    assert_eq!(taken, counted(&[("one", 3)]));
-    assert_eq!(cache.cache.counts(&key).await.unwrap(), counted(&[]));
-    count(cache, &key, "two", 1).await;
-    let counts = cache.cache.counts(&key).await.unwrap();
-    assert_eq!(counts, counted(&[("two", 1)]));
+    score(cache, &key, &[("one", 3.0), ("two", 0.5)], ALL).await;
+    let expected = scored(&[("one", 3.0), ("two", 0.5)]);
+    assert_eq!(take(cache, &key).await, expected);
+    assert_eq!(top(cache, &key, ALL).await, []);
+    assert_eq!(take(cache, &key).await, []);
+    score(cache, &key, &[("two", 1.0)], ALL).await;
+    assert_eq!(top(cache, &key, ALL).await, scored(&[("two", 1.0)]));
 }
 
-pub async fn each_count_is_taken_once(cache: &Aged) {
+pub async fn each_addition_is_taken_once(cache: &Aged) {
     let key = &cache.key("a");
     let sums = join_all((0..CALLERS).map(|caller| async move {
-        count(cache, key, &format!("name {}", caller % 3), caller).await;
-        let taken = cache.cache.take_counts(key).await.unwrap();
-        taken.values().sum::<u64>()
+        let member = format!("member {}", caller % 3);
+        score(cache, key, &[(&member, caller as f64)], ALL).await;
+        let taken = take(cache, key).await;
+        taken.into_iter().map(|(_, score)| score).sum::<f64>()
     }));
-    let sum: u64 = sums.await.into_iter().sum();
-    assert_eq!(sum, (0..CALLERS).sum::<u64>());
-}
-
-pub async fn counts_expire_after_the_last_addition(cache: &Aged) {
-    let (mortal, lasting) = (cache.key("a"), cache.key("b"));
-    for key in [&mortal, &lasting] {
-        let counts = [("one".to_owned(), 1)];
-        cache.cache.add_counts(key, &counts, SHORT).await.unwrap();
-    }
-    count(cache, &lasting, "one", 1).await;
-    cache.let_short_pass().await;
-    let counts = cache.cache.counts(&mortal).await.unwrap();
-    assert_eq!(counts, counted(&[]));
-    let counts = cache.cache.counts(&lasting).await.unwrap();
-    assert_eq!(counts, counted(&[("one", 2)]));
+    let sum: f64 = sums.await.into_iter().sum();
+    assert_eq!(sum, (0..CALLERS).sum::<u64>() as f64);
 }
