@@ -78,7 +78,7 @@ pub struct Config {
 pub enum StoreConfig {
     /// `LARK_SERVICE_STORE=dynamodb`.
     DynamoDb {
-        /// `LARK_SERVICE_TOKENS_TABLE`, `LARK_SERVICE_USERS_TABLE`, `LARK_SERVICE_APPS_TABLE`,
+        /// `LARK_SERVICE_TOKENS_TABLE`, `LARK_SERVICE_DIRECTORY_TABLE`, `LARK_SERVICE_APPS_TABLE`,
         /// `LARK_SERVICE_API_KEYS_TABLE`, `LARK_SERVICE_DATA_KEYS_TABLE`: all required.
         tables: TableNames,
         /// Where the data keys come from.

@@ -357,7 +357,7 @@ fn sealed_attributes(table: Table, record: &Record) -> Vec<(&'static str, String
     match table {
         Table::Apps => apps::sealed_attributes(record),
         Table::Tokens => tokens::sealed_attributes(record),
-        Table::Users | Table::ApiKeys | Table::DataKeys => Vec::new(),
+        Table::Directory | Table::ApiKeys | Table::DataKeys => Vec::new(),
     }
 }
 

@@ -27,41 +27,49 @@ pub use inspection::{SchemaProblem, TableReport};
 pub use mirror::{Copied, Mirror};
 pub use storage::Storage;
 
-/// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Table {
+/// Makes the enum, the list and the facts of the tables from one row each.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)+) => {
+        /// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum Table {
+            $($(#[$doc])* $variant = $number,)+
+        }
+
+        impl Table {
+            /// Every table, by its number.
+            pub const ALL: [Self; [$($number),+].len()] = [$(Self::$variant),+];
+
+            /// The table's name in metrics, logs and the embedded store.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+// The numbers count from zero and stand in embedded files: never change one.
+tables! {
     /// Tokens and their refresh state: `app_id` / `kind#subject`.
-    Tokens,
-    /// User profiles: `app_id#id` / `id_type`.
-    Users,
+    Tokens = 0, "tokens";
+    /// Users, departments, chats and pages of them, as the platform last told: `app_id#id` / `id_type`.
+    Directory = 1, "directory";
     /// Registered apps: `app_id` / `app`.
-    Apps,
+    Apps = 2, "apps";
     /// API keys: `key_id` / `key`.
-    ApiKeys,
+    ApiKeys = 3, "api_keys";
     /// Wrapped data keys: `keyring` / `current`.
-    DataKeys,
+    DataKeys = 4, "data_keys";
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Self; 5] = [
-        Self::Tokens,
-        Self::Users,
-        Self::Apps,
-        Self::ApiKeys,
-        Self::DataKeys,
-    ];
-
-    /// The table's name in metrics, logs and the embedded store.
+    /// The table's number in embedded files.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Users => "users",
-            Self::Apps => "apps",
-            Self::ApiKeys => "api_keys",
-            Self::DataKeys => "data_keys",
-        }
+    pub const fn number(self) -> u8 {
+        self as u8
     }
 }
 
@@ -287,4 +295,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// What is wrong with each table, in the order of [`Table::ALL`]: for an operator's check-up, as it takes several
     /// requests for each. Being refused one of them is a problem of the table, not an error.
     async fn inspect(&self) -> Result<Vec<TableReport>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_listed_by_their_numbers() {
+        let numbers: Vec<u8> = Table::ALL.map(Table::number).to_vec();
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+    }
 }

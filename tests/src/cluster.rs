@@ -4,6 +4,7 @@ use crate::worker::Worker;
 use crate::world::{APP, Process};
 use aws_sdk_dynamodb::Client;
 use lark_service::aws::{self, AwsCredentials, AwsSettings};
+use lark_service::store::Table;
 use lark_service::store::dynamodb::TableNames;
 use lark_service::store::dynamodb::schema::create_tables;
 use lark_simulator::{Options, Simulator};
@@ -177,14 +178,13 @@ fn variables(
     names: &TableNames,
     folder: &std::path::Path,
 ) -> Vec<(String, String)> {
+    let tables = Table::ALL.map(|table| {
+        let variable = format!("LARK_SERVICE_{}_TABLE", table.name().to_uppercase());
+        (variable, names.get(table).to_owned())
+    });
     let key_file = folder.join("data-keys").display().to_string();
     [
         ("LARK_SERVICE_STORE", "dynamodb".to_owned()),
-        ("LARK_SERVICE_TOKENS_TABLE", names.tokens.clone()),
-        ("LARK_SERVICE_USERS_TABLE", names.users.clone()),
-        ("LARK_SERVICE_APPS_TABLE", names.apps.clone()),
-        ("LARK_SERVICE_API_KEYS_TABLE", names.api_keys.clone()),
-        ("LARK_SERVICE_DATA_KEYS_TABLE", names.data_keys.clone()),
         ("LARK_SERVICE_KEY_FILE", key_file),
         ("LARK_SERVICE_CACHE_URL", valkey.url()),
         ("LARK_SERVICE_FEISHU_URL", simulator.base_url()),
@@ -201,7 +201,9 @@ fn variables(
         ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    .into_iter()
+    .chain(tables)
+    .collect()
 }
 
 async fn client(url: &str) -> Client {

@@ -13,6 +13,7 @@ use crate::aws::{AwsCredentials, AwsSettings};
 use crate::ids::AppId;
 use crate::lark::apis::StandardLimits;
 use crate::lark::{LarkSettings, OAuthVersion};
+use crate::store::Table;
 use crate::store::dynamodb::TableNames;
 
 const ORIGIN: &str =
@@ -146,13 +147,15 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
     }
 
     fn tables(&self) -> Result<TableNames, ConfigError> {
-        let table = |variable| self.required(variable, "must be the name of a DynamoDB table");
-        Ok(TableNames {
-            tokens: table(variables::LARK_SERVICE_TOKENS_TABLE)?,
-            users: table(variables::LARK_SERVICE_USERS_TABLE)?,
-            apps: table(variables::LARK_SERVICE_APPS_TABLE)?,
-            api_keys: table(variables::LARK_SERVICE_API_KEYS_TABLE)?,
-            data_keys: table(variables::LARK_SERVICE_DATA_KEYS_TABLE)?,
+        TableNames::read(|table| {
+            let variable = match table {
+                Table::Tokens => variables::LARK_SERVICE_TOKENS_TABLE,
+                Table::Directory => variables::LARK_SERVICE_DIRECTORY_TABLE,
+                Table::Apps => variables::LARK_SERVICE_APPS_TABLE,
+                Table::ApiKeys => variables::LARK_SERVICE_API_KEYS_TABLE,
+                Table::DataKeys => variables::LARK_SERVICE_DATA_KEYS_TABLE,
+            };
+            self.required(variable, "must be the name of a DynamoDB table")
         })
     }
 

@@ -103,8 +103,8 @@ variables! {
         LARK_SERVICE_DATA_DIR: "folder", Value(".data");
         /// Tokens and their refresh state.
         LARK_SERVICE_TOKENS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-tokens";
-        /// Copies of user profiles.
-        LARK_SERVICE_USERS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-users";
+        /// Copies of users, departments and chats.
+        LARK_SERVICE_DIRECTORY_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-directory";
         /// Registered apps, their secrets sealed.
         LARK_SERVICE_APPS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-apps";
         /// API keys, hashed.

@@ -201,7 +201,7 @@ impl Warmer {
     async fn stopped_at(&self, deadline: Deadline) -> Result<Option<String>> {
         let record = self
             .storage
-            .get(Table::Users, &progress_key(), deadline)
+            .get(Table::Directory, &progress_key(), deadline)
             .await?;
         Ok(record.and_then(|record| record.text(AFTER).map(str::to_owned)))
     }
@@ -214,13 +214,13 @@ impl Warmer {
                 let record = Record::new(key, version).with(AFTER, Value::Text(after));
                 let put = self
                     .storage
-                    .put(Table::Users, &record, Expect::Anything, deadline);
+                    .put(Table::Directory, &record, Expect::Anything, deadline);
                 Ok(put.await?)
             }
             None => {
-                let delete = self
-                    .storage
-                    .delete(Table::Users, &key, Expect::Anything, deadline);
+                let delete =
+                    self.storage
+                        .delete(Table::Directory, &key, Expect::Anything, deadline);
                 Ok(delete.await?)
             }
         }

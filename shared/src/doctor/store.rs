@@ -228,7 +228,7 @@ fn schema_remedy(name: &str, variable: &str, problem: SchemaProblem) -> String {
 const fn variable(table: Table) -> &'static str {
     match table {
         Table::Tokens => "LARK_SERVICE_TOKENS_TABLE",
-        Table::Users => "LARK_SERVICE_USERS_TABLE",
+        Table::Directory => "LARK_SERVICE_DIRECTORY_TABLE",
         Table::Apps => "LARK_SERVICE_APPS_TABLE",
         Table::ApiKeys => "LARK_SERVICE_API_KEYS_TABLE",
         Table::DataKeys => "LARK_SERVICE_DATA_KEYS_TABLE",

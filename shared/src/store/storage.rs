@@ -229,7 +229,7 @@ fn log_slow(
     let _entered = span.enter();
     // The key of a user may be an id that looks like an e-mail address.
     let key = subject
-        .filter(|_| table != Table::Users)
+        .filter(|_| table != Table::Directory)
         .map(ToString::to_string)
         .unwrap_or_default();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_a_user_is_found_by_is_not_logged() {
-        let line = line(Table::Users, "cli_a#a@example.com");
+        let line = line(Table::Directory, "cli_a#a@example.com");
         assert!(line.contains("a slow store operation"), "{line}");
         assert!(!line.contains("example"), "{line}");
     }

@@ -131,9 +131,9 @@ async fn a_healthy_stack_has_nothing_wrong_with_its_store_and_keys() {
 async fn a_missing_table_names_its_variable() {
     let (place, _) = Place::on_aws().await;
     let missing = format!("{}-missing", unique());
-    let place = place.with_table(Table::Users, &missing);
+    let place = place.with_table(Table::Directory, &missing);
     let report = place.examined().await;
-    let remedy = "set LARK_SERVICE_USERS_TABLE";
+    let remedy = "set LARK_SERVICE_DIRECTORY_TABLE";
     check(&report, "schema", Status::Failed, &missing, remedy);
     check(&report, "apps", Status::Skipped, "needs the tables", "");
 }
@@ -179,10 +179,11 @@ async fn a_table_with_other_keys_is_to_be_made_anew() {
 async fn a_missing_index_comes_with_the_command_that_makes_it() {
     let (place, names) = Place::on_aws().await;
     let report = place
-        .with_table(Table::Tokens, &names.users)
+        .with_table(Table::Tokens, names.get(Table::Directory))
         .examined()
         .await;
-    let remedy = format!("aws dynamodb update-table --table-name {}", names.users);
+    let name = names.get(Table::Directory);
+    let remedy = format!("aws dynamodb update-table --table-name {name}");
     check(&report, "schema", Status::Failed, "no index `due`", &remedy);
 }
 

@@ -76,16 +76,16 @@ async fn check_right_tables(variable: &str, always: &[SchemaProblem]) {
 /// `unset` are the problems of a table that nothing was set for.
 async fn check_wrong_tables(variable: &str, always: &[SchemaProblem], unset: &[SchemaProblem]) {
     let (client, right) = right_tables(variable).await;
-    let names = TableNames {
-        // As it should be, but for the index.
-        tokens: right.users.clone(),
-        users: format!("{}-missing", unique()),
-        apps: foreign_table(&client).await,
-        ..right
-    };
+    let mut names = right.clone();
+    // As it should be, but for the index.
+    right
+        .get(Table::Directory)
+        .clone_into(names.get_mut(Table::Tokens));
+    *names.get_mut(Table::Directory) = format!("{}-missing", unique());
+    *names.get_mut(Table::Apps) = foreign_table(&client).await;
     let expected = [
         report(Table::Tokens, &names, &[&[NoDueIndex], always].concat()),
-        report(Table::Users, &names, &[Missing]),
+        report(Table::Directory, &names, &[Missing]),
         report(Table::Apps, &names, &[&[WrongKeys], unset].concat()),
         report(Table::ApiKeys, &names, always),
         report(Table::DataKeys, &names, always),

@@ -258,10 +258,14 @@ impl Inner {
             [one] => {
                 let put = self
                     .storage
-                    .put(Table::Users, one, Expect::Anything, deadline);
+                    .put(Table::Directory, one, Expect::Anything, deadline);
                 put.await
             }
-            many => self.storage.put_many(Table::Users, many, deadline).await,
+            many => {
+                self.storage
+                    .put_many(Table::Directory, many, deadline)
+                    .await
+            }
         };
         if let Err(error) = outcome {
             warn!(%error, "what Lark said is not stored");
@@ -274,7 +278,7 @@ impl Inner {
         let key = key.store_key();
         let delete = self
             .storage
-            .delete(Table::Users, &key, Expect::Anything, deadline);
+            .delete(Table::Directory, &key, Expect::Anything, deadline);
         if let Err(error) = delete.await {
             warn!(%error, "what Lark knows no more is still stored");
         }

@@ -262,12 +262,14 @@ impl Inner {
             let answer = match keys.as_slice() {
                 [] => return,
                 [key] => {
-                    let record = self.storage.get(Table::Users, key, deadline).await;
+                    let record = self.storage.get(Table::Directory, key, deadline).await;
                     record.map(Vec::from_iter)
                 }
                 _ => {
                     let only = Attributes::Only(codec::ATTRIBUTES);
-                    let work = self.storage.get_many(Table::Users, &keys, only, deadline);
+                    let work = self
+                        .storage
+                        .get_many(Table::Directory, &keys, only, deadline);
                     work.await
                 }
             };

@@ -143,12 +143,12 @@ pub async fn due_records_come_whole(store: &dyn Store, clock: &ManualClock) {
 pub async fn only_tokens_are_indexed(store: &dyn Store, clock: &ManualClock) {
     let record = due_at("a", clock.now());
     store
-        .put(Table::Users, &record, Expect::Anything)
+        .put(Table::Directory, &record, Expect::Anything)
         .await
         .unwrap();
     assert_eq!(names(store, SHARD, clock.now(), 10).await, [""; 0]);
     assert_eq!(
-        store.get(Table::Users, &record.key).await.unwrap(),
+        store.get(Table::Directory, &record.key).await.unwrap(),
         Some(record)
     );
 }

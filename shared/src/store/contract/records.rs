@@ -113,7 +113,7 @@ pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
     for number in 0..written {
         store
             .put(
-                Table::Users,
+                Table::Directory,
                 &Record::new(key(number), number),
                 Expect::Absent,
             )
@@ -124,7 +124,7 @@ pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
     let mut keys: Vec<Key> = (0..250).map(key).collect();
     keys.extend((0..250).step_by(10).map(key));
     let got = store
-        .get_many(Table::Users, &keys, Attributes::All)
+        .get_many(Table::Directory, &keys, Attributes::All)
         .await
         .unwrap();
     let versions: BTreeSet<u64> = got.iter().map(|record| record.version).collect();
@@ -136,7 +136,7 @@ pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
 pub async fn getting_no_records_is_fine(store: &dyn Store, _: &ManualClock) {
     assert_eq!(
         store
-            .get_many(Table::Users, &[], Attributes::All)
+            .get_many(Table::Directory, &[], Attributes::All)
             .await
             .unwrap(),
         []
@@ -189,14 +189,14 @@ pub async fn many_records_are_put_at_once(store: &dyn Store, clock: &ManualClock
             record
         })
         .collect();
-    store.put_many(Table::Users, &records).await.unwrap();
+    store.put_many(Table::Directory, &records).await.unwrap();
     let keys: Vec<Key> = (0..260).map(key).collect();
-    let got = store.get_many(Table::Users, &keys, Attributes::All);
+    let got = store.get_many(Table::Directory, &keys, Attributes::All);
     let mut got = got.await.unwrap();
     got.sort_by_key(|record| record.version);
     assert_eq!(got, records);
     clock.advance(Duration::from_secs(120));
-    let got = store.get_many(Table::Users, &keys, Attributes::All);
+    let got = store.get_many(Table::Directory, &keys, Attributes::All);
     assert_eq!(got.await.unwrap(), []);
 }
 
@@ -227,7 +227,7 @@ pub async fn of_a_record_put_twice_at_once_the_last_is_written(store: &dyn Store
 }
 
 pub async fn putting_no_records_is_fine(store: &dyn Store, _: &ManualClock) {
-    store.put_many(Table::Users, &[]).await.unwrap();
+    store.put_many(Table::Directory, &[]).await.unwrap();
 }
 
 pub async fn a_deleted_record_is_gone(store: &dyn Store, _: &ManualClock) {

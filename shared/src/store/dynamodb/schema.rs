@@ -22,43 +22,36 @@ pub(super) const DUE_INDEX: &str = "due";
 
 /// What each [`Table`] is called in the account.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TableNames {
-    /// [`Table::Tokens`].
-    pub tokens: String,
-    /// [`Table::Users`].
-    pub users: String,
-    /// [`Table::Apps`].
-    pub apps: String,
-    /// [`Table::ApiKeys`].
-    pub api_keys: String,
-    /// [`Table::DataKeys`].
-    pub data_keys: String,
-}
+pub struct TableNames([String; Table::ALL.len()]);
 
 impl TableNames {
+    /// The names that `name` gives to the tables.
+    ///
+    /// # Errors
+    /// The first that `name` answers with.
+    pub fn read<E>(mut name: impl FnMut(Table) -> Result<String, E>) -> Result<Self, E> {
+        let mut names = Self::prefixed("");
+        for table in Table::ALL {
+            *names.get_mut(table) = name(table)?;
+        }
+        Ok(names)
+    }
+
     /// `prefix` followed by the table's own name: `lark_` makes `lark_tokens`.
     #[must_use]
     pub fn prefixed(prefix: &str) -> Self {
-        let name = |table: Table| format!("{prefix}{}", table.name());
-        Self {
-            tokens: name(Table::Tokens),
-            users: name(Table::Users),
-            apps: name(Table::Apps),
-            api_keys: name(Table::ApiKeys),
-            data_keys: name(Table::DataKeys),
-        }
+        Self(Table::ALL.map(|table| format!("{prefix}{}", table.name())))
     }
 
     /// The name of `table`.
     #[must_use]
     pub fn get(&self, table: Table) -> &str {
-        match table {
-            Table::Tokens => &self.tokens,
-            Table::Users => &self.users,
-            Table::Apps => &self.apps,
-            Table::ApiKeys => &self.api_keys,
-            Table::DataKeys => &self.data_keys,
-        }
+        &self.0[usize::from(table.number())]
+    }
+
+    /// The name of `table`, to be changed.
+    pub fn get_mut(&mut self, table: Table) -> &mut String {
+        &mut self.0[usize::from(table.number())]
     }
 }
 

@@ -22,11 +22,7 @@ pub(super) fn one(
 ) -> Result<Option<Record>, StoreError> {
     let unavailable = |error: redb::Error| StoreError::unavailable("get", table.name(), error);
     let records = open_records(database).map_err(unavailable)?;
-    let stored = records.get((
-        tables::number(table),
-        key.partition.as_str(),
-        key.sort.as_str(),
-    ));
+    let stored = records.get((table.number(), key.partition.as_str(), key.sort.as_str()));
     let stored = stored.map_err(|error| unavailable(error.into()))?;
     let record = stored
         .map(|stored| codec::decode(table, key.clone(), stored.value()))
@@ -46,11 +42,7 @@ pub(super) fn many(
     let records = open_records(database).map_err(unavailable)?;
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
-        let stored = records.get((
-            tables::number(table),
-            key.partition.as_str(),
-            key.sort.as_str(),
-        ));
+        let stored = records.get((table.number(), key.partition.as_str(), key.sort.as_str()));
         if let Some(stored) = stored.map_err(|error| unavailable(error.into()))? {
             found.push(codec::decode(table, key.clone(), stored.value())?);
         }
@@ -81,7 +73,7 @@ pub(super) fn list(
         return Ok(page);
     }
     let records = open_records(database).map_err(unavailable)?;
-    let (number, partition) = (tables::number(table), start.partition.as_str());
+    let (number, partition) = (table.number(), start.partition.as_str());
     let sort = start.sort.as_str();
     let from = if sort < prefix {
         Included((number, partition, prefix))
@@ -152,7 +144,7 @@ pub(super) fn due(
             .map(|(key, value)| (key, value.value()))
             .map_err(|error| unavailable(error.into()))?;
         let (_, _, partition, sort) = entry.value();
-        let stored = records.get((tables::number(Table::Tokens), partition, sort));
+        let stored = records.get((Table::Tokens.number(), partition, sort));
         if let Some(stored) = stored.map_err(|error| unavailable(error.into()))? {
             let record = codec::decode(Table::Tokens, Key::new(partition, sort), stored.value())?;
             due.extend(Some(record).filter(|record| !tables::has_expired(record, now)));

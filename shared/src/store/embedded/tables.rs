@@ -21,19 +21,8 @@ pub(super) const EXPIRY: TableDefinition<(i64, u8, &str, &str), ()> =
 /// writers that write nothing but short-lived records.
 const SWEEP: usize = 16;
 
-/// The number of a table within the file. Never change one.
-pub(super) const fn number(table: Table) -> u8 {
-    match table {
-        Table::Tokens => 0,
-        Table::Users => 1,
-        Table::Apps => 2,
-        Table::ApiKeys => 3,
-        Table::DataKeys => 4,
-    }
-}
-
-fn from_number(table: u8) -> Option<Table> {
-    Table::ALL.into_iter().find(|known| number(*known) == table)
+fn from_number(number: u8) -> Option<Table> {
+    Table::ALL.get(usize::from(number)).copied()
 }
 
 /// Creates what is missing, so that readers find every table.
@@ -96,7 +85,7 @@ impl<'t> Open<'t> {
         self.check_and_remove(table, &record.key, expect, now)?;
         let (partition, sort) = (record.key.partition.as_str(), record.key.sort.as_str());
         self.records
-            .insert((number(table), partition, sort), bytes.as_slice())?;
+            .insert((table.number(), partition, sort), bytes.as_slice())?;
         if let Some(due) = record.due.filter(|_| table == Table::Tokens) {
             self.due
                 .insert((due.shard, due.at.as_millis(), partition, sort), ())?;
@@ -105,7 +94,7 @@ impl<'t> Open<'t> {
             self.expiry.insert(
                 (
                     expires_at.as_seconds_rounded_up(),
-                    number(table),
+                    table.number(),
                     partition,
                     sort,
                 ),
@@ -168,7 +157,7 @@ impl<'t> Open<'t> {
         expect: Expect,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let record_key = (number(table), key.partition.as_str(), key.sort.as_str());
+        let record_key = (table.number(), key.partition.as_str(), key.sort.as_str());
         let stored = self
             .records
             .get(record_key)?
@@ -191,7 +180,7 @@ impl<'t> Open<'t> {
 
     fn remove(&mut self, table: Table, old: &Record) -> Result<(), StorageError> {
         let (partition, sort) = (old.key.partition.as_str(), old.key.sort.as_str());
-        self.records.remove((number(table), partition, sort))?;
+        self.records.remove((table.number(), partition, sort))?;
         if let Some(due) = old.due {
             self.due
                 .remove((due.shard, due.at.as_millis(), partition, sort))?;
@@ -199,7 +188,7 @@ impl<'t> Open<'t> {
         if let Some(expires_at) = old.expires_at {
             self.expiry.remove((
                 expires_at.as_seconds_rounded_up(),
-                number(table),
+                table.number(),
                 partition,
                 sort,
             ))?;
