@@ -44,9 +44,21 @@ const SORT: &str = "app";
 
 /// How an app came to the tenant that uses it.
 #[derive(
-    Clone, Copy, Debug, Default, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Hash,
+    PartialEq,
+    serde::Deserialize,
+    serde::Serialize,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schema(
+    description = "`internal`: made by the tenant for itself. `marketplace`: from the platform's app directory, in many tenants."
+)]
 pub enum AppKind {
     /// Made by the tenant for itself ("custom app").
     #[default]
@@ -67,7 +79,9 @@ impl AppKind {
 }
 
 /// Whether an app may be used.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AppStatus {
     /// It may.

@@ -4,10 +4,14 @@
 //! their own beside it, written before the next change may happen. A process that dies in between loses none.
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::page::Page;
+use crate::schema::one_of;
 use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
 use std::time::Duration;
 
@@ -42,28 +46,37 @@ impl Actor {
 }
 
 /// A change that happened.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Change {
-    /// RFC 3339.
+    /// When.
+    #[schema(format = DateTime)]
     pub at: String,
     /// `key:<id of an API key>`, `cli:<user>@<host>` or `seed`.
     pub by: String,
-    /// `created`, `changed`, `enabled`, `disabled`, `secret_rotated`, `previous_secret_dropped`, `resealed`, `revoked` or
-    /// `deleted`.
+    /// What was done: one of [`ACTIONS`].
+    #[schema(schema_with = actions)]
     pub action: String,
     /// Which fields got another value, never the values.
     pub fields: Vec<String>,
-    /// The version of the record since then.
+    /// The version since then.
     pub version: u64,
 }
 
-/// A page of changes, the latest last.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct ChangePage {
-    /// The changes.
-    pub items: Vec<Change>,
-    /// Where the next page begins; `None` on the last one.
-    pub next_page_token: Option<String>,
+/// What can be done to an app or an API key.
+pub const ACTIONS: [&str; 9] = [
+    "created",
+    "changed",
+    "enabled",
+    "disabled",
+    "secret_rotated",
+    "previous_secret_dropped",
+    "resealed",
+    "revoked",
+    "deleted",
+];
+
+fn actions() -> Object {
+    one_of("What was done.", ACTIONS)
 }
 
 /// `record`, with what is written about its change.
@@ -135,7 +148,7 @@ pub(crate) async fn list(
     after: Option<&str>,
     limit: usize,
     deadline: Deadline,
-) -> Result<ChangePage> {
+) -> Result<Page<Change>> {
     if let Some(record) = storage.get(table, key, deadline).await? {
         keep(storage, table, &record, deadline).await?;
     }
@@ -152,7 +165,7 @@ pub(crate) async fn list(
         .await?;
     let next = page.next.as_deref();
     let next = next.and_then(|sort| Some(sort.strip_prefix(SORT_PREFIX)?.to_owned()));
-    Ok(ChangePage {
+    Ok(Page {
         items: page.records.iter().filter_map(last).collect(),
         next_page_token: next,
     })

@@ -21,9 +21,9 @@ pub use login_end::LoginEnd;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// A field of a request that is wrong.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// Where it stands: `id_type`, `header X-Lark-App-Id`, `ids[3]`.
+    /// Where it stands, such as `id_type`, `header X-Lark-App-Id` or `ids[3]`.
     pub field: String,
     /// What is wrong and what is right.
     pub message: String,

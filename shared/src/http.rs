@@ -15,6 +15,7 @@ use crate::telemetry::{self, metrics};
 mod admission;
 mod call;
 mod json;
+pub mod openapi;
 mod problem;
 mod reply;
 

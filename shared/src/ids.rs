@@ -4,10 +4,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{describe, plain, text};
+
 /// An app of the Lark Open Platform, such as `cli_a1b2c3`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct AppId(String);
+
+describe!(
+    AppId,
+    "AppId",
+    text(
+        "An app of the platform.",
+        1..=AppId::MAX_BYTES,
+        "^[A-Za-z0-9_-]+$",
+    )
+);
 
 impl AppId {
     /// The longest app id that is accepted.
@@ -37,6 +49,16 @@ impl fmt::Display for AppId {
 #[serde(transparent)]
 pub struct OpenId(String);
 
+describe!(
+    OpenId,
+    "OpenId",
+    text(
+        "A user for one app.",
+        0..=OpenId::MAX_BYTES,
+        "^ou_[A-Za-z0-9_-]+$",
+    )
+);
+
 impl OpenId {
     /// The longest open_id that is accepted.
     pub const MAX_BYTES: usize = 64;
@@ -65,6 +87,12 @@ impl fmt::Display for OpenId {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TenantKey(String);
+
+describe!(
+    TenantKey,
+    "TenantKey",
+    plain(1..=TenantKey::MAX_BYTES, "^[A-Za-z0-9_-]+$")
+);
 
 impl TenantKey {
     /// The longest tenant key that is accepted.

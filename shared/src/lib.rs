@@ -57,3 +57,4 @@ pub mod quota;
 pub mod telemetry;
 
 pub mod clock;
+pub mod schema;

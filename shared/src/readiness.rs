@@ -4,9 +4,12 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use crate::cache::CacheClient;
 use crate::deadline::Deadline;
+use crate::schema::one_of;
 use crate::store::Storage;
 use crate::telemetry;
 
@@ -14,7 +17,7 @@ use crate::telemetry;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the service as a whole stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadinessStatus {
     /// Everything answers.
@@ -26,23 +29,30 @@ pub enum ReadinessStatus {
 }
 
 /// One dependency.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Dependency {
     /// `store` or `cache`.
+    #[schema(schema_with = names)]
     pub name: &'static str,
     /// Whether it answered.
     pub ok: bool,
     /// How long that took, in milliseconds.
+    #[schema(minimum = 0)]
     pub latency_ms: f64,
 }
 
 /// Every dependency, probed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Readiness {
-    /// The service as a whole.
+    /// The service as a whole. `degraded`: something is missing that the service works without, more slowly.
+    #[schema(inline)]
     pub status: ReadinessStatus,
     /// Each dependency.
     pub dependencies: Vec<Dependency>,
+}
+
+fn names() -> Object {
+    one_of("Which one.", ["store", "cache"])
 }
 
 impl Readiness {

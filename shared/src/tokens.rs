@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use crate::apps::AppContext;
 use crate::clock::Timestamp;
 use crate::ids::{AppId, OpenId, TenantKey};
+use crate::schema::{describe, one_of};
 use crate::seal::Fingerprint;
 use crate::store::Key;
 
@@ -50,6 +51,16 @@ pub enum TokenKind {
     /// `user_access_token`: acts as a user who logged in.
     User,
 }
+
+describe!(
+    TokenKind,
+    "TokenKind",
+    one_of(
+        "`tenant`: the tenant access token, acts as the app in its tenant. `app`: the app access token, acts as the app \
+         itself. `user`: the user access token, acts as a user who logged in to the app.",
+        TokenKind::ALL.map(TokenKind::as_str),
+    )
+);
 
 impl TokenKind {
     /// Every kind.

@@ -1,37 +1,100 @@
 //! What goes in and out.
 
+use lark_service::directory::tiers::AbsentReason;
 use lark_service::directory::users::{Batch, Wanted};
 use lark_service::error::{Error, FieldError, Result};
 use lark_service::http::PartialFailure;
-use lark_service::lark::contacts::{Contact, UserId, UserIdKind};
+use lark_service::lark::contacts::{Contact, User, UserId, UserIdKind};
+use lark_service::schema::{Email, Mobile};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 /// The most entries of one request, all lists together.
 const MAX_ENTRIES: usize = 1_000;
 /// How many wrong entries are named in one answer.
 const MAX_NAMED: usize = 20;
 
-/// `POST /v1/users/batch`.
-#[derive(Default, Deserialize)]
+/// From 1 to 1,000 entries, all lists together.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = UserBatchRequest)]
 pub(crate) struct BatchBody {
     /// Ids of the kind `id_type`.
+    #[schema(value_type = Vec<UserId>, max_items = 1_000)]
     ids: Vec<String>,
-    /// `open_id` unless said otherwise.
+    #[schema(value_type = UserIdKind, default = "open_id")]
     id_type: Option<String>,
+    #[schema(value_type = Vec<UserId>, max_items = 1_000)]
     open_ids: Vec<String>,
+    #[schema(value_type = Vec<UserId>, max_items = 1_000)]
     user_ids: Vec<String>,
+    #[schema(value_type = Vec<UserId>, max_items = 1_000)]
     union_ids: Vec<String>,
+    #[schema(value_type = Vec<Email>, max_items = 1_000)]
     emails: Vec<String>,
+    /// Each with its country code; without `+` it is a Chinese one.
+    #[schema(value_type = Vec<Mobile>, max_items = 1_000)]
     mobiles: Vec<String>,
 }
 
-/// An entry of the request, as the caller wrote it.
-#[derive(Clone, Copy)]
-pub(crate) struct Requested<'b> {
-    /// What it is: `open_id`, `email` and so on.
-    field: &'static str,
-    text: &'b str,
+/// The entry as the request has it.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Requested<'b> {
+    OpenId(&'b str),
+    UserId(&'b str),
+    UnionId(&'b str),
+    Email(&'b str),
+    Mobile(&'b str),
+}
+
+/// What became of each entry: it is in one of the lists.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`Asked::answer` writes it piece by piece")]
+pub(crate) struct UserBatch<'b> {
+    users: Vec<FoundUser<'b>>,
+    not_found: Vec<UserNotFound<'b>>,
+    failed: Vec<FailedUser<'b>>,
+}
+
+/// A user who was found.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "`Asked::answer` writes it: the profile is JSON already"
+)]
+struct FoundUser<'b> {
+    requested: Requested<'b>,
+    user: User,
+    /// Only there when the profile is older than it should be, because it is being renewed or the platform fails.
+    #[schema(schema_with = stale, required = false)]
+    stale: bool,
+}
+
+/// A user who was not found.
+#[derive(Serialize, ToSchema)]
+struct UserNotFound<'b> {
+    requested: Requested<'b>,
+    reason: AbsentReason,
+}
+
+/// An entry of which nobody knows, with the words of a problem.
+#[derive(Serialize, ToSchema)]
+struct FailedUser<'b> {
+    requested: Requested<'b>,
+    #[serde(flatten)]
+    failure: PartialFailure,
+}
+
+fn stale() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Boolean)
+        .description(Some(
+            "Only there when the profile is older than it should be, because it is being renewed or the platform fails.",
+        ))
+        .enum_values(Some([true]))
+        .build()
 }
 
 /// Everybody who was asked for, in the order of the request; `wanted` and `requested` belong together.
@@ -44,13 +107,13 @@ pub(crate) struct Asked<'b> {
 /// One of the body's lists.
 struct List<'b> {
     name: &'static str,
-    field: &'static str,
     entries: &'b [String],
-    parse: Parse,
+    form: Form,
 }
 
+/// What the entries of a list are.
 #[derive(Clone, Copy)]
-enum Parse {
+enum Form {
     Id(UserIdKind),
     Email,
     Mobile,
@@ -90,11 +153,10 @@ impl BatchBody {
     }
 
     fn lists(&self, kind: UserIdKind) -> [List<'_>; 6] {
-        let ids = |name, kind: UserIdKind, entries| List {
+        let ids = |name, kind, entries| List {
             name,
-            field: kind.as_str(),
             entries,
-            parse: Parse::Id(kind),
+            form: Form::Id(kind),
         };
         [
             ids("ids", kind, &self.ids),
@@ -103,21 +165,19 @@ impl BatchBody {
             ids("union_ids", UserIdKind::UnionId, &self.union_ids),
             List {
                 name: "emails",
-                field: "email",
                 entries: &self.emails,
-                parse: Parse::Email,
+                form: Form::Email,
             },
             List {
                 name: "mobiles",
-                field: "mobile",
                 entries: &self.mobiles,
-                parse: Parse::Mobile,
+                form: Form::Mobile,
             },
         ]
     }
 }
 
-impl Parse {
+impl Form {
     fn read(self, text: &str) -> Result<Wanted> {
         match self {
             Self::Id(kind) => UserId::parse(kind, text).map(Wanted::Id),
@@ -125,18 +185,25 @@ impl Parse {
             Self::Mobile => Contact::mobile(text).map(Wanted::Contact),
         }
     }
+
+    const fn requested(self, text: &str) -> Requested<'_> {
+        match self {
+            Self::Id(UserIdKind::OpenId) => Requested::OpenId(text),
+            Self::Id(UserIdKind::UserId) => Requested::UserId(text),
+            Self::Id(UserIdKind::UnionId) => Requested::UnionId(text),
+            Self::Email => Requested::Email(text),
+            Self::Mobile => Requested::Mobile(text),
+        }
+    }
 }
 
 impl<'b> Asked<'b> {
     fn add(&mut self, list: &List<'b>) -> Result<()> {
         for (index, text) in list.entries.iter().enumerate() {
-            match list.parse.read(text) {
+            match list.form.read(text) {
                 Ok(wanted) => {
                     self.wanted.push(wanted);
-                    self.requested.push(Requested {
-                        field: list.field,
-                        text,
-                    });
+                    self.requested.push(list.form.requested(text));
                 }
                 Err(Error::InvalidArgument(errors)) => {
                     let left = MAX_NAMED.saturating_sub(self.wrong.len());
@@ -170,7 +237,9 @@ impl<'b> Asked<'b> {
         let mut json = String::with_capacity(bodies + 128 * self.wanted.len());
         json.push_str(r#"{"users":["#);
         for (place, (number, found)) in users.iter().enumerate() {
-            self.begin(&mut json, place, *number)?;
+            json.push_str(if place == 0 { "" } else { "," });
+            json.push_str(r#"{"requested":"#);
+            json.push_str(&written(&self.requested(*number)?)?);
             json.push_str(r#","user":"#);
             json.push_str(&found.body);
             json.push_str(if found.freshness.is_stale() {
@@ -179,37 +248,27 @@ impl<'b> Asked<'b> {
                 "}"
             });
         }
-        json.push_str(r#"],"not_found":["#);
-        for (place, (number, reason)) in not_found.iter().enumerate() {
-            self.begin(&mut json, place, *number)?;
-            json.push_str(r#","reason":"#);
-            json.push_str(&written(&reason.as_str())?);
-            json.push('}');
-        }
-        json.push_str(r#"],"failed":["#);
-        for (place, (number, error)) in failed.iter().enumerate() {
-            self.begin(&mut json, place, *number)?;
-            // `{"code":…}` goes on where `{"requested":…` stands.
-            json.push(',');
-            json.push_str(&written(&PartialFailure::of(error))?[1..]);
-        }
-        json.push_str("]}");
+        json.push_str(r#"],"not_found":"#);
+        let not_found = not_found.iter().map(|(number, reason)| {
+            let requested = self.requested(*number)?;
+            let reason = *reason;
+            Ok(UserNotFound { requested, reason })
+        });
+        json.push_str(&written(&not_found.collect::<Result<Vec<_>>>()?)?);
+        json.push_str(r#","failed":"#);
+        let failed = failed.iter().map(|(number, error)| {
+            let requested = self.requested(*number)?;
+            let failure = PartialFailure::of(error);
+            Ok(FailedUser { requested, failure })
+        });
+        json.push_str(&written(&failed.collect::<Result<Vec<_>>>()?)?);
+        json.push('}');
         Ok(json)
     }
 
-    /// `{"requested":{"open_id":"ou_…"}`, after a comma unless it is the first.
-    fn begin(&self, json: &mut String, place: usize, number: usize) -> Result<()> {
-        let Requested { field, text } = self
-            .requested
-            .get(number)
-            .ok_or_else(|| Error::internal(format!("nobody asked for the number {number}")))?;
-        json.push_str(if place == 0 { "" } else { "," });
-        json.push_str(r#"{"requested":{""#);
-        json.push_str(field);
-        json.push_str(r#"":"#);
-        json.push_str(&written(text)?);
-        json.push('}');
-        Ok(())
+    fn requested(&self, number: usize) -> Result<Requested<'b>> {
+        let requested = self.requested.get(number).copied();
+        requested.ok_or_else(|| Error::internal(format!("nobody asked for the number {number}")))
     }
 }
 

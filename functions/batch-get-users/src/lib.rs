@@ -11,8 +11,10 @@ use lark_service::http::{self, Admission, Call, Reply};
 use tracing::warn;
 
 mod body;
+mod openapi;
 
 use body::BatchBody;
+pub use openapi::operations;
 
 /// Answers one request.
 ///

@@ -10,6 +10,10 @@ use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::ids::OpenId;
 use lark_service::logins::Logins;
 
+mod openapi;
+
+pub use openapi::operations;
+
 /// Answers one request.
 ///
 /// # Errors

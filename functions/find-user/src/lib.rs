@@ -9,6 +9,10 @@ use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::lark::contacts::Contact;
 
+mod openapi;
+
+pub use openapi::operations;
+
 /// Answers one request.
 ///
 /// # Errors

@@ -8,6 +8,10 @@ use lark_service::http::{self, Call, Reply};
 use lark_service::logins::{Callback, Finished, LoggedIn, Logins};
 use url::Url;
 
+mod openapi;
+
+pub use openapi::operations;
+
 /// Answers one request.
 ///
 /// # Errors

@@ -9,6 +9,10 @@ use lark_service::error::Result;
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
 
+mod openapi;
+
+pub use openapi::operations;
+
 /// Answers one request.
 ///
 /// # Errors

@@ -9,38 +9,64 @@ use lark_service::clock::{Clock, SystemClock};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::ids::OpenId;
+use lark_service::schema::constant;
 use lark_service::tokens::{Login, TokenKey, TokenKind, TokenService, Trust};
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
-#[derive(Serialize)]
+mod openapi;
+
+pub use openapi::operations;
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 struct TokenAnswer<'t> {
+    /// The app that the token is of.
     app_id: &'t str,
+    /// Which of the platform's tokens.
+    #[schema(value_type = TokenKind)]
     kind: &'static str,
+    /// The tenant, for a marketplace app's `tenant` token.
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_key: Option<&'t str>,
+    /// The user, for a `user` token.
     #[serde(skip_serializing_if = "Option::is_none")]
     open_id: Option<&'t str>,
+    /// The token itself. Keep it out of logs.
+    #[schema(min_length = 1)]
     token: &'t str,
+    #[schema(schema_with = bearer)]
     token_type: &'static str,
-    /// RFC 3339.
+    /// When it ends, in UTC.
+    #[schema(format = DateTime)]
     expires_at: String,
-    /// Seconds.
+    /// Seconds until then.
     expires_in: u64,
-    /// For a user's token: the login that it comes from.
+    /// The login that a `user` token comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     login: Option<LoginAnswer>,
 }
 
-#[derive(Serialize)]
+/// The login that a `user` token comes from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenLogin)]
 struct LoginAnswer {
+    /// What the user granted.
     scopes: Vec<String>,
-    /// RFC 3339; when the login ends unless it is renewed, which happens by itself. Absent without `offline_access`.
+    /// When the login ends unless it is renewed, which happens by itself. Absent if `offline_access` was not granted: the login
+    /// then ends with its token.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     refresh_expires_at: Option<String>,
     /// Whole days until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     days_left: Option<u64>,
+}
+
+fn bearer() -> Object {
+    constant("Bearer")
 }
 
 /// Answers one request.

@@ -8,13 +8,27 @@ use lark_service::cache::CacheClient;
 use lark_service::error::Result;
 use lark_service::http::{self, Call, Reply};
 use lark_service::readiness::{Readiness, ReadinessStatus};
+use lark_service::schema::constant;
 use lark_service::store::Storage;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
-#[derive(Serialize)]
+mod openapi;
+
+pub use openapi::operations;
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
 struct Alive {
+    #[schema(schema_with = alive)]
     status: &'static str,
+    /// Version of Lark Service.
     version: &'static str,
+}
+
+fn alive() -> Object {
+    constant("alive")
 }
 
 /// Answers one request.

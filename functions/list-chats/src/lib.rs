@@ -8,7 +8,14 @@ use lark_service::directory::chats::ChatService;
 use lark_service::error::Result;
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::lark::chats::ChatName;
-use lark_service::page::PageRequest;
+use lark_service::page::PageRules;
+
+mod openapi;
+
+pub use openapi::operations;
+
+/// Which pages a caller may ask for.
+const PAGES: PageRules = PageRules::platform(ChatService::MAX_PAGE_SIZE);
 
 /// Answers one request.
 ///
@@ -29,8 +36,7 @@ async fn list(admission: &Admission, chats: &ChatService, call: &Call<'_>) -> Re
     call.authorized(Scope::UsersRead)?;
     call.only_query(&["name", "page_size", "page_token"])?;
     let name = call.query("name")?.map(ChatName::parse).transpose()?;
-    let (size, token) = (call.query("page_size")?, call.query("page_token")?);
-    let page = PageRequest::parse(size, token, ChatService::MAX_PAGE_SIZE)?;
+    let page = call.page(&PAGES)?;
     let context = admission.app_context(call, Scope::UsersRead).await?;
     let found = match &name {
         None => chats.list(&context, &page, call.deadline()).await?,

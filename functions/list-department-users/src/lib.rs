@@ -8,7 +8,14 @@ use lark_service::directory::departments::DepartmentService;
 use lark_service::error::Result;
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
-use lark_service::page::PageRequest;
+use lark_service::page::PageRules;
+
+mod openapi;
+
+pub use openapi::operations;
+
+/// Which pages a caller may ask for.
+const PAGES: PageRules = PageRules::platform(DepartmentService::MAX_PAGE_SIZE);
 
 /// Answers one request.
 ///
@@ -39,8 +46,7 @@ async fn users(
         DepartmentIdKind::parse,
     )?;
     let id = DepartmentId::parse(kind, call.path_parameter("id"))?;
-    let (size, token) = (call.query("page_size")?, call.query("page_token")?);
-    let page = PageRequest::parse(size, token, DepartmentService::MAX_PAGE_SIZE)?;
+    let page = call.page(&PAGES)?;
     let context = admission.app_context(call, Scope::UsersRead).await?;
     let found = departments
         .users(&context, &id, &page, call.deadline())

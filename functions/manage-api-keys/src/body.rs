@@ -7,26 +7,41 @@ use lark_service::api_keys::{ApiKey, ApiKeyChange, ApiKeyInfo, KeyState, NewApiK
 use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
 use lark_service::ids::AppId;
+use lark_service::page::Page;
+use lark_service::schema::Name;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// How many requests a key is good for.
-#[derive(Clone, Copy, Deserialize, Serialize)]
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RateLimit)]
 pub(crate) struct LimitBody {
+    /// How many requests.
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     limit: u32,
+    /// In how many seconds.
+    #[schema(minimum = 1, maximum = 86_400)]
     window_seconds: u32,
 }
 
-/// `POST /v1/api-keys`.
-#[derive(Deserialize)]
+/// A new API key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewApiKey)]
 pub(crate) struct CreateBody {
     #[serde(default)]
+    #[schema(value_type = Name, default = "")]
     name: String,
+    #[schema(value_type = Vec<Scope>, min_items = 1)]
     scopes: Vec<String>,
+    #[schema(value_type = AllowedApps)]
     apps: Vec<String>,
+    /// Left out or null for none.
     rate_limit: Option<LimitBody>,
+    /// When the key ends, in the future; left out or null for never.
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
@@ -43,26 +58,35 @@ impl CreateBody {
     }
 }
 
-/// `PATCH /v1/api-keys/{key_id}`: what is absent stays; `null` takes a limit or an end away, and is wrong elsewhere.
-#[derive(Deserialize)]
+/// What to change of an API key: what is absent stays; `null` takes a limit or an end away, and is wrong elsewhere.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyChange)]
 pub(crate) struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Name)]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<Scope>, min_items = 1)]
     scopes: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = AllowedApps)]
     apps: Option<Vec<String>>,
+    /// Null for none.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<LimitBody>)]
     rate_limit: Option<Option<LimitBody>>,
+    /// In the future; null for never.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = StatusBody, inline)]
     status: Option<StatusBody>,
 }
 
 /// What an operator may make of a key.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum StatusBody {
     Active,
@@ -161,19 +185,30 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// A key, without its secret. Moments are RFC 3339.
-#[derive(Serialize)]
+/// A key, without its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(crate) struct KeyAnswer<'k> {
+    /// The key's public part: what stands between the first two `_`.
     key_id: &'k str,
+    #[schema(value_type = Name)]
     name: &'k str,
+    #[schema(value_type = Vec<Scope>)]
     scopes: Vec<&'static str>,
+    #[schema(value_type = AllowedApps)]
     apps: Vec<&'k str>,
+    #[schema(required)]
     rate_limit: Option<LimitBody>,
     status: KeyState,
+    /// When it ends; null: never.
+    #[schema(required, format = DateTime)]
     expires_at: Option<String>,
-    /// To ten minutes.
+    /// When it was used last, to ten minutes; null: never.
+    #[schema(required, format = DateTime)]
     last_used_at: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// Grows with each change.
     version: u64,
 }
 
@@ -201,11 +236,14 @@ impl<'k> KeyAnswer<'k> {
     }
 }
 
-/// A key right after it was made: the one time that it is shown.
-#[derive(Serialize)]
+/// A key right after it was made, the one time that it is shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeyWithSecret)]
 pub(crate) struct NewKeyAnswer<'k> {
     #[serde(flatten)]
     info: KeyAnswer<'k>,
+    /// The key itself.
+    #[schema(pattern = "^lsk_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}$")]
     key: String,
 }
 
@@ -219,17 +257,12 @@ impl<'k> NewKeyAnswer<'k> {
 }
 
 /// A page of keys.
-#[derive(Serialize)]
-pub(crate) struct KeyList<'k> {
-    items: Vec<KeyAnswer<'k>>,
+pub(crate) fn key_page(
+    keys: &[ApiKeyInfo],
     next_page_token: Option<String>,
-}
-
-impl<'k> KeyList<'k> {
-    pub(crate) fn of(keys: &'k [ApiKeyInfo], next_page_token: Option<String>) -> Self {
-        Self {
-            items: keys.iter().map(KeyAnswer::of).collect(),
-            next_page_token,
-        }
+) -> Page<KeyAnswer<'_>> {
+    Page {
+        items: keys.iter().map(KeyAnswer::of).collect(),
+        next_page_token,
     }
 }

@@ -10,10 +10,13 @@ use lark_service::api_keys::{ApiKeyInfo, ApiKeys};
 use lark_service::changes::Actor;
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::page::PageRules;
 
 mod body;
+mod openapi;
 
-use body::{ChangeBody, CreateBody, KeyAnswer, KeyList, NewKeyAnswer};
+use body::{ChangeBody, CreateBody, KeyAnswer, NewKeyAnswer, key_page};
+pub use openapi::operations;
 
 /// Answers one request.
 ///
@@ -48,9 +51,9 @@ async fn manage(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<
     }
     if call.request().raw_http_path().ends_with("/changes") {
         call.only_query(&["page_size", "page_token"])?;
-        let (size, after) = call.page()?;
+        let page = call.page(&PageRules::OURS)?;
         let page = api_keys
-            .changes(key_id, after, size, call.deadline())
+            .changes(key_id, page.after(), page.limit(), call.deadline())
             .await?;
         return Reply::json(&page);
     }
@@ -82,10 +85,12 @@ async fn create(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<
 
 async fn list(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
     call.only_query(&["page_size", "page_token"])?;
-    let (size, after) = call.page()?;
-    let mut page = api_keys.list(after, size, call.deadline()).await?;
+    let page = call.page(&PageRules::OURS)?;
+    let mut page = api_keys
+        .list(page.after(), page.limit(), call.deadline())
+        .await?;
     page.keys.retain(|key| caller.apps.covers(&key.apps));
-    Reply::json(&KeyList::of(&page.keys, page.next_page_token))
+    Reply::json(&key_page(&page.keys, page.next_page_token))
 }
 
 async fn change(

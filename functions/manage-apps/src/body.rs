@@ -8,28 +8,41 @@ use lark_service::deadline::Deadline;
 use lark_service::error::{Error, Result};
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
+use lark_service::page::Page;
+use lark_service::schema::{Name, RedirectTargets, Secret, one_of};
 use lark_service::tokens::{TokenInfo, TokenKind, TokenService};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 /// The longest time that a secret before may count: 30 days.
 const MAX_PREVIOUS_SECONDS: f64 = 30.0 * 24.0 * 3_600.0;
 /// How many of an app's tokens are shown; a marketplace app may have thousands.
 const SHOWN_TOKENS: usize = 20;
+/// What stands for a secret.
+const HIDDEN: &str = "********";
 
-/// `POST /v1/apps`.
-#[derive(Deserialize)]
+/// A new app.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewApp)]
 pub(crate) struct CreateBody {
+    #[schema(value_type = AppId)]
     app_id: String,
+    #[schema(value_type = Secret)]
     secret: SecretString,
     #[serde(default)]
+    #[schema(value_type = Name, default = "")]
     name: String,
     #[serde(default)]
+    #[schema(default = Domain::default)]
     domain: Domain,
     #[serde(default)]
+    #[schema(default = AppKind::default)]
     kind: AppKind,
     #[serde(default)]
+    #[schema(value_type = RedirectTargets, default = json!([]))]
     redirect_targets: Vec<String>,
 }
 
@@ -48,21 +61,29 @@ impl CreateBody {
     }
 }
 
-/// `PATCH /v1/apps/{app_id}`: what is absent stays; `null` is wrong.
-#[derive(Deserialize)]
+/// What to change of an app: what is absent stays.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AppChange)]
 pub(crate) struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Name)]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Domain)]
     domain: Option<Domain>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = AppStatus)]
     status: Option<AppStatus>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Secret)]
     secret: Option<SecretString>,
+    /// How long the secret before counts from now on; 0 ends it. With a new secret, a day unless said otherwise.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = f64, minimum = 0, maximum = 2_592_000)]
     previous_secret_seconds: Option<f64>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = RedirectTargets)]
     redirect_targets: Option<Vec<String>>,
 }
 
@@ -101,26 +122,36 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 /// An app, without its secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = App)]
 pub(crate) struct AppAnswer<'a> {
+    #[schema(value_type = AppId)]
     app_id: &'a str,
+    #[schema(value_type = Name)]
     name: &'a str,
     domain: Domain,
     kind: AppKind,
     status: AppStatus,
-    /// Always `********`: secrets go in and never out.
+    #[schema(schema_with = hidden)]
     secret: &'static str,
-    /// Tells secrets apart.
+    /// Tells secrets of one installation apart and says nothing about them.
     secret_fingerprint: &'a str,
     /// Until when the secret before counts; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     previous_secret_until: Option<String>,
+    #[schema(value_type = RedirectTargets)]
     redirect_targets: &'a [String],
-    /// RFC 3339.
+    #[schema(format = DateTime)]
     created_at: String,
-    /// RFC 3339.
+    #[schema(format = DateTime)]
     changed_at: String,
+    /// Grows with each change.
     version: u64,
+}
+
+fn hidden() -> Object {
+    one_of("Secrets go in and never out.", [HIDDEN])
 }
 
 impl<'a> AppAnswer<'a> {
@@ -132,7 +163,7 @@ impl<'a> AppAnswer<'a> {
             domain: app.domain,
             kind: app.kind,
             status: app.status,
-            secret: "********",
+            secret: HIDDEN,
             secret_fingerprint: app.secrets.current.fingerprint.as_str(),
             previous_secret_until: previous.map(|(_, until)| until.to_string()),
             redirect_targets: &app.redirect_targets,
@@ -144,10 +175,11 @@ impl<'a> AppAnswer<'a> {
 }
 
 /// An app and how its own tokens stand.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct AppDetails<'a> {
     #[serde(flatten)]
     app: AppAnswer<'a>,
+    #[schema(max_items = 40)]
     tokens: Vec<TokenInfo>,
 }
 
@@ -172,17 +204,9 @@ impl<'a> AppDetails<'a> {
 }
 
 /// A page of apps.
-#[derive(Serialize)]
-pub(crate) struct AppList<'a> {
-    items: Vec<AppAnswer<'a>>,
-    next_page_token: Option<String>,
-}
-
-impl<'a> AppList<'a> {
-    pub(crate) fn of(apps: &'a [Arc<App>], next_page_token: Option<String>) -> Self {
-        Self {
-            items: apps.iter().map(|app| AppAnswer::of(app)).collect(),
-            next_page_token,
-        }
+pub(crate) fn app_page(apps: &[Arc<App>], next_page_token: Option<String>) -> Page<AppAnswer<'_>> {
+    Page {
+        items: apps.iter().map(|app| AppAnswer::of(app)).collect(),
+        next_page_token,
     }
 }

@@ -11,11 +11,14 @@ use lark_service::changes::Actor;
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::ids::AppId;
+use lark_service::page::PageRules;
 use lark_service::tokens::TokenService;
 
 mod body;
+mod openapi;
 
-use body::{AppAnswer, AppDetails, AppList, ChangeBody, CreateBody};
+use body::{AppAnswer, AppDetails, ChangeBody, CreateBody, app_page};
+pub use openapi::operations;
 
 /// Answers one request.
 ///
@@ -54,8 +57,10 @@ async fn manage(
     allow(caller, &app_id)?;
     if call.request().raw_http_path().ends_with("/changes") {
         call.only_query(&["page_size", "page_token"])?;
-        let (size, after) = call.page()?;
-        let page = apps.changes(&app_id, after, size, call.deadline()).await?;
+        let page = call.page(&PageRules::OURS)?;
+        let page = apps
+            .changes(&app_id, page.after(), page.limit(), call.deadline())
+            .await?;
         return Reply::json(&page);
     }
     call.only_query(&[])?;
@@ -90,7 +95,8 @@ async fn create(
 
 async fn list(caller: &Caller, apps: &Apps, call: &Call<'_>) -> Result<Reply> {
     call.only_query(&["page_size", "page_token"])?;
-    let (size, after) = call.page()?;
+    let page = call.page(&PageRules::OURS)?;
+    let (size, after) = (page.limit(), page.after());
     let (found, next) = match &caller.apps {
         AllowedApps::All => {
             let page = apps.list(after, size, call.deadline()).await?;
@@ -113,7 +119,7 @@ async fn list(caller: &Caller, apps: &Apps, call: &Call<'_>) -> Result<Reply> {
             (found, next)
         }
     };
-    Reply::json(&AppList::of(&found, next))
+    Reply::json(&app_page(&found, next))
 }
 
 async fn change(caller: &Caller, apps: &Apps, app_id: &AppId, call: &Call<'_>) -> Result<Reply> {

@@ -12,6 +12,10 @@ use lark_service::logins::{LoginStart, Logins};
 use lark_service::quota::Quota;
 use url::Url;
 
+mod openapi;
+
+pub use openapi::operations;
+
 /// Each login begun is a record for ten minutes: one sender begins so many in a minute.
 const STARTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(60).expect("sixty is not zero");
 

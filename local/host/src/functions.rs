@@ -1,12 +1,12 @@
-//! The table of functions: what each handler takes is handed to it here, as its `main` does on Lambda. A function that is
-//! in the template and not in the table, or the other way round, stops the start.
+//! The one table of functions: what each handler takes is handed to it here, as its `main` does on Lambda, and the line brings
+//! what the API's document says of it. A function that is in the template and not in the table, or the other way round, stops
+//! the start.
 
 use futures_util::future::BoxFuture;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::{Context, Error, LambdaEvent};
+use lark_service::http::openapi::Operation;
 use lark_service::wiring::Services;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::HostError;
@@ -32,116 +32,86 @@ pub(crate) enum Handler {
     Invoked(InvokedHandler),
 }
 
-/// Every function, by its crate's name.
-const FUNCTIONS: &[(&str, Handler)] = &[
-    authorizer("authorize", |s, event| {
-        Box::pin(authorize::handle(&s.api_keys, event))
-    }),
-    http("health", |s, request| {
-        answered(health::handle(&s.storage, s.cache.as_ref(), request))
-    }),
-    http("get-token", |s, request| {
-        answered(get_token::handle(&s.admission, &s.tokens, request))
-    }),
-    http("get-user", |s, request| {
-        answered(get_user::handle(&s.admission, &s.users, request))
-    }),
-    http("find-user", |s, request| {
-        answered(find_user::handle(&s.admission, &s.users, request))
-    }),
-    http("batch-get-users", |s, request| {
-        answered(batch_get_users::handle(&s.admission, &s.users, request))
-    }),
-    http("get-department", |s, request| {
-        answered(get_department::handle(
-            &s.admission,
-            &s.departments,
-            request,
-        ))
-    }),
-    http("list-department-users", |s, request| {
-        answered(list_department_users::handle(
-            &s.admission,
-            &s.departments,
-            request,
-        ))
-    }),
-    http("list-chats", |s, request| {
-        answered(list_chats::handle(&s.admission, &s.chats, request))
-    }),
-    http("get-chat", |s, request| {
-        answered(get_chat::handle(&s.admission, &s.chats, request))
-    }),
-    http("list-chat-members", |s, request| {
-        answered(list_chat_members::handle(&s.admission, &s.chats, request))
-    }),
-    http("manage-apps", |s, request| {
-        answered(manage_apps::handle(
-            &s.admission,
-            &s.apps,
-            &s.tokens,
-            request,
-        ))
-    }),
-    http("manage-api-keys", |s, request| {
-        answered(manage_api_keys::handle(&s.admission, &s.api_keys, request))
-    }),
-    http("start-login", |s, request| {
-        let public_url = s.config.public_url.as_ref();
-        answered(start_login::handle(
-            &s.admission,
-            &s.logins,
-            public_url,
-            request,
-        ))
-    }),
-    http("finish-login", |s, request| {
-        let public_url = s.config.public_url.as_ref();
-        answered(finish_login::handle(&s.logins, public_url, request))
-    }),
-    http("end-login", |s, request| {
-        answered(end_login::handle(&s.admission, &s.logins, request))
-    }),
-    invoked("store-app-ticket", |s, payload, context| {
-        Box::pin(async move {
-            let event = event(payload, context)?;
-            json(&store_app_ticket::handle(&s.apps, &s.tokens, event).await?)
-        })
-    }),
-    invoked("refresh-tokens", |s, payload, context| {
-        Box::pin(async move {
-            let event = event(payload, context)?;
-            json(&refresh_tokens::handle(&s.refresher(), event).await?)
-        })
-    }),
-    invoked("warm-cache", |s, payload, context| {
-        Box::pin(async move {
-            let event = event(payload, context)?;
-            json(&warm_cache::handle(&s.warmer(), event).await?)
-        })
-    }),
+/// A function, as the local host runs it and the API's document describes it.
+pub(crate) struct Function {
+    /// `get_user` of the function `get-user`.
+    crate_name: &'static str,
+    handler: Handler,
+    /// What the document says of its operations; nothing of a function without routes.
+    pub(crate) operations: fn() -> Vec<Operation>,
+}
+
+/// `http!(get_user(s): &s.admission, &s.users)`: the crate, and what its handler takes of the services `s` before the request.
+macro_rules! http {
+    ($function:ident($services:ident): $($argument:expr),+) => {
+        Function {
+            crate_name: stringify!($function),
+            handler: Handler::Http(|$services, request| {
+                answered($function::handle($($argument,)+ request))
+            }),
+            operations: $function::operations,
+        }
+    };
+}
+
+/// As [`http`], of the authorizer.
+macro_rules! authorizer {
+    ($function:ident($services:ident): $($argument:expr),+) => {
+        Function {
+            crate_name: stringify!($function),
+            handler: Handler::Authorizer(|$services, event| {
+                Box::pin($function::handle($($argument,)+ event))
+            }),
+            operations: Vec::new,
+        }
+    };
+}
+
+/// As [`http`], of a function that is invoked with an event.
+macro_rules! invoked {
+    ($function:ident($services:ident): $($argument:expr),+) => {
+        Function {
+            crate_name: stringify!($function),
+            handler: Handler::Invoked(|$services, payload, context| {
+                Box::pin(async move {
+                    let event = LambdaEvent::new(serde_json::from_value(payload)?, context);
+                    let report = $function::handle($($argument,)+ event).await?;
+                    Ok(serde_json::to_value(report)?)
+                })
+            }),
+            operations: Vec::new,
+        }
+    };
+}
+
+/// Every function. The API's document has their operations in this order.
+pub(crate) const FUNCTIONS: &[Function] = &[
+    authorizer!(authorize(s): &s.api_keys),
+    http!(health(s): &s.storage, s.cache.as_ref()),
+    http!(get_token(s): &s.admission, &s.tokens),
+    http!(get_user(s): &s.admission, &s.users),
+    http!(find_user(s): &s.admission, &s.users),
+    http!(batch_get_users(s): &s.admission, &s.users),
+    http!(get_department(s): &s.admission, &s.departments),
+    http!(list_department_users(s): &s.admission, &s.departments),
+    http!(list_chats(s): &s.admission, &s.chats),
+    http!(get_chat(s): &s.admission, &s.chats),
+    http!(list_chat_members(s): &s.admission, &s.chats),
+    http!(manage_apps(s): &s.admission, &s.apps, &s.tokens),
+    http!(manage_api_keys(s): &s.admission, &s.api_keys),
+    http!(start_login(s): &s.admission, &s.logins, s.config.public_url.as_ref()),
+    http!(finish_login(s): &s.logins, s.config.public_url.as_ref()),
+    http!(end_login(s): &s.admission, &s.logins),
+    invoked!(store_app_ticket(s): &s.apps, &s.tokens),
+    invoked!(refresh_tokens(s): &s.refresher()),
+    invoked!(warm_cache(s): &s.warmer()),
 ];
 
-const fn http(name: &str, handler: HttpHandler) -> (&str, Handler) {
-    (name, Handler::Http(handler))
-}
-
-const fn authorizer(name: &str, handler: AuthorizerHandler) -> (&str, Handler) {
-    (name, Handler::Authorizer(handler))
-}
-
-const fn invoked(name: &str, handler: InvokedHandler) -> (&str, Handler) {
-    (name, Handler::Invoked(handler))
-}
-
-/// What the function takes, from JSON.
-fn event<T: DeserializeOwned>(payload: Value, context: Context) -> Result<LambdaEvent<T>, Error> {
-    Ok(LambdaEvent::new(serde_json::from_value(payload)?, context))
-}
-
-/// What the function answers, as JSON.
-fn json(answer: &impl Serialize) -> Result<Value, Error> {
-    Ok(serde_json::to_value(answer)?)
+impl Function {
+    /// Its name in the template.
+    fn name(&self) -> String {
+        self.crate_name.replace('_', "-")
+    }
 }
 
 fn answered<'s>(
@@ -155,8 +125,8 @@ fn answered<'s>(
 
 /// The handler of the function `name`.
 pub(crate) fn handler(name: &str) -> Option<Handler> {
-    let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, handler)| *handler)
+    let found = FUNCTIONS.iter().find(|function| function.name() == name);
+    found.map(|function| function.handler)
 }
 
 /// Passes if template and table have the same functions.
@@ -172,8 +142,8 @@ pub(crate) fn check(template: &Template) -> Result<(), HostError> {
             )));
         }
     }
-    for (name, _) in FUNCTIONS {
-        if !template.functions.iter().any(|f| f.name == *name) {
+    for name in FUNCTIONS.iter().map(Function::name) {
+        if !template.functions.iter().any(|f| f.name == name) {
             return Err(HostError::Functions(format!(
                 "the function {name} is in the local host's table and not in the template"
             )));
@@ -187,11 +157,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::template::Function;
+    use crate::template;
 
-    fn template<'n>(names: impl IntoIterator<Item = &'n str>) -> Template {
-        let function = |name: &str| Function {
-            name: name.to_owned(),
+    fn template(names: impl IntoIterator<Item = String>) -> Template {
+        let function = |name| template::Function {
+            name,
             timeout: Duration::from_secs(1),
             routes: Vec::new(),
             schedules: Vec::new(),
@@ -201,8 +171,8 @@ mod tests {
         }
     }
 
-    fn names() -> impl Iterator<Item = &'static str> {
-        FUNCTIONS.iter().map(|(name, _)| *name)
+    fn names() -> impl Iterator<Item = String> {
+        FUNCTIONS.iter().map(Function::name)
     }
 
     #[test]
@@ -212,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_function_that_only_the_template_has_is_named() {
-        let error = check(&template(names().chain(["send-fax"]))).unwrap_err();
+        let error = check(&template(names().chain(["send-fax".to_owned()]))).unwrap_err();
         assert!(
             error
                 .to_string()

@@ -20,6 +20,7 @@ mod functions;
 mod gateway;
 mod host;
 mod invocation;
+pub mod openapi;
 mod options;
 mod platform;
 mod routes;

@@ -5,8 +5,12 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder};
+
 use crate::error::{Error, Result};
 use crate::ids::AppId;
+use crate::schema::{constant, describe, one_of};
 
 /// What an API key allows.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -22,6 +26,16 @@ pub enum Scope {
     /// Call every other Lark API through the gateway.
     Gateway,
 }
+
+describe!(
+    Scope,
+    "Scope",
+    one_of(
+        "What a key may do. `tokens:read`: read access tokens. `users:read`: read users, departments and chats. `admin`: \
+         manage apps and API keys. The others are for routes to come.",
+        Scope::ALL.map(Scope::as_str),
+    )
+);
 
 impl Scope {
     /// Every scope.
@@ -78,6 +92,17 @@ pub enum AllowedApps {
     /// Just these.
     Only(BTreeSet<AppId>),
 }
+
+describe!(AllowedApps, "AllowedApps", {
+    let every = ArrayBuilder::new().max_items(Some(1)).items(constant("*"));
+    let some = ArrayBuilder::new().items(Ref::from_schema_name("AppId"));
+    AnyOfBuilder::new()
+        .description(Some(
+            "The apps that a key may act for: their ids, or `[\"*\"]` for every app.",
+        ))
+        .item(every.min_items(Some(1)))
+        .item(some.min_items(Some(1)))
+});
 
 impl AllowedApps {
     /// `*`, or app ids separated by spaces: the form in the authorizer's context.

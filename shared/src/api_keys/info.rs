@@ -49,8 +49,12 @@ pub struct ApiKeyChange {
 }
 
 /// Whether a key may be used.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(
+    as = ApiKeyStatus,
+    description = "`disabled` can be undone, `revoked` cannot. `expired`: its `expires_at` has passed."
+)]
 pub enum KeyState {
     /// It may.
     Active,

@@ -8,10 +8,11 @@ use super::info::{changed, check, infos, joined, with_end, with_limit};
 use super::{
     ApiKeyChange, ApiKeyInfo, ApiKeyPage, ApiKeys, NewApiKey, is_key_id, store_key, used_key,
 };
-use crate::changes::{self, Actor, ChangePage};
+use crate::changes::{self, Actor, Change};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::page::Page;
 use crate::store::{Attributes, Expect, Key, Record, StoreError, Table, Value};
 
 /// How often a change is tried again when others change the same key meanwhile.
@@ -177,7 +178,7 @@ impl ApiKeys {
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
-    ) -> Result<ChangePage> {
+    ) -> Result<Page<Change>> {
         self.show(key_id, deadline).await?;
         let key = store_key(key_id);
         changes::list(&self.storage, Table::ApiKeys, &key, after, limit, deadline).await

@@ -6,11 +6,12 @@ use tracing::info;
 
 use super::change::{changed, check, name_problem, secret_problem, targets_problem};
 use super::{App, AppChange, AppStatus, Apps, NewApp, key, record};
-use crate::changes::{self, Actor, ChangePage};
+use crate::changes::{self, Actor, Change};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
+use crate::page::Page;
 use crate::store::{Expect, Key, Record, StoreError, Table, Value};
 
 /// How often a change is tried again when others change the same app meanwhile.
@@ -176,7 +177,7 @@ impl Apps {
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
-    ) -> Result<ChangePage> {
+    ) -> Result<Page<Change>> {
         changes::list(
             self.storage(),
             Table::Apps,

@@ -1,5 +1,7 @@
 //! The one table of stable error codes.
 
+use crate::schema::{describe, one_of};
+
 /// Makes [`ErrorCode`] and what is known of each code from one row per code. Its doc comment is also its section of
 /// `docs/errors.md`: when the error comes and what to do about it.
 macro_rules! error_codes {
@@ -50,6 +52,15 @@ macro_rules! error_codes {
         }
     };
 }
+
+describe!(
+    ErrorCode,
+    "ErrorCode",
+    one_of(
+        "Stable; what programs match on. `docs/errors.md` says what to do about each.",
+        ErrorCode::ALL.map(ErrorCode::as_str),
+    )
+);
 
 error_codes! {
     /// The request is wrong, and the same request never succeeds. Nothing was asked of the platform. Correct the fields

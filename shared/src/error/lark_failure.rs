@@ -4,8 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a call to Lark did not succeed, by what can be done about it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize, serde::Serialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schema(description = "Why a call of the platform did not succeed.")]
 pub enum FailureKind {
     /// The access token is invalid, expired or revoked: drop exactly this one, get another, try once more.
     TokenInvalid,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{describe, one_of};
+
 /// Why a user must log in (again). Stable: callers and operators match on it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +25,15 @@ pub enum LoginEnd {
     /// The platform refuses the user: gone, in a bad state, or not allowed to use the app; or refreshing is switched off.
     Refused,
 }
+
+describe!(
+    LoginEnd,
+    "LoginEnd",
+    one_of(
+        "Why the user must log in (again); `docs/errors.md` says what each means.",
+        LoginEnd::ALL.map(LoginEnd::as_str),
+    )
+);
 
 impl LoginEnd {
     /// Every reason.

@@ -15,16 +15,12 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::{AppId, is_identifier};
+use crate::page::{PageRequest, PageRules};
 
 /// Carries the request id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
 /// The longest `X-Request-Id` that is taken over: letters, digits, `_` and `-`.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
-/// How many items a list has at most, and unless asked otherwise.
-const MAX_PAGE: usize = 100;
-const DEFAULT_PAGE: usize = 50;
-/// The longest `page_token`.
-const MAX_PAGE_TOKEN_BYTES: usize = 128;
 /// API Gateway gives up after 30 s; an answer of ours should come before.
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(29);
 /// Kept from the invocation's time for the answer itself.
@@ -127,27 +123,13 @@ impl<'r> Call<'r> {
             .find_map(|(known, value)| (known == name).then_some(value))
     }
 
-    /// The query parameters `page_size` (1 to 100, default 50) and `page_token` of a list.
+    /// Which page is asked for: the query parameters `page_size` and `page_token` of a list with these `rules`.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the parameter.
-    pub fn page(&self) -> Result<(usize, Option<&str>)> {
-        let size = match self.query("page_size")? {
-            None => DEFAULT_PAGE,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|size| (1..=MAX_PAGE).contains(size))
-                .ok_or_else(|| Error::invalid("page_size", "must be a number from 1 to 100"))?,
-        };
-        let token = self.query("page_token")?;
-        if token.is_some_and(|token| !is_identifier(token, MAX_PAGE_TOKEN_BYTES)) {
-            return Err(Error::invalid(
-                "page_token",
-                "must be the next_page_token of the page before",
-            ));
-        }
-        Ok((size, token))
+    pub fn page(&self, rules: &PageRules) -> Result<PageRequest> {
+        let (size, token) = (self.query("page_size")?, self.query("page_token")?);
+        PageRequest::parse(size, token, rules)
     }
 
     /// The caller's `X-Request-Id` if it is well-formed, else API Gateway's id of the request, else the invocation's.

@@ -3,53 +3,60 @@
 use lambda_http::http::{HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::REQUEST_ID;
 use super::reply::{HTML, PAGE_HEADERS};
-use crate::error::{Error, FieldError, LarkFailure};
+use crate::error::{Error, ErrorCode, FieldError, LarkFailure, LoginEnd};
 
-/// The body of every error answer.
-#[derive(Clone, Debug, Serialize)]
+/// An error (RFC 9457).
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem<'e> {
-    /// The code as a URN; `docs/errors.md` describes each.
+    /// The code as a URN: `urn:lark-service:problem:<code>`.
     #[serde(rename = "type")]
+    #[schema(format = "uri")]
     kind: String,
     /// For people, the same for each occurrence.
     title: &'static str,
     /// The HTTP status again.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// Stable: what programs match on.
+    #[schema(value_type = ErrorCode)]
     code: &'static str,
     /// For people, about this occurrence.
     detail: String,
-    /// Finds the log line.
+    /// The same as in `X-Request-Id`.
     request_id: &'e str,
     /// Whether the same request may succeed later.
     retryable: bool,
-    /// Seconds until the next attempt makes sense.
+    /// Seconds until the next attempt makes sense, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
-    /// Why a user must log in again: see `docs/errors.md`.
+    /// Why a user must log in again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<LoginEnd>)]
     reason: Option<&'static str>,
     /// Which fields are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(min_items = 1)]
     errors: &'e [FieldError],
-    /// What Lark said.
+    /// What the platform said, where it is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     lark: Option<LarkWords<'e>>,
 }
 
 /// An error that is a part of an answer, such as that of one entry of many, in the words of a problem.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PartialFailure {
     /// Stable: what programs match on.
+    #[schema(value_type = ErrorCode)]
     code: &'static str,
     /// For people, about this occurrence.
     detail: String,
     /// Whether the same request may succeed later.
     retryable: bool,
-    /// Seconds until the next attempt makes sense.
+    /// Seconds until the next attempt makes sense, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
 }
@@ -68,11 +75,16 @@ impl PartialFailure {
     }
 }
 
-/// Lark's answer, as far as it helps the caller or Lark's support.
-#[derive(Clone, Debug, Serialize)]
+/// What the platform said, where it is the reason.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 struct LarkWords<'e> {
+    /// The platform's code; null when no answer came.
+    #[schema(required)]
     code: Option<i64>,
+    /// The platform's words. Not stable.
     msg: &'e str,
+    /// The platform's id of the call, which its support asks for.
+    #[schema(required)]
     log_id: Option<&'e str>,
 }
 

@@ -28,9 +28,18 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// Calls that take longer are logged.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// Which of the two platforms an app lives on.
+/// The platform that the app lives on.
 #[derive(
-    Clone, Copy, Debug, Default, Eq, Hash, PartialEq, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    Hash,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Domain {

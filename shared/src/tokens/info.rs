@@ -1,66 +1,86 @@
 //! What an operator may know of a token: everything but its value.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::codec::StoredFailure;
 use super::{TokenKey, TokenKind};
 use crate::clock::Timestamp;
+use crate::error::{FailureKind, LoginEnd};
 use crate::store::Record;
 
-/// A token's state, without its value. Moments are RFC 3339.
-#[derive(Clone, Debug, Serialize)]
+/// A token, without its value.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TokenInfo {
-    /// `tenant`, `app` or `user`.
+    /// Which of the platform's tokens.
+    #[schema(value_type = TokenKind)]
     pub kind: &'static str,
-    /// The tenant key of a marketplace app's tenant, or the open_id of a user; else empty.
+    /// The tenant of a marketplace app, or the `open_id` of a user; else empty.
     pub subject: String,
     /// When it was issued.
+    #[schema(required, format = DateTime)]
     pub issued_at: Option<String>,
     /// When it ends.
+    #[schema(required, format = DateTime)]
     pub expires_at: Option<String>,
-    /// Tells with which secret of the app it was made.
+    /// With which secret of the app it was made.
+    #[schema(required)]
     pub secret_fingerprint: Option<String>,
     /// When the scheduled run looks at it next.
+    #[schema(required, format = DateTime)]
     pub refresh_at: Option<String>,
     /// What went wrong since the last success.
+    #[schema(required)]
     pub failure: Option<FailureInfo>,
-    /// For a user's token: the login that it comes from.
+    /// The login that a user's token comes from.
+    #[schema(required)]
     pub login: Option<LoginInfo>,
 }
 
 /// What went wrong with a token.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FailureInfo {
-    /// `app_refused`, `rate_limited`, `unavailable`, `timeout` and the like.
+    /// Why.
+    #[schema(value_type = FailureKind)]
     pub reason: &'static str,
     /// How often in a row.
+    #[schema(minimum = 1)]
     pub count: u32,
-    /// Lark's code, if an answer came.
+    /// The platform's code; null when no answer came.
+    #[schema(required)]
     pub code: Option<i64>,
-    /// Lark's words, or ours.
+    /// The platform's words, or ours. Not stable.
     pub msg: String,
-    /// What Lark's support asks for.
+    /// The platform's id of the call, which its support asks for.
+    #[schema(required)]
     pub log_id: Option<String>,
     /// When the next attempt is allowed.
+    #[schema(format = DateTime)]
     pub retry_at: String,
 }
 
 /// A login, without its tokens.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LoginInfo {
-    /// The granted scopes.
+    /// What the user granted.
     pub scopes: Vec<String>,
     /// When the user consented.
+    #[schema(required, format = DateTime)]
     pub consented_at: Option<String>,
-    /// When the login ends unless it is renewed; `None` without `offline_access`.
+    /// When the login ends unless it is renewed; null without `offline_access`.
+    #[schema(required, format = DateTime)]
     pub refresh_expires_at: Option<String>,
     /// Whole days until then.
+    #[schema(required)]
     pub days_left: Option<u64>,
     /// Since when the refresh token may be spent without its successor being known.
+    #[schema(required, format = DateTime)]
     pub uncertain_since: Option<String>,
-    /// Why it ended: the reasons of `reauthorization_required`.
+    /// Why it ended.
+    #[schema(value_type = Option<LoginEnd>, required)]
     pub ended: Option<String>,
     /// When it ended.
+    #[schema(required, format = DateTime)]
     pub ended_at: Option<String>,
 }
 

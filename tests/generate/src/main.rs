@@ -24,6 +24,7 @@ const TARGETS: &[Target] = &[
     ),
     Target::Section("docs/configuration.md", "aws", configuration::aws),
     Target::Section("docs/errors.md", "codes", errors::codes),
+    Target::File("openapi.yaml", lark_local_host::openapi::document),
 ];
 
 #[expect(

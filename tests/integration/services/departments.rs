@@ -9,7 +9,7 @@ use lark_service::error::{Error, ErrorCode};
 use lark_service::lark::Below;
 use lark_service::lark::departments;
 use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
-use lark_service::page::PageRequest;
+use lark_service::page::{PageRequest, PageRules};
 use lark_service_tests::directory::{json, to_the_end};
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{AppPatch, Fault, FaultAction, UserPatch, department_id, open_department_id};
@@ -247,7 +247,7 @@ async fn a_change_is_seen_once_the_page_is_asked_for_again_and_on_the_person_too
 async fn a_made_up_page_token_is_the_callers_mistake_and_not_remembered() {
     let world = World::begin().await;
     let process = world.process();
-    let page = PageRequest::parse(None, Some("made-up"), 50).unwrap();
+    let page = PageRequest::parse(None, Some("made-up"), &PageRules::platform(50)).unwrap();
     for calls in 1..=2 {
         let error = process.department_users(7, &page).await.unwrap_err();
         let Error::InvalidArgument(fields) = error else {

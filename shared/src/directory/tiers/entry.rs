@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use super::key::ItemId;
 use crate::clock::Timestamp;
 
@@ -47,7 +50,13 @@ pub enum Content {
 }
 
 /// Why there is nothing. A missing permission is none of them: it is never remembered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(
+    description = "`unknown`: the platform does not know the id. `left_out`: the platform left it out of its answer for many, \
+                   which it does with unknown ids and with users whom the app may not see; `GET /v1/users/{id}` tells the two \
+                   apart. `unmatched`: no user whom the app may see has this e-mail address or mobile number."
+)]
 pub enum AbsentReason {
     /// The platform does not know the id.
     Unknown,

@@ -2,12 +2,14 @@
 //! information", "Obtain group member list". What Lark does not tell the app is absent.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::lark::departments::I18nName;
 
-/// A chat, as far as the app may see it. Lists have only the fields up to `chat_status`; of a chat that the app's bot is not
-/// in, Lark tells name, avatar, counts and status. Users in it are open_ids.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+/// A chat, as far as the app may see it: what the platform does not tell the app is absent. Lists have only the fields up to
+/// `chat_status`; of a chat that the app's bot is not in, there are name, picture, counts and status. Users in it are
+/// `open_id`s.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct Chat {
     /// The chat.
@@ -46,7 +48,7 @@ pub struct Chat {
     /// `private` or `public`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_type: Option<String>,
-    /// What the chat is for: `inner`, `tenant`, `department`, `edu`, `meeting`, `customer_service`.
+    /// What it is for: `inner`, `tenant`, `department`, `edu`, `meeting`, `customer_service`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_tag: Option<String>,
     /// `chat` or `thread`.
@@ -91,7 +93,7 @@ pub struct Chat {
 }
 
 /// A person in a chat.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct ChatMember {
     /// `open_id`.

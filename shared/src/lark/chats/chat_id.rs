@@ -1,10 +1,17 @@
 //! Ids of chats, as the platform shapes them.
 
 use crate::error::{Error, Result};
+use crate::schema::{describe, plain};
 
 /// An id that a chat could have, such as `oc_a0553eda9014c201e6969b478895c230`.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ChatId(String);
+
+describe!(
+    ChatId,
+    "ChatId",
+    plain(4..=ChatId::MAX_BYTES, "^oc_[A-Za-z0-9]+$")
+);
 
 impl ChatId {
     /// The longest id that is accepted.

@@ -1,10 +1,13 @@
 //! What chats are searched by.
 
 use crate::error::{Error, Result};
+use crate::schema::{describe, of_length};
 
 /// A part of a chat's name, or of a member's. Source: "Search for groups visible to a user or bot".
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ChatName(String);
+
+describe!(ChatName, "ChatName", of_length(1..=ChatName::MAX_CHARS));
 
 impl ChatName {
     /// The longest one that the platform finds anything with, in characters.

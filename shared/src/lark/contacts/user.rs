@@ -2,11 +2,12 @@
 //! may not see, or that is not filled in, is absent.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::Personal;
 
-/// A user, as far as the app may see it.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+/// A user, as far as the app may see it. A field that the app may not see, or that is not filled in, is absent.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct User {
     /// The user for this app.
@@ -29,12 +30,15 @@ pub struct User {
     pub nickname: Option<String>,
     /// E-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub email: Option<Personal>,
     /// Address in the company's mail service.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub enterprise_email: Option<Personal>,
     /// Mobile number with country code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub mobile: Option<Personal>,
     /// 0 unknown, 1 male, 2 female, 3 other.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,10 +49,10 @@ pub struct User {
     /// Whether the account is in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<UserStatus>,
-    /// `open_department_id`s.
+    /// The `open_department_id` of each department.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub department_ids: Option<Vec<String>>,
-    /// The leader's open_id.
+    /// The leader, by the kind of id that was asked with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader_user_id: Option<String>,
     /// City.
@@ -75,7 +79,7 @@ pub struct User {
 }
 
 /// URLs of a user's picture, by edge length in pixels.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct Avatar {
     /// 72 × 72.
@@ -93,17 +97,22 @@ pub struct Avatar {
 }
 
 /// Whether an account is in use.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct UserStatus {
     /// Suspended.
+    #[schema(required)]
     pub is_frozen: bool,
     /// Has left the company.
+    #[schema(required)]
     pub is_resigned: bool,
     /// Has signed in before.
+    #[schema(required)]
     pub is_activated: bool,
     /// Has left the tenant by their own wish.
+    #[schema(required)]
     pub is_exited: bool,
     /// Has not joined yet.
+    #[schema(required)]
     pub is_unjoin: bool,
 }

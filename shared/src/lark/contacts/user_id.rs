@@ -1,6 +1,7 @@
 //! Ids of users, as the platform shapes them.
 
 use crate::error::{Error, Result};
+use crate::schema::{ANY_ID, describe, one_of, plain};
 
 /// Which of a user's ids.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -12,6 +13,16 @@ pub enum UserIdKind {
     /// `on_…`: the user for all apps of a developer.
     UnionId,
 }
+
+describe!(
+    UserIdKind,
+    "UserIdType",
+    one_of(
+        "`open_id`: the user for one app. `user_id`: the user in the tenant. `union_id`: the user for all apps of a \
+         developer.",
+        UserIdKind::ALL.map(UserIdKind::as_str),
+    )
+);
 
 impl UserIdKind {
     /// Every kind.
@@ -43,6 +54,8 @@ pub struct UserId {
     kind: UserIdKind,
     text: String,
 }
+
+describe!(UserId, "UserId", plain(1..=UserId::MAX_BYTES, ANY_ID));
 
 impl UserId {
     /// The longest id that is accepted.

@@ -2,9 +2,11 @@
 //! may not see, or that is not filled in, is absent.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-/// A department, as far as the app may see it. Users in it are open_ids.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+/// A department, as far as the app may see it. A field that the app may not see, or that is not filled in, is absent. Users in
+/// it are `open_id`s.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct Department {
     /// Name.
@@ -13,11 +15,11 @@ pub struct Department {
     /// Name by language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub i18n_name: Option<I18nName>,
-    /// The department above, `0` for the root; an `open_department_id` in what the service answers, of the kind that was asked
-    /// with in what Lark does.
+    /// The `open_department_id` of the department above; `0` for the root.
+    // Of the kind that was asked with in what Lark answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_department_id: Option<String>,
-    /// The tenant's id of it.
+    /// The company's id of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub department_id: Option<String>,
     /// The platform's id of it.
@@ -44,7 +46,7 @@ pub struct Department {
     /// Who leads it, deputies included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leaders: Option<Vec<Leader>>,
-    /// Which types of employees its group chat has; see [`crate::lark::contacts::User::employee_type`].
+    /// Which types of employees its group chat has, as `employee_type` of a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_chat_employee_types: Option<Vec<i64>>,
     /// Its HR business partners.
@@ -56,7 +58,7 @@ pub struct Department {
 }
 
 /// A name by language.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct I18nName {
     /// In Chinese.
@@ -71,15 +73,16 @@ pub struct I18nName {
 }
 
 /// Whether a department is still there.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct DepartmentStatus {
-    /// Deleted.
+    /// Whether it was deleted.
+    #[schema(required)]
     pub is_deleted: bool,
 }
 
-/// Who leads a department.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize)]
+/// Who leads a department. In the platform's spelling.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct Leader {
     /// 1 leader, 2 deputy.

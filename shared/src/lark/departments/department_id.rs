@@ -1,6 +1,7 @@
 //! Ids of departments, as the platform shapes them.
 
 use crate::error::{Error, Result};
+use crate::schema::{ANY_ID, describe, one_of, plain};
 
 /// Which of a department's ids.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -10,6 +11,15 @@ pub enum DepartmentIdKind {
     /// Without a fixed form: given by the tenant.
     DepartmentId,
 }
+
+describe!(
+    DepartmentIdKind,
+    "DepartmentIdType",
+    one_of(
+        "`open_department_id`: given by the platform. `department_id`: given by the company.",
+        DepartmentIdKind::ALL.map(DepartmentIdKind::as_str),
+    )
+);
 
 impl DepartmentIdKind {
     /// Every kind.
@@ -46,6 +56,12 @@ pub struct DepartmentId {
 const ROOT: &str = "0";
 /// How the platform's own ids begin. A tenant's may not: "Create a department" of the contact API, code 43008.
 const OPEN_PREFIX: &str = "od-";
+
+describe!(
+    DepartmentId,
+    "DepartmentId",
+    plain(1..=DepartmentId::MAX_BYTES, ANY_ID)
+);
 
 impl DepartmentId {
     /// The longest id that is accepted: that of a tenant's own ids at the platform.

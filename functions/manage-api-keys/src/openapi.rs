@@ -1,0 +1,147 @@
+//! What the API's document says of it.
+
+use lark_service::api_keys::Scope;
+use lark_service::changes::Change;
+use lark_service::http::openapi::{Answer, Content, Operation, Tag, headers, parameters, problems};
+use lark_service::page::{Page, PageRules};
+
+use crate::body::{ChangeBody, CreateBody, KeyAnswer, NewKeyAnswer};
+
+const KEYS: &str = "/v1/api-keys";
+const KEY: &str = "/v1/api-keys/{key_id}";
+const CHANGES: &str = "/v1/api-keys/{key_id}/changes";
+
+/// Everything under `/v1/api-keys`.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![list(), create(), show(), change(), revoke(), changes()]
+}
+
+fn list() -> Operation {
+    let page = Content::answer::<Page<KeyAnswer<'static>>>();
+    Operation::get(KEYS, "listApiKeys", Tag::ApiKeys, "API keys, by id")
+        .description(
+            "A page of keys, without their secrets. A key that may not act for every app sees only keys for apps that it may \
+             act for: a page may then have fewer items than asked for, and another one may follow all the same.",
+        )
+        .scope(Scope::Admin)
+        .parameters(parameters::page(&PageRules::OURS))
+        .answer(Answer::json(200, "The page.", page).not_kept())
+}
+
+fn create() -> Operation {
+    let body = Content::body::<CreateBody>().example(NEW_KEY_EXAMPLE);
+    let key = Content::answer::<NewKeyAnswer<'static>>().example(KEY_WITH_SECRET_EXAMPLE);
+    Operation::post(KEYS, "createApiKey", Tag::ApiKeys, "Make an API key", body)
+        .description(
+            "The answer has the key itself, this once. A key that may not act for every app makes keys for its own apps \
+             only.",
+        )
+        .scope(Scope::Admin)
+        .answer(
+            Answer::json(201, "The key was made.", key)
+                .not_kept()
+                .header(headers::location()),
+        )
+}
+
+fn show() -> Operation {
+    Operation::get(KEY, "showApiKey", Tag::ApiKeys, "An API key")
+        .description("A revoked key is shown for 90 days.")
+        .scope(Scope::Admin)
+        .parameter(parameters::key_id_in_path())
+        .answer(key())
+        .problem(problems::API_KEY_NOT_FOUND)
+}
+
+fn change() -> Operation {
+    let body = Content::body::<ChangeBody>()
+        .with_some_field()
+        .named_example("limit", "{ rate_limit: { limit: 60, window_seconds: 60 } }")
+        .named_example("disable", "{ status: disabled }");
+    Operation::patch(
+        KEY,
+        "changeApiKey",
+        Tag::ApiKeys,
+        "Change an API key",
+        body,
+    )
+    .description(
+        "What is left out stays; `null` takes `rate_limit` or `expires_at` away. API Gateway remembers for up to five minutes \
+         what a key may do, so a change takes that long at most. A revoked key cannot be changed.",
+    )
+    .scope(Scope::Admin)
+    .parameter(parameters::key_id_in_path())
+    .answer(key())
+    .problem(problems::API_KEY_NOT_FOUND)
+}
+
+fn revoke() -> Operation {
+    Operation::delete(KEY, "revokeApiKey", Tag::ApiKeys, "Revoke an API key")
+        .description(
+            "For ever. API Gateway remembers for up to five minutes that it accepted a key, so a revoked one works that long \
+             at most. Revoking again changes nothing.",
+        )
+        .scope(Scope::Admin)
+        .parameter(parameters::key_id_in_path())
+        .answer(Answer::empty(204, "It is done.").not_kept())
+        .problem(problems::API_KEY_NOT_FOUND)
+}
+
+fn changes() -> Operation {
+    let page = Content::answer::<Page<Change>>().example(CHANGES_EXAMPLE);
+    Operation::get(
+        CHANGES,
+        "listApiKeyChanges",
+        Tag::ApiKeys,
+        "Who changed an API key, how and when",
+    )
+    .description("Oldest first. Each is kept for 400 days.")
+    .scope(Scope::Admin)
+    .parameter(parameters::key_id_in_path())
+    .parameters(parameters::page(&PageRules::OURS))
+    .answer(Answer::json(200, "A page of changes.", page).not_kept())
+    .problem(problems::API_KEY_NOT_FOUND)
+}
+
+fn key() -> Answer {
+    let key = Content::answer::<KeyAnswer<'static>>().example(KEY_EXAMPLE);
+    Answer::json(200, "The key as it is now.", key).not_kept()
+}
+
+const NEW_KEY_EXAMPLE: &str = r#"
+name: HR portal
+scopes: ["users:read"]
+apps: [cli_a1b2c3d4e5f6]
+rate_limit: { limit: 600, window_seconds: 60 }"#;
+
+const KEY_EXAMPLE: &str = r#"
+key_id: 7k2m9p4q8r3s
+name: HR portal
+scopes: ["users:read"]
+apps: [cli_a1b2c3d4e5f6]
+rate_limit: { limit: 600, window_seconds: 60 }
+status: active
+expires_at: null
+last_used_at: "2026-01-31T09:40:00Z"
+created_at: "2026-01-31T08:00:00Z"
+version: 1769846400000"#;
+
+const KEY_WITH_SECRET_EXAMPLE: &str = r#"
+key_id: 7k2m9p4q8r3s
+name: HR portal
+scopes: ["users:read"]
+apps: [cli_a1b2c3d4e5f6]
+rate_limit: { limit: 600, window_seconds: 60 }
+status: active
+expires_at: null
+last_used_at: null
+created_at: "2026-01-31T08:00:00Z"
+version: 1769846400000
+key: lsk_7k2m9p4q8r3s_4fJ8sKd02LmQxTnVbYcZpRwEuHgIaOe6B1yN5tM3vC0"#;
+
+const CHANGES_EXAMPLE: &str = r#"
+items:
+  - { at: "2026-01-31T08:00:00Z", by: "cli:ada@ops-1", action: created, fields: [], version: 1769846400000 }
+  - { at: "2026-02-02T09:30:00Z", by: "key:7k2m9p4q8r3s", action: disabled, fields: [status], version: 1770024600000 }
+next_page_token: null"#;
