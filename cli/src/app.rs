@@ -7,14 +7,14 @@ mod view;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use lark_service::apps::{AppChange, AppKind, AppStatus, NewApp};
+use lark_service::apps::{AppChange, AppDescription, AppKind, AppStatus, NewApp};
 use lark_service::changes::Change;
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use lark_service::meter::Month;
 use lark_service::wiring::Services;
 
-use self::view::{AppDetails, AppView};
+use self::view::AppDetails;
 use crate::failure::Failure;
 use crate::output::{Output, pairs};
 use crate::session::{PAGE, actor, soon};
@@ -171,7 +171,7 @@ async fn add(new: Add, output: &Output) -> Result<(), Failure> {
         "registered the app {}; its first token is due now",
         new.app_id
     );
-    output.answer(&AppView::of(&app), &text)
+    output.answer(&AppDescription::of(&app), &text)
 }
 
 async fn list(output: &Output) -> Result<(), Failure> {
@@ -189,7 +189,7 @@ async fn list(output: &Output) -> Result<(), Failure> {
                 app.status.as_str().to_owned(),
                 app.changed_at.to_string(),
             ];
-            (AppView::of(app), cells)
+            (AppDescription::of(app), cells)
         });
         list.rows(&rows.collect::<Vec<_>>())?;
         after = page.next_page_token;
@@ -223,7 +223,7 @@ async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(),
         ),
         (
             "previous secret",
-            AppView::of(&app)
+            AppDescription::of(&app)
                 .previous_secret_until
                 .map(|until| format!("counts until {until}"))
                 .unwrap_or_default(),
@@ -246,7 +246,7 @@ async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(),
         ));
     }
     let details = AppDetails {
-        app: AppView::of(&app),
+        app: AppDescription::of(&app),
         tokens: &page.items,
         has_more_tokens: page.next_page_token.is_some(),
         changes,
@@ -323,7 +323,10 @@ async fn change_app(
         .apps
         .change(app_id, change, &actor(), soon())
         .await?;
-    output.answer(&AppView::of(&app), &format!("{done} the app {app_id}"))
+    output.answer(
+        &AppDescription::of(&app),
+        &format!("{done} the app {app_id}"),
+    )
 }
 
 impl From<DomainArgument> for Domain {

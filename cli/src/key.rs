@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
-use lark_service::api_keys::{AllowedApps, RateLimit, Scope};
-use lark_service::api_keys::{ApiKey, ApiKeyInfo, KeyState, NewApiKey};
+use lark_service::api_keys::{
+    ApiKey, ApiKeyDescription, ApiKeyInfo, KeyState, NewApiKey, RateLimit, Scope,
+};
 use lark_service::changes::Change;
-use lark_service::clock::Timestamp;
-use lark_service::ids::AppId;
 use lark_service::wiring::Services;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -60,26 +59,11 @@ pub(crate) struct Create {
     expires: Option<End>,
 }
 
-/// A key as scripts see it.
-#[derive(Serialize)]
-struct KeyView<'k> {
-    key_id: &'k str,
-    name: &'k str,
-    scopes: Vec<&'static str>,
-    apps: Vec<&'k str>,
-    rate_limit: Option<String>,
-    status: KeyState,
-    expires_at: Option<String>,
-    last_used_at: Option<String>,
-    created_at: String,
-    version: u64,
-}
-
 /// A key with all about it.
 #[derive(Serialize)]
 struct KeyDetails<'k> {
     #[serde(flatten)]
-    info: KeyView<'k>,
+    info: ApiKeyDescription<'k>,
     /// The whole key: right after it was made, never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'k str>,
@@ -113,7 +97,7 @@ async fn create(new: Create, output: &Output) -> Result<(), Failure> {
     let info = services.api_keys.show(new.key.id(), soon()).await?;
     let key = new.key.reveal();
     let details = KeyDetails {
-        info: KeyView::of(&info),
+        info: ApiKeyDescription::of(&info),
         key: Some(key.expose_secret()),
         changes: None,
     };
@@ -145,14 +129,14 @@ async fn list(output: &Output) -> Result<(), Failure> {
             .list(after.as_deref(), PAGE, soon())
             .await?;
         let rows = page.keys.iter().map(|key| {
-            let view = KeyView::of(key);
+            let view = ApiKeyDescription::of(key);
             let cells = vec![
                 key.key_id.clone(),
                 key.name.clone(),
                 status(view.status).to_owned(),
                 view.scopes.join(" "),
                 key.apps.to_string(),
-                view.rate_limit.clone().unwrap_or_default(),
+                limit(view.rate_limit),
                 view.expires_at.clone().unwrap_or_default(),
                 view.last_used_at.clone().unwrap_or_default(),
             ];
@@ -183,7 +167,7 @@ async fn show(key_id: &str, with_changes: bool, output: &Output) -> Result<(), F
         ));
     }
     let details = KeyDetails {
-        info: KeyView::of(&info),
+        info: ApiKeyDescription::of(&info),
         key: None,
         changes,
     };
@@ -215,14 +199,14 @@ async fn revoke(key_id: &str, output: &Output) -> Result<(), Failure> {
 }
 
 fn described(info: &ApiKeyInfo) -> String {
-    let view = KeyView::of(info);
+    let view = ApiKeyDescription::of(info);
     pairs(&[
         ("key id", info.key_id.clone()),
         ("name", info.name.clone()),
         ("status", status(view.status).to_owned()),
         ("scopes", view.scopes.join(" ")),
         ("apps", info.apps.to_string()),
-        ("rate limit", view.rate_limit.unwrap_or_default()),
+        ("rate limit", limit(view.rate_limit)),
         ("ends", view.expires_at.unwrap_or_default()),
         ("last used", view.last_used_at.unwrap_or_default()),
         ("created", view.created_at),
@@ -238,23 +222,6 @@ const fn status(state: KeyState) -> &'static str {
     }
 }
 
-impl<'k> KeyView<'k> {
-    fn of(info: &'k ApiKeyInfo) -> Self {
-        let text = |at: Timestamp| at.to_string();
-        Self {
-            key_id: &info.key_id,
-            name: &info.name,
-            scopes: info.scopes.iter().map(|scope| scope.as_str()).collect(),
-            apps: match &info.apps {
-                AllowedApps::All => vec!["*"],
-                AllowedApps::Only(apps) => apps.iter().map(AppId::as_str).collect(),
-            },
-            rate_limit: info.rate_limit.map(|limit| limit.to_string()),
-            status: info.state,
-            expires_at: info.expires_at.map(text),
-            last_used_at: info.last_used_at.map(text),
-            created_at: info.created_at.to_string(),
-            version: info.version,
-        }
-    }
+fn limit(limit: Option<RateLimit>) -> String {
+    limit.map(|limit| limit.to_string()).unwrap_or_default()
 }

@@ -21,10 +21,12 @@ use crate::error::{Error, Result};
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 
+mod description;
 mod grant;
 mod info;
 mod registry;
 
+pub use description::ApiKeyDescription;
 pub use grant::{AllowedApps, Caller, RateLimit, Scope, UnknownScope};
 pub use info::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, KeyState, NewApiKey};
 

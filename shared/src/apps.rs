@@ -23,12 +23,14 @@ use crate::seal::{Fingerprint, Sealer};
 use crate::store::{Attributes, Copied, Key, Mirror, StoreError, Table};
 
 mod change;
+mod description;
 mod record;
 mod registry;
 mod sealed;
 mod tickets;
 
 pub use change::{AppChange, NewApp};
+pub use description::AppDescription;
 pub use registry::AppPage;
 pub(crate) use sealed::{sealed_attributes, sealed_records};
 pub use tickets::AppTicket;

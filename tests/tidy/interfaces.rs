@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lark_service::api_keys::Scope;
 use lark_service::config;
 use lark_service::error::ErrorCode;
 use lark_service::error::LoginEnd;

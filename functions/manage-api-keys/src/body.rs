@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lark_service::api_keys::{AllowedApps, RateLimit, Scope};
-use lark_service::api_keys::{ApiKey, ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
+use lark_service::api_keys::{
+    AllowedApps, ApiKey, ApiKeyChange, ApiKeyDescription, ApiKeyInfo, NewApiKey, RateLimit, Scope,
+};
 use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
 use lark_service::ids::AppId;
@@ -13,16 +14,11 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-/// How many requests a key is good for.
-#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+/// A [`RateLimit`] that is not checked yet.
+#[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[schema(as = RateLimit)]
 pub(crate) struct LimitBody {
-    /// How many requests.
-    #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     limit: u32,
-    /// In how many seconds.
-    #[schema(minimum = 1, maximum = 86_400)]
     window_seconds: u32,
 }
 
@@ -39,6 +35,7 @@ pub(crate) struct CreateBody {
     #[schema(value_type = AllowedApps)]
     apps: Vec<String>,
     /// Left out or null for none.
+    #[schema(value_type = Option<RateLimit>)]
     rate_limit: Option<LimitBody>,
     /// When the key ends, in the future; left out or null for never.
     #[schema(format = DateTime)]
@@ -74,7 +71,7 @@ pub(crate) struct ChangeBody {
     apps: Option<Vec<String>>,
     /// Null for none.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<LimitBody>)]
+    #[schema(value_type = Option<RateLimit>)]
     rate_limit: Option<Option<LimitBody>>,
     /// In the future; null for never.
     #[serde(default, deserialize_with = "given")]
@@ -185,63 +182,12 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// A key, without its secret.
-#[derive(Serialize, ToSchema)]
-#[schema(as = ApiKey)]
-pub(crate) struct KeyAnswer<'k> {
-    /// The key's public part: what stands between the first two `_`.
-    key_id: &'k str,
-    #[schema(value_type = Name)]
-    name: &'k str,
-    #[schema(value_type = Vec<Scope>)]
-    scopes: Vec<&'static str>,
-    #[schema(value_type = AllowedApps)]
-    apps: Vec<&'k str>,
-    #[schema(required)]
-    rate_limit: Option<LimitBody>,
-    status: KeyState,
-    /// When it ends; null: never.
-    #[schema(required, format = DateTime)]
-    expires_at: Option<String>,
-    /// When it was used last, to ten minutes; null: never.
-    #[schema(required, format = DateTime)]
-    last_used_at: Option<String>,
-    #[schema(format = DateTime)]
-    created_at: String,
-    /// Grows with each change.
-    version: u64,
-}
-
-impl<'k> KeyAnswer<'k> {
-    pub(crate) fn of(key: &'k ApiKeyInfo) -> Self {
-        let text = |at: Timestamp| at.to_string();
-        Self {
-            key_id: &key.key_id,
-            name: &key.name,
-            scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
-            apps: match &key.apps {
-                AllowedApps::All => vec!["*"],
-                AllowedApps::Only(apps) => apps.iter().map(AppId::as_str).collect(),
-            },
-            rate_limit: key.rate_limit.map(|limit| LimitBody {
-                limit: limit.limit.get(),
-                window_seconds: limit.window_seconds.get(),
-            }),
-            status: key.state,
-            expires_at: key.expires_at.map(text),
-            last_used_at: key.last_used_at.map(text),
-            created_at: text(key.created_at),
-            version: key.version,
-        }
-    }
-}
-
 /// A key right after it was made, the one time that it is shown.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKeyWithSecret)]
 pub(crate) struct NewKeyAnswer<'k> {
     #[serde(flatten)]
-    info: KeyAnswer<'k>,
+    info: ApiKeyDescription<'k>,
     /// The key itself.
     #[schema(pattern = "^lsk_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}$")]
     key: String,
@@ -250,7 +196,7 @@ pub(crate) struct NewKeyAnswer<'k> {
 impl<'k> NewKeyAnswer<'k> {
     pub(crate) fn of(info: &'k ApiKeyInfo, key: &ApiKey) -> Self {
         Self {
-            info: KeyAnswer::of(info),
+            info: ApiKeyDescription::of(info),
             key: key.reveal().expose_secret().to_owned(),
         }
     }
@@ -260,9 +206,9 @@ impl<'k> NewKeyAnswer<'k> {
 pub(crate) fn key_page(
     keys: &[ApiKeyInfo],
     next_page_token: Option<String>,
-) -> Page<KeyAnswer<'_>> {
+) -> Page<ApiKeyDescription<'_>> {
     Page {
-        items: keys.iter().map(KeyAnswer::of).collect(),
+        items: keys.iter().map(ApiKeyDescription::of).collect(),
         next_page_token,
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
+use lark_service::api_keys::ApiKeyDescription;
 use lark_service::api_keys::{AllowedApps, Caller, Scope};
 use lark_service::api_keys::{ApiKeyInfo, ApiKeys};
 use lark_service::changes::Actor;
@@ -15,7 +16,7 @@ use lark_service::page::PageRules;
 mod body;
 mod openapi;
 
-use body::{ChangeBody, CreateBody, KeyAnswer, NewKeyAnswer, key_page};
+use body::{ChangeBody, CreateBody, NewKeyAnswer, key_page};
 pub use openapi::operations;
 
 /// Answers one request.
@@ -65,7 +66,7 @@ async fn manage(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<
             api_keys.revoke(key_id, &actor, call.deadline()).await?;
             Ok(Reply::nothing())
         }
-        _ => Reply::json(&KeyAnswer::of(&key)),
+        _ => Reply::json(&ApiKeyDescription::of(&key)),
     }
 }
 
@@ -108,7 +109,7 @@ async fn change(
     let key = api_keys
         .change(&key.key_id, &change, &actor, call.deadline())
         .await?;
-    Reply::json(&KeyAnswer::of(&key))
+    Reply::json(&ApiKeyDescription::of(&key))
 }
 
 fn allow(caller: &Caller, apps: &AllowedApps) -> Result<()> {

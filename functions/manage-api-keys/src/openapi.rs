@@ -1,11 +1,12 @@
 //! What the API's document says of it.
 
+use lark_service::api_keys::ApiKeyDescription;
 use lark_service::api_keys::Scope;
 use lark_service::changes::Change;
 use lark_service::http::openapi::{Answer, Content, Operation, Tag, headers, parameters, problems};
 use lark_service::page::{Page, PageRules};
 
-use crate::body::{ChangeBody, CreateBody, KeyAnswer, NewKeyAnswer};
+use crate::body::{ChangeBody, CreateBody, NewKeyAnswer};
 
 const KEYS: &str = "/v1/api-keys";
 const KEY: &str = "/v1/api-keys/{key_id}";
@@ -18,7 +19,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn list() -> Operation {
-    let page = Content::answer::<Page<KeyAnswer<'static>>>();
+    let page = Content::answer::<Page<ApiKeyDescription<'static>>>();
     Operation::get(KEYS, "listApiKeys", Tag::ApiKeys, "API keys, by id")
         .description(
             "A page of keys, without their secrets. A key that may not act for every app sees only keys for apps that it may \
@@ -105,7 +106,7 @@ fn changes() -> Operation {
 }
 
 fn key() -> Answer {
-    let key = Content::answer::<KeyAnswer<'static>>().example(KEY_EXAMPLE);
+    let key = Content::answer::<ApiKeyDescription<'static>>().example(KEY_EXAMPLE);
     Answer::json(200, "The key as it is now.", key).not_kept()
 }
 

@@ -3,25 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lark_service::apps::{App, AppChange, AppKind, AppStatus, NewApp};
+use lark_service::apps::{App, AppChange, AppDescription, AppKind, AppStatus, NewApp};
 use lark_service::deadline::Deadline;
 use lark_service::error::{Error, Result};
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use lark_service::page::Page;
-use lark_service::schema::{Name, RedirectTargets, Secret, one_of};
+use lark_service::schema::{Name, RedirectTargets, Secret};
 use lark_service::tokens::{TokenInfo, TokenKind, TokenService};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::Object;
 
 /// The longest time that a secret before may count: 30 days.
 const MAX_PREVIOUS_SECONDS: f64 = 30.0 * 24.0 * 3_600.0;
 /// How many of an app's tokens are shown; a marketplace app may have thousands.
 const SHOWN_TOKENS: usize = 20;
-/// What stands for a secret.
-const HIDDEN: &str = "********";
 
 /// A new app.
 #[derive(Deserialize, ToSchema)]
@@ -121,64 +118,11 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// An app, without its secret.
-#[derive(Serialize, ToSchema)]
-#[schema(as = App)]
-pub(crate) struct AppAnswer<'a> {
-    #[schema(value_type = AppId)]
-    app_id: &'a str,
-    #[schema(value_type = Name)]
-    name: &'a str,
-    domain: Domain,
-    kind: AppKind,
-    status: AppStatus,
-    #[schema(schema_with = hidden)]
-    secret: &'static str,
-    /// Tells secrets of one installation apart and says nothing about them.
-    secret_fingerprint: &'a str,
-    /// Until when the secret before counts; absent when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    previous_secret_until: Option<String>,
-    #[schema(value_type = RedirectTargets)]
-    redirect_targets: &'a [String],
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    changed_at: String,
-    /// Grows with each change.
-    version: u64,
-}
-
-fn hidden() -> Object {
-    one_of("Secrets go in and never out.", [HIDDEN])
-}
-
-impl<'a> AppAnswer<'a> {
-    pub(crate) fn of(app: &'a App) -> Self {
-        let previous = app.secrets.previous.as_ref();
-        Self {
-            app_id: app.app_id.as_str(),
-            name: &app.name,
-            domain: app.domain,
-            kind: app.kind,
-            status: app.status,
-            secret: HIDDEN,
-            secret_fingerprint: app.secrets.current.fingerprint.as_str(),
-            previous_secret_until: previous.map(|(_, until)| until.to_string()),
-            redirect_targets: &app.redirect_targets,
-            created_at: app.created_at.to_string(),
-            changed_at: app.changed_at.to_string(),
-            version: app.version,
-        }
-    }
-}
-
 /// An app and how its own tokens stand.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AppDetails<'a> {
     #[serde(flatten)]
-    app: AppAnswer<'a>,
+    app: AppDescription<'a>,
     #[schema(max_items = 40)]
     tokens: Vec<TokenInfo>,
 }
@@ -197,16 +141,19 @@ impl<'a> AppDetails<'a> {
             shown.extend(page.items);
         }
         Ok(Self {
-            app: AppAnswer::of(app),
+            app: AppDescription::of(app),
             tokens: shown,
         })
     }
 }
 
 /// A page of apps.
-pub(crate) fn app_page(apps: &[Arc<App>], next_page_token: Option<String>) -> Page<AppAnswer<'_>> {
+pub(crate) fn app_page(
+    apps: &[Arc<App>],
+    next_page_token: Option<String>,
+) -> Page<AppDescription<'_>> {
     Page {
-        items: apps.iter().map(|app| AppAnswer::of(app)).collect(),
+        items: apps.iter().map(|app| AppDescription::of(app)).collect(),
         next_page_token,
     }
 }

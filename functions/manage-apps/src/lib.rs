@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use lark_service::api_keys::{AllowedApps, Caller, Scope};
-use lark_service::apps::Apps;
+use lark_service::apps::{AppDescription, Apps};
 use lark_service::changes::Actor;
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
@@ -17,7 +17,7 @@ use lark_service::tokens::TokenService;
 mod body;
 mod openapi;
 
-use body::{AppAnswer, AppDetails, ChangeBody, CreateBody, app_page};
+use body::{AppDetails, ChangeBody, CreateBody, app_page};
 pub use openapi::operations;
 
 /// Answers one request.
@@ -88,7 +88,7 @@ async fn create(
         .await?;
     tokens.make_first_due(&new, call.deadline()).await?;
     let app = apps.read(&new.app_id, call.deadline()).await?;
-    Ok(Reply::json(&AppAnswer::of(&app))?
+    Ok(Reply::json(&AppDescription::of(&app))?
         .with_status(StatusCode::CREATED)
         .with_header("location", &format!("/v1/apps/{}", new.app_id)))
 }
@@ -129,7 +129,7 @@ async fn change(caller: &Caller, apps: &Apps, app_id: &AppId, call: &Call<'_>) -
     let app = apps
         .change(app_id, &change, &actor, call.deadline())
         .await?;
-    Reply::json(&AppAnswer::of(&app))
+    Reply::json(&AppDescription::of(&app))
 }
 
 async fn delete(

@@ -5,7 +5,8 @@ use lark_service::changes::Change;
 use lark_service::http::openapi::{Answer, Content, Operation, Tag, headers, parameters, problems};
 use lark_service::page::{Page, PageRules};
 
-use crate::body::{AppAnswer, AppDetails, ChangeBody, CreateBody};
+use crate::body::{AppDetails, ChangeBody, CreateBody};
+use lark_service::apps::AppDescription;
 
 const APPS: &str = "/v1/apps";
 const APP: &str = "/v1/apps/{app_id}";
@@ -18,7 +19,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 fn list() -> Operation {
-    let page = Content::answer::<Page<AppAnswer<'static>>>();
+    let page = Content::answer::<Page<AppDescription<'static>>>();
     Operation::get(APPS, "listApps", Tag::Apps, "Apps, by id")
         .description("A page of the apps that the key may act for, without their secrets.")
         .scope(Scope::Admin)
@@ -28,7 +29,7 @@ fn list() -> Operation {
 
 fn create() -> Operation {
     let body = Content::body::<CreateBody>().example(NEW_APP_EXAMPLE);
-    let app = Content::answer::<AppAnswer<'static>>().example(APP_EXAMPLE);
+    let app = Content::answer::<AppDescription<'static>>().example(APP_EXAMPLE);
     Operation::post(APPS, "createApp", Tag::Apps, "Register an app", body)
         .description(
             "The app can be used at once; its first token is fetched within a minute or with the first request, whichever \
@@ -61,7 +62,7 @@ fn change() -> Operation {
             "{ secret: Zt5wPn83kHc6yBd1, previous_secret_seconds: 3600 }",
         )
         .named_example("disable", "{ status: disabled }");
-    let app = Content::answer::<AppAnswer<'static>>().example(APP_EXAMPLE);
+    let app = Content::answer::<AppDescription<'static>>().example(APP_EXAMPLE);
     Operation::patch(APP, "changeApp", Tag::Apps, "Change an app", body)
         .description(
             "What is left out stays. A new `secret` makes the one in force the one before, which counts for \

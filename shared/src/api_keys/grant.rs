@@ -163,11 +163,14 @@ impl fmt::Display for AllowedApps {
 }
 
 /// How many requests a key is good for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// How many.
+    /// How many requests.
+    #[schema(value_type = u32, minimum = 1, maximum = 4_294_967_295_i64)]
     pub limit: NonZeroU32,
     /// In how many seconds.
+    #[schema(value_type = u32, minimum = 1, maximum = 86_400)]
     pub window_seconds: NonZeroU32,
 }
 

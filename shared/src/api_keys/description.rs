@@ -1,0 +1,63 @@
+//! An API key as operators see it, through the API and on the command line.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{AllowedApps, ApiKeyInfo, KeyState, RateLimit, Scope};
+use crate::clock::Timestamp;
+use crate::ids::AppId;
+use crate::schema::Name;
+
+/// A key, without its secret.
+#[derive(Serialize, ToSchema)]
+#[expect(
+    missing_docs,
+    reason = "their types say it, once, in the API's document too"
+)]
+#[schema(as = ApiKey)]
+pub struct ApiKeyDescription<'k> {
+    /// The key's public part: what stands between the first two `_`.
+    pub key_id: &'k str,
+    #[schema(value_type = Name)]
+    pub name: &'k str,
+    #[schema(value_type = Vec<Scope>)]
+    pub scopes: Vec<&'static str>,
+    #[schema(value_type = AllowedApps)]
+    pub apps: Vec<&'k str>,
+    #[schema(required)]
+    pub rate_limit: Option<RateLimit>,
+    pub status: KeyState,
+    /// When it ends; null: never.
+    #[schema(required, format = DateTime)]
+    pub expires_at: Option<String>,
+    /// When it was used last, to ten minutes; null: never.
+    #[schema(required, format = DateTime)]
+    pub last_used_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Grows with each change.
+    pub version: u64,
+}
+
+impl<'k> ApiKeyDescription<'k> {
+    /// The description of `key`.
+    #[must_use]
+    pub fn of(key: &'k ApiKeyInfo) -> Self {
+        let text = |at: Timestamp| at.to_string();
+        Self {
+            key_id: &key.key_id,
+            name: &key.name,
+            scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
+            apps: match &key.apps {
+                AllowedApps::All => vec!["*"],
+                AllowedApps::Only(apps) => apps.iter().map(AppId::as_str).collect(),
+            },
+            rate_limit: key.rate_limit,
+            status: key.state,
+            expires_at: key.expires_at.map(text),
+            last_used_at: key.last_used_at.map(text),
+            created_at: text(key.created_at),
+            version: key.version,
+        }
+    }
+}
