@@ -36,16 +36,16 @@ const PREFIX: &str = "lsk_";
 const ID_BYTES: usize = 12;
 /// The length of a key's secret: 32 random bytes in base64url.
 const SECRET_BYTES: usize = 43;
-/// How exactly it is known when a key was used last.
+/// How precisely the last use of a key is recorded.
 const NOTE_USE_EVERY: Duration = Duration::from_secs(10 * 60);
-/// A caller waits no longer for it to be written down.
+/// How long a caller waits for that record to be written.
 const NOTE_USE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How many keys a process remembers to have noted.
+/// For how many keys a process remembers when it recorded their use.
 const MAX_NOTED: usize = 10_000;
 /// The sort key of an API key's record.
 const SORT: &str = "key";
 
-/// A key as its holder has it.
+/// An API key as its holder presents it.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     id: String,
@@ -53,7 +53,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// `token` as a key, if it has a key's form.
+    /// Parses `token`; `None` if it does not have the form of a key.
     #[must_use]
     pub fn parse(token: &str) -> Option<Self> {
         let (id, secret) = token.strip_prefix(PREFIX)?.split_at_checked(ID_BYTES)?;
@@ -112,7 +112,7 @@ impl ApiKey {
 pub struct ApiKeys {
     storage: Storage,
     clock: Arc<dyn Clock>,
-    /// When this process last wrote down that a key was used.
+    /// When this process last recorded the use of a key.
     noted: Arc<LocalCache<String, Timestamp>>,
 }
 
@@ -127,10 +127,11 @@ impl ApiKeys {
         }
     }
 
-    /// Who presents `token`; `None` when it is no key, unknown, revoked or expired: the presenter is not told which.
+    /// The caller who presents `token`; `None` if it is malformed, unknown, revoked or expired: the caller does not learn
+    /// which.
     ///
     /// # Errors
-    /// [`Error::Store`] when that cannot be told now.
+    /// [`Error::Store`] when the store is unavailable.
     pub async fn authenticate(&self, token: &str, deadline: Deadline) -> Result<Option<Caller>> {
         let Some(key) = ApiKey::parse(token) else {
             return Ok(None);
@@ -163,7 +164,7 @@ impl ApiKeys {
         })
     }
 
-    /// Writes down that a key is in use, now and then. Whether it works changes nothing for the caller.
+    /// Records the use of a key, at most every ten minutes. A failure does not affect the caller.
     async fn note_use(&self, id: &str, deadline: Deadline) {
         let now = self.clock.now();
         let noted = self.noted.get(id);

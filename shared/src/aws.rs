@@ -23,17 +23,17 @@ pub use http_client::ReqwestClient;
 /// How long an unused connection stays in the pool by default.
 ///
 /// AWS and Lark do not publish when they close idle connections; the AWS SDK for Java gives up on one after 60 s, and so do
-/// the usual load balancers (ALB 60 s, nginx 75 s). A connection of ours must go first, for one that the peer closes just
-/// as we write to it costs a retry. 20 s leaves room for clocks that stop while Lambda freezes the process.
+/// the usual load balancers (ALB 60 s, nginx 75 s). We close first: a connection that the peer closes while we write to it
+/// costs a retry. 20 s leaves room for clocks that stop while Lambda freezes the process.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Idle connections kept per host.
 const IDLE_PER_HOST: usize = 20;
 /// How long a TCP and TLS handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// When TCP starts to ask whether a silent peer is still there.
+/// How long a connection is idle before TCP sends keepalive probes.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// How often a call is sent at most.
+/// The most attempts per call.
 const ATTEMPTS: u32 = 3;
 /// The longest wait before the second attempt; it doubles for the third. The SDK's default of a second would make every
 /// connection that died during a freeze cost a caller half a second.
@@ -41,13 +41,13 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// How long one attempt may take. The caller's own time-out bounds all of them.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What to tell the SDKs. Whatever is absent is left to the SDK's default chain: environment, profile files, container
-/// and instance metadata.
+/// Settings for the SDKs. What is absent comes from the SDK's default chain: environment, profile files, container and
+/// instance metadata.
 #[derive(Clone, Debug, Default)]
 pub struct AwsSettings {
     /// The region, such as `eu-central-1`.
     pub region: Option<String>,
-    /// Where every service is found instead of its public endpoint: an emulator's address.
+    /// The endpoint of every service instead of its public one: an emulator's address.
     pub endpoint_url: Option<String>,
     /// Credentials that are valid as long as the process lives, as Lambda puts them into the environment.
     pub credentials: Option<AwsCredentials>,
@@ -67,7 +67,7 @@ pub struct AwsCredentials {
 /// Why the HTTP client could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
-    /// The TLS library refuses the protocol versions asked for.
+    /// The TLS library refuses the requested protocol versions.
     #[error("the TLS configuration is refused")]
     Tls(#[from] rustls::Error),
     /// The HTTP library refuses the configuration.
@@ -78,7 +78,7 @@ pub enum HttpClientError {
 /// The TLS configuration of every connection that this process opens: TLS 1.2 and 1.3 by `ring`, Mozilla's roots.
 ///
 /// # Errors
-/// [`rustls::Error`] when `ring` offers no cipher suite for these versions, which a build either has or has not.
+/// [`rustls::Error`] when `ring` offers no cipher suite for these versions, which depends on the build alone.
 pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -90,10 +90,10 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     Ok(config)
 }
 
-/// Makes `ring` the process's default for TLS, for libraries that cannot be handed a configuration (`redis`). Repeating
-/// it does nothing.
+/// Makes `ring` the process's default for TLS, for libraries that do not accept a configuration (`redis`). Repeating it has no
+/// effect.
 pub fn install_crypto_provider() {
-    // An error says that there is a default already, which is just as well.
+    // An error means that a default is already installed, which is fine.
     let _ = ring::default_provider().install_default();
 }
 
@@ -118,7 +118,7 @@ pub fn http(idle_timeout: Duration) -> Result<reqwest::Client, HttpClientError> 
         .build()?)
 }
 
-/// What the SDK clients are built from.
+/// The configuration from which the SDK clients are built.
 ///
 /// With a region and credentials given, as on Lambda, nothing is read and nothing is fetched; otherwise the SDK's default
 /// chain looks for what is missing. A call is tried three times with short, jittered backoff; the time-out over all

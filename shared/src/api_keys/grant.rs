@@ -47,7 +47,7 @@ impl Scope {
         Self::Gateway,
     ];
 
-    /// The scope as it stands in an API key.
+    /// The scope as it is written in an API key.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The text is none of the scopes.
+/// The text names no scope.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "`{0}` is not a scope; scopes are tokens:read, users:read, messages:send, admin and gateway"
@@ -89,7 +89,7 @@ impl FromStr for Scope {
 pub enum AllowedApps {
     /// Every registered app.
     All,
-    /// Just these.
+    /// Only these apps.
     Only(BTreeSet<AppId>),
 }
 
@@ -178,7 +178,7 @@ impl RateLimit {
     /// The longest window: a day.
     pub const MAX_WINDOW_SECONDS: u32 = 86_400;
 
-    /// `limit` requests in `window_seconds`, if both are sensible: above zero, and a day at most.
+    /// `limit` requests in `window_seconds`, if both are valid: above zero, and the window at most a day.
     #[must_use]
     pub fn new(limit: u32, window_seconds: u32) -> Option<Self> {
         let window_seconds = NonZeroU32::new(window_seconds)?;
@@ -202,7 +202,7 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// An API key that was found valid, and what it allows.
+/// A valid API key and what it allows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caller {
     /// The key's public part.
@@ -211,7 +211,7 @@ pub struct Caller {
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
-    /// How many requests it is good for; `None`: no limit of its own.
+    /// Its rate limit; `None`: no limit of its own.
     pub rate_limit: Option<RateLimit>,
 }
 
@@ -233,7 +233,7 @@ impl Caller {
         })
     }
 
-    /// Passes if the key has `scope`.
+    /// Checks that the key has `scope`.
     ///
     /// # Errors
     /// [`Error::PermissionDenied`] naming the scope.
@@ -249,8 +249,8 @@ impl Caller {
     /// The app to act for: the `requested` one, else the key's only app, else `default`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming the header when none can be told or it is malformed, [`Error::PermissionDenied`]
-    /// when the key does not allow the app.
+    /// [`Error::InvalidArgument`] naming the header when no app can be determined or the header is malformed,
+    /// [`Error::PermissionDenied`] when the key does not allow the app.
     pub fn choose_app(&self, requested: Option<&str>, default: Option<&AppId>) -> Result<AppId> {
         let app_id = match requested {
             Some(text) => AppId::parse(text).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! A key as an operator may know and change it, and as a record of the store. Pure.
+//! An API key as operators see and change it, and as a record of the store. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,30 +11,30 @@ use crate::store::{Record, Value};
 
 /// The longest name.
 const MAX_NAME_BYTES: usize = 256;
-/// The most apps that a key may name: the authorizer hands them on with each request.
+/// The most apps that a key may name: the authorizer passes them along with each request.
 const MAX_APPS: usize = 100;
 
-/// What an operator says of a new key.
+/// A new key, as an operator describes it.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
     /// The key.
     pub key: ApiKey,
-    /// How people call it.
+    /// Its display name.
     pub name: String,
     /// What it allows.
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
-    /// How many requests it is good for; `None`: no limit of its own.
+    /// Its rate limit; `None`: no limit of its own.
     pub rate_limit: Option<RateLimit>,
-    /// When it ends; `None`: never.
+    /// When it expires; `None`: never.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is to become of a key; what is `None` stays.
+/// A change to a key. Fields that are `None` stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeyChange {
-    /// How people call it.
+    /// Its display name.
     pub name: Option<String>,
     /// What it allows.
     pub scopes: Option<BTreeSet<Scope>>,
@@ -56,32 +56,32 @@ pub struct ApiKeyChange {
     description = "`disabled` can be undone, `revoked` cannot. `expired`: its `expires_at` has passed."
 )]
 pub enum KeyState {
-    /// It may.
+    /// It may be used.
     Active,
-    /// It may not, until it is switched on again.
+    /// It may not be used until it is enabled again.
     Disabled,
-    /// It may not, for ever.
+    /// It may never be used again.
     Revoked,
-    /// Its time is over.
+    /// It has expired.
     Expired,
 }
 
-/// A key as an operator may know it: everything but its secret.
+/// An API key as operators see it: everything but its secret.
 #[derive(Clone, Debug)]
 pub struct ApiKeyInfo {
     /// Its public part.
     pub key_id: String,
-    /// How people call it.
+    /// Its display name.
     pub name: String,
     /// What it allows.
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
-    /// How many requests it is good for.
+    /// Its rate limit.
     pub rate_limit: Option<RateLimit>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was used last, to ten minutes; `None`: never.
+    /// When it was last used, to within ten minutes; `None`: never.
     pub last_used_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -92,7 +92,7 @@ pub struct ApiKeyInfo {
 }
 
 impl KeyState {
-    /// What the status on record, and the key's end, mean at `now`.
+    /// The state at `now`, from the stored status and the expiry.
     fn of(status: &str, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
         match status {
             "active" if expires_at.is_some_and(|at| at <= now) => Self::Expired,
@@ -112,7 +112,7 @@ pub struct ApiKeyPage {
     pub next_page_token: Option<String>,
 }
 
-/// The key that `record` holds, as it stands at `now`; `None` if it holds none.
+/// The key in `record`, with its state at `now`; `None` if there is none.
 pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
     let expires_at = record.number("ends_at").map(Timestamp::from_millis);
     Some(ApiKeyInfo {
@@ -133,7 +133,7 @@ pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
     })
 }
 
-/// The keys among `records`, each with when it was used.
+/// The keys among `records`, each with its last use.
 pub(super) fn infos(records: &[Record], now: Timestamp) -> Vec<ApiKeyInfo> {
     let used: HashMap<_, _> = records
         .iter()

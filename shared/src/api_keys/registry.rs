@@ -1,4 +1,4 @@
-//! What an operator does to API keys: create, list, change, revoke.
+//! How operators manage API keys: create, list, change, revoke.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::store::{Attributes, Expect, Key, Record, StoreError, Table, Value};
 
-/// How often a change is tried again when others change the same key meanwhile.
+/// How often a change is retried when others change the same key at the same time.
 const ATTEMPTS: u32 = 8;
 /// How long a deleted key stays on record.
 const DELETED: Duration = Duration::from_secs(90 * 24 * 3_600);
@@ -80,7 +80,7 @@ impl ApiKeys {
         infos(&records, self.clock.now()).pop().ok_or_else(unknown)
     }
 
-    /// A page of keys, by id. `after` is where the page before said that it begins.
+    /// A page of keys, by id. `after` is the page token of the previous page.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -124,7 +124,8 @@ impl ApiKeys {
     /// Changes a key and answers what it is now.
     ///
     /// # Errors
-    /// [`Error::ApiKeyNotFound`], [`Error::InvalidArgument`] (a revoked key too cannot be changed), [`Error::Store`].
+    /// [`Error::ApiKeyNotFound`], [`Error::InvalidArgument`] (also for a revoked key, which cannot be changed),
+    /// [`Error::Store`].
     pub async fn change(
         &self,
         key_id: &str,
@@ -139,7 +140,7 @@ impl ApiKeys {
         self.show(key_id, deadline).await
     }
 
-    /// Revokes a key for ever: it lets nobody in any more, once the authorizer's answers of before are forgotten.
+    /// Revokes a key permanently. It stops working once the authorizer's cached answers expire.
     ///
     /// # Errors
     /// [`Error::ApiKeyNotFound`], [`Error::Store`].
@@ -184,7 +185,7 @@ impl ApiKeys {
         changes::list(&self.storage, Table::ApiKeys, &key, after, limit, deadline).await
     }
 
-    /// Writes what `edit` makes of the record, again if others wrote meanwhile; `None`: nothing is to be done.
+    /// Applies `edit` to the record and writes the result; retries on a conflict. `None` from `edit`: nothing to change.
     async fn edit(
         &self,
         key_id: &str,

@@ -1,4 +1,4 @@
-//! The AWS SDKs' HTTP client, made of the [`reqwest::Client`] that everything else uses.
+//! The AWS SDKs' HTTP client, built on the [`reqwest::Client`] that everything else uses.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,7 +16,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::ErrorKind;
 use bytes::Bytes;
 
-/// A [`reqwest::Client`] as the SDKs want one.
+/// Adapts a [`reqwest::Client`] to the SDKs' interface.
 #[derive(Clone, Debug)]
 pub struct ReqwestClient(reqwest::Client);
 
@@ -45,8 +45,8 @@ impl HttpClient for ReqwestClient {
     }
 }
 
-/// How long it may take until the head of the response is there. `reqwest` does not say when it has connected, so that
-/// both time-outs make one; the client's own connect time-out still holds.
+/// The time-out for the head of the response. `reqwest` does not report when it has connected, so this is the sum of both
+/// time-outs; the client's own connect time-out still applies.
 fn head_timeout(settings: &HttpConnectorSettings) -> Option<Duration> {
     Some(settings.connect_timeout().unwrap_or_default() + settings.read_timeout()?)
 }
@@ -86,7 +86,7 @@ async fn send(http: reqwest::Client, request: HttpRequest) -> Result<HttpRespons
         .map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// A body in memory is handed over as bytes, which lets the pool send it again on another connection.
+/// A body in memory is passed as bytes, which lets the pool send it again on another connection.
 fn request_body(body: SdkBody) -> reqwest::Body {
     match body.bytes() {
         Some(bytes) => Bytes::copy_from_slice(bytes).into(),
@@ -114,7 +114,7 @@ fn caused_by_io(error: &reqwest::Error, kind: io::ErrorKind) -> bool {
         .any(|cause| cause.kind() == kind)
 }
 
-/// The head of the response did not come in time.
+/// The head of the response did not arrive in time.
 #[derive(Debug)]
 struct NoResponse(Duration);
 
