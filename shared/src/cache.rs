@@ -1,7 +1,7 @@
 //! The shared cache, as a port: bytes that expire, with the few atomic operations that tokens, leases and limits need.
 //!
-//! A cache may lose anything at any time and may be down; nothing is true because a cache says so. Adapters map and
-//! nothing else. Time-outs, the breaker and metrics sit once above them, in [`CacheClient`].
+//! A cache may lose anything at any time and may be down; its contents are never authoritative. Adapters only map. Time-outs,
+//! the breaker and metrics are applied once above them, in [`CacheClient`].
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,16 +25,16 @@ pub mod valkey;
 pub use client::CacheClient;
 pub use lease::Lease;
 
-/// Why a cache operation did not succeed. The caller goes on without the cache.
+/// Why a cache operation failed. The caller continues without the cache.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CacheError {
     /// No answer in time.
     #[error("the cache did not answer in time")]
     Timeout,
-    /// The cache failed a moment ago and is left alone for now.
+    /// The cache failed recently and is skipped for now.
     #[error("the cache is skipped after recent failures")]
     Skipped,
-    /// The cache refused, failed or is out of reach.
+    /// The cache refused, failed or is unreachable.
     #[error("the cache is unavailable")]
     Unavailable(#[source] Arc<dyn StdError + Send + Sync>),
 }
@@ -68,13 +68,13 @@ pub fn split_version(stored: &Bytes) -> Option<(u64, Bytes)> {
     Some((version, stored.slice(VERSION_BYTES..)))
 }
 
-/// What was found when a lease was asked for.
+/// The result of claiming a lease.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// The fencing number of the lease, if it was taken: a holder that comes later has a higher one, as long as the cache's
-    /// clock goes forward. `None`: somebody else holds it.
+    /// The fencing number of the lease, if it was taken: a later holder has a higher one, as long as the cache's clock goes
+    /// forward. `None`: another owner holds it.
     pub fence: Option<u64>,
-    /// What is at the value's key, as it is stored.
+    /// The value at the guarded key, as stored.
     pub value: Option<Bytes>,
 }
 
@@ -85,7 +85,7 @@ impl Claim {
         self.fence.is_some()
     }
 
-    /// The claim of a lease that was taken at `now_us` (microseconds since the Unix epoch), where `value` is.
+    /// The claim of a lease taken at `now_us` (microseconds since the Unix epoch), with `value` at the guarded key.
     fn taken(now_us: u64, value: Option<Bytes>) -> Self {
         let version = value.as_ref().and_then(split_version);
         let after = version.map_or(0, |(version, _)| version.saturating_add(1));
@@ -99,41 +99,41 @@ impl Claim {
 /// A value to put by [`Cache::put_newer`].
 #[derive(Clone, Debug)]
 pub struct Put {
-    /// Where.
+    /// The key.
     pub key: String,
-    /// What must be higher than the version that is there.
+    /// The version. It must be higher than the stored one.
     pub version: u64,
     /// The value, without its version.
     pub value: Bytes,
-    /// How long it is kept.
+    /// Its time to live.
     pub ttl: Duration,
 }
 
-/// A shared cache. See [`contract`] for its promises, which every adapter is tested for. Time-to-live values are at least
-/// one millisecond; zero is treated as one.
+/// A shared cache. [`contract`] states its promises and tests every adapter for them. Time-to-live values are at least one
+/// millisecond; zero is treated as one.
 #[async_trait]
 pub trait Cache: fmt::Debug + Send + Sync {
     /// The value at `key`, if there is one that has not expired.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError>;
 
-    /// The values at `keys`, in their order, in one round trip.
+    /// The values at `keys`, in the same order, in one round trip.
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError>;
 
     /// Puts `value` at `key`.
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError>;
 
-    /// Puts each of `puts`, [`versioned`], unless a value with the same or a higher version is there: one round trip per 500
-    /// on a node. Says how many it put. When it fails, some may have been put.
+    /// Puts each of `puts`, [`versioned`], unless the stored version is the same or higher: one round trip per 500 on a node.
+    /// Returns how many it put. After an error, some may have been put.
     async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError>;
 
-    /// Takes the lease at `lease` for `owner` and `ttl` unless somebody else holds it, and looks at `value`, in one step. In
-    /// a cluster both keys must be in one slot: callers put the same `{tag}` into both, or give `lease` twice where no value
-    /// is guarded.
+    /// Takes the lease at `lease` for `owner` and `ttl` unless another owner holds it, and reads `value`, atomically. In a
+    /// cluster both keys must be in one slot: callers put the same `{tag}` into both, or pass `lease` twice if no value is
+    /// guarded.
     ///
-    /// The fence is the cache's own time in microseconds since the Unix epoch, and higher than the version of a value that
-    /// is there. So what a holder puts by [`Cache::put_newer`] with its fence as version is never replaced by a holder that
-    /// came before. Whoever holds the lease already takes it anew, with a new fence: a claim whose answer was lost may be
-    /// made again. [`Cache::delete`]`(lease, Some(owner))` gives it back.
+    /// The fence is the cache's own time in microseconds since the Unix epoch, and higher than the version of a stored value.
+    /// So an earlier holder never replaces what a later one puts by [`Cache::put_newer`] with its fence as version. The
+    /// current holder may claim again and gets a new fence: a claim whose answer was lost can be retried.
+    /// [`Cache::delete`]`(lease, Some(owner))` releases the lease.
     async fn claim(
         &self,
         lease: &str,
@@ -142,14 +142,13 @@ pub trait Cache: fmt::Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<Claim, CacheError>;
 
-    /// Deletes what is at `key`; given `only_if`, only if it equals that, which is looked at in the same step. Says whether it
-    /// did.
+    /// Deletes the value at `key`; with `only_if`, only if it equals that, compared atomically. Returns whether it deleted
+    /// one.
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError>;
 
     /// Decides about a request of `cost` with `patience` as [`decide`](crate::quota::gcra::decide) does, by the cache's own
-    /// time, and keeps what it takes at `key` until all of it has come back. Look and write are one step: whoever comes at the same
-    /// time, no more is admitted than one after the other. Keys for this are used for nothing but this and
-    /// [`Cache::pause`].
+    /// time, and keeps the state at `key` until the quota is full again. Read and write are atomic: concurrent requests get no
+    /// more admitted than sequential ones. These keys are used only for this and [`Cache::pause`].
     async fn throttle(
         &self,
         key: &str,
@@ -158,14 +157,14 @@ pub trait Cache: fmt::Debug + Send + Sync {
         patience: Duration,
     ) -> Result<Decision, CacheError>;
 
-    /// Makes [`Cache::throttle`] let nothing through at `key` for `length`, at most for
-    /// [`MAX_PAUSE`](crate::quota::gcra::MAX_PAUSE): it refuses those whose patience ends before the pause does. A pause that
-    /// ends later stays as it is, and so does a place that somebody has already been given.
+    /// Makes [`Cache::throttle`] admit nothing at `key` for `length`, at most for
+    /// [`MAX_PAUSE`](crate::quota::gcra::MAX_PAUSE): it refuses requests whose patience ends before the pause does. A pause
+    /// that ends later stays as it is, and so does a place in the queue that was already assigned.
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
 
     /// Adds to the scores of members of the sorted set at `key`, keeps only the `keep` highest, and lets the set expire `ttl`
-    /// after this addition, in one step. Scores are finite; whole ones are exact up to 2^53, so they serve as counters too.
-    /// Keys for this are used for nothing else but [`Cache::top_scores`] and [`Cache::take_scores`].
+    /// after this addition, atomically. Scores are finite; whole ones are exact up to 2^53, so they serve as counters too.
+    /// These keys are used only for this, [`Cache::top_scores`] and [`Cache::take_scores`].
     async fn add_scores(
         &self,
         key: &str,
@@ -177,8 +176,8 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// At most `limit` members of the sorted set at `key` with their scores, the highest first.
     async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError>;
 
-    /// All members of the sorted set at `key` with their scores, the highest first. The set is removed in the same step:
-    /// whoever comes at the same time, each addition is taken once.
+    /// All members of the sorted set at `key` with their scores, the highest first. The set is removed atomically: even with
+    /// concurrent callers, each addition is taken once.
     async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError>;
 
     /// Whether the cache answers.

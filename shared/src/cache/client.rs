@@ -1,5 +1,5 @@
 //! The policy around every cache: a short time-out for reads, a breaker, metrics. Losing the cache costs speed, never an
-//! answer, so a cache that fails or falls silent is left alone until a probe, which nobody waits for, finds it well again.
+//! answer, so a cache that fails or stops responding is skipped until a background probe succeeds.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ mod breaker;
 
 use breaker::{Admission, Breaker, Heard};
 
-/// A read that takes longer goes on to the next tier. A probe that takes longer has failed.
+/// The time-out of a read, after which the caller goes to the next tier, and of a probe.
 const READ_PATIENCE: Duration = Duration::from_millis(50);
-/// A write that takes longer is given up: the next reader fills the cache.
+/// The time-out of a write: after a lost one the next reader fills the cache.
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
-/// A write of many values that takes longer is given up.
+/// The time-out of a large value or a write of many values.
 const BULK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A [`Cache`] with the service's policy.
@@ -32,9 +32,9 @@ pub struct CacheClient {
 }
 
 impl CacheClient {
-    /// `cache`, every operation limited to `timeout`; reads and limits to 50 ms, writes to 250 ms and what is large to one second
-    /// if that is less. The claim of a lease waits as long as a write if it guards a value, because a call to Lark follows if
-    /// nobody else makes it, and otherwise as long as a read.
+    /// Wraps `cache`. Every operation is limited to `timeout`; reads and limits to 50 ms, writes to 250 ms and large values to
+    /// one second if that is less. The claim of a lease has the time-out of a write if it guards a value, because a call to
+    /// Lark follows if nobody else makes it, and otherwise that of a read.
     #[must_use]
     pub fn new(cache: Arc<dyn Cache>, timeout: Duration) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl CacheClient {
     /// See [`Cache::get`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
         self.observe("get", READ_PATIENCE, self.cache.get(key))
             .await
@@ -56,7 +56,7 @@ impl CacheClient {
     /// [`Cache::get`] of a value that may be large: it may take a second.
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn get_large(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
         self.observe("get_large", BULK_PATIENCE, self.cache.get(key))
             .await
@@ -65,7 +65,7 @@ impl CacheClient {
     /// See [`Cache::get_many`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError> {
         self.observe("get_many", READ_PATIENCE, self.cache.get_many(keys))
             .await
@@ -74,16 +74,16 @@ impl CacheClient {
     /// See [`Cache::put`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError> {
         self.observe("put", WRITE_PATIENCE, self.cache.put(key, value, ttl))
             .await
     }
 
-    /// [`Cache::put_newer`] of one value. Says whether it was put.
+    /// [`Cache::put_newer`] of one value. Returns whether it was put.
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn put_newer(
         &self,
         key: &str,
@@ -105,7 +105,7 @@ impl CacheClient {
     /// [`Cache::put_newer`] of many values, or of a large one: it may take a second.
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn put_newer_many(&self, puts: &[Put]) -> Result<usize, CacheError> {
         let put = self.cache.put_newer(puts);
         self.observe("put_newer_many", BULK_PATIENCE, put).await
@@ -128,7 +128,7 @@ impl CacheClient {
     /// See [`Cache::delete`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn delete(&self, key: &str) -> Result<bool, CacheError> {
         let deleted = self.cache.delete(key, None);
         self.observe("delete", WRITE_PATIENCE, deleted).await
@@ -171,7 +171,7 @@ impl CacheClient {
     /// See [`Cache::add_scores`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache. Whether the scores were added is then unknown.
+    /// Any [`CacheError`]; the caller continues without the cache. Whether the scores were added is then unknown.
     pub async fn add_scores(
         &self,
         key: &str,
@@ -190,7 +190,7 @@ impl CacheClient {
     /// See [`Cache::top_scores`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the caller goes on without the cache.
+    /// Any [`CacheError`]; the caller continues without the cache.
     pub async fn top_scores(
         &self,
         key: &str,
@@ -207,13 +207,13 @@ impl CacheClient {
     /// See [`Cache::take_scores`].
     ///
     /// # Errors
-    /// Any [`CacheError`]; the scores are then lost, or there still.
+    /// Any [`CacheError`]; the scores are then either lost or still stored.
     pub async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
         self.observe("take_scores", WRITE_PATIENCE, self.cache.take_scores(key))
             .await
     }
 
-    /// Whether the cache answers within its time-out, whatever the breaker thinks.
+    /// Whether the cache answers within its time-out, regardless of the breaker.
     ///
     /// # Errors
     /// Any [`CacheError`] but [`CacheError::Skipped`].
@@ -247,8 +247,8 @@ impl CacheClient {
         outcome
     }
 
-    /// Waits for `work` with `patience`, but no longer than a read does once the breaker is open and nothing was heard since
-    /// it started.
+    /// Waits for `work` up to `patience`, but no longer than for a read once the breaker is open and no operation succeeded
+    /// since it started.
     async fn wait<T>(
         &self,
         patience: Duration,
@@ -271,7 +271,7 @@ impl CacheClient {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "no answer depends on it, it ends within 50 ms, and a process that freezes meanwhile merely finds out late"
+        reason = "no answer depends on it, it ends within 50 ms, and a process that freezes meanwhile only learns it late"
     )]
     fn start_probe(&self) {
         let client = self.clone();

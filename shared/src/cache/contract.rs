@@ -68,7 +68,7 @@ macro_rules! test_cache_adapter {
 }
 pub use test_cache_adapter;
 
-/// A cache and how time passes for it.
+/// A cache and a way to let time pass for it.
 pub struct Aged {
     cache: Box<dyn Cache>,
     let_time_pass: Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
@@ -76,8 +76,8 @@ pub struct Aged {
 }
 
 impl Aged {
-    /// `cache`, for which at least some time passes in `let_time_pass(length)`: a clock is moved by `length`, a real server
-    /// waited for. Other tests may use the same cache: each case has keys of its own.
+    /// `let_time_pass(length)` moves the clock of `cache` by `length`, or waits for a real server; at least some time must
+    /// pass. Other tests may use the same cache: each case has its own keys.
     pub fn new(
         cache: impl Cache + 'static,
         let_time_pass: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
@@ -148,7 +148,7 @@ impl Aged {
         self.cache.pause(key, length).await.unwrap();
     }
 
-    /// Waits until whatever was put for [`SHORT`] before now has expired: until something put now has.
+    /// Waits until everything put for [`SHORT`] has expired: puts one more value and waits for that to expire.
     async fn let_short_pass(&self) {
         let last = self.key("put last");
         self.cache.put(&last, b"", SHORT).await.unwrap();
@@ -188,7 +188,7 @@ fn put(key: &str, version: u64, value: &str, ttl: Duration) -> Put {
 const LONG: Duration = Duration::from_secs(600);
 /// Short enough to wait for on a real server, long enough for a few commands in between on a busy machine.
 const SHORT: Duration = Duration::from_millis(800);
-/// How often to look whether something has expired.
+/// How often to check whether something has expired.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-/// How many looks until it should have.
+/// How many checks before giving up.
 const LOOKS: u32 = 500;

@@ -6,10 +6,10 @@ use aws_sdk_elasticache::Client;
 use aws_sdk_elasticache::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_elasticache::types::{Endpoint as SdkEndpoint, ReplicationGroup, ServerlessCache};
 
-/// The state of a cache that can be used. Those under `modifying` and `snapshotting` answer too.
+/// The states in which a cache can be used. It also answers while `modifying` and `snapshotting`.
 const USABLE: [&str; 3] = ["available", "modifying", "snapshotting"];
 
-/// Where a cache is found and what it is.
+/// Where a cache is and of what kind.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint {
     /// The host name.
@@ -18,7 +18,7 @@ pub struct Endpoint {
     pub port: u16,
     /// Whether keys are spread over several nodes.
     pub cluster: bool,
-    /// Whether it takes TLS connections only.
+    /// Whether it accepts only TLS connections.
     pub tls: bool,
     /// Whether it is a serverless cache, which IAM tokens must say.
     pub serverless: bool,
@@ -46,10 +46,10 @@ pub enum DiscoveryError {
     NotAvailable {
         /// The name.
         name: String,
-        /// ElastiCache's word for its state: `creating`, `deleting`, …
+        /// ElastiCache's name for its state: `creating`, `deleting`, …
         status: String,
     },
-    /// ElastiCache refused, or is out of reach.
+    /// ElastiCache refused, or is unreachable.
     #[error("asking ElastiCache for {name} failed: {detail}")]
     Refused {
         /// The name.
@@ -62,7 +62,7 @@ pub enum DiscoveryError {
 /// The endpoint of the replication group called `name`. Needs `elasticache:DescribeReplicationGroups`.
 ///
 /// # Errors
-/// [`DiscoveryError`] when there is none, when it is not ready, and when ElastiCache does not say.
+/// [`DiscoveryError`] when there is none, when it is not ready, and when ElastiCache does not answer.
 pub async fn find_group(client: &Client, name: &str) -> Result<Endpoint, DiscoveryError> {
     let described = client
         .describe_replication_groups()
@@ -86,7 +86,7 @@ pub async fn find_group(client: &Client, name: &str) -> Result<Endpoint, Discove
 /// The endpoint of the serverless cache called `name`. Needs `elasticache:DescribeServerlessCaches`.
 ///
 /// # Errors
-/// [`DiscoveryError`] when there is none, when it is not ready, and when ElastiCache does not say.
+/// [`DiscoveryError`] when there is none, when it is not ready, and when ElastiCache does not answer.
 pub async fn find_serverless(client: &Client, name: &str) -> Result<Endpoint, DiscoveryError> {
     let described = client
         .describe_serverless_caches()

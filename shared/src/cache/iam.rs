@@ -28,7 +28,7 @@ use crate::clock::{Clock, Timestamp};
 const TOKEN_LIFETIME: Duration = Duration::from_secs(900);
 /// ElastiCache closes a connection 12 hours after its last login. This leaves an hour for logging in again.
 const LOGIN_AGAIN_AFTER: Duration = Duration::from_secs(11 * 3_600);
-/// When to try again if no token could be made for the next login.
+/// When to retry if no token could be made for the next login.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Who logs in to which cache.
@@ -42,9 +42,9 @@ pub struct IamAuth {
     pub serverless: bool,
     /// The region, such as `eu-central-1`.
     pub region: String,
-    /// Whose permission `elasticache:Connect` it is.
+    /// Credentials with the permission `elasticache:Connect`.
     pub credentials: SharedCredentialsProvider,
-    /// What time the signature is made at.
+    /// Gives the time of the signature.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -54,23 +54,23 @@ pub enum IamError {
     /// No credentials.
     #[error("no AWS credentials to log in to the cache with")]
     Credentials(#[from] CredentialsError),
-    /// The request cannot be signed: a name that does not fit into an address.
+    /// The request cannot be signed: a name that does not fit into a URL.
     #[error("the login to the cache cannot be signed")]
     Signing(#[source] Box<dyn StdError + Send + Sync>),
 }
 
 impl IamAuth {
-    /// A token that is good for 15 minutes, as the password of [`IamAuth::user`].
+    /// A token that is valid for 15 minutes, as the password of [`IamAuth::user`].
     ///
     /// # Errors
-    /// [`IamError`] without credentials, or with a cache name that cannot be one.
+    /// [`IamError`] without credentials, or with an invalid cache name.
     pub async fn token(&self) -> Result<SecretString, IamError> {
         let credentials = self.credentials.provide_credentials().await?;
         self.sign(&credentials, self.clock.now())
             .map_err(IamError::Signing)
     }
 
-    /// The request to log in, presigned: an address of which the scheme is cut off.
+    /// The presigned login request: a URL without its scheme.
     fn sign(
         &self,
         credentials: &Credentials,
@@ -111,7 +111,7 @@ impl IamAuth {
             query.append_pair("ResourceType", "ServerlessCache");
         }
         query.append_pair("User", &self.user);
-        // SigV4 knows no plus sign for a space.
+        // SigV4 does not encode a space as a plus sign.
         query.finish().replace('+', "%20")
     }
 
@@ -133,7 +133,7 @@ impl IamAuth {
     }
 }
 
-/// Each connection asks once when it is made, then listens for the next login, which comes before ElastiCache would end it.
+/// Each connection asks once when it is opened, then waits for the next login, which comes before ElastiCache would close it.
 impl StreamingCredentialsProvider for IamAuth {
     fn subscribe(&self) -> Pin<Box<dyn Stream<Item = RedisResult<BasicAuth>> + Send + 'static>> {
         Box::pin(stream::unfold(
@@ -194,7 +194,7 @@ mod tests {
             .to_owned()
     }
 
-    /// The parameters in the order of their names: theirs in the address is free.
+    /// Compares the parameters sorted by name: their order in the URL does not matter.
     fn check(token: &str, expected: &str) {
         let parts = |token: &str| {
             let (host, query) = token.split_once("/?").unwrap();

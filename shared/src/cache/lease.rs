@@ -1,4 +1,4 @@
-//! Leases in the shared cache: one process does a piece of work, the others let it.
+//! Leases in the shared cache: one process does a piece of work, the others skip it.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::{CacheClient, CacheError, Claim};
 
 /// One process's bid for a lease in the shared cache.
 ///
-/// While a lease is held, every other bid for it is refused. It ends when its holder releases it, or after its time to live.
-/// A lease saves work and decides nothing: a cache may lose it, and a holder that was frozen may go on after its end. So two
+/// While a lease is held, every other bid for it is refused. It ends when its holder releases it, or after its time to live. A
+/// lease saves work but guarantees nothing: a cache may lose it, and a frozen holder may continue after it has expired. So two
 /// processes may do the same work, and what they write must be guarded elsewhere: by the fence of a [`Claim`] for values in
 /// the cache, by the lease in the store for tokens.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Lease {
     cache: CacheClient,
     key: String,
     guarded: Option<String>,
-    /// Tells this bid from all others.
+    /// Unique to this bid.
     owner: String,
     ttl: Duration,
 }
@@ -43,9 +43,9 @@ impl Lease {
         }
     }
 
-    /// Takes the lease unless another bid holds it, and reads the guarded value in the same step. A bid that holds the lease
-    /// already takes it anew, for another time to live and with a new fence: a claim whose answer was lost may be made again.
-    /// The value and the fence of a claim mean nothing where no value is guarded.
+    /// Takes the lease unless another bid holds it, and reads the guarded value in the same step. A bid that already holds the
+    /// lease renews it, with a new time to live and a new fence: a claim whose answer was lost can be retried. The value and
+    /// the fence of a claim have no meaning if no value is guarded.
     ///
     /// # Errors
     /// Any [`CacheError`]. Whether the lease was taken is then unknown.
@@ -56,13 +56,13 @@ impl Lease {
             .await
     }
 
-    /// Claims the lease for a caller who only wants to know whether to do the work: `false` if another bid holds it. A cache
-    /// that fails holds nobody up.
+    /// Claims the lease for a caller who only wants to know whether to do the work: `false` if another bid holds it. If the
+    /// cache fails, the caller proceeds.
     pub async fn may_proceed(&self) -> bool {
         self.claim().await.map_or(true, |claim| claim.is_taken())
     }
 
-    /// Gives the lease back if this bid holds it. A lease that stays ends by itself.
+    /// Releases the lease if this bid holds it. If that fails, the lease expires by itself.
     pub async fn release(&self) {
         let released = self.cache.delete_equal(&self.key, self.owner.as_bytes());
         let _ = released.await;

@@ -17,19 +17,18 @@ use crate::quota::{Decision, Quota};
 
 mod scores;
 
-/// What an entry takes beside its key and value: hash table slot, list links, allocation headers. An estimate.
+/// What an entry uses besides its key and value: hash table slot, list links, allocation headers. An estimate.
 const ENTRY_BYTES: u64 = 128;
-/// How many bytes an entry is taken to have when the table is laid out. It grows if this is wrong.
+/// The entry size assumed when the table is allocated. It grows if this is wrong.
 const TYPICAL_ENTRY_BYTES: u64 = 1_024;
 
-/// A [`Cache`] in memory that drops what is used least when it is full.
+/// A [`Cache`] in memory that evicts what is used least when it is full.
 ///
 /// One lock guards it. It is held for a look-up and never across an await, so that the compound operations are atomic
 /// without more machinery.
 pub struct MemoryCache {
     entries: Mutex<Entries<String, Entry, Weight>>,
-    /// The moment that the last claim was given: several may come within one tick of the clock. Used while `entries` is
-    /// locked.
+    /// The time of the last claim: several may come within one tick of the clock. Used while `entries` is locked.
     last_claim_us: AtomicU64,
     clock: Arc<dyn Clock>,
 }
@@ -51,7 +50,7 @@ impl Weighter<String, Entry> for Weight {
 }
 
 impl MemoryCache {
-    /// A cache of at most `capacity_bytes` of keys, values and their management. A value that alone is larger is not kept.
+    /// A cache of at most `capacity_bytes` of keys, values and overhead. A value that alone is larger is not kept.
     #[must_use]
     pub fn new(capacity_bytes: u64, clock: Arc<dyn Clock>) -> Self {
         let entries = usize::try_from(capacity_bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
@@ -249,7 +248,7 @@ impl fmt::Debug for MemoryCache {
     }
 }
 
-/// Kept until it is as good as none.
+/// The entry expires when the state equals an empty one.
 fn state_entry(state: &State) -> Entry {
     let ends_at_ms = state.ends_at_us().div_ceil(1_000);
     Entry {

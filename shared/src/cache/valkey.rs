@@ -27,19 +27,19 @@ use scripts::Script;
 use target::Target;
 
 /// How many values one script puts: the server does nothing else for about a millisecond. In a cluster, how many scripts are
-/// under way at a time.
+/// in flight at a time.
 const BATCH: usize = 500;
 
 /// How to reach Valkey, or Redis from version 6.2.
 #[derive(Clone)]
 pub struct ValkeySettings {
-    /// `redis://host:port/db`, or `rediss://` for TLS. Credentials in it are not looked at: they belong into `auth`.
+    /// `redis://host:port/db`, or `rediss://` for TLS. Credentials in it are ignored: they belong in `auth`.
     pub url: Url,
-    /// Whether the server is a cluster, of which `url` names any node or the configuration endpoint.
+    /// Whether the server is a cluster; `url` then names any node or the configuration endpoint.
     pub cluster: bool,
-    /// Who we are.
+    /// How to log in.
     pub auth: ValkeyAuth,
-    /// How long a connection may take from the look-up of the name to the login.
+    /// The time-out of connecting, from DNS lookup to login.
     pub connect_timeout: Duration,
     /// How long an answer may take. Also how long sent data may go unacknowledged until the connection counts as dead.
     pub response_timeout: Duration,
@@ -60,7 +60,7 @@ pub enum ValkeyAuth {
         /// The password.
         password: SecretString,
     },
-    /// With an IAM role, made afresh for every connection.
+    /// With an IAM role; every connection gets a new token.
     Iam(IamAuth),
 }
 
@@ -71,12 +71,11 @@ pub struct SettingsError(#[from] RedisError);
 
 /// A [`Cache`] in Valkey.
 ///
-/// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is out of
-/// reach calls fail at once, and an attempt to connect is made every second at most. When a connection turns out to be
-/// dead, the command is repeated once on a new one, except what adds or takes scores. A repeated
-/// [`Cache::put_newer`] or [`Cache::delete`] may find its own work and not count it, a repeated [`Cache::claim`] takes
-/// its own lease anew, and a repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all
-/// commands alike.
+/// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is unreachable,
+/// calls fail at once, and connecting is attempted at most once per second. When a connection turns out to be dead, the
+/// command is repeated once on a new one, except those that add or take scores. A repeated [`Cache::put_newer`] or
+/// [`Cache::delete`] may find its own effect and not count it, a repeated [`Cache::claim`] renews its own lease, and a
+/// repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
 #[derive(Debug)]
 pub struct ValkeyCache {
     link: Link,
@@ -96,15 +95,16 @@ impl ValkeyCache {
     /// Connects and logs in, if there is no connection yet. For the start of a process, while nobody waits.
     ///
     /// # Errors
-    /// [`CacheError`] when there is no connection; the next call tries again.
+    /// [`CacheError`] when connecting fails; the next call retries.
     pub async fn warm(&self) -> Result<(), CacheError> {
         self.link.connection().await.map(drop).map_err(cache_error)
     }
 
-    /// What the server does when its memory is full, in its own words; `None` when it does not say, as in a cluster.
+    /// The server's `maxmemory_policy`, what it does when its memory is full; `None` when it does not report it, as in a
+    /// cluster.
     ///
     /// # Errors
-    /// [`CacheError`] when it cannot be asked, or may not be.
+    /// [`CacheError`] when the server is unreachable or does not allow the question.
     pub async fn eviction_policy(&self) -> Result<Option<String>, CacheError> {
         let info: redis::Value = self.run(Repeat::Safe, cmd("INFO").arg("memory")).await?;
         let info = String::from_redis_value(info).unwrap_or_default();
@@ -168,8 +168,8 @@ impl Cache for ValkeyCache {
         .await
     }
 
-    /// On a node a script puts many values. In a cluster their keys are in slots of their own and each needs its own; sent
-    /// together they share packets all the same.
+    /// On a node one script puts many values. In a cluster the keys are in different slots and each needs its own script; sent
+    /// together, they still share packets.
     async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError> {
         let (in_one, at_a_time) = if self.link.is_cluster() {
             (1, BATCH)
@@ -295,7 +295,7 @@ impl Cache for ValkeyCache {
     }
 }
 
-/// Without what may be secret in an address.
+/// Leaves out the parts of the URL that may be secret.
 impl fmt::Debug for ValkeySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ValkeySettings")
@@ -308,7 +308,7 @@ impl fmt::Debug for ValkeySettings {
     }
 }
 
-/// What [`scripts::PUT_NEWER`] is told of a value.
+/// The arguments of [`scripts::PUT_NEWER`] for a value.
 fn put_arguments(put: &Put) -> [Vec<u8>; 2] {
     [
         versioned(put.version, &put.value),
@@ -316,7 +316,7 @@ fn put_arguments(put: &Put) -> [Vec<u8>; 2] {
     ]
 }
 
-/// A number of members that the server can count with: no set has more.
+/// A number of members in the server's range: no set has more.
 fn members(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

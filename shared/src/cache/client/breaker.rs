@@ -1,4 +1,4 @@
-//! When the cache is left alone, and when somebody looks whether it is back.
+//! When the cache is skipped, and when a probe checks whether it is back.
 
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard};
@@ -9,14 +9,14 @@ use tracing::warn;
 
 use crate::cache::CacheError;
 
-/// This many errors in a row open the breaker. A cache that is silent opens it at once.
+/// This many errors in a row open the breaker. A cache that does not respond at all opens it at once.
 const ERRORS_TO_OPEN: u32 = 3;
 /// The pause between opening and the first probe; it doubles with each further probe up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between probes.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// Stands between callers and the cache. Open, it lets nobody through; callers start probes, which none of them waits for.
+/// The circuit breaker between callers and the cache. While open, it admits nobody; callers start probes in the background.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
@@ -38,24 +38,24 @@ struct Open {
     pause: Duration,
 }
 
-/// What a caller is told to do.
+/// What a caller is to do.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Admission {
     /// Ask the cache.
     Ask(Heard),
-    /// Go on without it.
+    /// Continue without it.
     Skip,
-    /// Go on without it, and start a probe.
+    /// Continue without it, and start a probe.
     SkipAndProbe,
 }
 
-/// How often the cache had been heard when an operation started.
+/// How many operations had succeeded when this one started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard(u64);
 
 impl Breaker {
     /// Whether an operation may start. While open, one caller per pause is told to probe. Pauses are longer than a probe may
-    /// take, so that there is one at a time.
+    /// take, so only one runs at a time.
     pub(super) fn admit(&self) -> Admission {
         let mut state = self.lock();
         let heard = Heard(state.heard);
@@ -71,7 +71,7 @@ impl Breaker {
         Admission::SkipAndProbe
     }
 
-    /// Whether it is open and nothing was heard since an operation started: that one is not answered any more.
+    /// Whether it is open and no operation succeeded since the given one started: that one will get no answer.
     pub(super) fn gives_up(&self, started: Heard) -> bool {
         let state = self.lock();
         state.open.is_some() && state.heard == started.0
@@ -87,8 +87,8 @@ impl Breaker {
         }
     }
 
-    /// `operation` failed. A time-out says something about the cache only if nobody else was answered meanwhile: otherwise
-    /// it is one slow key.
+    /// `operation` failed. A time-out counts against the cache only if no other operation succeeded meanwhile: otherwise it is
+    /// one slow key.
     pub(super) fn failed(&self, operation: &'static str, started: Heard, error: &CacheError) {
         let mut state = self.lock();
         let opens = match error {

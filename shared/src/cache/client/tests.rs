@@ -1,4 +1,4 @@
-//! The client over a cache that falls silent, refuses and comes back, in paused time.
+//! The client over a cache that stops responding, refuses and recovers, in paused time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,13 +17,13 @@ const NO_TIME: Duration = Duration::ZERO;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mood {
     Well,
-    /// Answers when it is well again.
+    /// Answers once it has recovered.
     Frozen,
     /// Refuses everything.
     Failing,
 }
 
-/// A cache with moods, in which the key `slow` never has an answer.
+/// A cache that tests can freeze or make fail; the key `slow` is never answered.
 #[derive(Debug)]
 struct Moody {
     cache: MemoryCache,
@@ -109,7 +109,7 @@ impl Cache for Moody {
     }
 }
 
-/// A probe, until it is answered or given up.
+/// A running probe; dropped when it is answered or cancelled.
 struct Probing<'c>(&'c Moody);
 
 impl Drop for Probing<'_> {
@@ -182,7 +182,7 @@ async fn a_freeze_costs_each_caller_50_ms_once_and_nobody_anything_after() {
     });
     for (millis, waited) in join_all(callers).await {
         let most = if millis < 50 { READ_PATIENCE } else { NO_TIME };
-        assert!(waited <= most, "who came at {millis} ms waited {waited:?}");
+        assert!(waited <= most, "caller at {millis} ms waited {waited:?}");
     }
 }
 

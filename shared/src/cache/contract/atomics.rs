@@ -1,4 +1,4 @@
-//! Operations that look and write in one.
+//! Operations that read and write atomically.
 
 use super::*;
 
@@ -68,7 +68,7 @@ pub async fn a_version_expires(cache: &Aged) {
 pub async fn the_newest_of_many_versions_stays(cache: &Aged) {
     let key = &cache.key("a");
     join_all((0..CALLERS).map(|caller| async move {
-        // Not in their order.
+        // Not in order.
         let version = (caller * 7) % CALLERS;
         cache.put_newer(key, version, &version.to_string()).await
     }))

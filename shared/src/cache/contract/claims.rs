@@ -1,4 +1,4 @@
-//! Leases with a fencing number. All keys have one tag, as callers give them.
+//! Leases with a fencing number. All keys share one tag, as those of callers do.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn claim(cache: &Aged, keys: &Keys, owner: &str, ttl: Duration) -> Claim {
     claim.await.unwrap()
 }
 
-/// The fence of a lease that was free.
+/// Takes a free lease and returns its fence.
 async fn taken(cache: &Aged, keys: &Keys, owner: &str) -> u64 {
     claim(cache, keys, owner, LONG).await.fence.unwrap()
 }

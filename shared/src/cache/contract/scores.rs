@@ -1,10 +1,10 @@
-//! Sorted sets, which count too.
+//! Sorted sets, which also serve as counters.
 
 use super::*;
 
 /// How many callers race.
 const CALLERS: u64 = 32;
-/// However many members there are.
+/// No limit on the members.
 const ALL: usize = usize::MAX;
 
 async fn score(cache: &Aged, key: &str, scores: &[(&str, f64)], keep: usize) {

@@ -1,5 +1,5 @@
-//! Limits, pauses and queues. Where no patience of seconds is needed, windows are hours long, so that the time that passes for
-//! a real server does not matter.
+//! Limits, pauses and queues. Windows are hours long unless a case needs patience of seconds, so that time passing on a real
+//! server does not matter.
 
 use std::num::NonZeroU32;
 
@@ -13,7 +13,7 @@ const CALLERS: u32 = 100;
 const MEANWHILE: Duration = Duration::from_secs(60);
 /// More than the time between two steps of a case whose windows are seconds long.
 const PAUSE_OF_A_MACHINE: Duration = Duration::from_millis(900);
-/// Where time stands still.
+/// The moment at which time stands still.
 const NOW_US: u64 = 1_700_000_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -44,7 +44,7 @@ fn assert_about(length: Duration, expected: Duration) {
     );
 }
 
-/// As [`assert_about`], where less may pass.
+/// As [`assert_about`], for cases in which less time passes.
 fn assert_around(length: Duration, expected: Duration) {
     assert!(
         length <= expected && length + PAUSE_OF_A_MACHINE > expected,
@@ -207,7 +207,7 @@ pub async fn who_has_patience_is_given_a_place_in_the_queue(cache: &Aged) {
         assert_around(decision.wait, quota.interval() * place);
         assert_eq!(decision.retry_after, Duration::ZERO);
     }
-    // Places that were given are not for those without patience, and those with too little are told when it is enough.
+    // A request without patience is refused while places are assigned; one with too little learns when it would be enough.
     let refused = cache.throttle(&key, &[quota], 1).await;
     assert_eq!((refused.is_allowed, refused.wait), (false, Duration::ZERO));
     assert_around(refused.retry_after, quota.interval() * 4);
@@ -261,7 +261,7 @@ pub async fn who_waits_for_the_end_of_a_pause_is_given_a_place_after_it(cache: &
         assert_eq!(decision.remaining, 0);
         assert_around(decision.wait, pause + quota.interval() * place);
     }
-    // The pause has not been forgotten over them.
+    // They did not cancel the pause.
     let free = cache.throttle(&key, &[], 0).await;
     assert!(!free.is_allowed);
     assert_around(free.retry_after, pause);
@@ -286,7 +286,7 @@ pub async fn a_state_out_of_all_measure_is_cut_off(cache: &Aged) {
     assert_around(ahead, MAX_PATIENCE);
 }
 
-/// Time stands still for the core. What comes back in the meantime is less than a unit and refuses or admits nothing.
+/// Time stands still for the core. What comes back on a real server meanwhile is less than a unit and changes no decision.
 pub async fn it_decides_as_the_core_does(cache: &Aged) {
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..20 {
@@ -315,7 +315,8 @@ pub async fn it_decides_as_the_core_does(cache: &Aged) {
     }
 }
 
-/// As [`it_decides_as_the_core_does`], for the patient. Which of several windows equally tight a decision speaks of is open.
+/// As [`it_decides_as_the_core_does`], with patience. Which of several equally tight windows a decision reports is
+/// unspecified.
 pub async fn it_queues_as_the_core_does(cache: &Aged) {
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..20 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-/// Scores as their bits, which come back as they were.
+/// Scores as bits, which round-trip exactly.
 type Scores = BTreeMap<String, u64>;
 
 /// `stored` with `added`, of which the `keep` highest stay.
@@ -39,7 +39,7 @@ fn highest_first(one: &(String, u64), other: &(String, u64)) -> std::cmp::Orderi
     by_score.then_with(|| other.0.cmp(&one.0))
 }
 
-/// Nothing, if there is nothing or something else.
+/// Empty if nothing or something else is stored.
 fn read(stored: Option<&Bytes>) -> Scores {
     stored
         .and_then(|stored| serde_json::from_slice(stored).ok())

@@ -1,4 +1,4 @@
-//! The one connection: made when it is needed, by whoever comes first, and made again when it is dead.
+//! The one connection: opened by the first caller that needs it, and reopened when it is dead.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
@@ -15,15 +15,15 @@ use super::target::{Connection, Target};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between attempts to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// A connection on which nothing has come back for so long may be dead without our knowing.
+/// A connection on which nothing has arrived for this long may be dead unnoticed.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Whether a command may be sent again when the connection is lost before its answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Repeat {
-    /// Doing it twice is doing it once.
+    /// The command is idempotent.
     Safe,
-    /// Once done, doing it again would answer something else.
+    /// The command is not idempotent.
     Never,
 }
 
@@ -33,20 +33,20 @@ pub(super) struct Link {
     state: Mutex<State>,
 }
 
-/// An attempt to connect that all callers wait for together, and that survives those who give up.
+/// An attempt to connect that all callers share; it continues when callers give up.
 type Attempt = Shared<BoxFuture<'static, RedisResult<Connection>>>;
 
 #[derive(Default)]
 struct State {
-    /// Which attempt is the current one: late news of an older one change nothing.
+    /// Which attempt is the current one: late results of an older one are ignored.
     generation: u64,
     attempt: Option<Attempt>,
-    /// When something last came back on the connection.
+    /// When something last arrived on the connection.
     heard_at: Option<Instant>,
     failed: Option<Failed>,
 }
 
-/// The server is out of reach.
+/// The server is unreachable.
 struct Failed {
     times: u32,
     retry_at: Instant,
@@ -62,11 +62,11 @@ pub(super) struct Held {
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
-    /// The connection is fine, the answer is no.
+    /// The connection works; the server answered with an error.
     Keep,
-    /// The connection is of no more use. Whether the server has seen the command is unknown.
+    /// The connection is unusable. Whether the server has seen the command is unknown.
     Lost,
-    /// The connection is of no more use, and the server has refused the command.
+    /// The connection is unusable, and the server has refused the command.
     Refused,
     /// No answer in time: the connection may be dead.
     Late,
@@ -95,7 +95,7 @@ impl Link {
         command: &Cmd,
     ) -> RedisResult<T> {
         if repeat == Repeat::Never && self.is_silent() {
-            // Finds out whether the connection is alive with something that may be repeated.
+            // Checks with a repeatable command whether the connection is alive.
             let _: () = Box::pin(self.run(Repeat::Safe, &cmd("PING"))).await?;
         }
         let (verdict, error) = match self.send(command).await? {
@@ -114,10 +114,10 @@ impl Link {
         }
     }
 
-    /// The connection, made if there is none.
+    /// The connection, opened if there is none.
     ///
     /// # Errors
-    /// What the last attempt ended with, at once, until it is time for the next one.
+    /// The error of the last attempt, at once, until the next attempt is due.
     pub(super) async fn connection(&self) -> RedisResult<Held> {
         let (generation, attempt) = self.attempt()?;
         match attempt.await {
@@ -214,7 +214,7 @@ impl Link {
         }
     }
 
-    /// Leaves the connection to those who still wait on it; the next caller makes a new one.
+    /// Stops using the connection: pending callers keep it, the next caller opens a new one.
     fn discard(&self, generation: u64) {
         let mut state = self.lock();
         if state.generation == generation {
@@ -234,8 +234,8 @@ impl Link {
     }
 }
 
-/// A command on its way. Callers are impatient: most give up long before the response time-out. Given up on a connection
-/// that has been silent for long, it is taken for dead, since nobody would ever wait long enough to be told.
+/// A command in flight. Most callers give up long before the response time-out. If one gives up on a connection that has been
+/// silent for long, the connection counts as dead, since nobody would wait long enough to see the time-out.
 struct Waiting<'l> {
     link: &'l Link,
     generation: u64,
@@ -252,7 +252,7 @@ impl Drop for Waiting<'_> {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "a library's error, of which few kinds speak of the connection"
+    reason = "a library's error; few of its kinds concern the connection"
 )]
 fn judge(error: &RedisError) -> Verdict {
     match error.kind() {

@@ -1,5 +1,5 @@
-//! What runs inside the server, where nothing comes between a look and a write. In a cluster the keys of a call are in one
-//! slot: a script is given one key, or keys with the same tag.
+//! Scripts that run inside the server, where read and write are atomic. In a cluster the keys of a call are in one slot: a
+//! script gets one key, or keys with the same tag.
 
 use std::sync::LazyLock;
 
@@ -35,21 +35,21 @@ pub(super) static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the key; `ARGV[1]`: the value that is to go.
+/// `KEYS[1]`: the key; `ARGV[1]`: the value to delete.
 pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end return 0",
     )
 });
 
-/// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience of anybody; then for each window the time of
-/// its burst and the time of the cost. Decides as [`crate::quota::gcra::decide`] does and keeps the same text;
-/// [`crate::quota::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it can
-/// go on, how much of a pause is left, and for each window how long it takes to be full.
+/// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience allowed; then for each window the time of its
+/// burst and the time of the cost. Decides as [`crate::quota::gcra::decide`] does and keeps the same text;
+/// [`crate::quota::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it may
+/// proceed, how much of a pause is left, and for each window how long it takes to be full.
 ///
 /// All times are whole microseconds, which Lua's floating-point numbers hold exactly up to 2^53; `Quota` keeps them below.
-/// They are written with `%.0f`: left to itself, Lua writes 14 digits, `1.7e+15`. Time comes from the server, so that the
-/// clocks of processes do not matter.
+/// They are written with `%.0f`: by default Lua writes 14 digits, `1.7e+15`. Time comes from the server, so that the clocks of
+/// processes do not matter.
 pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
@@ -97,8 +97,8 @@ pub(super) static PAUSE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the sorted set; `ARGV[1]`: how many of its members stay; `ARGV[2]`: time to live in milliseconds; then the score
-/// to add and the member, for each.
+/// `KEYS[1]`: the sorted set; `ARGV[1]`: how many of its members to keep; `ARGV[2]`: time to live in milliseconds; then the
+/// score to add and the member, for each.
 pub(super) static ADD_SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "for place = 3, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[place], ARGV[place + 1]) end
@@ -107,7 +107,7 @@ pub(super) static ADD_SCORES: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the sorted set, which is gone afterwards. Answers members and scores in turn, the highest first.
+/// `KEYS[1]`: the sorted set, which is deleted. Returns members and scores alternately, the highest first.
 pub(super) static TAKE_SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local scores = redis.call('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')

@@ -17,13 +17,13 @@ use secrecy::ExposeSecret;
 use super::{ValkeyAuth, ValkeySettings};
 use crate::aws::install_crypto_provider;
 
-/// When TCP starts to ask whether a silent server is still there.
+/// How long a connection is idle before TCP sends keepalive probes.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// How often a cluster's client follows a moved key or a replaced node.
+/// How often a cluster's client retries after a moved key or a replaced node.
 const CLUSTER_RETRIES: u32 = 2;
 /// The longest pause between two of these, in milliseconds.
 const CLUSTER_RETRY_WAIT_MS: u64 = 50;
-/// Commands that wait to be written; more make their callers wait.
+/// How many commands may be queued; callers of more wait.
 const QUEUE: usize = 1_024;
 
 /// A node or a cluster.
@@ -142,7 +142,7 @@ fn tcp_settings(settings: &ValkeySettings) -> TcpSettings {
     tcp
 }
 
-/// A connection that many may use at a time.
+/// A connection that many callers share.
 #[derive(Clone)]
 pub(super) enum Connection {
     Node(MultiplexedConnection),
