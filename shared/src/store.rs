@@ -1,6 +1,6 @@
-//! The durable store, as a port: versioned records, written by comparing versions, and an index of what is due.
+//! The durable store, as a port: versioned records with compare-and-set writes, and an index of due records.
 //!
-//! Adapters map and nothing else. Time-outs, metrics and the slow-operation log sit once above them, in [`Storage`].
+//! Adapters only map. Time-outs, metrics and the slow-operation log are applied once above them, in [`Storage`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,12 +73,12 @@ impl Table {
     }
 }
 
-/// Where a record is found. Neither part is empty.
+/// The key of a record. Neither part is empty.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
 pub struct Key {
     /// Spreads the load: records of one partition are stored together.
     pub partition: String,
-    /// Tells the records of a partition apart.
+    /// Identifies a record within its partition.
     pub sort: String,
 }
 
@@ -106,11 +106,11 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Number(i64),
-    /// Bytes, such as something sealed; may be empty.
+    /// Bytes, such as sealed data; may be empty.
     Bytes(Vec<u8>),
 }
 
-/// When a record wants attention, and in which shard of the index it is found.
+/// When a record is due, and in which shard of the index it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Due {
     /// Which of the index's partitions.
@@ -119,28 +119,28 @@ pub struct Due {
     pub at: Timestamp,
 }
 
-/// A place in a shard of the index of what is due, to read on after. It stays good when the record that stood there moves
-/// or is deleted.
+/// A position in a shard of the index of due records, after which to continue reading. It stays valid when the record at this
+/// position moves or is deleted.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct DuePosition {
     /// [`Due::at`] of the record.
     pub at: Timestamp,
-    /// The record's key, which tells records of the same moment apart.
+    /// The record's key, which distinguishes records of the same moment.
     pub key: Key,
 }
 
 /// A versioned record. Whole records are written; there are no partial updates.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Record {
-    /// Where it is found.
+    /// Its key.
     pub key: Key,
     /// Grows with each write; chosen by the writer. Compared by [`Expect::Version`].
     pub version: u64,
     /// The content. Names are snake case and never one of `pk`, `sk`, `version`, `due_shard`, `due_at`, `ttl`.
     pub attributes: BTreeMap<String, Value>,
-    /// Its place in the index of what is due, if it has one.
+    /// Its entry in the index of due records, if it has one.
     pub due: Option<Due>,
-    /// When it ceases to exist, rounded up to a whole second by adapters. `None`: never.
+    /// When it expires, rounded up to a whole second by adapters. `None`: never.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -164,7 +164,7 @@ impl Record {
         self
     }
 
-    /// Where it stands in the index of what is due; `None` when it is not in there.
+    /// Its position in the index of due records; `None` when it is not in it.
     #[must_use]
     pub fn due_position(&self) -> Option<DuePosition> {
         self.due.map(|due| DuePosition {
@@ -204,40 +204,40 @@ impl Record {
 /// What must hold of the stored record for a write to happen. An expired record counts as absent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expect {
-    /// Whatever is there.
+    /// Any state.
     Anything,
-    /// Nothing is there.
+    /// No record exists.
     Absent,
-    /// A record of exactly this version is there.
+    /// A record with exactly this version exists.
     Version(u64),
 }
 
 /// Which attributes of records are read. Key, version, due time and expiry always are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Attributes {
-    /// Whatever there is.
+    /// All attributes.
     All,
-    /// Those of these names, each given once, as far as a record has them.
+    /// Only the attributes with these names, each named once, if a record has them.
     Only(&'static [&'static str]),
 }
 
 /// Some of the records of a partition, in ascending order of the bytes of their sort keys.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ListPage {
-    /// The records; may be few or none even though there are more.
+    /// The records; there may be few or none even if more follow.
     pub records: Vec<Record>,
-    /// The sort key to go on after, not necessarily that of a record listed. `None`: there is nothing more.
+    /// The sort key after which to continue, not necessarily that of a listed record. `None`: there are no more.
     pub next: Option<String>,
 }
 
-/// A durable store of versioned records. See [`contract`] for its promises, which every adapter is tested for.
+/// A durable store of versioned records. [`contract`] states its promises and tests every adapter for them.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// The record at `key`, read consistently; `None` when there is none or it has expired.
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError>;
 
     /// The records at `keys` that exist, with those `attributes`, in no particular order, read consistently. Any number of
-    /// keys; repeated keys are answered once.
+    /// keys; a repeated key is returned once.
     async fn get_many(
         &self,
         table: Table,
@@ -251,10 +251,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StoreError::Conflict`] when it does not hold; nothing is then written.
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError>;
 
-    /// Writes whole records whatever is there. Any number of records; of several with the same key the last is written.
+    /// Writes whole records unconditionally. Any number of records; of several with the same key the last is written.
     ///
     /// # Errors
-    /// What the store says; some of the records may have been written.
+    /// The store's error; some of the records may have been written.
     async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError>;
 
     /// Deletes the record at `key` if `expect` holds. Deleting what is absent succeeds with [`Expect::Anything`].
@@ -266,8 +266,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// At most `limit` records of `partition` whose sort keys start with `sort_prefix` (any, if it is empty), read
     /// consistently, from the first one after the sort key `after`, which need not exist or start with the prefix.
     ///
-    /// Expired records are left out of the page, and adapters bound its size, so it may be short: whoever wants
-    /// everything goes on until [`ListPage::next`] is `None`. A limit of zero reads nothing and has no next.
+    /// Expired records are left out of the page, and adapters bound its size, so it may be short: to read everything, continue
+    /// until [`ListPage::next`] is `None`. A limit of zero reads nothing and has no next.
     async fn list(
         &self,
         table: Table,
@@ -277,10 +277,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         limit: usize,
     ) -> Result<ListPage, StoreError>;
 
-    /// At most `limit` records of [`Table::Tokens`] in `shard` of the index that are due at `until` or before, the
-    /// longest due first, from the first one after the position `after`. The order of records that are due at the same
-    /// moment is the adapter's own, and always the same. The index may lag behind the table by moments: write with
-    /// [`Expect::Version`].
+    /// At most `limit` records of [`Table::Tokens`] in `shard` of the index that are due at `until` or before, the longest due
+    /// first, from the first one after the position `after`. The order of records that are due at the same moment is the
+    /// adapter's own, and always the same. The index may lag slightly behind the table: write with [`Expect::Version`].
     async fn due(
         &self,
         shard: u8,
@@ -292,8 +291,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// What is wrong with each table, in the order of [`Table::ALL`]: for an operator's check-up, as it takes several
-    /// requests for each. Being refused one of them is a problem of the table, not an error.
+    /// What is wrong with each table, in the order of [`Table::ALL`]: for an operator's check-up, as it takes several requests
+    /// per table. A refused request is a problem of the table, not an error.
     async fn inspect(&self) -> Result<Vec<TableReport>, StoreError>;
 }
 

@@ -17,8 +17,8 @@ pub mod expiry;
 pub mod list;
 pub mod records;
 
-/// Turns every case into a test of one adapter. The argument is called with the clock (`Arc<dyn Clock>`) that a store shall
-/// go by, and returns a future of a store without records that no other test uses.
+/// Turns every case into a test of one adapter. The argument is called with the clock (`Arc<dyn Clock>`) that the store must
+/// use, and returns a future of an empty store that no other test uses.
 #[macro_export]
 macro_rules! test_store_adapter {
     ($factory:expr) => {
@@ -73,7 +73,7 @@ pub fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_400)))
 }
 
-/// The next whole second from now on, then as many as it takes: an expiry that no adapter rounds.
+/// The next whole second from now, plus `seconds`: an expiry that no adapter rounds.
 fn whole_seconds_ahead(clock: &ManualClock, seconds: i64) -> Timestamp {
     Timestamp::from_seconds(clock.now().as_seconds_rounded_up() + seconds)
 }

@@ -1,7 +1,7 @@
-//! The store in DynamoDB: one table each, on demand, with the index `due` on the tokens.
+//! The store in DynamoDB: a DynamoDB table per [`Table`], on demand, with the index `due` on the tokens.
 //!
-//! [`schema`] states keys and attributes, `inspect` compares the account with it, `item` maps records, `query` reads
-//! several in order, `batch` many together, `observed` tells what a call cost and why it failed.
+//! [`schema`] states keys and attributes, `inspect` compares the account with it, `item` maps records, `query` reads several
+//! in order, `batch` handles many at once, `observed` reports what a call cost and why it failed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -34,8 +34,8 @@ use observed::Call;
 
 /// A [`Store`] in DynamoDB.
 ///
-/// A record that has expired counts as absent at once, whenever DynamoDB gets round to deleting it. The time-outs are the
-/// caller's; throttled and broken calls are repeated by the SDK as its configuration says.
+/// An expired record counts as absent at once, whenever DynamoDB actually deletes it. The caller sets the time-outs; the SDK
+/// retries throttled and broken calls as configured.
 #[derive(Clone, Debug)]
 pub struct DynamoDbStore {
     client: Client,
@@ -192,7 +192,7 @@ impl Store for DynamoDbStore {
         self.query_due(shard, until, after, limit).await
     }
 
-    /// Reads a key that is never written.
+    /// Reads a key that never exists.
     async fn ping(&self) -> Result<(), StoreError> {
         let call = Call::new("ping", Table::Apps);
         let key = Key::new("ping", "ping");

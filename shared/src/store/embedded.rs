@@ -1,7 +1,7 @@
 //! The store in one file on this machine, for running without AWS.
 //!
-//! Writes go through one thread that commits them in groups: writers who come together share one `fsync`. Reads look at
-//! the last commit from the calling task: they take microseconds, less than handing them to another thread would.
+//! Writes go through one thread that commits them in groups: concurrent writers share one `fsync`. Reads see the last commit
+//! and run in the calling task: they take microseconds, less than a handover to another thread.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -28,15 +28,15 @@ pub use file::OpenError;
 
 use writer::{Change, Request, Writer};
 
-/// Writes that wait for the writer; more make their callers wait.
+/// How many writes may be queued for the writer; callers of more wait.
 const QUEUE: usize = 1_024;
-/// More keys than this are read on a thread for blocking work.
+/// More keys than this are read on a blocking thread.
 const INLINE_READS: usize = 64;
 
 /// A [`Store`] in a file, or in memory.
 ///
-/// A write that was answered survives the loss of process and power. Expired records count as absent at once; they are
-/// removed a few at a time by the writes that come later.
+/// A write that was answered survives the loss of process and power. Expired records count as absent at once; later writes
+/// remove them a few at a time.
 pub struct EmbeddedStore {
     database: Arc<Database>,
     writer: Writer,
@@ -44,11 +44,11 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// The store in the file at `path`, which is created for its owner's eyes only (mode 0600) if it does not exist. Checks
+    /// The store in the file at `path`, which is created readable only by its owner (mode 0600) if it does not exist. Checks
     /// the whole file first.
     ///
     /// # Errors
-    /// [`OpenError`] when another process has the file, it is damaged or not a store, or access is denied.
+    /// [`OpenError`] when another process has the file open, it is damaged or not a store, or access is denied.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = file::open(path)?;
         Self::start(database, clock).map_err(|source| OpenError::Unusable {
@@ -57,10 +57,10 @@ impl EmbeddedStore {
         })
     }
 
-    /// A store that is lost with the value.
+    /// A store in memory, lost when it is dropped.
     ///
     /// # Errors
-    /// [`OpenError`] when there is no memory for it, or no thread.
+    /// [`OpenError`] when memory or a thread is not available.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Unusable {
             path: "memory".into(),
@@ -85,9 +85,9 @@ impl EmbeddedStore {
         })
     }
 
-    /// Finishes the writes that wait and lets go of the file. Dropping the store does the same.
+    /// Finishes the pending writes and closes the file. Dropping the store does the same.
     pub async fn close(self) {
-        // Only a panic of the writer can fail this, and then nothing is left to be done.
+        // Only a panic of the writer can make this fail, and then nothing is left to do.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
@@ -188,12 +188,12 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    /// Asks the writer, which is what fails first: on a full or broken disk reads may go on for long.
+    /// Asks the writer, which fails first: on a full or broken disk reads may keep working for long.
     async fn ping(&self) -> Result<(), StoreError> {
         self.write("ping", Table::Apps, Change::Nothing).await
     }
 
-    /// Whatever the file lacked was created when it was opened, so that there is nothing but to see that it is readable.
+    /// Missing tables were created when the file was opened, so this only checks that it is readable.
     async fn inspect(&self) -> Result<Vec<TableReport>, StoreError> {
         let database = Arc::clone(&self.database);
         blocking("inspect", Table::Apps, move || reader::inspect(&database)).await

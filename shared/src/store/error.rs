@@ -3,10 +3,10 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-/// Why a store operation did not succeed.
+/// Why a store operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The stored record is not the expected one; somebody else was faster.
+    /// The stored record is not the expected one: another writer was faster.
     #[error("the stored record is not the expected one")]
     Conflict,
     /// No answer in time; a write may or may not have happened.
@@ -17,14 +17,14 @@ pub enum StoreError {
         /// The table's name.
         table: &'static str,
     },
-    /// The store refused, failed or is out of reach; a write may or may not have happened.
+    /// The store refused, failed or is unreachable; a write may or may not have happened.
     #[error("{operation} on {table} failed")]
     Unavailable {
         /// `get`, `put`, …
         operation: &'static str,
         /// The table's name.
         table: &'static str,
-        /// What the adapter was told.
+        /// The adapter's error.
         #[source]
         source: Arc<dyn StdError + Send + Sync>,
     },

@@ -1,4 +1,4 @@
-//! What an inspection of the store finds.
+//! The result of an inspection of the store.
 
 use super::Table;
 
@@ -7,7 +7,7 @@ use super::Table;
 pub struct TableReport {
     /// Which table.
     pub table: Table,
-    /// What it is called where it is kept.
+    /// Its name in the store.
     pub name: String,
     /// What is wrong with it, each once, in the order of [`SchemaProblem`]. Empty: all is well.
     pub problems: Vec<SchemaProblem>,
@@ -20,14 +20,14 @@ pub enum SchemaProblem {
     Missing,
     /// The table, or its index, is being created or deleted or is out of use. An update under way is no problem.
     NotActive,
-    /// Looking at the table, or at some of its settings, is not allowed. What was not seen is not judged.
+    /// Reading the table's description, or some of its settings, is denied. Those are then not checked.
     AccessDenied,
-    /// The keys are not those that records are found by. Only a new table can have others.
+    /// The keys are not those of records. Only a new table can have others.
     WrongKeys,
-    /// The index of what is due is missing, has other keys or leaves attributes out.
+    /// The index of due records is missing, has other keys or leaves attributes out.
     NoDueIndex,
-    /// Expired records are not removed: it is off, or goes by another attribute.
+    /// Expired records are not removed: time to live is off, or uses another attribute.
     NoTimeToLive,
-    /// A mistake cannot be undone: the table's past is not kept.
+    /// A mistake cannot be undone: the table has no point-in-time recovery.
     NoPointInTimeRecovery,
 }

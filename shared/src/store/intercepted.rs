@@ -51,13 +51,13 @@ impl Operation {
     }
 }
 
-/// Decides when an operation reaches the store, and whether it does.
+/// Decides whether and when an operation reaches the store.
 #[async_trait]
 pub trait StoreHook: std::fmt::Debug + Send + Sync {
-    /// Runs before `operation` on `table`; `None` where the operation is about all tables.
+    /// Runs before `operation` on `table`; `None` for an operation on all tables.
     ///
     /// # Errors
-    /// What the operation fails with; it then never reaches the store.
+    /// The error of the operation, which then never reaches the store.
     async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError>;
 }
 
@@ -75,7 +75,7 @@ impl InterceptedStore {
         Self { store, hook }
     }
 
-    /// The store, once the hook lets the operation pass.
+    /// The store, once the hook has let the operation pass.
     async fn after_hook(
         &self,
         operation: Operation,

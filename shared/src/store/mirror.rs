@@ -1,7 +1,7 @@
-//! The few records that everything else needs (apps, data keys), with a copy in the shared cache for the time when the store
-//! is out of reach. The store is asked first, always: a copy is never preferred to an answer.
+//! The few records that everything else needs (apps, data keys), with a copy in the shared cache for when the store is
+//! unreachable. The store is always asked first: a copy is never preferred to its answer.
 //!
-//! API keys have no copies: whoever can write to the cache could let themselves in while the store is away.
+//! API keys have no copies: whoever can write to the cache could grant themselves access while the store is down.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::{Attributes, Expect, Key, Record, Storage, StoreError, Table};
 use crate::cache::{CacheClient, split_version};
 use crate::deadline::Deadline;
 
-/// How long a copy outlives the last time that the store was read.
+/// How long a copy is kept after the last read of the store.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
-/// What the shared cache says of a copy.
+/// The state of a copy in the shared cache.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Copied {
-    /// It is there, at this version.
+    /// The copy exists, at this version.
     Version(u64),
-    /// It is not there.
+    /// There is no copy.
     Nothing,
     /// The cache does not answer, or there is none.
     Unknown,
@@ -33,16 +33,16 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// `storage`, with copies in `cache` if there is one.
+    /// Wraps `storage`, with copies in `cache` if there is one.
     #[must_use]
     pub const fn new(storage: Storage, cache: Option<CacheClient>) -> Self {
         Self { storage, cache }
     }
 
-    /// The record at `key`, from the store or, if that fails, the copy.
+    /// The record at `key`, from the store or, if that fails, from the copy.
     ///
     /// # Errors
-    /// The store's, when there is no copy either.
+    /// The store's error, when there is no copy either.
     pub async fn get(
         &self,
         table: Table,
@@ -71,7 +71,7 @@ impl Mirror {
     /// The records at `keys`, from the store alone.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn get_many(
         &self,
         table: Table,
@@ -87,7 +87,7 @@ impl Mirror {
     /// Writes the record and its copy, if `expect` holds.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's error.
     pub async fn put(
         &self,
         table: Table,
@@ -100,13 +100,13 @@ impl Mirror {
         Ok(())
     }
 
-    /// The store alone.
+    /// The store without the copies.
     #[must_use]
     pub const fn storage(&self) -> &Storage {
         &self.storage
     }
 
-    /// The version of the copy at `key`, which every write through a mirror renews.
+    /// The version of the copy at `key`, which every write through a mirror updates.
     pub async fn copied_version(&self, table: Table, key: &Key) -> Copied {
         let Some(cache) = &self.cache else {
             return Copied::Unknown;
@@ -122,7 +122,7 @@ impl Mirror {
     async fn copy(&self, table: Table, record: &Record) {
         let Some(cache) = &self.cache else { return };
         if let Ok(value) = serde_json::to_vec(record) {
-            // A cache that does not take it matters only if the store fails too.
+            // If the cache refuses it, that matters only if the store fails too.
             let _ = cache
                 .put_newer(&cache_key(table, &record.key), record.version, &value, KEPT)
                 .await;
@@ -131,7 +131,7 @@ impl Mirror {
 
     async fn forget(&self, table: Table, key: &Key) {
         if let Some(cache) = &self.cache {
-            // A copy that stays ends by itself.
+            // If this fails, the copy expires by itself.
             let _ = cache.delete(&cache_key(table, key)).await;
         }
     }

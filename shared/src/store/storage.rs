@@ -1,4 +1,4 @@
-//! The policy around every store: time-outs cut to the deadline, metrics and the slow-operation log, once.
+//! The policy around every store: time-outs limited to the deadline, metrics and the slow-operation log.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics;
 
-/// Operations that take longer are logged: the serverless form of a slow-query log.
+/// Operations that take longer are logged: a slow-query log for serverless.
 const SLOW: Duration = Duration::from_millis(100);
 
 /// A [`Store`] with the service's policy.
@@ -23,7 +23,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// `store`, each operation limited to `timeout` and to the deadline given with it.
+    /// Wraps `store`; each operation is limited to `timeout` and to its deadline.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
         Self { store, timeout }
@@ -32,7 +32,7 @@ impl Storage {
     /// See [`Store::get`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Timeout`], and the store's errors.
     pub async fn get(
         &self,
         table: Table,
@@ -52,7 +52,7 @@ impl Storage {
     /// See [`Store::get_many`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Timeout`], and the store's errors.
     pub async fn get_many(
         &self,
         table: Table,
@@ -73,7 +73,7 @@ impl Storage {
     /// See [`Store::put`].
     ///
     /// # Errors
-    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and the store's errors.
     pub async fn put(
         &self,
         table: Table,
@@ -94,7 +94,7 @@ impl Storage {
     /// See [`Store::put_many`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and what the store says; some of the records may have been written.
+    /// [`StoreError::Timeout`], and the store's errors; some of the records may have been written.
     pub async fn put_many(
         &self,
         table: Table,
@@ -116,7 +116,7 @@ impl Storage {
     /// See [`Store::delete`].
     ///
     /// # Errors
-    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and the store's errors.
     pub async fn delete(
         &self,
         table: Table,
@@ -137,7 +137,7 @@ impl Storage {
     /// See [`Store::list`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Timeout`], and the store's errors.
     pub async fn list(
         &self,
         table: Table,
@@ -160,7 +160,7 @@ impl Storage {
     /// See [`Store::due`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Timeout`], and the store's errors.
     pub async fn due(
         &self,
         shard: u8,
@@ -182,7 +182,7 @@ impl Storage {
     /// See [`Store::ping`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and what the store says.
+    /// [`StoreError::Timeout`], and the store's errors.
     pub async fn ping(&self, deadline: Deadline) -> Result<(), StoreError> {
         self.observe("ping", Table::Apps, None, deadline, self.store.ping())
             .await
@@ -257,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    /// The line about a slow list of `partition`.
+    /// The log line of a slow list of `partition`.
     fn line(table: Table, partition: &str) -> String {
         let file = Arc::new(tempfile::tempfile().unwrap());
         let subscriber = tracing_subscriber::fmt()

@@ -1,4 +1,4 @@
-//! The index of what is due.
+//! The index of due records.
 
 use super::*;
 
@@ -21,7 +21,8 @@ async fn names(store: &dyn Store, shard: u8, until: Timestamp, limit: usize) -> 
         .collect()
 }
 
-/// All of [`SHARD`] that is due at `until`, in pages of `limit`, each read on after the last record of the one before.
+/// Everything in [`SHARD`] that is due at `until`, in pages of `limit`, each continuing after the last record of the previous
+/// one.
 async fn paged(store: &dyn Store, until: Timestamp, limit: usize) -> Vec<Record> {
     let mut due: Vec<Record> = Vec::new();
     loop {

@@ -102,7 +102,7 @@ pub async fn a_later_put_may_end_the_expiry(store: &dyn Store, clock: &ManualClo
     put(store, &mortal(clock, 1)).await;
     put(store, &record(2)).await;
     clock.advance(lifetime() * 2);
-    // Gives an adapter that removes expired records the occasion to remove the wrong one.
+    // Gives an adapter that removes expired records an opportunity to remove the wrong one.
     put(store, &Record::new(Key::new("cli_b", "tenant#t1"), 1)).await;
     assert_eq!(stored(store).await, Some(record(2)));
 }

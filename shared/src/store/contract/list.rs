@@ -44,7 +44,7 @@ async fn all(store: &dyn Store, prefix: &str) -> Vec<String> {
 }
 
 pub async fn records_come_in_the_order_of_their_sort_keys(store: &dyn Store, _: &ManualClock) {
-    // In UTF-16 the bird would come before the last character of one unit.
+    // In UTF-16 order the bird would sort before the last single-unit character.
     let ordered = [
         " ",
         "#",
@@ -65,7 +65,7 @@ pub async fn records_come_in_the_order_of_their_sort_keys(store: &dyn Store, _: 
         "\u{ffee}",
         "\u{1f426}",
     ];
-    // Seven and eighteen have no common divisor: every one, in a different order.
+    // Seven and eighteen have no common divisor: this covers all, in a different order.
     put_named(
         store,
         (0..ordered.len()).map(|n| ordered[n * 7 % ordered.len()]),

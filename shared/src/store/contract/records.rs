@@ -32,7 +32,7 @@ pub async fn every_kind_of_value_comes_back(store: &dyn Store, _: &ManualClock) 
         .with("largest", Value::Number(i64::MAX))
         .with("bytes", Value::Bytes((0..=255).collect()))
         .with("empty_bytes", Value::Bytes(Vec::new()))
-        // Words that DynamoDB reserves.
+        // Reserved words of DynamoDB.
         .with("name", Value::Text("n".to_owned()))
         .with("status", Value::Text("s".to_owned()));
     put(store, &record).await;
@@ -120,7 +120,7 @@ pub async fn many_records_are_got_at_once(store: &dyn Store, _: &ManualClock) {
             .await
             .unwrap();
     }
-    // 250 keys: fifty that nobody wrote, and every tenth once more.
+    // 250 keys: fifty were never written, and every tenth is repeated.
     let mut keys: Vec<Key> = (0..250).map(key).collect();
     keys.extend((0..250).step_by(10).map(key));
     let got = store
@@ -147,7 +147,7 @@ pub async fn many_records_come_with_the_attributes_asked_for(
     store: &dyn Store,
     clock: &ManualClock,
 ) {
-    // "name" and "status" are words that DynamoDB reserves.
+    // "name" and "status" are reserved words of DynamoDB.
     let mut whole = record(3)
         .with("name", Value::Text("n".to_owned()))
         .with("status", Value::Number(1))
@@ -180,7 +180,7 @@ pub async fn many_records_come_with_the_attributes_asked_for(
 
 pub async fn many_records_are_put_at_once(store: &dyn Store, clock: &ManualClock) {
     let key = |number: u64| Key::new(format!("cli_{}", number % 7), format!("user#{number}"));
-    // More than go into one request, and no multiple of it.
+    // More than fit into one request, and no multiple of it.
     let records: Vec<Record> = (0..260)
         .map(|number| {
             let mut record =

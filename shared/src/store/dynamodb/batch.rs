@@ -1,4 +1,4 @@
-//! Many records in one request, which DynamoDB may do in part: what comes back unprocessed is asked for again.
+//! Many records in one request, which DynamoDB may process in part: what comes back unprocessed is requested again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,15 +22,15 @@ pub(super) const READ_BATCH: usize = 100;
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 pub(super) const WRITE_BATCH: usize = 25;
-/// How many batches are under way at a time.
+/// How many batches are in flight at a time.
 pub(super) const CONCURRENT_BATCHES: usize = 4;
-/// How often in a row a batch may come back without anything done of it.
+/// How often in a row a batch may come back entirely unprocessed.
 const FRUITLESS_ATTEMPTS: u32 = 5;
 /// The longest wait before the second attempt of a batch; it doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
 impl DynamoDbStore {
-    /// One `BatchGetItem` and, with backoff, as many more as it takes until every key is answered.
+    /// One `BatchGetItem` and, with backoff, as many more as needed until every key is answered.
     pub(super) async fn get_batch(
         &self,
         call: &Call,
@@ -73,8 +73,7 @@ impl DynamoDbStore {
         Ok(records)
     }
 
-    /// One `BatchWriteItem` and, with backoff, as many more as it takes until every record is written. No two have the
-    /// same key.
+    /// One `BatchWriteItem` and, with backoff, as many more as needed until every record is written. No two have the same key.
     pub(super) async fn put_batch(
         &self,
         call: &Call,
@@ -112,15 +111,15 @@ impl DynamoDbStore {
     }
 }
 
-/// How often a batch was sent for nothing.
+/// How often a batch was sent without any progress.
 #[derive(Debug, Default)]
 struct Rounds {
     fruitless: u32,
 }
 
 impl Rounds {
-    /// Waits for anything between nothing and the backoff that so many fruitless attempts in a row call for, so that callers
-    /// who were throttled together do not come back together.
+    /// Waits a random time between zero and the backoff for this many fruitless attempts in a row, so that callers who were
+    /// throttled together do not retry together.
     async fn wait(&self) {
         if let Some(doublings) = self.fruitless.checked_sub(1) {
             let longest = FIRST_BACKOFF * 2_u32.pow(doublings);
@@ -128,7 +127,7 @@ impl Rounds {
         }
     }
 
-    /// Of `asked`, `left` came back.
+    /// Records that of `asked`, `left` came back unprocessed.
     fn done(&mut self, asked: usize, left: usize) -> Result<(), DynamoDbError> {
         self.fruitless = if left < asked { 0 } else { self.fruitless + 1 };
         if self.fruitless == FRUITLESS_ATTEMPTS {
@@ -162,7 +161,7 @@ fn keys_and_attributes(
     request.build()
 }
 
-/// The attributes that make a record, and those called `names`, by aliases: some names are words that DynamoDB reserves.
+/// The attributes that every record needs, and those in `names`, by aliases: some names are reserved words of DynamoDB.
 fn projection(names: &[&str]) -> (String, HashMap<String, String>) {
     let always = [PARTITION, SORT, VERSION, DUE_SHARD, DUE_AT, TTL];
     let mut expression = Vec::new();

@@ -17,7 +17,7 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// The condition for `expect` at the moment `now`; `None` when anything may be there.
+    /// The condition for `expect` at the moment `now`; `None` when any state is allowed.
     pub(super) fn of(expect: Expect, now: Timestamp) -> Option<Self> {
         let version = match expect {
             Expect::Anything => return None,

@@ -1,4 +1,4 @@
-//! Whether the tables of the account are what [`super::schema`] says.
+//! Checks whether the tables of the account match [`super::schema`].
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -16,7 +16,7 @@ use super::observed::Call;
 use super::schema::{DUE_AT, DUE_INDEX, DUE_SHARD, PARTITION, SORT, TTL};
 use crate::store::{SchemaProblem, StoreError, Table, TableReport};
 
-/// What a question was answered with.
+/// The answer to a request.
 ///
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 #[derive(Clone, Debug)]
@@ -24,13 +24,13 @@ enum Answer<T> {
     Given(T),
     /// There is no such table.
     Missing,
-    /// The policy does not allow to ask.
+    /// The policy does not allow the request.
     Denied,
-    /// An emulator that does not have the operation, or leaves out what it is for.
+    /// An emulator that lacks the operation, or leaves out its result.
     Unsupported,
 }
 
-/// All that is asked about a table.
+/// Everything that is requested about a table.
 #[derive(Clone, Debug)]
 struct Description {
     table: Answer<TableDescription>,
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// What is wrong with `table`, going by what was answered.
+/// What is wrong with `table`, according to the answers.
 fn problems(table: Table, description: &Description) -> Vec<SchemaProblem> {
     let found: BTreeSet<SchemaProblem> = [
         judge(&description.table, |described| {
@@ -148,7 +148,7 @@ fn schema_problems(table: Table, described: &TableDescription) -> Vec<SchemaProb
     problems
 }
 
-/// Reading and writing goes on while a table is updated.
+/// A table can be read and written while it is updated.
 fn is_usable(described: &TableDescription) -> bool {
     matches!(
         described.table_status(),
@@ -193,7 +193,7 @@ fn has_keys(
         })
 }
 
-/// DynamoDB takes up to an hour to begin after it was told to.
+/// DynamoDB takes up to an hour to enable it.
 fn time_to_live_problem(described: &TimeToLiveDescription) -> Option<SchemaProblem> {
     let is_on = matches!(
         described.time_to_live_status(),

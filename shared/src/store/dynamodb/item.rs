@@ -58,10 +58,10 @@ fn attribute(value: &Value) -> AttributeValue {
     }
 }
 
-/// The record that `item` holds.
+/// The record in `item`.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when something else than [`record_item`] wrote it.
+/// [`StoreError::Corrupt`] when it was not written by [`record_item`].
 pub(super) fn read_item(table: Table, mut item: Item) -> Result<Record, StoreError> {
     let key = Key::new(take_text(&mut item, PARTITION), take_text(&mut item, SORT));
     read_content(&key, item).map_err(|detail| StoreError::Corrupt {

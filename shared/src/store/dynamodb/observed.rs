@@ -28,7 +28,7 @@ const THROTTLED: [&str; 4] = [
     "ThrottlingException",
 ];
 
-/// Why DynamoDB did not do what it was asked for; the source of [`StoreError::Unavailable`].
+/// Why a request to DynamoDB failed; the source of [`StoreError::Unavailable`].
 #[derive(Debug, thiserror::Error)]
 pub enum DynamoDbError {
     /// Too many requests, after all attempts.
@@ -53,7 +53,7 @@ pub enum DynamoDbError {
         /// What the SDK says.
         source: BoxError,
     },
-    /// A batch kept coming back unread, which is how batches are throttled.
+    /// A batch kept coming back unprocessed, which is how DynamoDB throttles batches.
     #[error("DynamoDB throttles (left {keys} keys of a batch unprocessed)")]
     Unprocessed {
         /// How many keys are left.
@@ -61,8 +61,8 @@ pub enum DynamoDbError {
     },
 }
 
-/// One operation of the port, however many requests it takes. When it ends, or is given up, its costs are recorded in the
-/// span it was begun in, in the fields `store.consumed_capacity` (capacity units) and `store.attempts` (requests sent).
+/// One operation of the port, however many requests it takes. When it ends or is cancelled, its costs are recorded in the span
+/// in which it began, in the fields `store.consumed_capacity` (capacity units) and `store.attempts` (requests sent).
 #[derive(Debug)]
 pub(super) struct Call {
     operation: &'static str,
@@ -84,7 +84,7 @@ impl Call {
         }
     }
 
-    /// Counts the attempts of the request that it is given to.
+    /// Counts the attempts of the request that carries it.
     pub(super) fn attempts(&self) -> Attempts {
         self.attempts.clone()
     }
@@ -98,7 +98,7 @@ impl Call {
         *self.capacity_units.lock().expect("no panic while adding") += units;
     }
 
-    /// What `error` means to the port.
+    /// `error` as an error of the port.
     pub(super) fn refused<E>(&self, error: SdkError<E, HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,

@@ -11,11 +11,11 @@ use super::schema::{DUE_AT, DUE_INDEX, DUE_SHARD, PARTITION, SORT, TTL};
 use crate::clock::Timestamp;
 use crate::store::{DuePosition, Key, ListPage, Record, StoreError, Table};
 
-/// The most records asked for at once.
+/// The most records per request.
 const PAGE: usize = 1_000;
 
 impl DynamoDbStore {
-    /// One page of a partition, of one `Query`: it ends after `limit` or [`PAGE`] items or 1 MB, expired records counted.
+    /// One page of a partition, from one `Query`: it ends after `limit` or [`PAGE`] items or 1 MB, including expired records.
     pub(super) async fn query_partition(
         &self,
         table: Table,
@@ -38,7 +38,7 @@ impl DynamoDbStore {
             .consistent_read(true)
             .expression_attribute_names("#pk", PARTITION)
             .expression_attribute_values(":pk", AttributeValue::S(partition.to_owned()));
-        // DynamoDB refuses to look for nothing at the beginning.
+        // DynamoDB refuses an empty prefix.
         query = if sort_prefix.is_empty() {
             query.key_condition_expression("#pk = :pk")
         } else {
@@ -55,7 +55,7 @@ impl DynamoDbStore {
         })
     }
 
-    /// As many `Query` requests to the index as it takes to find `limit` records that live.
+    /// As many `Query` requests to the index as needed to find `limit` records that have not expired.
     pub(super) async fn query_due(
         &self,
         shard: u8,
@@ -63,7 +63,7 @@ impl DynamoDbStore {
         after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        // DynamoDB refuses to start beyond the end.
+        // DynamoDB refuses a start beyond the end.
         if after.is_some_and(|after| after.at > until) {
             return Ok(Vec::new());
         }
@@ -89,7 +89,7 @@ impl DynamoDbStore {
         Ok(due)
     }
 
-    /// A query of `table` that passes over expired records.
+    /// A query of `table` that skips expired records.
     fn live(&self, table: Table) -> QueryFluentBuilder {
         self.client
             .query()

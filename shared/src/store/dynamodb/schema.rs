@@ -1,7 +1,7 @@
-//! What the tables look like; `template.yaml` says the same to CloudFormation.
+//! The schema of the tables; `template.yaml` declares the same for CloudFormation.
 //!
-//! Every table: partition key `pk` and sort key `sk`, both text; time to live by `ttl`; point-in-time recovery; paid on
-//! demand. The tokens have the index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
+//! Every table: partition key `pk` and sort key `sk`, both text; time to live by `ttl`; point-in-time recovery; on-demand
+//! billing. The tokens have the index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
 
 use crate::store::Table;
 
@@ -15,12 +15,12 @@ pub(super) const VERSION: &str = "version";
 pub(super) const DUE_SHARD: &str = "due_shard";
 /// Number: [`crate::store::Due::at`], in milliseconds since the Unix epoch.
 pub(super) const DUE_AT: &str = "due_at";
-/// Number: [`crate::store::Record::expires_at`], in seconds since the Unix epoch, as DynamoDB's time to live demands.
+/// Number: [`crate::store::Record::expires_at`], in seconds since the Unix epoch, as DynamoDB's time to live requires.
 pub(super) const TTL: &str = "ttl";
 /// The index of the tokens over [`DUE_SHARD`] and [`DUE_AT`].
 pub(super) const DUE_INDEX: &str = "due";
 
-/// What each [`Table`] is called in the account.
+/// The name of each [`Table`] in the account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TableNames([String; Table::ALL.len()]);
 
@@ -58,7 +58,7 @@ impl TableNames {
 #[cfg(any(test, feature = "contract"))]
 pub use create::{CreateTableError, create_tables};
 
-/// Tables in an emulator; in AWS the template makes them.
+/// Tables in an emulator; in AWS the template creates them.
 #[cfg(any(test, feature = "contract"))]
 mod create {
     use std::time::Duration;
@@ -75,25 +75,25 @@ mod create {
     use super::{DUE_AT, DUE_INDEX, DUE_SHARD, PARTITION, SORT, TTL, TableNames};
     use crate::store::Table;
 
-    /// How often a new table is looked at.
+    /// How often to check whether a new table is usable.
     const POLL: Duration = Duration::from_millis(50);
-    /// How many looks a table has to become usable.
+    /// How many checks before giving up.
     const POLLS: u32 = 400;
 
     /// Why the tables could not be created.
     #[derive(Debug, thiserror::Error)]
     pub enum CreateTableError {
-        /// DynamoDB refused or is out of reach.
+        /// DynamoDB refused or is unreachable.
         #[error("{step} {table}: {detail}")]
         Refused {
-            /// What was tried.
+            /// What was attempted.
             step: &'static str,
             /// The table's name.
             table: String,
             /// What DynamoDB said.
             detail: String,
         },
-        /// The table was created and is not usable 20 s later.
+        /// The table was created but is not usable 20 s later.
         #[error("{table} does not become active")]
         NotActive {
             /// The table's name.
@@ -101,11 +101,11 @@ mod create {
         },
     }
 
-    /// Creates every table with its index and waits until all are usable. Time to live and point-in-time recovery are asked
-    /// for; an emulator without them (dynalite) is good enough, since expired records are filtered by whoever reads.
+    /// Creates every table with its index and waits until all are usable. Time to live and point-in-time recovery are
+    /// requested; an emulator without them (dynalite) is good enough, since readers filter expired records.
     ///
     /// # Errors
-    /// [`CreateTableError`] when a table is refused, is there already, or does not become active within 20 s.
+    /// [`CreateTableError`] when a table is refused, already exists, or does not become active within 20 s.
     pub async fn create_tables(
         client: &Client,
         names: &TableNames,

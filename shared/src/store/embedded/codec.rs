@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::store::{Due, Key, Record, StoreError, Table, Value};
 
-/// The first byte of what is stored. Another form gets another number.
+/// The first byte of a stored value. Another form gets another number.
 const FORMAT: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>, postcard::Error> {
 /// The record that was stored at `key` as `bytes`.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] for another format, and for bytes that are not what it says.
+/// [`StoreError::Corrupt`] for another format, and for bytes that do not match it.
 pub(super) fn decode(table: Table, key: Key, bytes: &[u8]) -> Result<Record, StoreError> {
     let corrupt = |detail: String| StoreError::Corrupt {
         table: table.name(),
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(detail(&[]), "it is empty");
     }
 
-    /// Files of this form are out there: when this fails, the form needs a new number.
+    /// Files of this form exist: when this fails, the form needs a new number.
     #[test]
     fn the_stored_form_stays_what_it_is() {
         let mut record = Record::new(Key::new("cli_a", "app"), 300)

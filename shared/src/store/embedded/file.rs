@@ -45,8 +45,8 @@ pub enum OpenError {
     },
 }
 
-/// The database in the file at `path`, every page of which is checked: a damaged one must be an error now, not a panic
-/// when somebody reads it.
+/// Opens the database in the file at `path` and checks every page: a damaged one must be an error now, not a panic on a later
+/// read.
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -78,7 +78,7 @@ fn io_error(path: &Path, error: io::Error) -> OpenError {
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "a library's error, of which few kinds differ for whoever starts us"
+    reason = "a library's error; few of its kinds matter at start-up"
 )]
 fn database_error(path: &Path, error: DatabaseError) -> OpenError {
     let damaged = |error| OpenError::Damaged {

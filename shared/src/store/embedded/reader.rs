@@ -1,4 +1,4 @@
-//! Reading what was last committed. All of it blocks, for as long as the disk takes.
+//! Reads of the last commit. They block for as long as the disk takes.
 
 use std::collections::HashSet;
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -58,7 +58,7 @@ pub(super) fn many(
 }
 
 /// At most `limit` records after `start`, of its partition and with sort keys that start with `prefix`; see
-/// [`Store::list`](crate::store::Store::list). No record has an empty sort key, which is therefore before all of them.
+/// [`Store::list`](crate::store::Store::list). No record has an empty sort key, so an empty one sorts before all of them.
 pub(super) fn list(
     database: &Database,
     table: Table,

@@ -18,7 +18,7 @@ pub(super) const EXPIRY: TableDefinition<(i64, u8, &str, &str), ()> =
     TableDefinition::new("expiry");
 
 /// How many expired records a transaction removes at least; one that writes more records removes as many, to keep up with
-/// writers that write nothing but short-lived records.
+/// writers that write only short-lived records.
 const SWEEP: usize = 16;
 
 fn from_number(number: u8) -> Option<Table> {
@@ -40,10 +40,10 @@ pub(super) fn has_expired(record: &Record, now: Timestamp) -> bool {
         .is_some_and(|expires_at| expires_at <= now)
 }
 
-/// Why a change was not made.
+/// Why a change failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// This change is refused; others of the same transaction are not concerned.
+    /// This change is refused; others in the same transaction are not affected.
     Refused(StoreError),
     /// The transaction is lost.
     Storage(StorageError),
@@ -71,7 +71,7 @@ impl<'t> Open<'t> {
         })
     }
 
-    /// Writes `record` with its index entries, in place of what was there.
+    /// Writes `record` with its index entries, replacing the previous record.
     pub(super) fn put(
         &mut self,
         table: Table,
@@ -136,7 +136,7 @@ impl<'t> Open<'t> {
             match removed {
                 Some(Ok(())) => {}
                 Some(Err(Failure::Storage(error))) => return Err(error),
-                // Unreadable to this version. Without its entry it no longer stands in the way of the next ones.
+                // Unreadable for this version. Without its entry it no longer blocks the next ones.
                 None | Some(Err(Failure::Refused(_))) => {
                     self.expiry.remove((
                         second,

@@ -53,7 +53,7 @@ fn sizes(store: &EmbeddedStore) -> [u64; 3] {
     ]
 }
 
-/// Each index entry leads to a record that names it, and each record that names one has it.
+/// Each index entry refers to a record that declares it, and each declared entry exists.
 fn indexes_agree(store: &EmbeddedStore) {
     let read = store.database.begin_read().unwrap();
     let (mut due, mut expiry) = (Vec::new(), Vec::new());
@@ -154,16 +154,16 @@ async fn what_was_written_is_there_after_closing_and_opening() {
     indexes_agree(&store);
 }
 
-/// Named by the parent to the child it starts of this very program.
+/// Set by the parent for the child that it starts from this same program.
 const CRASH_FILE: &str = "LARK_TEST_CRASH_FILE";
-/// The path of the child's part within the program.
+/// The path of the child's test within the program.
 const CHILD: &str = "store::embedded::tests::writes_until_it_is_killed";
 const WRITERS: u64 = 16;
 
 /// The child: without the parent's variable there is nothing to do.
 #[expect(
     clippy::disallowed_methods,
-    reason = "how the parent reaches its child"
+    reason = "how the parent passes the file to its child"
 )]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_until_it_is_killed() {
@@ -185,7 +185,7 @@ async fn writes_until_it_is_killed() {
                 .put(Table::Tokens, &token(writer, version, clock), expect)
                 .await
                 .unwrap();
-            // The line that the parent counts on once it has read it.
+            // Once the parent has read this line, it relies on it.
             println!("\nACKNOWLEDGED {writer} {version}");
         }
     };

@@ -1,4 +1,4 @@
-//! The thread that writes: it takes what has gathered, judges each change in order, commits once, then answers.
+//! The writer thread: it takes the queued changes, decides on each in order, commits once, then answers.
 
 use std::io;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ const GROUP: usize = 256;
 #[derive(Debug)]
 pub(super) enum Change {
     Put(Record, Expect),
-    /// Whatever is there.
+    /// Unconditional.
     PutMany(Vec<Record>),
     Delete(Key, Expect),
-    /// Changes nothing; answered when the database could have written.
+    /// Changes nothing; answered once the database could write.
     Nothing,
 }
 
-/// A change with whom to tell.
+/// A change and where to send its outcome.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) operation: &'static str,
@@ -35,7 +35,7 @@ pub(super) struct Request {
     pub(super) reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// The way to the thread. Dropping it waits until every change that was sent is committed.
+/// The handle of the thread. Dropping it waits until every change that was sent is committed.
 #[derive(Debug)]
 pub(super) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
@@ -43,7 +43,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, with room for `queue` changes that wait for it.
+    /// Starts the thread, with room for `queue` pending changes.
     pub(super) fn start(
         database: Arc<Database>,
         clock: Arc<dyn Clock>,
@@ -58,7 +58,7 @@ impl Writer {
         })
     }
 
-    /// Queues `request`; gives it back when the thread has ended.
+    /// Queues `request`; returns it if the thread has ended.
     pub(super) async fn send(&self, request: Request) -> Result<(), Box<Request>> {
         match &self.requests {
             Some(requests) => requests
@@ -89,7 +89,7 @@ fn run(database: &Database, clock: &dyn Clock, mut received: mpsc::Receiver<Requ
     }
 }
 
-/// The verdict on each change of `group`, after those that hold were committed.
+/// The outcome of each change of `group`, after the accepted ones were committed.
 fn commit(
     database: &Database,
     now: Timestamp,
@@ -111,7 +111,7 @@ fn commit(
             tables.sweep(now, group.iter().map(written).sum())?;
         }
     }
-    // Without a change there is nothing to wait for the disk for.
+    // Without a change there is no reason to wait for the disk.
     if changes_anything(group, &verdicts) {
         transaction.commit()?
     } else {
@@ -148,7 +148,7 @@ fn apply(tables: &mut Open<'_>, request: &Request, now: Timestamp) -> Result<(),
     }
 }
 
-/// Whoever has stopped waiting is not told.
+/// A caller that has stopped waiting gets no answer.
 fn answer(group: &mut Vec<Request>, outcome: Result<Vec<Result<(), StoreError>>, redb::Error>) {
     match outcome {
         Ok(verdicts) => {

@@ -75,7 +75,7 @@ fn backups(status: PointInTimeRecoveryStatus) -> Answer<ContinuousBackupsDescrip
     Answer::Given(described.build().unwrap())
 }
 
-/// With the settings that a table should have.
+/// A table with the right settings.
 fn set_up(table: TableDescriptionBuilder) -> Description {
     Description {
         table: Answer::Given(table.build()),
