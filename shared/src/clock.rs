@@ -1,4 +1,4 @@
-//! The one place that knows what time it is.
+//! The one place that reads the time.
 //!
 //! Stored moments are [`Timestamp`]s read from a [`Clock`], so tests move them; waits use Tokio's time, which tests pause.
 
@@ -42,7 +42,7 @@ impl Timestamp {
         self.0.saturating_add(999).div_euclid(1_000)
     }
 
-    /// The moment that `text` names as RFC 3339 does: `2026-01-31T08:00:00Z`, or with an offset.
+    /// The moment that `text` names in RFC 3339 form: `2026-01-31T08:00:00Z`, or with an offset.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let moment = DateTime::from_str(text, Format::DateTimeWithOffset).ok()?;
@@ -90,7 +90,7 @@ impl fmt::Display for Timestamp {
 
 /// Where stored moments come from.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment.
+    /// The current moment.
     fn now(&self) -> Timestamp;
 }
 
@@ -132,7 +132,7 @@ impl Clock for TokioClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock set to `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_millis()))

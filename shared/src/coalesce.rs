@@ -1,4 +1,4 @@
-//! One piece of work for many who ask for the same thing at the same time.
+//! One piece of work for concurrent callers that ask for the same thing.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-/// The work panicked; those who waited for it are told, those who come later start anew.
+/// The work panicked. Its waiters get this error; later callers start new work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the shared work panicked")]
 pub struct Panicked;
 
 type Flight<V> = Shared<BoxFuture<'static, Result<V, Panicked>>>;
 
-/// Work in flight, by key. The work is a task of its own: whoever stops waiting, the first caller included, stops nothing.
+/// Work in flight, by key. The work is a separate task: it continues when a caller stops waiting, the first one included.
 #[derive(Debug)]
 pub struct Flights<K, V> {
     in_flight: Arc<Mutex<HashMap<K, Flight<V>>>>,

@@ -1,10 +1,10 @@
-//! The moment after which an answer is worth nothing, and the time-outs cut to it.
+//! The moment after which an answer is useless, and the time-outs limited by it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The moment at which the caller stops waiting. Every time-out is cut to what is left of it.
+/// The moment at which the caller stops waiting. Every time-out is limited to the time left until then.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Deadline(Instant);
 
@@ -20,19 +20,19 @@ impl Deadline {
         Self(Instant::now() + timeout)
     }
 
-    /// What is left; zero when it has passed.
+    /// The time left; zero when it has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether nothing is left.
+    /// Whether no time is left.
     #[must_use]
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()
     }
 
-    /// `timeout`, or what is left if that is less.
+    /// `timeout`, or the time left if that is less.
     #[must_use]
     pub fn cut(self, timeout: Duration) -> Duration {
         timeout.min(self.remaining())

@@ -127,13 +127,13 @@ pub fn is_identifier(text: &str, max_bytes: usize) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Text that identifies or reaches a person: it is sent on, but its `Debug` and `Display` show nothing of it.
+/// Text that identifies or reaches a person: responses contain it, but its `Debug` and `Display` show nothing of it.
 #[derive(Clone, Eq, Hash, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Personal(String);
 
 impl Personal {
-    /// `text`, masked from now on.
+    /// Wraps `text`, which is masked from now on.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

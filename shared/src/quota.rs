@@ -1,5 +1,5 @@
-//! Rate limits as pure functions of state and time: how much is allowed in which time ([`Quota`]), how a request is decided
-//! ([`gcra`]) and what is said about it ([`Decision`]).
+//! Rate limits as pure functions of state and time: how much is allowed per window ([`Quota`]), how to decide on a request
+//! ([`gcra`]) and what the decision says ([`Decision`]).
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -15,12 +15,12 @@ const MAX_WINDOW_US: u64 = 366 * 24 * 60 * 60 * 1_000_000;
 /// A burst takes at most this long to come back, and with the time of day (below 2^51 until 2041, below 2^52 until 2112) it
 /// stays below 2^53, up to which a script's floating-point numbers are exact.
 const MAX_FULL_US: u64 = 1 << 51;
-/// What a cost is at most: more than any burst.
+/// The highest cost: more than any burst.
 const MAX_COST_US: u64 = 1 << 52;
 /// A [`Quota::strict`] keeps at least this much of its throughput, in percent.
 const STRICT_THROUGHPUT: u64 = 95;
 
-/// So many units per window, of which so many at once.
+/// A number of units per window, and how many of them at once.
 ///
 /// One unit comes back per interval, `window / limit` or a little more, until `burst` are there. So within any time `t`, ends
 /// included, at most `burst + t / interval` are admitted: with a burst of `limit`, twice the limit in the first window and
@@ -48,11 +48,11 @@ impl Quota {
         }
     }
 
-    /// Never more than `limit` units in any window of that length, wherever it begins and ends included, for those who count
-    /// in windows of their own.
+    /// Never more than `limit` units in any window of that length, wherever it begins, ends included, for a counterpart that
+    /// counts in its own windows.
     ///
-    /// The price: 95 % of `limit` per window in the long run (up to 50,000 units per second; above that, whole microseconds
-    /// may cost more), and what is missing at once: a burst of about 5 %, at least one.
+    /// The cost: in the long run 95 % of `limit` per window (up to 50,000 units per second; above that, whole microseconds may
+    /// cost more), and a smaller burst: about 5 %, at least one.
     #[must_use]
     pub fn strict(limit: NonZeroU32, window: Duration) -> Self {
         let quota = Self::new(limit, window);
@@ -68,9 +68,9 @@ impl Quota {
         }
     }
 
-    /// Never more than `limit` units in any window of that length for those who count what arrives, on a way that takes longer
-    /// for some than for others, by less than `jitter`. `burst` of them, at least one and at most `limit`, may leave at once:
-    /// the more, the fewer in the long run.
+    /// Never more than `limit` units in any window of that length for a counterpart that counts arrivals, over a network whose
+    /// delay varies by less than `jitter`. `burst` of them, at least one and at most `limit`, may leave at once: the more, the
+    /// fewer in the long run.
     #[must_use]
     pub fn on_arrival(
         limit: NonZeroU32,
@@ -118,8 +118,8 @@ impl Quota {
         Duration::from_micros(self.interval_us)
     }
 
-    /// One part in `one_in` of this quota, at least one unit per window, with a burst that lets a request of `cost` through
-    /// if this quota does. The share of a strict quota is strict, but for such a burst.
+    /// One part in `one_in` of this quota, at least one unit per window, with a burst that admits a request of `cost` if this
+    /// quota does. The share of a strict quota is strict, except for such a burst.
     #[must_use]
     pub fn share(&self, one_in: NonZeroU32, cost: u32) -> Self {
         let part = |of: NonZeroU32| NonZeroU32::new(of.get() / one_in).unwrap_or(NonZeroU32::MIN);
@@ -147,7 +147,8 @@ impl Quota {
             .min(MAX_COST_US)
     }
 
-    /// How long it takes until `cost` units are there when `backlog_us` has yet to come back. Nothing is always there.
+    /// How long it takes until `cost` units are available when `backlog_us` has yet to come back. A cost of zero is always
+    /// available.
     pub(crate) fn missing_us(&self, backlog_us: u64, cost: u32) -> u64 {
         if cost == 0 {
             return 0;
@@ -155,7 +156,7 @@ impl Quota {
         (backlog_us + self.cost_us(cost)).saturating_sub(self.full_us())
     }
 
-    /// How many whole units are left of a burst when `backlog_us` has yet to come back.
+    /// How many whole units of a burst are available when `backlog_us` has yet to come back.
     pub(crate) fn remaining(&self, backlog_us: u64) -> u32 {
         let left = self.full_us().saturating_sub(backlog_us) / self.interval_us;
         u32::try_from(left).unwrap_or(u32::MAX)

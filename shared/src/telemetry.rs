@@ -1,7 +1,7 @@
 //! Logs, metrics and the span of an invocation.
 //!
-//! Logs are JSON lines on standard output. Metrics go through one facade, [`metrics`]: on Lambda they leave as CloudWatch
-//! embedded metric format on standard output, on the local host as Prometheus text.
+//! Logs are JSON lines on standard output. Metrics go through one facade, [`metrics`]: on Lambda they are written as
+//! CloudWatch embedded metric format to standard output, on the local host as Prometheus text.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,21 +21,21 @@ mod span_fields;
 
 static EMF: OnceLock<emf::EmfRecorder> = OnceLock::new();
 
-/// Starts logs at `level` and metrics in CloudWatch embedded metric format, as a function does on Lambda. A second call
-/// changes nothing.
+/// Starts logs at `level` and metrics in CloudWatch embedded metric format, as a function does on Lambda. A second call has no
+/// effect.
 pub fn init_for_lambda(level: LevelFilter) {
     if init_logs(level, BoxMakeWriter::new(std::io::stdout)).is_err() {
         return;
     }
     let recorder = EMF.get_or_init(emf::EmfRecorder::default).clone();
-    // Another recorder stays; then `flush` finds nothing to write.
+    // An existing recorder stays; then `flush` finds nothing to write.
     let _ = ::metrics::set_global_recorder(recorder);
 }
 
 /// Starts logs at `level`, written to `writer`.
 ///
 /// # Errors
-/// When logs have been started before.
+/// When logs were already started.
 pub fn init_logs(level: LevelFilter, writer: BoxMakeWriter) -> Result<(), TryInitError> {
     let json = tracing_subscriber::fmt::layer()
         .json()
@@ -45,14 +45,14 @@ pub fn init_logs(level: LevelFilter, writer: BoxMakeWriter) -> Result<(), TryIni
         .with_target(false)
         .fmt_fields(span_fields::SpanFields)
         .with_writer(writer);
-    // For all layers: a filter of one layer's own is asked again for each span of a line.
+    // One filter for all layers: a per-layer filter would be evaluated again for each span of a line.
     tracing_subscriber::registry()
         .with(filter(level))
         .with(json)
         .try_init()
 }
 
-/// Our own lines from `level` on. Libraries may warn, but not speak of what they send: some of it is personal.
+/// Our own lines from `level` on. Libraries may warn, but not log what they send: some of it is personal.
 fn filter(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))

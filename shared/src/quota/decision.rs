@@ -1,4 +1,4 @@
-//! What a limiter says, and how it is said over HTTP.
+//! A limiter's decision, and its HTTP headers.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -6,41 +6,41 @@ use std::time::Duration;
 use super::gcra::MAX_PATIENCE;
 use crate::quota::{Quota, micros};
 
-/// Whether a request may go on, as one window says it: of those that refuse, the one that does so for longest; otherwise the
-/// one of which the least remains.
+/// Whether a request may proceed, as one window reports it: of the windows that refuse, the one that refuses longest;
+/// otherwise the one with the least remaining.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
-    /// Whether the request may go on, after [`Decision::wait`]. What it costs has then been taken from every window, otherwise
-    /// from none.
+    /// Whether the request may proceed, after [`Decision::wait`]. If so, its cost was taken from every window, otherwise from
+    /// none.
     pub is_allowed: bool,
-    /// How long to wait before going on, at most as long as the request had patience for; zero at once, and if refused.
+    /// How long to wait before proceeding, at most the request's patience; zero means at once, or refused.
     pub wait: Duration,
-    /// How long until the same request, as patient as now, is admitted if no other comes first; zero if it is allowed. A cost
-    /// above the burst of a window is never admitted.
+    /// How long until the same request, with the same patience, is admitted if no other comes first; zero if it is allowed. A
+    /// cost above the burst of a window is never admitted.
     pub retry_after: Duration,
     /// How many units could be taken at once now.
     pub remaining: u32,
-    /// How long until the whole burst is there again, and a pause is over.
+    /// How long until the whole burst is available again and any pause is over.
     pub reset_after: Duration,
-    /// The quota's limit. Without any quota, as much as can be.
+    /// The quota's limit. Without any quota, the maximum.
     pub limit: u32,
     /// The quota's window. Without any quota, zero.
     pub window: Duration,
 }
 
-/// What is decided from, after the request: how far each window is from full.
+/// What the decision is made from, after the request: how far each window is from full.
 pub(crate) struct Levels<'l> {
     pub(crate) is_allowed: bool,
     /// How long until every window has enough and no pause is left.
     pub(crate) wait_us: u64,
-    /// How much of a pause is left.
+    /// The time left of a pause.
     pub(crate) paused_us: u64,
     /// How long each window takes to be full again.
     pub(crate) backlogs_us: &'l [u64],
 }
 
 impl Decision {
-    /// What to say about a request of `cost` with `patience` when `levels` is what it left of `quotas`.
+    /// The decision about a request of `cost` with `patience`, given the `levels` that it leaves of `quotas`.
     pub(crate) fn new(
         quotas: &[Quota],
         cost: u32,
@@ -88,8 +88,8 @@ impl Decision {
     /// backslashes (others are left out): `"default";q=600;w=60` and `"default";r=42;t=17`.
     ///
     /// `t` is the time to the whole burst, or to the next attempt when this one is refused: `Retry-After` must not end
-    /// earlier. Both are rounded up to seconds, and a window is at least one. A limiter that goes on by itself names the
-    /// smaller quota it then has. See
+    /// earlier. Both are rounded up to seconds, and a window is at least one. A limiter that decides without the cache reports
+    /// the smaller quota that it then has. See
     /// [the draft](https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-11), sections 3, 4 and 6.
     #[must_use]
     pub fn headers(&self, name: &str) -> [(&'static str, String); 2] {

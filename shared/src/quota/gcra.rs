@@ -1,25 +1,25 @@
 //! The decision itself: the generic cell rate algorithm (GCRA) over several windows at once, as a pure function.
 //!
-//! Of each window only one moment is kept, when its burst will be whole again (the theoretical arrival time). A request of
-//! `cost` moves it `cost` intervals further, if it is then no further away than a whole burst takes. Moments are
-//! microseconds since the Unix epoch. Every adapter of the cache decides like this, and the contract tests compare them.
+//! For each window only one moment is stored, at which its burst will be full again (the theoretical arrival time). A request
+//! of `cost` moves it `cost` intervals ahead, if it is then no further away than a full burst takes. Moments are microseconds
+//! since the Unix epoch. Every adapter of the cache decides like this, and the contract tests compare them.
 //!
-//! Who is patient takes a place in time: the first moment at which every window has enough and no pause is left. All windows
-//! count the request from that moment on, not from when it was asked for: what waits for one window would otherwise leave
-//! the others before its time. Whoever asks later acts later, so a place that was given needs no second look.
+//! A request with patience is assigned a place in the queue: the first moment at which every window has enough and no pause is
+//! left. All windows count the request from that moment on, not from when it was asked for: what waits for one window would
+//! otherwise leave the others too early. Later requests act later, so an assigned place needs no second check.
 
 use std::time::Duration;
 
 use super::decision::{Decision, Levels};
 use crate::quota::{Quota, micros};
 
-/// The longest pause; a longer one counts as this, so that no slip of a caller or of a platform stops a key for good.
+/// The longest pause; a longer one counts as this, so that no mistake of a caller or of a platform stops a key forever.
 pub const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest patience; a longer one counts as this. API Gateway gives an invocation 29 seconds: who had to queue for longer
-/// than a third of that is better told to come back than to fail for lack of time afterwards.
+/// The longest patience; a longer one counts as this. API Gateway gives an invocation 29 seconds: a request that would queue
+/// for longer than a third of that is better refused with a time to retry than left to time out afterwards.
 pub const MAX_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is kept of a key. Without any entry, everything is full and nothing is paused.
+/// The stored state of a key. Without an entry, everything is full and nothing is paused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
     paused_until_us: u64,
@@ -27,14 +27,14 @@ pub struct State {
     full_at_us: Vec<u64>,
 }
 
-/// Whether a request of `cost` fits into every one of `quotas` within `patience`, and the state to keep if it changed. A cost
-/// of zero takes nothing and is refused or kept waiting by a pause only.
+/// Whether a request of `cost` fits into every one of `quotas` within `patience`, and the state to store if it changed. A cost
+/// of zero takes nothing; only a pause refuses or delays it.
 ///
-/// What is admitted acts after [`Decision::wait`], and its place is taken from now on. Without patience it acts at once.
+/// An admitted request acts after [`Decision::wait`] and holds its place from now on. Without patience it acts at once.
 ///
-/// Windows are told apart by their order, so a key is always used with the same quotas. If they change all the same, or if
-/// time goes back, a window is at worst empty with a queue before it: what lies further ahead than a whole burst and
-/// [`MAX_PATIENCE`] take is cut off, for good.
+/// Windows are identified by their order, so a key must always be used with the same quotas. If they change anyway, or if time
+/// goes back, a window is at worst empty with a queue: whatever lies further ahead than a full burst plus [`MAX_PATIENCE`] is
+/// cut off permanently.
 #[must_use]
 pub fn decide(
     state: &State,
@@ -82,7 +82,7 @@ pub fn decide(
 }
 
 impl State {
-    /// This state, paused for `length`; `None` if it is paused for as long already.
+    /// This state, paused for `length`; `None` if it is already paused for that long.
     #[must_use]
     pub fn paused(&self, length: Duration, now_us: u64) -> Option<Self> {
         let paused_until_us = now_us + micros(length.min(MAX_PAUSE));
@@ -92,14 +92,15 @@ impl State {
         })
     }
 
-    /// When this state is as good as none.
+    /// When this state equals an empty one.
     #[must_use]
     pub fn ends_at_us(&self) -> u64 {
         let moments = self.full_at_us.iter().copied();
         moments.fold(self.paused_until_us, u64::max)
     }
 
-    /// As text, in every cache alike: the moments in digits, the end of the pause first (0 without one), separated by spaces.
+    /// As text, the same in every cache: the moments in digits, the end of the pause first (0 without one), separated by
+    /// spaces.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = self.paused_until_us.to_string();
@@ -110,7 +111,7 @@ impl State {
         text
     }
 
-    /// What [`State::to_text`] made; no state for anything else.
+    /// Parses what [`State::to_text`] wrote; an empty state for anything else.
     #[must_use]
     pub fn from_text(text: &[u8]) -> Self {
         let numbers = std::str::from_utf8(text).ok().and_then(|text| {

@@ -19,12 +19,12 @@ use crate::clock::{Clock, SystemClock};
 
 /// The CloudWatch namespace of every metric.
 pub const NAMESPACE: &str = "LarkService";
-/// CloudWatch takes at most this many values in one array.
+/// CloudWatch accepts at most this many values in one array.
 const MAX_VALUES: usize = 100;
 /// A histogram keeps at most this many values between two flushes; further ones are dropped.
 const MAX_SAMPLES: usize = 10_000;
 
-/// Gathers metrics until [`EmfRecorder::flush`].
+/// Collects metrics until [`EmfRecorder::flush`].
 #[derive(Clone, Debug, Default)]
 pub struct EmfRecorder {
     series: Arc<Mutex<HashMap<Key, Series>>>,
@@ -40,7 +40,7 @@ struct Gathered<'k> {
     values: &'k [f64],
 }
 
-/// One line, written as it is: a map of it for each invocation would take longer than what it tells of.
+/// One line, serialized directly: building a map for each invocation would take longer than what it measures.
 struct Line<'l> {
     now: i64,
     labels: &'l [(&'l str, &'l str)],
@@ -65,7 +65,7 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// What tells CloudWatch which members of a line are what.
+/// Tells CloudWatch which members of a line are metrics and dimensions.
 struct Directives<'l>(&'l Line<'l>);
 
 impl Serialize for Directives<'_> {
@@ -123,7 +123,7 @@ impl CounterFn for CounterCell {
     }
 }
 
-/// The last value that was set and not yet written.
+/// The last value that was set, until it is written.
 #[derive(Debug, Default)]
 struct GaugeCell(Mutex<Option<f64>>);
 
@@ -195,7 +195,7 @@ impl Series {
 }
 
 impl EmfRecorder {
-    /// Writes what was gathered since the last call, a line per set of labels; nothing when nothing was gathered.
+    /// Writes what was collected since the last call, a line per set of labels; nothing if nothing was collected.
     pub fn flush(&self, out: &mut impl Write) {
         let now = SystemClock.now().as_millis();
         let gathered: Vec<(Key, &'static str, Vec<f64>)> = {
@@ -226,12 +226,12 @@ impl EmfRecorder {
             metrics.sort_unstable_by_key(|gathered| gathered.name);
             write_lines(&mut text, now, &labels, &metrics);
         }
-        // At once: every line of its own would be a system call. Metrics are not worth failing an invocation for.
+        // In one write: otherwise each line would be a system call. Metrics are not worth failing an invocation for.
         let _ = out.write_all(&text);
     }
 }
 
-/// As many lines as it takes with at most [`MAX_VALUES`] values of each metric.
+/// Writes as many lines as needed, with at most [`MAX_VALUES`] values of each metric per line.
 fn write_lines(text: &mut Vec<u8>, now: i64, labels: &[(&str, &str)], metrics: &[Gathered<'_>]) {
     let longest = metrics.iter().map(|gathered| gathered.values.len()).max();
     for begin in (0..longest.unwrap_or(0)).step_by(MAX_VALUES) {

@@ -7,9 +7,9 @@ use metrics::{counter, histogram};
 
 /// Time of an HTTP request, in seconds, by `function` and `status`.
 pub const HTTP_REQUEST: &str = "lark_service_http_request_duration_seconds";
-/// Time of a call to Lark, retries included one by one, in seconds, by `endpoint` and `result`.
+/// Time of a call to Lark, each retry counted separately, in seconds, by `endpoint` and `result`.
 pub const LARK_REQUEST: &str = "lark_service_lark_request_duration_seconds";
-/// How long a call to Lark waited for its turn, those that did not get one included, in seconds, by `endpoint`.
+/// How long a call to Lark waited for its turn, including calls that did not get one, in seconds, by `endpoint`.
 pub const LARK_WAIT: &str = "lark_service_lark_wait_duration_seconds";
 /// Time of a store operation, in seconds, by `operation`, `table` and `result`.
 pub const STORE_OPERATION: &str = "lark_service_store_operation_duration_seconds";
@@ -19,12 +19,12 @@ pub const CACHE_OPERATION: &str = "lark_service_cache_operation_duration_seconds
 pub const CACHE_REQUESTS: &str = "lark_service_cache_requests_total";
 /// Token refreshes, by `kind` and `result`.
 pub const TOKEN_REFRESH: &str = "lark_service_token_refresh_total";
-/// Tokens that Lark rejected before their time, by `kind`.
+/// Tokens that Lark rejected before they expired, by `kind`.
 pub const TOKEN_REJECTED: &str = "lark_service_token_rejected_total";
 /// Decisions of rate limits, by `scope`, `tier` and `result`.
 pub const RATE_LIMIT: &str = "lark_service_rate_limit_total";
 
-/// Decisions about ids that the filter of the directory does not know, by `result`.
+/// Decisions about ids that are not in the directory's filter, by `result`.
 pub const GUARD: &str = "lark_service_directory_guard_total";
 
 /// An HTTP request was answered.
@@ -33,12 +33,12 @@ pub fn http_request(function: &'static str, status: u16, took: Duration) {
         .record(took.as_secs_f64());
 }
 
-/// Lark answered, or did not.
+/// A call to Lark ended, with or without an answer.
 pub fn lark_request(endpoint: Cow<'static, str>, result: &'static str, took: Duration) {
     histogram!(LARK_REQUEST, "endpoint" => endpoint, "result" => result).record(took.as_secs_f64());
 }
 
-/// A call to Lark had its turn, or gave up waiting.
+/// A call to Lark got its turn, or gave up waiting.
 pub fn lark_wait(endpoint: Cow<'static, str>, waited: Duration) {
     histogram!(LARK_WAIT, "endpoint" => endpoint).record(waited.as_secs_f64());
 }
@@ -60,7 +60,7 @@ pub fn cache_operation(operation: &'static str, result: &'static str, took: Dura
         .record(took.as_secs_f64());
 }
 
-/// The `cache` of users or tokens was asked in `tier`.
+/// The `cache` of users or tokens was queried in `tier`.
 pub fn cache_request(cache: &'static str, tier: &'static str, result: &'static str) {
     counter!(CACHE_REQUESTS, "cache" => cache, "tier" => tier, "result" => result).increment(1);
 }
@@ -80,12 +80,12 @@ pub fn rate_limit(scope: &'static str, tier: &'static str, result: &'static str)
     counter!(RATE_LIMIT, "scope" => scope, "tier" => tier, "result" => result).increment(1);
 }
 
-/// The guard of the directory decided about an id that nobody knew.
+/// The guard of the directory decided about an unknown id.
 pub fn guard(result: &'static str) {
     counter!(GUARD, "result" => result).increment(1);
 }
 
-/// Statuses as static text, so that a label costs no allocation.
+/// Statuses as static text, so that a label needs no allocation.
 const fn status_label(status: u16) -> &'static str {
     match status {
         200 => "200",

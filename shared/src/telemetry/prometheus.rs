@@ -8,10 +8,10 @@ const SECONDS: [f64; 17] = [
     5.0, 10.0, 30.0,
 ];
 
-/// Starts gathering metrics for a scrape; `render` of the handle gives the text.
+/// Starts collecting metrics for a scrape; the handle's `render` returns the text.
 ///
 /// # Errors
-/// When metrics have been started before.
+/// When metrics were already started.
 pub fn init() -> Result<PrometheusHandle, BuildError> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)

@@ -1,7 +1,7 @@
-//! The fields of a span as JSON, written down once.
+//! The fields of a span as JSON, serialized once.
 //!
-//! `tracing_subscriber`'s own way takes them through a sorted map, and for a field that is recorded later reads and writes
-//! all of them anew: more work than most requests are.
+//! `tracing_subscriber` itself puts them through a sorted map, and parses and writes all of them again for each field that is
+//! recorded later: more work than most requests.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ struct Object(String);
 impl Object {
     fn put(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
         let member = serde_json::to_string(value).expect("a field's value is plain data");
-        // What was written so far ends with a brace, which moves to the new end.
+        // The text so far ends with a brace, which moves to the new end.
         let is_first = self.0 == "{}";
         self.0.pop();
         if !is_first {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// More than go into one command, and no multiple of it.
+/// More than fit into one command, and no multiple of it.
 pub async fn many_values_are_put(cache: &Aged) {
     let keys: Vec<String> = (0..1_203)
         .map(|number| cache.key(&format!("user {number}")))

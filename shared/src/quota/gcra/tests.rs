@@ -42,14 +42,14 @@ impl Buckets {
         }
     }
 
-    /// How long the window that lacks most takes to have enough.
+    /// How long the window with the largest shortage takes to have enough.
     fn missing_us(&self, cost: u32) -> u64 {
         let windows = self.quotas.iter().zip(&self.levels_us);
         let missing = windows.map(|(quota, level)| quota.cost_us(cost).saturating_sub(*level));
         missing.max().unwrap_or(0)
     }
 
-    /// What is left of the window that `decision` speaks of, if there is one.
+    /// What is left of the window that `decision` reports, if there is one.
     fn speaks_of(&self, decision: &Decision) -> Option<u32> {
         let mut windows = self.quotas.iter().zip(&self.levels_us);
         windows
@@ -160,7 +160,7 @@ proptest! {
         }
     }
 
-    /// Who asks again exactly when told to loses at most 5 %.
+    /// A caller that retries exactly when told to loses at most 5 %.
     #[test]
     fn a_strict_quota_lets_95_percent_through(limit in 1_u32..300, window_us in 100_000_u64..5_000_000) {
         const WINDOWS: u64 = 10;
@@ -255,7 +255,7 @@ fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_and_a_queue_take(
         (false, retry_after)
     );
     assert_eq!(refused.reset_after, MAX_PATIENCE + Duration::from_secs(5));
-    // What was cut off does not come back with the next look.
+    // What was cut off does not come back with the next decision.
     let (allowed, _) = at_once(&kept.unwrap(), &quota, 1, now_us + micros(retry_after));
     assert!(allowed.is_allowed);
 }

@@ -1,4 +1,4 @@
-//! What patience promises: places in the order of asking, and the limits for those who act at their moment.
+//! What patience promises: places in the order of the requests, and limits that hold for the moments at which they act.
 
 use super::*;
 
@@ -8,7 +8,7 @@ struct Act {
     cost: u32,
 }
 
-/// What happens to a key: a while passes, then somebody asks or the platform wants a pause.
+/// What happens to a key: time passes, then a request comes or the platform asks for a pause.
 #[derive(Clone, Debug)]
 struct Step {
     gap_us: u64,
@@ -39,7 +39,7 @@ fn strict() -> impl Strategy<Value = Quota> {
         .prop_map(|(limit, window_us)| Quota::strict(some(limit), Duration::from_micros(window_us)))
 }
 
-/// What is admitted of `steps`, at the moments at which it acts.
+/// The admitted requests of `steps`, at the moments at which they act.
 fn acts(quotas: &[Quota], steps: &[Step]) -> Vec<Act> {
     let (mut state, mut now_us, mut acts) = (State::default(), NOW_US, Vec::new());
     for step in steps {
@@ -60,7 +60,7 @@ fn acts(quotas: &[Quota], steps: &[Step]) -> Vec<Act> {
 }
 
 proptest! {
-    /// The model queues: a bucket per window, looked at when the last of the queue has acted.
+    /// The model queues: a bucket per window, checked when the last of the queue has acted.
     #[test]
     fn it_decides_as_a_queue_before_buckets_that_fill_steadily(quotas in vec(quota(), 1..=4), steps in steps()) {
         let (mut state, mut now_us, mut paused_until_us) = (State::default(), NOW_US, 0);
@@ -128,7 +128,7 @@ proptest! {
         }
     }
 
-    /// Three times the limit ask, each once. What is refused finds a queue as long as its patience.
+    /// Three times as many requests as the limit, each once. A refused one finds a queue as long as its patience.
     #[test]
     fn under_three_times_the_limit_95_percent_of_it_act_and_nobody_waits_in_vain(
         limit in 5_u32..300, window_us in 100_000_u64..5_000_000, patience_us in 0_u64..10_000_000,
@@ -163,10 +163,10 @@ fn those_who_wait_for_the_end_of_a_pause_leave_one_after_the_other() {
         state = next.unwrap();
     }
     let interval = quota[0].interval();
-    // The burst of three leaves at once, as ever.
+    // The burst of three leaves at once, as always.
     let nothing = Duration::ZERO;
     assert_eq!(waits, [nothing, nothing, nothing, interval, interval * 2]);
-    // The pause is still kept, for those without patience too.
+    // The pause still applies, also without patience.
     let (refused, _) = at_once(&state, &quota, 1, NOW_US);
     assert_eq!(refused.retry_after, pause + interval * 3);
 }
