@@ -1,7 +1,7 @@
 //! Rate limiting, shared by all processes through the cache.
 //!
-//! [`gcra`] decides, a pure function; the cache applies it in one step per request. While the cache is away each process
-//! limits itself, to a share of the quota.
+//! [`gcra`] decides, a pure function; the cache applies it atomically per request. While the cache is down, each process
+//! limits itself to a share of the quota.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -15,11 +15,11 @@ use crate::deadline::Deadline;
 use crate::quota::{Decision, Quota, gcra};
 use crate::telemetry::metrics;
 
-/// A process that limits itself takes one part in so many of a quota.
+/// A process that limits itself takes this fraction of a quota: one part in so many.
 pub const DEFAULT_SHARE: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
-/// Tokio's timers know nothing shorter: to wait for less would be to wait for longer.
+/// Tokio's timers have this resolution: a shorter wait would take longer than asked.
 const TICK: Duration = Duration::from_millis(1);
-/// How much a process remembers for limiting itself: about 10,000 keys.
+/// How many bytes a process keeps for limiting itself: about 10,000 keys.
 const LOCAL_BYTES: u64 = 10_000 * 256;
 
 /// Who is limited.
@@ -30,7 +30,7 @@ pub struct LimitKey {
 }
 
 impl LimitKey {
-    /// `id` among those of `scope`, a word that is a label of the metric too: `api_key`.
+    /// `id` within `scope`, which is also a label of the metric: `api_key`.
     #[must_use]
     pub fn new(scope: &'static str, id: impl fmt::Display) -> Self {
         Self {
@@ -40,20 +40,20 @@ impl LimitKey {
     }
 }
 
-/// Admits requests as far as quotas allow. It always decides: without the cache by itself, with [`DEFAULT_SHARE`].
+/// Admits requests within quotas. It always decides: without the cache by itself, with [`DEFAULT_SHARE`].
 #[derive(Clone, Debug)]
 pub struct Limiter {
     cache: Option<CacheClient>,
-    /// What this process has admitted by itself.
+    /// What this process has admitted without the cache.
     shares: Arc<MemoryCache>,
-    /// Pauses that this process has asked for, kept whatever becomes of the cache.
+    /// Pauses that this process has asked for, kept even if the cache loses them.
     pauses: Arc<MemoryCache>,
     one_in: NonZeroU32,
 }
 
 impl Limiter {
-    /// Limits all processes with this `cache` together; without one, this process. `clock` is for what the process decides
-    /// by itself, the cache has its own.
+    /// Limits all processes with this `cache` together; without one, this process. `clock` is for what the process decides by
+    /// itself; the cache uses its own.
     #[must_use]
     pub fn new(cache: Option<CacheClient>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -64,22 +64,22 @@ impl Limiter {
         }
     }
 
-    /// The same limiter that takes one part in `one_in` of each quota when it decides by itself: with that many processes or
-    /// fewer, they stay within the quota together. 1 for a process that is alone.
+    /// The same limiter that takes one part in `one_in` of each quota when it decides by itself: up to that many processes
+    /// together stay within the quota. Use 1 for a single process.
     #[must_use]
     pub const fn with_share(mut self, one_in: NonZeroU32) -> Self {
         self.one_in = one_in;
         self
     }
 
-    /// Whether a request of `cost` may go on now; takes the cost from every one of `quotas`, or from none. Use a key with the
-    /// same quotas always, see [`gcra::decide`].
+    /// Whether a request of `cost` may proceed now; takes the cost from every one of `quotas`, or from none. Always use a key
+    /// with the same quotas, see [`gcra::decide`].
     pub async fn admit(&self, key: &LimitKey, quotas: &[Quota], cost: u32) -> Decision {
         self.reserve(key, quotas, cost, Duration::ZERO).await
     }
 
-    /// As [`Limiter::admit`], for a request that may wait for up to `patience`, at most [`gcra::MAX_PATIENCE`]: it goes on
-    /// after [`Decision::wait`] without asking again. Who comes later goes on later, in all processes.
+    /// As [`Limiter::admit`], for a request that may wait for up to `patience`, at most [`gcra::MAX_PATIENCE`]: it proceeds
+    /// after [`Decision::wait`] without asking again. Later requests proceed later, across all processes.
     pub async fn reserve(
         &self,
         key: &LimitKey,
@@ -97,8 +97,8 @@ impl Limiter {
         decision
     }
 
-    /// As [`Limiter::reserve`], and waits: if the request is allowed, it goes on now. A pause that this process was told of
-    /// meanwhile is kept too; of one that another process was told of it hears when it asks the next time.
+    /// As [`Limiter::reserve`], and waits: if the request is allowed, it proceeds now. A pause that this process asked for
+    /// meanwhile is respected too; one from another process takes effect at the next request.
     pub async fn wait_for_turn(
         &self,
         key: &LimitKey,
@@ -120,13 +120,13 @@ impl Limiter {
         }
     }
 
-    /// Lets nothing of `key` through for `length`, in all processes as far as the cache can tell them, at most for
-    /// [`gcra::MAX_PAUSE`]. A longer pause stays.
+    /// Admits nothing for `key` for `length`, at most for [`gcra::MAX_PAUSE`], in all processes that share the cache. A longer
+    /// pause stays.
     pub async fn pause(&self, key: &LimitKey, length: Duration) {
         self.pauses.hold(&key.text, length);
         self.shares.hold(&key.text, length);
         if let Some(cache) = &self.cache {
-            // A failing cache is counted and logged there; this process keeps the pause all the same.
+            // A failing cache is counted and logged there; this process keeps the pause anyway.
             let _ = cache.pause(&key.text, length).await;
         }
     }
@@ -147,7 +147,8 @@ impl Limiter {
             && let Ok(mut decision) = cache.throttle(&key.text, quotas, cost, patience).await
         {
             if decision.is_allowed && decision.wait < paused.wait {
-                // The cache lost the pause or was away. Once it knows, those who wait for its end are spaced again.
+                // The cache lost the pause or was down. Once it has the pause, requests that wait for its end are spaced
+                // again.
                 let _ = cache.pause(&key.text, paused.wait).await;
                 match cache.throttle(&key.text, quotas, cost, patience).await {
                     Ok(later) => decision = later,
@@ -162,7 +163,7 @@ impl Limiter {
         ("local", decision)
     }
 
-    /// What the pauses that this process has asked for say.
+    /// The decision by the pauses that this process has asked for.
     fn own_pause(&self, key: &LimitKey, quotas: &[Quota], patience: Duration) -> Decision {
         self.pauses.admit(&key.text, quotas, 0, patience)
     }

@@ -1,10 +1,10 @@
 //! How often each app calls the platform, by API and month: the platform's free plan caps the calls of a month over all apps
 //! of a developer.
 //!
-//! Each process counts for itself and hands over to the shared cache now and then. From there, or straight from the process
-//! where there is no cache, counts get into a record per app and month. A process that dies takes with it what it had not
-//! handed over, at most [`HAND_OVER_CALLS`] calls or those of [`HAND_OVER_AFTER`]; a cache that loses its memory, what no run
-//! had put on record.
+//! Each process counts locally and adds its counts to the shared cache at intervals. From there, or directly from the process
+//! if there is no cache, counts are added to a record per app and month. A process that dies loses what it had not handed
+//! over, at most [`HAND_OVER_CALLS`] calls or those of [`HAND_OVER_AFTER`]; a cache that loses its memory loses what no run
+//! had recorded yet.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,21 +25,21 @@ mod month;
 
 pub use month::Month;
 
-/// Counts are handed over when so many calls were counted,
+/// Counts are handed over when this many calls were counted,
 pub const HAND_OVER_CALLS: u64 = 64;
-/// or when so much time has passed, at the first call from then on.
+/// or when this much time has passed, at the first call after that.
 pub const HAND_OVER_AFTER: Duration = Duration::from_secs(10);
-/// How many apps (and months) are handed over at a time: together they take no longer than one.
+/// How many apps (and months) are handed over concurrently: together they take no longer than one.
 const HAND_OVER_APPS: usize = 64;
-/// How many apps and months a process counts that cannot hand over. What else comes is not counted.
+/// How many apps and months a process counts while it cannot hand over. Further ones are not counted.
 const MAX_PENDING: usize = 4_096;
 /// How long the shared cache keeps a month's counts after the last one. The warm-up takes them every hour.
 const CACHED: Duration = Duration::from_secs(45 * 24 * 3_600);
 /// How long a month's record is kept, as long as changes of apps are.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
-/// However many APIs were called.
+/// No limit on the APIs.
 const ALL_APIS: usize = usize::MAX;
-/// How often an addition to a record is tried again when others add to it meanwhile.
+/// How often an addition to a record is retried when others add to it at the same time.
 const ATTEMPTS: u32 = 8;
 /// The one attribute of a record: a JSON object of counts by API.
 const CALLS: &str = "calls";
@@ -61,7 +61,7 @@ struct Inner {
     pending: Mutex<Pending>,
 }
 
-/// What this process has counted and not handed over.
+/// What this process has counted but not handed over.
 #[derive(Debug, Default)]
 struct Pending {
     counts: BTreeMap<(AppId, Month), Calls>,
@@ -91,7 +91,7 @@ impl Meter {
         Month::of(self.inner.clock.now())
     }
 
-    /// A call of `app_id` to `api` was sent.
+    /// Counts a call of `app_id` to `api` that was sent.
     pub fn note(&self, app_id: &AppId, api: &str) {
         let calls = Calls::from([(api.to_owned(), 1)]);
         let key = (app_id.clone(), self.month());
@@ -100,8 +100,8 @@ impl Meter {
         pending.add(key, calls);
     }
 
-    /// Hands over to the shared cache if it is time to. Takes no longer than one write to the cache; what it does not take is
-    /// handed over another time. If the cache took counts and its answer was lost, they count twice.
+    /// Hands over to the shared cache if it is due. Takes no longer than one write to the cache; what the cache does not
+    /// accept is handed over later. If the cache accepted counts but its answer was lost, they count twice.
     pub async fn hand_over_if_due(&self) {
         let is_due = self.pending().is_due(Instant::now());
         if is_due {
@@ -129,8 +129,8 @@ impl Meter {
         }
     }
 
-    /// Puts on record what was counted for `app_id`, this month and the one before. What the store does not take is counted
-    /// still.
+    /// Records what was counted for `app_id` in this month and the previous one. What the store does not accept remains
+    /// counted.
     ///
     /// # Errors
     /// [`crate::error::Error::Store`].
@@ -150,7 +150,8 @@ impl Meter {
         Ok(())
     }
 
-    /// How often `app_id` has called each API in `month`: what is on record, in the shared cache and counted by this process.
+    /// How often `app_id` has called each API in `month`: the sum of the record, the shared cache and the counts of this
+    /// process.
     ///
     /// # Errors
     /// [`crate::error::Error::Store`]. Without the cache, its part is missing.
@@ -170,7 +171,7 @@ impl Meter {
         Ok(usage)
     }
 
-    /// Takes what was counted, so that nobody else puts it on record.
+    /// Takes what was counted, so that nobody else records it.
     async fn take(&self, app_id: &AppId, month: &Month) -> Calls {
         let own = self
             .pending()
@@ -263,7 +264,7 @@ fn add(sum: &mut Calls, calls: Calls) {
     }
 }
 
-/// The counts on record. What cannot be read counts as none: it is in nobody's way, and this is no bill.
+/// The counts on record. An unreadable record counts as none: that blocks nothing, and this is not a bill.
 fn calls_of(record: &Record) -> Calls {
     let text = record.text(CALLS).unwrap_or_default();
     serde_json::from_str(text).unwrap_or_default()
@@ -277,7 +278,7 @@ fn scores_of(calls: &Calls) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The calls that the shared cache has counted.
+/// The calls counted in the shared cache.
 fn calls_in(scores: Vec<(String, f64)>) -> Calls {
     let scores = scores.into_iter();
     scores.map(|(api, score)| (api, score as u64)).collect()

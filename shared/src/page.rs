@@ -1,4 +1,4 @@
-//! Lists in pages: which page is asked for, and what a page is.
+//! Lists in pages: the requested page, and the page returned.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,13 +12,13 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use crate::error::{Error, FailureKind, FieldError, LarkFailure, Result};
 use crate::ids::is_identifier;
 
-/// Which page of a list is asked for.
+/// Which page of a list is requested.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PageRequest {
-    /// How many items are wished for. The platform may bring fewer, even none with more to come, and of the members of a chat
-    /// a few more.
+    /// How many items are requested. The platform may return fewer, even none although more follow, and for the members of a
+    /// chat a few more.
     pub page_size: u32,
-    /// The `next_page_token` of the page before; none for the first page.
+    /// The `next_page_token` of the previous page; none for the first page.
     pub page_token: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub enum TokenForm {
 /// A page of a list.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items of the page.
     pub items: Vec<T>,
     /// What the next page is asked for with; null on the last one.
     pub next_page_token: Option<String>,
@@ -138,7 +138,8 @@ impl PageRequest {
         }
     }
 
-    /// The page behind `token` of up to `size` items, both as a caller wrote them.
+    /// The page at `token` of up to `size` items, both as the caller wrote them. The default size is `max`: each page costs a
+    /// call to the platform.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming `page_size`, `page_token` or both.
@@ -189,7 +190,7 @@ impl PageRequest {
         }
     }
 
-    /// What Lark's refusal of this page means for the caller. The token is the one thing about a page that only Lark can judge.
+    /// What Lark's refusal of this page means for the caller. The token is the only part of a page that only Lark can check.
     pub(crate) fn refused(&self, failure: LarkFailure) -> Error {
         if failure.kind == FailureKind::Invalid && self.page_token.is_some() {
             return Error::invalid(
@@ -201,7 +202,7 @@ impl PageRequest {
     }
 }
 
-/// Free text in a form that may stand in a key: 64 hexadecimal digits.
+/// Free text in a form that may be part of a key: 64 hexadecimal digits.
 pub(crate) fn hashed(text: &str) -> String {
     let digest = digest(&SHA256, text.as_bytes());
     let bytes = digest.as_ref().iter();

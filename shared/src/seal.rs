@@ -1,7 +1,7 @@
-//! Sealing of secrets and tokens: AES-256-GCM with a data key whose id stands in what was sealed, so that keys can rotate.
+//! Sealing of secrets and tokens: AES-256-GCM with a data key whose id is part of the sealed value, so that keys can rotate.
 //!
 //! A sealed value is bound to the place it is stored at (its *context*): copied to another record it does not open. The keys
-//! come from a [`KeySource`] and are loaded when first needed.
+//! come from a [`KeySource`] and are loaded on first use.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,16 +24,16 @@ pub use key_file::KeyFile;
 pub use keyring::KeyRing;
 pub use kms::KmsKeys;
 
-/// How old a ring may get before it is read again: no process seals with an old key for longer.
+/// How old a ring may get before it is reloaded: no process seals with an old key for longer.
 const REFRESHED_AFTER: Duration = Duration::from_secs(3_600);
-/// After looking in vain for an unknown key the ring is left alone for this long.
-const IN_VAIN: Duration = Duration::from_secs(60);
-/// After the ring could not be read for an unknown key it is left alone for this long.
+/// After a reload did not find an unknown key, the ring is not reloaded for this long.
+const RELOAD_PAUSE: Duration = Duration::from_secs(60);
+/// After a failed reload for an unknown key, the ring is not reloaded for this long.
 const FAILED: Duration = Duration::from_secs(5);
-/// The pause of one who waits for another to change the key file.
-const TURN: Duration = Duration::from_millis(20);
+/// The pause between attempts while another process changes the key file.
+const CHANGE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why something could not be sealed or opened. Never says what was in it.
+/// Why something could not be sealed or opened. Never contains the plaintext.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SealError {
     /// The data keys cannot be loaded.
@@ -42,7 +42,7 @@ pub enum SealError {
     /// The value was sealed with a key that is not in the key ring.
     #[error("sealed with the data key `{0}`, which is not in the key ring")]
     UnknownKey(String),
-    /// The value was changed, belongs to another place, or is not a sealed value.
+    /// The value was altered, belongs to another place, or is not a sealed value.
     #[error("the sealed value does not open")]
     Broken,
 }
@@ -56,19 +56,19 @@ impl SealError {
 /// Where the data keys come from. Chosen at start-up.
 #[derive(Debug)]
 pub enum KeySource {
-    /// A file that only its owner may read: the one-machine set-up.
+    /// A file that only its owner may read: for one machine.
     File(KeyFile),
     /// A record in the store, wrapped by a key of AWS KMS.
     Kms(KmsKeys),
     /// Keys made for a test.
     Given(KeyRing),
-    /// None: fine for functions that never seal or open anything.
+    /// No keys: fine for functions that never seal or open anything.
     Absent,
 }
 
 /// Seals and opens. Cheap to clone; clones share the keys.
 ///
-/// A process learns of a new key when it meets something that was sealed with it, and within an hour in any case.
+/// A process loads a new key when it has to open something sealed with it, and within an hour in any case.
 #[derive(Clone, Debug)]
 pub struct Sealer {
     source: Arc<KeySource>,
@@ -76,7 +76,7 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// A sealer with the keys of `source`, which are loaded when first needed.
+    /// A sealer with the keys of `source`, which are loaded on first use.
     #[must_use]
     pub fn new(source: KeySource) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Sealer {
         }
     }
 
-    /// `plaintext`, sealed for the place `context`.
+    /// Seals `plaintext` for the place `context`.
     ///
     /// # Errors
     /// [`SealError::Keys`] when the keys cannot be loaded.
@@ -100,7 +100,7 @@ impl Sealer {
             .seal(context, plaintext.expose_secret().as_bytes())
     }
 
-    /// What was sealed for the place `context`.
+    /// Opens what was sealed for the place `context`.
     ///
     /// # Errors
     /// Any [`SealError`].
@@ -116,7 +116,7 @@ impl Sealer {
             .map_err(|_| SealError::Broken)
     }
 
-    /// What was sealed for the place `context`, sealed with the current key; `None` if it is already.
+    /// Seals again, with the current key, what was sealed for the place `context`; `None` if the current key already seals it.
     ///
     /// # Errors
     /// Any [`SealError`].
@@ -131,7 +131,7 @@ impl Sealer {
             return Ok(None);
         }
         let plaintext = self.opened(context, sealed, deadline).await?;
-        // Opening it may have brought the news that its key is the current one.
+        // Opening it may have reloaded the ring and shown that its key is the current one.
         let ring = self.keyring(deadline).await?;
         if ring.current_key_id() == id {
             return Ok(None);
@@ -139,7 +139,7 @@ impl Sealer {
         ring.seal(context, &plaintext).map(Some)
     }
 
-    /// A short keyed hash of `secret`: equal for equal secrets, and of no use to anybody without the keys.
+    /// A short keyed hash of `secret`: equal for equal secrets, and useless without the keys.
     ///
     /// # Errors
     /// [`SealError::Keys`] when the keys cannot be loaded.
@@ -161,7 +161,7 @@ impl Sealer {
         ))
     }
 
-    /// The keys in use by this process.
+    /// The keys that this process uses.
     ///
     /// # Errors
     /// [`SealError::Keys`] when they cannot be loaded.
@@ -174,8 +174,8 @@ impl Sealer {
         }
     }
 
-    /// Adds a new key to the ring, which seals from `now` on, and answers its id. Processes that have the ring without it
-    /// learn of it by themselves.
+    /// Adds a new key to the ring, which seals from `now` on, and returns its id. Processes that have the ring without it load
+    /// it by themselves.
     ///
     /// # Errors
     /// [`SealError::Keys`] when the ring cannot be read and written.
@@ -184,7 +184,7 @@ impl Sealer {
         Ok(ring.current_key_id().to_owned())
     }
 
-    /// Removes the keys `ids` from the ring, but never the one that seals. What they sealed does not open again.
+    /// Removes the keys `ids` from the ring, but never the one that seals. What they sealed can no longer be opened.
     ///
     /// # Errors
     /// [`SealError::Keys`] when the ring cannot be read and written.
@@ -207,7 +207,7 @@ impl Sealer {
                 if deadline.has_passed() {
                     return Err(SealError::keys("others keep changing the key file"));
                 }
-                tokio::time::sleep(TURN).await;
+                tokio::time::sleep(CHANGE_PAUSE).await;
             },
             KeySource::Kms(kms) => Box::pin(kms.change(change, deadline)).await?,
             KeySource::Given(_) => {
@@ -235,14 +235,14 @@ impl Sealer {
     }
 
     async fn first(&self, deadline: Deadline) -> Result<Arc<KeyRing>, SealError> {
-        // Held while loading, on purpose: those who come meanwhile need what comes of it.
+        // Held while loading, on purpose: concurrent callers need the result.
         let _loading = self.loaded.loading.lock().await;
         if let Some(current) = self.loaded.current() {
             return Ok(current.ring);
         }
         let ring = match &*self.source {
             KeySource::File(file) => file.load()?,
-            // On the heap: it runs once and would weigh on every future that seals.
+            // Boxed: it runs once and would enlarge every future that seals.
             KeySource::Kms(kms) => Box::pin(kms.load(deadline)).await?,
             KeySource::Given(ring) => ring.clone(),
             KeySource::Absent => return Err(no_keys()),
@@ -250,27 +250,27 @@ impl Sealer {
         Ok(self.loaded.replace(ring))
     }
 
-    /// The ring as it is kept now, so that this process does not seal with an old key for ever; if that fails, the one at
-    /// hand for a while longer.
-    async fn refreshed(&self, at_hand: Arc<KeyRing>, deadline: Deadline) -> Arc<KeyRing> {
-        // Others go on with what is at hand.
+    /// The reloaded ring, so that this process does not seal with an old key forever; if that fails, the loaded one for a
+    /// while longer.
+    async fn refreshed(&self, loaded: Arc<KeyRing>, deadline: Deadline) -> Arc<KeyRing> {
+        // Another caller is reloading: use the loaded ring.
         let Ok(_loading) = self.loaded.loading.try_lock() else {
-            return at_hand;
+            return loaded;
         };
         match self.reload(deadline).await {
             Ok(ring) => self.loaded.replace(ring),
             Err(error) => {
-                warn!(%error, "the data keys cannot be read again; going on with those at hand");
+                warn!(%error, "the data keys cannot be read again; keeping those that are loaded");
                 self.loaded.postpone();
-                at_hand
+                loaded
             }
         }
     }
 
-    /// The ring with the key `id`, if it is one of ours: somebody may have added it. Looking in vain happens once a minute
-    /// at most.
+    /// The ring with the key `id`, if it exists: another process may have added it. A reload that does not find it happens at
+    /// most once a minute.
     async fn ring_with(&self, id: &str, deadline: Deadline) -> Result<Arc<KeyRing>, SealError> {
-        // Held while loading, on purpose: those who come meanwhile need what comes of it.
+        // Held while loading, on purpose: concurrent callers need the result.
         let mut loading = self.loaded.loading.lock().await;
         let unknown = || SealError::UnknownKey(id.to_owned());
         let current = self.loaded.current().ok_or_else(unknown)?;
@@ -290,7 +290,7 @@ impl Sealer {
                     *loading = None;
                     return Ok(ring);
                 }
-                *loading = Some((Instant::now() + IN_VAIN, None));
+                *loading = Some((Instant::now() + RELOAD_PAUSE, None));
                 Err(unknown())
             }
             Err(error) => {
@@ -320,11 +320,12 @@ fn no_keys() -> SealError {
     SealError::keys("neither LARK_SERVICE_KMS_KEY_ID nor LARK_SERVICE_KEY_FILE is set")
 }
 
-/// What a process has of the key ring.
+/// The state of the key ring in a process.
 #[derive(Debug, Default)]
 struct Loaded {
     current: RwLock<Option<Current>>,
-    /// Held by whoever loads the ring. Until when it is not looked at again for an unknown key, and why if it could not be.
+    /// Held while loading the ring. The time until which it is not reloaded for an unknown key, and the error if the last
+    /// reload failed.
     loading: Mutex<Option<(Instant, Option<SealError>)>>,
 }
 
@@ -352,11 +353,11 @@ impl Loaded {
         ring
     }
 
-    /// Lets a minute pass before the ring is read again.
+    /// Postpones the next reload of the ring by a minute.
     fn postpone(&self) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(current) = &mut *current {
-            current.refresh_at = Instant::now() + IN_VAIN;
+            current.refresh_at = Instant::now() + RELOAD_PAUSE;
         }
     }
 }
@@ -367,7 +368,7 @@ impl Loaded {
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// A fingerprint that was stored.
+    /// A stored fingerprint.
     pub fn from_stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }

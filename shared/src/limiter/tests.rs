@@ -1,4 +1,4 @@
-//! The limiter over the cache in memory, over one that is out of reach, and over none.
+//! The limiter over the cache in memory, over an unreachable one, and without one.
 
 use std::num::NonZeroU32;
 
@@ -19,7 +19,7 @@ fn shared(clock: &Arc<ManualClock>) -> CacheClient {
     CacheClient::new(Arc::new(cache), TIMEOUT)
 }
 
-/// A cache where no server is.
+/// A cache without a server.
 fn out_of_reach() -> CacheClient {
     let cache = ValkeyCache::connect(&ValkeySettings {
         url: "redis://127.0.0.1:1".parse().unwrap(),
@@ -203,7 +203,7 @@ async fn a_cache_that_lost_a_pause_is_told_again_so_that_nobody_crowds_at_its_en
     for place in 0..3 {
         let decision = limiter.reserve(&key(), &quota, 1, gcra::MAX_PATIENCE).await;
         assert!(decision.is_allowed && decision.wait >= pause);
-        // The first one's place before the pause is lost.
+        // The first request's place from before the pause is lost.
         assert_eq!(decision.wait.as_secs(), 4 + place);
     }
     cache.delete(&key().text).await.unwrap();

@@ -1,4 +1,4 @@
-//! Months, as the platform counts them here: of the calendar, in UTC.
+//! Months as counted here: calendar months in UTC.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 const BYTES: usize = 7;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// A month of the calendar, in UTC.
+/// A calendar month in UTC.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Month(String);
 
@@ -20,14 +20,14 @@ impl Month {
         Self(moment.to_string().chars().take(BYTES).collect())
     }
 
-    /// The month that `text` names: `2026-11`.
+    /// Parses a month: `2026-11`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let month = Self(text.to_owned());
         (text.len() == BYTES && Self::of(month.begin()?) == month).then_some(month)
     }
 
-    /// The month before.
+    /// The previous month.
     #[must_use]
     pub fn before(&self) -> Self {
         self.begin()

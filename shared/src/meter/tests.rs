@@ -1,4 +1,4 @@
-//! The meter over the cache in memory and the embedded store or none.
+//! The meter over the embedded store, with the cache in memory or without one.
 
 use super::*;
 use crate::cache::memory::MemoryCache;
@@ -117,7 +117,7 @@ async fn apps_and_months_are_counted_apart() {
     place.clock.advance(Duration::from_secs(3_600));
     meter.note(&app(), "api");
     meter.note(&app(), "api");
-    // What was counted late in the month before gets on its record.
+    // What was counted late in the previous month is added to that month's record.
     meter.persist(&app(), soon()).await.unwrap();
     let (app, december) = (app(), meter.month());
     for (app_id, month, expected) in [
@@ -149,7 +149,7 @@ async fn many_who_put_counts_on_record_lose_and_double_none() {
     let work = meters.iter().map(|meter| async {
         for _ in 0..5 {
             meter.note(&app(), "api");
-            // Who meets too many others keeps the counts for the next time.
+            // After too many conflicts it keeps the counts for the next time.
             let _ = meter.persist(&app(), soon()).await;
         }
     });

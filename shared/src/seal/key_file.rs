@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{KeyRing, SealError};
 
-/// A file with the key ring in its text form, mode 0600; made when missing.
+/// A file with the key ring in its text form, mode 0600; created when missing.
 #[derive(Clone, Debug)]
 pub struct KeyFile(PathBuf);
 
@@ -17,13 +17,13 @@ impl KeyFile {
         Self(path.into())
     }
 
-    /// Where it is.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Reads the key ring, making a new one if there is no file.
+    /// Reads the key ring; creates one if there is no file.
     pub(super) fn load(&self) -> Result<KeyRing, SealError> {
         match self.read()? {
             Some(ring) => Ok(ring),
@@ -37,13 +37,14 @@ impl KeyFile {
         self.read()?.ok_or_else(missing)
     }
 
-    /// Replaces the key ring by what `change` makes of it; `None`, and nothing happened, while somebody else does so.
+    /// Replaces the key ring by the result of `change`; returns `None` without doing anything while another process changes
+    /// it.
     pub(super) fn change(
         &self,
         change: impl Fn(&KeyRing) -> Result<KeyRing, SealError>,
     ) -> Result<Option<KeyRing>, SealError> {
         self.load()?;
-        // Held until the new ring is in place, so that the next one builds on it. It ends with the process.
+        // Held until the new ring is in place, so that the next change builds on it. The lock ends with the process.
         let lock = File::open(self.folder()).map_err(|error| self.failed(error))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -53,7 +54,7 @@ impl KeyFile {
         let ring = change(&self.reload()?)?;
         let draft = self.draft(&ring)?;
         let written = fs::rename(&draft, &self.0)
-            // The folder's entry is durable too.
+            // Makes the folder's entry durable too.
             .and_then(|()| lock.sync_all());
         written.map_err(|error| self.failed(error))?;
         Ok(Some(ring))
@@ -72,7 +73,7 @@ impl KeyFile {
         }
     }
 
-    /// Written to a file of its own and linked into place, so that two processes end up with one ring.
+    /// Writes a separate file and links it into place, so that two processes end up with one ring.
     fn create(&self) -> Result<KeyRing, SealError> {
         fs::create_dir_all(self.folder()).map_err(|error| self.failed(error))?;
         let ring = KeyRing::generate()?;
@@ -86,7 +87,7 @@ impl KeyFile {
         }
     }
 
-    /// A durable file with `ring` beside the one that it is to become.
+    /// A durable draft file with `ring`, beside the final one.
     fn draft(&self, ring: &KeyRing) -> Result<PathBuf, SealError> {
         let draft = self
             .0
@@ -106,7 +107,7 @@ impl KeyFile {
                 .and_then(|()| file.sync_all())
         });
         if let Err(error) = written {
-            // It may not exist; if it does, it is of no use.
+            // It may not exist; if it does, it is useless.
             let _ = fs::remove_file(&draft);
             return Err(self.failed(error));
         }

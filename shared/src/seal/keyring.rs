@@ -12,12 +12,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::SealError;
 use crate::clock::Timestamp;
 
-/// First byte of everything sealed; another layout gets another number.
+/// First byte of every sealed value; another layout gets another number.
 const LAYOUT: u8 = 1;
 /// AES-256.
 const KEY_BYTES: usize = 32;
 
-/// The data keys: the last one seals, all open.
+/// The data keys: the last one seals, all of them open.
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<DataKey>,
@@ -30,7 +30,7 @@ struct DataKey {
     id: String,
     bytes: [u8; KEY_BYTES],
     cipher: Arc<LessSafeKey>,
-    /// When it was added to a ring that had others already.
+    /// When it was added to a ring that already had others.
     added_at: Option<Timestamp>,
 }
 
@@ -51,7 +51,7 @@ impl DataKey {
     }
 }
 
-/// Shows the keys' ids and nothing else.
+/// Shows only the keys' ids.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()

@@ -1,7 +1,7 @@
 //! Data keys in the store, wrapped by a key of AWS KMS.
 //!
-//! The key ring's text form is sealed with a wrapping key that KMS made and alone can open again. A process asks KMS once,
-//! when it first seals or opens something.
+//! The key ring's text form is sealed with a wrapping key that KMS generated and only KMS can decrypt. A process calls KMS
+//! once, when it first seals or opens something.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ use super::{KeyRing, SealError};
 use crate::deadline::Deadline;
 use crate::store::{Expect, Key, Mirror, Record, StoreError, Table, Value};
 
-/// What KMS has to do is done within milliseconds; longer means it is out of reach.
+/// KMS answers within milliseconds; longer means that it is unreachable.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a change is tried again when others change the ring meanwhile.
+/// How often a change is retried when others change the ring at the same time.
 const ATTEMPTS: u32 = 8;
 /// KMS logs and checks it: a wrapped key of another service does not open here.
 const ENCRYPTION_CONTEXT: (&str, &str) = ("service", "lark-service");
@@ -44,7 +44,7 @@ impl KmsKeys {
         }
     }
 
-    /// Reads the key ring, making one if there is none. Of processes that make one together, one wins.
+    /// Reads the key ring; creates one if there is none. If several processes create one at the same time, one wins.
     pub(super) async fn load(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
         if let Some(record) = self.record(deadline).await? {
             return self.unwrap(&record, deadline).await;
@@ -62,14 +62,14 @@ impl KmsKeys {
         }
     }
 
-    /// Reads the key ring; that there is none is an error: what was sealed needs its keys.
+    /// Reads the key ring; a missing one is an error: what was sealed needs its keys.
     pub(super) async fn reload(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
         let record = self.record(deadline).await?;
         let record = record.ok_or_else(|| SealError::keys("the stored key ring is gone"))?;
         self.unwrap(&record, deadline).await
     }
 
-    /// Replaces the key ring by what `change` makes of it. Of those who do so at the same time, each builds on the other.
+    /// Replaces the key ring by the result of `change`. Concurrent changes build on each other.
     pub(super) async fn change(
         &self,
         change: impl Fn(&KeyRing) -> Result<KeyRing, SealError>,
@@ -77,7 +77,7 @@ impl KmsKeys {
     ) -> Result<KeyRing, SealError> {
         self.load(deadline).await?;
         for _ in 0..ATTEMPTS {
-            // The store alone: a copy may be an old one.
+            // Only the store: a copy may be stale.
             let found = self
                 .mirror
                 .storage()
@@ -169,7 +169,7 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, SealError> {
     Ok(LessSafeKey::new(key))
 }
 
-/// The request comes on the heap: the SDK's futures are large, and this runs once.
+/// The request is boxed: the SDK's futures are large, and this runs once.
 async fn within<T, E: Display + std::error::Error>(
     deadline: Deadline,
     request: Pin<Box<dyn Future<Output = Result<T, E>> + Send + '_>>,

@@ -42,11 +42,11 @@ async fn looking_in_vain_for_a_key_happens_once_a_minute() {
     let (folder, one, _) = processes().await;
     let stranger = KeyRing::generate().unwrap();
     assert!(is_unknown(&one, &stranger.seal("c", b"x").unwrap()).await);
-    // From here on a look would tell: the stranger's key is in the file.
+    // From here on a reload would find it: the stranger's key is in the file.
     std::fs::write(folder.path().join("keys"), stranger.to_text()).unwrap();
     let sealed = stranger.seal("c", b"x").unwrap();
     assert!(is_unknown(&one, &sealed).await);
-    tokio::time::advance(IN_VAIN).await;
+    tokio::time::advance(RELOAD_PAUSE).await;
     assert!(!is_unknown(&one, &sealed).await);
 }
 
@@ -78,10 +78,10 @@ async fn nobody_seals_with_an_old_key_for_more_than_an_hour() {
     assert_eq!(
         current(&other).await,
         old,
-        "a key at hand is better than none"
+        "a loaded key is better than none"
     );
     std::fs::rename(&aside, &path).unwrap();
-    tokio::time::advance(IN_VAIN).await;
+    tokio::time::advance(RELOAD_PAUSE).await;
     assert_eq!(current(&other).await, new);
 }
 
@@ -93,7 +93,7 @@ async fn resealing_changes_the_key_and_nothing_else() {
     let id = one.add_key(Timestamp::default(), soon()).await.unwrap();
     let new = one.reseal("c", &old, soon()).await.unwrap().unwrap();
     assert_eq!(key_id_of(&new), Some(id.as_str()));
-    // The other one learns of the key here, and finds that there is nothing to do.
+    // The other one loads the key here, and finds nothing to do.
     assert_eq!(other.reseal("c", &new, soon()).await.unwrap(), None);
     assert!(one.reseal("d", &old, soon()).await.is_err());
     assert!(one.reseal("c", b"junk", soon()).await.is_err());
