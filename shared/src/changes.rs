@@ -1,7 +1,7 @@
 //! Who changed which app or API key, how and when.
 //!
-//! The last change stands in the record that it changed, so no change can happen without it; earlier ones are records of
-//! their own beside it, written before the next change may happen. A process that dies in between loses none.
+//! The last change is stored in the record that it changed, so no change can happen without it; earlier ones are separate
+//! records beside it, written before the next change may happen. A process that dies in between loses none.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,9 +15,9 @@ use crate::schema::one_of;
 use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
 use std::time::Duration;
 
-/// How long a change is remembered.
+/// How long a change is kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
-/// What the sort key of a change's record begins with; its version follows, in 20 digits.
+/// The prefix of the sort key of a change's record; its version follows, in 20 digits.
 const SORT_PREFIX: &str = "change#";
 
 /// Who changes something.
@@ -32,7 +32,7 @@ impl Actor {
         Self(format!("key:{key_id}"))
     }
 
-    /// Somebody at the command line.
+    /// A user of the command line.
     #[must_use]
     pub fn operator(name: &str) -> Self {
         Self(format!("cli:{name}"))
@@ -56,9 +56,9 @@ pub struct Change {
     /// What was done: one of [`ACTIONS`].
     #[schema(schema_with = actions)]
     pub action: String,
-    /// Which fields got another value, never the values.
+    /// Which fields changed, never the values.
     pub fields: Vec<String>,
-    /// The version since then.
+    /// The version of the record after the change.
     pub version: u64,
 }
 
@@ -79,7 +79,7 @@ fn actions() -> Object {
     one_of("What was done.", ACTIONS)
 }
 
-/// `record`, with what is written about its change.
+/// `record`, with its change stored in it.
 #[must_use]
 pub(crate) fn stamped(
     record: Record,
@@ -95,7 +95,7 @@ pub(crate) fn stamped(
         .with("changed_fields", Value::Text(fields.join(" ")))
 }
 
-/// The last change of `record`, which carries it.
+/// The last change of `record`, which is stored in it.
 fn last(record: &Record) -> Option<Change> {
     Some(Change {
         at: Timestamp::from_millis(record.number("changed_at")?).to_string(),
@@ -110,10 +110,10 @@ fn last(record: &Record) -> Option<Change> {
     })
 }
 
-/// Keeps the last change of `record` as a record of its own. Doing it again changes nothing.
+/// Stores the last change of `record` as a separate record. Repeating it has no effect.
 ///
 /// # Errors
-/// The store's.
+/// The store's error.
 pub(crate) async fn keep(
     storage: &Storage,
     table: Table,
@@ -137,10 +137,10 @@ pub(crate) async fn keep(
     }
 }
 
-/// The changes of what is kept at `key`, oldest first.
+/// The changes of the record at `key`, oldest first.
 ///
 /// # Errors
-/// The store's.
+/// The store's error.
 pub(crate) async fn list(
     storage: &Storage,
     table: Table,

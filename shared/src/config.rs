@@ -34,19 +34,19 @@ pub struct ConfigError {
 /// The whole configuration. Units, defaults and what each variable means: [`VARIABLES`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where records are kept and with which keys they are sealed.
+    /// Where records are stored and with which keys they are sealed.
     pub store: StoreConfig,
     /// The shared cache, if there is one.
     pub cache: Option<CacheConfig>,
-    /// Where Lark is: `LARK_SERVICE_FEISHU_URL`, `LARK_SERVICE_LARK_URL`, `LARK_SERVICE_LARK_TIMEOUT_MS`; calls per app,
-    /// tenant and API with the platform's standard limits: `LARK_SERVICE_LARK_LIMIT_PER_MINUTE` and
-    /// `LARK_SERVICE_LARK_LIMIT_PER_SECOND`; for logins: `LARK_SERVICE_FEISHU_ACCOUNTS_URL`,
-    /// `LARK_SERVICE_LARK_ACCOUNTS_URL`, `LARK_SERVICE_OAUTH_VERSION`.
+    /// The addresses of Lark: `LARK_SERVICE_FEISHU_URL`, `LARK_SERVICE_LARK_URL`, `LARK_SERVICE_LARK_TIMEOUT_MS`; calls per
+    /// app, tenant and API with the platform's standard limits: `LARK_SERVICE_LARK_LIMIT_PER_MINUTE` and
+    /// `LARK_SERVICE_LARK_LIMIT_PER_SECOND`; for logins: `LARK_SERVICE_FEISHU_ACCOUNTS_URL`, `LARK_SERVICE_LARK_ACCOUNTS_URL`,
+    /// `LARK_SERVICE_OAUTH_VERSION`.
     pub lark: LarkSettings,
-    /// `LARK_SERVICE_PUBLIC_URL`: the origin at which browsers reach the service, where logins end. Without it: the host that
-    /// the request names, over HTTPS.
+    /// `LARK_SERVICE_PUBLIC_URL`: the origin at which browsers reach the service, where logins end. Without it: the host in
+    /// the request, over HTTPS.
     pub public_url: Option<Url>,
-    /// `LARK_SERVICE_DEFAULT_APP_ID`: the app of requests that name none.
+    /// `LARK_SERVICE_DEFAULT_APP_ID`: the app of requests that do not name one.
     pub default_app_id: Option<AppId>,
     /// `LARK_SERVICE_STORE_TIMEOUT_MS`: the time for one store operation.
     pub store_timeout: Duration,
@@ -54,7 +54,7 @@ pub struct Config {
     pub cache_timeout: Duration,
     /// `LARK_SERVICE_USER_TTL_SECONDS`: how long a profile is fresh.
     pub user_ttl: Duration,
-    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is believed, of whatever it is.
+    /// `LARK_SERVICE_USER_ABSENT_TTL_SECONDS`: how long an absence is cached, for every kind of object.
     pub user_absent_ttl: Duration,
     /// `LARK_SERVICE_DEPARTMENT_TTL_SECONDS`: how long a department is fresh.
     pub department_ttl: Duration,
@@ -62,18 +62,19 @@ pub struct Config {
     pub chat_ttl: Duration,
     /// `LARK_SERVICE_LIST_TTL_SECONDS`: how long a page of a list is fresh: users of a department, chats, members of a chat.
     pub list_ttl: Duration,
-    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the bound of the process's own cache of the directory, in bytes.
+    /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the size limit of the process's own cache of the directory, in bytes.
     pub local_cache_bytes: u64,
     /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time.
     pub refresh_concurrency: usize,
-    /// `LARK_SERVICE_LOG`: the least severe log lines that are written.
+    /// `LARK_SERVICE_LOG`: the lowest level of log lines that are written.
     pub log_level: LevelFilter,
-    /// What AWS clients need: `AWS_REGION`, `LARK_SERVICE_AWS_ENDPOINT_URL` or else `AWS_ENDPOINT_URL` (an emulator in
-    /// place of AWS), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them. What is missing is left to the SDK's own search.
+    /// What AWS clients need: `AWS_REGION`, `LARK_SERVICE_AWS_ENDPOINT_URL` or else `AWS_ENDPOINT_URL` (an emulator in place
+    /// of AWS), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as Lambda sets them. What is missing
+    /// comes from the SDK's default chain.
     pub aws: AwsSettings,
 }
 
-/// Where records are kept and with which keys they are sealed.
+/// Where records are stored and with which keys they are sealed.
 #[derive(Clone, Debug)]
 pub enum StoreConfig {
     /// `LARK_SERVICE_STORE=dynamodb`.
@@ -98,7 +99,7 @@ pub enum KeysConfig {
     Kms(String),
     /// `LARK_SERVICE_KEY_FILE`: a file of mode 0600.
     File(PathBuf),
-    /// Neither: fine for functions that never seal or open anything.
+    /// Neither is set: fine for functions that never seal or open anything.
     Absent,
 }
 
@@ -109,11 +110,11 @@ pub struct CacheConfig {
     pub endpoint: CacheEndpoint,
     /// `LARK_SERVICE_CACHE_CLUSTER`: whether it speaks the cluster protocol.
     pub cluster: bool,
-    /// `LARK_SERVICE_CACHE_IAM_USER`: log in as this user with IAM. Without it: no log-in but that of the URL.
+    /// `LARK_SERVICE_CACHE_IAM_USER`: log in as this user with IAM. Without it: only the log-in in the URL.
     pub iam_user: Option<String>,
-    /// `LARK_SERVICE_CACHE_NAME`, which IAM log-in needs beside a URL too.
+    /// `LARK_SERVICE_CACHE_NAME`, which IAM log-in needs even with a URL.
     pub name: Option<String>,
-    /// `LARK_SERVICE_CACHE_SERVERLESS`: whether the name is of a serverless cache.
+    /// `LARK_SERVICE_CACHE_SERVERLESS`: whether the name belongs to a serverless cache.
     pub serverless: bool,
 }
 
@@ -135,7 +136,7 @@ impl Config {
         Self::from_lookup(variable)
     }
 
-    /// The configuration that `lookup` answers for the variables' names.
+    /// The configuration from the values that `lookup` returns for the variables' names.
     ///
     /// # Errors
     /// [`ConfigError`] naming the first variable that is missing or wrong.

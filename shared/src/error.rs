@@ -1,4 +1,4 @@
-//! What can go wrong, by what the caller can do about it, and the one table of stable error codes.
+//! The service's errors, by what the caller can do about them, and the one table of stable error codes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +23,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A field of a request that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// Where it stands, such as `id_type`, `header X-Lark-App-Id` or `ids[3]`.
+    /// Where it is: `id_type`, `header X-Lark-App-Id`, `ids[3]`.
     pub field: String,
     /// What is wrong and what is right.
     pub message: String,
 }
 
-/// Why a request was not answered as asked.
+/// Why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The request itself is wrong; the same request never succeeds.
+    /// The request is invalid; the same request never succeeds.
     #[error("{}", .0.first().map_or("invalid argument", |e| e.message.as_str()))]
     InvalidArgument(Vec<FieldError>),
     /// No API key, or not a usable one.
@@ -53,25 +53,25 @@ pub enum Error {
     /// Lark refuses the app's own credentials: an operator must act.
     #[error("Lark refuses the credentials of the app {app_id}: {failure}")]
     AppRefused {
-        /// Whose credentials.
+        /// The app.
         app_id: AppId,
-        /// Lark's words.
+        /// Lark's answer.
         failure: Box<LarkFailure>,
-        /// When the next attempt is allowed.
+        /// How long until the next attempt is allowed.
         retry_after: Duration,
     },
     /// A marketplace app gets no tokens before the platform has sent its ticket.
     #[error("the platform has not sent the ticket of the app {app_id}; it was asked to")]
     AppTicketMissing {
-        /// Whose ticket.
+        /// The app.
         app_id: AppId,
-        /// When it should have come.
+        /// How long until it should have arrived.
         retry_after: Duration,
     },
     /// There is no such API key.
     #[error("there is no API key {0}")]
     ApiKeyNotFound(String),
-    /// What is to be created is there already.
+    /// What is to be created exists already.
     #[error("{0} exists already")]
     AlreadyExists(String),
     /// There is no usable login of the user: they must log in (again).
@@ -84,7 +84,7 @@ pub enum Error {
         /// Why.
         end: LoginEnd,
     },
-    /// What the browser brings back is not the end of a login that it began.
+    /// The browser's callback does not belong to a login that it began.
     #[error("{0}")]
     LoginInvalid(&'static str),
     /// The user, or the platform on their behalf, refused the login.
@@ -102,12 +102,12 @@ pub enum Error {
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
-    /// Too many requests, of ours or by Lark's count.
+    /// Too many requests, by our limit or Lark's.
     #[error("rate limited, retry in {} ms", .retry_after.as_millis())]
     RateLimited {
         /// How long to wait.
         retry_after: Duration,
-        /// Lark's words, if the limit is Lark's.
+        /// Lark's answer, if the limit is Lark's.
         failure: Option<Box<LarkFailure>>,
     },
     /// Lark does not let the app see or do this.
@@ -116,21 +116,21 @@ pub enum Error {
     /// Lark understood the call and refuses it.
     #[error("Lark refuses the call: {0}")]
     LarkRejected(Box<LarkFailure>),
-    /// Lark is out of reach or failing.
+    /// Lark is unreachable or failing.
     #[error("Lark is unavailable: {failure}")]
     LarkUnavailable {
         /// What happened.
         failure: Box<LarkFailure>,
-        /// When it makes sense to try again.
+        /// How long until a retry makes sense.
         retry_after: Duration,
     },
     /// The time for the request ran out.
     #[error("the deadline passed before the work was done")]
     DeadlineExceeded,
-    /// The durable store failed and nothing else could answer.
+    /// The durable store failed and no cache could answer.
     #[error("the store is unavailable")]
     Store(#[from] StoreError),
-    /// Something sealed could not be opened, or nothing can be sealed.
+    /// Sealed data could not be opened, or nothing can be sealed.
     #[error("sealed data is unavailable")]
     Seal(#[from] SealError),
     /// A bug or an unforeseen failure.
@@ -139,7 +139,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What Lark's refusal means for the caller. What is not found is for the service to name.
+    /// What Lark's refusal means for the caller. The service itself names what was not found.
     #[must_use]
     pub fn of_lark(failure: LarkFailure) -> Self {
         let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
@@ -172,7 +172,7 @@ impl Error {
         }])
     }
 
-    /// A bug or an unforeseen failure, told to the log and not to the caller.
+    /// A bug or an unforeseen failure; the detail goes to the log and not to the caller.
     pub fn internal(detail: impl Into<Arc<str>>) -> Self {
         Self::Internal(detail.into())
     }
@@ -183,19 +183,19 @@ impl Error {
         self.facts().0
     }
 
-    /// Lark's own words, where they are the reason.
+    /// Lark's answer, if it is the reason.
     #[must_use]
     pub const fn lark(&self) -> Option<&LarkFailure> {
         self.facts().1
     }
 
-    /// How long to wait before the next attempt, where that is known.
+    /// How long to wait before the next attempt, if that is known.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.facts().2
     }
 
-    /// Code, Lark's own words and how long to wait: what is to be said of every variant, in one place.
+    /// Code, Lark's answer and how long to wait, for every variant in one place.
     const fn facts(&self) -> (ErrorCode, Option<&LarkFailure>, Option<Duration>) {
         match self {
             Self::AppRefused {
@@ -251,7 +251,7 @@ impl Error {
         }
     }
 
-    /// Whether something that is merely old may be served in place of this error.
+    /// Whether a stale value may be served instead of this error.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! How single variables are read: what is right, and the error that says so.
+//! How single variables are read and validated, with the error for a wrong value.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
@@ -19,11 +19,11 @@ use crate::store::dynamodb::TableNames;
 const ORIGIN: &str =
     "must be an http or https origin without a path, such as https://open.feishu.cn";
 
-/// Reads variables through a look-up that treats an empty value as none.
+/// Reads variables through a lookup and treats an empty value as none.
 pub(super) struct Reader<L>(pub(super) L);
 
 impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
-    /// What the variable is set to, else its default, if it has one.
+    /// The variable's value, else its default, if it has one.
     fn text(&self, variable: Variable) -> Option<String> {
         (self.0)(variable.name).or_else(|| variable.default.map(str::to_owned))
     }
@@ -105,7 +105,7 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
         }
     }
 
-    /// Zero stands for the platform's own: an operator can set a variable back without taking it away.
+    /// Zero means the platform's own limit: an operator can reset a variable without removing it.
     fn lark_limits(&self) -> Result<StandardLimits, ConfigError> {
         let limit = |variable| {
             let limit = self.required::<u32>(variable, "must be a number of calls, or 0")?;

@@ -18,7 +18,7 @@ pub struct Row {
     pub part: Part,
     /// Its unit or form, in Markdown.
     pub form: &'static str,
-    /// What holds without it.
+    /// What applies without it.
     pub default: Fallback,
     /// What it means: lines of Markdown, each with a space in front.
     pub meaning: &'static [&'static str],
@@ -41,12 +41,12 @@ pub enum Part {
     Aws,
 }
 
-/// What holds when a variable is not set.
+/// What applies when a variable is not set.
 #[derive(Clone, Copy, Debug)]
 pub enum Fallback {
     /// It is read as if it were set to this.
     Value(&'static str),
-    /// Something that is no value, in words.
+    /// Not a value but a description.
     Otherwise(&'static str),
 }
 

@@ -20,7 +20,7 @@ macro_rules! error_codes {
             /// Every code.
             pub const ALL: [Self; [$($code),+].len()] = [$(Self::$variant),+];
 
-            /// The code as it stands in an answer.
+            /// The code as it appears in an answer.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }

@@ -1,4 +1,4 @@
-//! What Lark said when it did not do as asked.
+//! How Lark failed or refused a call.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use std::time::Duration;
 #[serde(rename_all = "snake_case")]
 #[schema(description = "Why a call of the platform did not succeed.")]
 pub enum FailureKind {
-    /// The access token is invalid, expired or revoked: drop exactly this one, get another, try once more.
+    /// The access token is invalid, expired or revoked: drop exactly this one, get another, retry once.
     TokenInvalid,
     /// App id or secret is wrong, or the app is disabled: an operator must act.
     AppRefused,
-    /// What was asked for does not exist for this app.
+    /// The requested object does not exist for this app.
     NotFound,
     /// The app may not see or do this.
     Forbidden,
-    /// The authorization code or refresh token is void: unknown, expired, used, revoked, or not of this user and app.
+    /// The authorization code or refresh token is invalid: unknown, expired, used, revoked, or not of this user and app.
     GrantVoid,
-    /// A marketplace app's ticket has not come; the platform was asked for it.
+    /// A marketplace app's ticket has not arrived; the platform was asked for it.
     TicketMissing,
-    /// The platform's frequency limit, or ours before it: [`LarkFailure::is_unsent`].
+    /// The platform's rate limit, or ours before it: [`LarkFailure::is_unsent`].
     RateLimited,
-    /// The platform finds the request wrong.
+    /// The platform says that the request is invalid.
     Invalid,
-    /// The platform fails or is out of reach; the call may have happened.
+    /// The platform fails or is unreachable; the call may have happened.
     Unavailable,
     /// No answer in time; the call may have happened.
     Timeout,
@@ -60,22 +60,22 @@ impl FailureKind {
     }
 }
 
-/// A call to Lark that did not succeed.
+/// A failed call to Lark.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LarkFailure {
     /// What can be done about it.
     pub kind: FailureKind,
-    /// The `code` of the body, if there was one. It decides, whatever the HTTP status.
+    /// The `code` of the body, if there was one. It decides, regardless of the HTTP status.
     pub code: Option<i64>,
-    /// The `msg` of the body, or our words where no body came. Never stable.
+    /// The `msg` of the body, or our own text if there was no body. Never stable.
     pub msg: String,
     /// The platform's id of the call, which its support asks for.
     pub log_id: Option<String>,
     /// The HTTP status, if an answer came.
     pub http_status: Option<u16>,
-    /// How long the platform asks to wait; for a call that we held back, until one would go out in time.
+    /// How long the platform asks to wait; for a call that we held back, until one could be sent in time.
     pub retry_after: Option<Duration>,
-    /// Whether the call certainly never left: no connection came about, or we held it back.
+    /// Whether the call was certainly never sent: connecting failed, or we held it back.
     pub is_unsent: bool,
 }
 
@@ -93,7 +93,7 @@ impl LarkFailure {
         }
     }
 
-    /// An answer is not as documented: it has no `what` in it.
+    /// An answer that is not as documented: it lacks `what`.
     #[must_use]
     pub fn lacking(what: &str) -> Self {
         let msg = format!("Lark's answer has no {what} in it");
@@ -105,7 +105,7 @@ impl LarkFailure {
     pub const fn may_have_happened(&self) -> bool {
         match self.kind {
             FailureKind::Unavailable | FailureKind::Timeout => !self.is_unsent,
-            // An answer that is not as documented: what was done is done.
+            // An answer that is not as documented: the call may have had its effect.
             FailureKind::Rejected => matches!(self.code, None | Some(0)),
             FailureKind::TokenInvalid
             | FailureKind::AppRefused

@@ -12,13 +12,13 @@ use crate::schema::{describe, one_of};
 pub enum LoginEnd {
     /// There is no login of this user.
     NotLoggedIn,
-    /// The access token ended and the login has no refresh token: `offline_access` was not granted.
+    /// The access token expired and the login has no refresh token: `offline_access` was not granted.
     NoOfflineAccess,
-    /// The refresh token was not used before its end, or the login is a year old.
+    /// The refresh token expired unused, or the login is a year old.
     Expired,
     /// The platform revoked the login.
     Revoked,
-    /// Somebody else used the refresh token: two services share the login, or an old copy of the store came back.
+    /// Somebody else used the refresh token: two services share the login, or an old copy of the store was restored.
     UsedElsewhere,
     /// The answer to a refresh was lost, and with it the next refresh token.
     OutcomeLost,
@@ -47,13 +47,13 @@ impl LoginEnd {
         Self::Refused,
     ];
 
-    /// The reason that `text` names.
+    /// Parses a reason.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|end| end.as_str() == text)
     }
 
-    /// The reason as it stands in an answer.
+    /// The reason as it appears in an answer.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
