@@ -1,8 +1,7 @@
 //! An operator's check-up: configuration, files, store, keys, cache, platform, apps. Each failure comes with its remedy.
 //!
-//! It changes nothing but for probes: a record in each table and a key in the cache, which are removed at once and end by
-//! themselves otherwise. Callers never wait for it, so it asks the platform about each app's credentials, which costs a
-//! token request each.
+//! It writes only probes: a record in each table and a key in the cache, which are removed at once and otherwise expire. No
+//! caller waits for it, so it checks each app's credentials with the platform, which costs a token request each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +27,9 @@ use report::Findings;
 
 /// The time for one group of checks.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What needs a store that answers.
+/// Checks that need a store that answers.
 const ON_STORE: [&str; 3] = ["schema", "permissions", "data_keys"];
-/// What needs a store that answers and keys that open.
+/// Checks that need a store that answers and data keys that work.
 const ON_KEYS: [&str; 7] = [
     "apps",
     "default_app",
@@ -41,16 +40,16 @@ const ON_KEYS: [&str; 7] = [
     "logins",
 ];
 
-/// What to look at.
+/// What to check.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Whether to leave the platform alone.
+    /// Whether to skip the platform.
     pub is_offline: bool,
-    /// The apps to look at; empty: all.
+    /// The apps to check; empty: all.
     pub apps: Vec<AppId>,
 }
 
-/// Looks at everything that the variables in `lookup` name, and tells `tell` of each check at once.
+/// Checks everything that the variables in `lookup` configure, and passes each check to `tell` at once.
 pub async fn examine(
     lookup: impl Fn(&'static str) -> Option<String>,
     options: &Options,
@@ -77,7 +76,7 @@ pub async fn examine(
     findings.add(Check::ok("configuration", described(&config)));
     let (keys_readable, checks) = files::examine(&config);
     findings.extend(checks);
-    // On the heap, each of them: they run once and would weigh on whoever asks.
+    // Each of them is boxed: they run once and would enlarge the caller's future.
     let services = Box::pin(on_store(&config, keys_readable, &clock, &mut findings)).await;
     findings.extend(Box::pin(cache::examine(&config, &clock)).await);
     let known = match &services {
@@ -102,7 +101,7 @@ pub async fn examine(
     findings.into_report()
 }
 
-/// Opens the store and looks at it; the services over it, if it answers and sealed data opens.
+/// Opens and checks the store; returns the services over it if it answers and sealed data can be opened.
 async fn on_store(
     config: &Config,
     keys_readable: bool,
@@ -150,7 +149,7 @@ async fn on_store(
     Some(services)
 }
 
-/// Whether the platform can be asked about apps.
+/// Whether the platform is reachable for the checks of apps.
 async fn on_lark(
     config: &Config,
     options: &Options,

@@ -1,4 +1,4 @@
-//! Registered apps: usable, accepted by the platform, with tickets where they need them.
+//! Checks of registered apps: usable, accepted by the platform, with tickets where they need them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,18 @@ const APPS: &str = "apps";
 const DEFAULT_APP: &str = "default_app";
 const TICKETS: &str = "tickets";
 const CREDENTIALS: &str = "credentials";
-/// How many apps are looked at unless some are named.
+/// How many apps are checked unless some are named.
 const MAX_APPS: usize = 10_000;
-/// How many apps the platform is asked about unless some are named.
+/// For how many apps the platform is called unless some are named.
 const MAX_ASKED: usize = 200;
-/// How many are looked at, or asked about, at a time.
+/// How many apps are checked concurrently.
 const CONCURRENCY: usize = 8;
-/// How many apps are listed at a time.
+/// How many apps are listed per page.
 const PAGE: usize = 500;
-/// The time for one question to the platform.
+/// The time-out of one call to the platform.
 const ASKING: Duration = Duration::from_secs(15);
 
-/// An app that is registered, whether it can be used or not.
+/// A registered app, usable or not.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) app_id: AppId,
@@ -152,7 +152,7 @@ async fn default_app(services: &Services) -> Check {
     }
 }
 
-/// Whether each marketplace app has got its ticket.
+/// Whether each marketplace app has its ticket.
 async fn tickets(services: &Services, known: &[Known]) -> Check {
     let apps = known.iter().filter_map(Known::enabled);
     let apps: Vec<_> = apps
@@ -212,7 +212,7 @@ pub(super) async fn credentials(services: &Services, known: &[Known]) -> Vec<Che
     refused
 }
 
-/// What the platform has against the secret in force; a marketplace app without a ticket is not asked about.
+/// Why the platform refuses the current secret, if it does; a marketplace app without a ticket is skipped.
 async fn ask(services: &Services, app: &App) -> Option<LarkFailure> {
     let deadline = Deadline::after(ASKING);
     let credentials = AppCredentials {
@@ -240,7 +240,7 @@ fn refused(app: &App, failure: &LarkFailure) -> Check {
     let app_id = &app.app_id;
     let detail = format!("{app_id}: {failure}");
     match (failure.kind, failure.code) {
-        // 10014, by the platform's pages 10015: the secret is wrong.
+        // 10014, or 10015 by the platform's documentation: the secret is wrong.
         (FailureKind::AppRefused, Some(10_014 | 10_015)) => Check::failed(
             CREDENTIALS,
             detail,

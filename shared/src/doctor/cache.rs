@@ -1,4 +1,4 @@
-//! The shared cache: reached, logged in to, written to, and ready to make room.
+//! Checks of the shared cache: connection, login, writes, and an eviction policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::wiring;
 const CACHE: &str = "cache";
 const PERMISSIONS: &str = "cache_permissions";
 const EVICTION: &str = "cache_eviction";
-/// How long a probe stays if it cannot be removed.
+/// The TTL of a probe that cannot be removed.
 const PROBE_TTL: Duration = Duration::from_secs(10);
 
-/// Looks at the cache that `config` names.
+/// Checks the cache that `config` names.
 pub(super) async fn examine(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Check> {
     let Some(cache_config) = &config.cache else {
         let why = "none is configured; every process then remembers for itself";
@@ -95,7 +95,7 @@ async fn settings(
     found.map_err(|error| because(&error))
 }
 
-/// What a failure to reach the cache by `scheme` means.
+/// What a failure to connect to the cache by `scheme` means.
 fn unreachable(error: &CacheError, scheme: &str) -> Check {
     let detail = because(error);
     let remedy = match error {
@@ -114,11 +114,11 @@ fn unreachable(error: &CacheError, scheme: &str) -> Check {
     Check::failed(CACHE, detail, remedy)
 }
 
-/// What helps against `error` while connecting.
+/// The remedy for `error` while connecting.
 fn remedy(error: &RedisError) -> &'static str {
     let is_login = error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
-    // The libraries below say no more than this about TLS.
+    // The libraries below report no more than this about TLS.
     let text = because(error).to_lowercase();
     let is_tls = [
         "invalidcontenttype",
@@ -138,7 +138,7 @@ fn remedy(error: &RedisError) -> &'static str {
     }
 }
 
-/// Writes, reads and removes a key as the service's are.
+/// Writes, reads and removes a key with the service's prefix.
 async fn permissions(cache: &ValkeyCache) -> Check {
     let key = format!("lark:doctor:{:016x}", fastrand::u64(..));
     let probe = soon().run(async {

@@ -1,4 +1,4 @@
-//! The data folder and the key file: there, readable, and for their owner's eyes only.
+//! Checks of the data folder and the key file: they exist, and only their owner can read them.
 
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ use crate::config::{Config, KeysConfig, StoreConfig};
 const FOLDER: &str = "data_folder";
 const KEY_FILE: &str = "key_file";
 
-/// Whether the key file, if there is one, can be read; and what was found.
+/// Whether the key file, if there is one, can be read; and the checks.
 pub(super) fn examine(config: &Config) -> (bool, Vec<Check>) {
     match &config.store {
         StoreConfig::Embedded { data_dir } => {
@@ -93,10 +93,10 @@ fn key_file(path: &Path, is_used: bool) -> (bool, Check) {
     }
 }
 
-/// What belongs to somebody else. Who we are is told by our own entry among the processes, where there is such a thing.
+/// A failed check if the file belongs to another user. Our own user comes from our entry in `/proc`, if there is one.
 fn foreign(name: &'static str, path: &Path, found: &Metadata) -> Option<Check> {
     let own = fs::metadata("/proc/self").ok()?.uid();
-    // The superuser reads everything.
+    // The superuser can read everything.
     let is_foreign = own != 0 && found.uid() != own;
     is_foreign.then(|| {
         let detail = format!(

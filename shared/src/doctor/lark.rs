@@ -1,4 +1,4 @@
-//! The platform: reached, and at the same time of day as we are.
+//! Checks of the platform: reachable, and its clock agrees with ours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +18,23 @@ use crate::lark::Domain;
 
 const LARK: &str = "lark";
 const CLOCK: &str = "clock";
-/// The time for one question.
+/// The time-out of one call.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A clock that is off by more shortens tokens' lives.
+/// A clock that is off by more shortens the lifetime of tokens.
 const SKEW_WARNED: Duration = Duration::from_secs(30);
-/// A clock that is off by more makes tokens useless and signatures void.
+/// A clock that is off by more makes tokens useless and signatures invalid.
 const SKEW_FAILED: Duration = Duration::from_secs(300);
-/// How the clock is set right.
+/// How to correct the clock.
 const SET_CLOCK: &str = "let this machine follow a time server: timedatectl set-ntp true";
 
-/// What every answer of the platform has.
+/// What every answer of the platform contains.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "code")]
     _code: i64,
 }
 
-/// Whether every platform that `known` apps live on answers, and what was found.
+/// Whether every platform of the `known` apps answers, and the checks.
 pub(super) async fn examine(
     http: &reqwest::Client,
     config: &Config,
@@ -68,7 +68,7 @@ pub(super) async fn examine(
     (is_reachable, checks)
 }
 
-/// Compares the clock with DynamoDB's, where that is the store.
+/// Compares the clock with DynamoDB's, if that is the store.
 pub(super) async fn clock_by_dynamodb(
     http: &reqwest::Client,
     config: &Config,
@@ -91,7 +91,7 @@ pub(super) async fn clock_by_dynamodb(
     }
 }
 
-/// Asks for a token without saying for whom: the platform refuses in its own way, and it counts for nobody.
+/// Requests a token without app credentials: the platform refuses in its usual form, and no app's quota is charged.
 async fn ask(http: &reqwest::Client, origin: &Url) -> Result<Option<Timestamp>, String> {
     let url = origin.join("open-apis/auth/v3/tenant_access_token/internal");
     let url = url.map_err(|error| error.to_string())?;
@@ -130,12 +130,12 @@ fn unreachable(domain: Domain, url: &Url, detail: &str) -> Check {
     )
 }
 
-fn judge(theirs: Timestamp, ours: Timestamp, app_tenant: &str) -> Check {
+fn judge(theirs: Timestamp, ours: Timestamp, reference: &str) -> Check {
     // The header has whole seconds.
     let skew = theirs.since(ours).max(ours.since(theirs));
     let seconds = skew.as_secs();
     let way = if ours > theirs { "ahead of" } else { "behind" };
-    let detail = format!("this machine's clock is {seconds} s {way} that of {app_tenant}");
+    let detail = format!("this machine's clock is {seconds} s {way} that of {reference}");
     if skew > SKEW_FAILED {
         Check::failed(CLOCK, detail, SET_CLOCK)
     } else if skew > SKEW_WARNED {
@@ -143,7 +143,7 @@ fn judge(theirs: Timestamp, ours: Timestamp, app_tenant: &str) -> Check {
     } else {
         Check::ok(
             CLOCK,
-            format!("within {} s of {app_tenant}", SKEW_WARNED.as_secs()),
+            format!("within {} s of {reference}", SKEW_WARNED.as_secs()),
         )
     }
 }

@@ -1,4 +1,4 @@
-//! What the doctor found.
+//! The doctor's report.
 
 use std::error::Error;
 
@@ -10,24 +10,24 @@ use serde::Serialize;
 pub enum Status {
     /// All is well.
     Ok,
-    /// The service works; somebody should look at it.
+    /// The service works, but this needs attention.
     Warning,
     /// Something does not work.
     Failed,
-    /// It does not apply, or could not be looked at.
+    /// It does not apply, or could not be checked.
     Skipped,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Check {
-    /// What was looked at; several findings may share a name.
+    /// What was checked; several checks may share a name.
     pub name: &'static str,
     /// How it ended.
     pub status: Status,
     /// What was found; never a secret.
     pub detail: String,
-    /// The command or setting that helps.
+    /// The command or setting that fixes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -72,10 +72,10 @@ impl Check {
     }
 }
 
-/// Everything that was looked at.
+/// All checks.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// In the order in which it was looked at.
+    /// The checks, in order.
     pub checks: Vec<Check>,
 }
 
@@ -94,7 +94,7 @@ impl Report {
     }
 }
 
-/// Gathers checks and tells of each at once.
+/// Collects checks and reports each at once.
 pub(super) struct Findings<'t> {
     report: Report,
     tell: &'t mut (dyn FnMut(&Check) + Send),
@@ -119,7 +119,7 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// What could not be looked at because of `why`.
+    /// Adds checks that were skipped because of `why`.
     pub(super) fn skip(&mut self, names: &[&'static str], why: &str) {
         self.extend(names.iter().map(|name| Check::skipped(name, why)));
     }

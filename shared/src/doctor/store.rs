@@ -1,4 +1,5 @@
-//! The store: opened, reached, its tables as they should be, nothing denied, what it seals opens again.
+//! Checks of the store: it opens and answers, its tables have the right schema, nothing is denied, and sealed data opens
+//! again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,10 +24,10 @@ const STORE: &str = "store";
 const SCHEMA: &str = "schema";
 const PERMISSIONS: &str = "permissions";
 const DATA_KEYS: &str = "data_keys";
-/// How long a probe stays if it cannot be removed.
+/// The TTL of a probe that cannot be removed.
 const PROBE_TTL: Duration = Duration::from_secs(60);
 
-/// The adapters of the store that `config` names: no cache, so that what is read is what is stored.
+/// The adapters of the store that `config` names, without a cache, so that reads return what is stored.
 pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Adapters, Check> {
     if let StoreConfig::Embedded { data_dir } = &config.store {
         return open_embedded(data_dir, clock);
@@ -87,7 +88,7 @@ fn open_embedded(data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Adapters, Ch
 pub(super) async fn reachable(services: &Services) -> (bool, Check) {
     match services.storage.ping(soon()).await {
         Ok(()) => (true, Check::ok(STORE, "it answers")),
-        // What is wrong with the table is told by the next check.
+        // The next check reports what is wrong with the table.
         Err(StoreError::Unavailable { source, .. }) if refusal(&*source).is_some() => {
             (true, Check::ok(STORE, "it answers"))
         }
@@ -115,7 +116,7 @@ fn refusal<'e>(source: &'e (dyn std::error::Error + Send + Sync + 'static)) -> O
     }
 }
 
-/// Whether the tables can be worked with, and what is wrong with them.
+/// Whether the tables are usable, and what is wrong with them.
 pub(super) async fn schema(config: &Config, adapters: &Adapters) -> (bool, Vec<Check>) {
     let inspected = soon().run(adapters.store.inspect()).await;
     let reports = match inspected {
@@ -270,7 +271,7 @@ pub(super) async fn permissions(config: &Config, services: &Services) -> Vec<Che
     checks.collect()
 }
 
-/// What is refused on `table`.
+/// The operations that are refused on `table`.
 async fn probe(services: &Services, table: Table) -> Vec<(Table, &'static str, StoreError)> {
     let key = Key::new(format!("doctor#{:016x}", fastrand::u64(..)), "probe");
     let mut record = Record::new(key.clone(), 1);
@@ -324,7 +325,7 @@ async fn probe(services: &Services, table: Table) -> Vec<(Table, &'static str, S
         .collect()
 }
 
-/// Whether the data keys are there: seals something and opens it again.
+/// Whether the data keys work: seals something and opens it again.
 pub(super) async fn data_keys(config: &Config, services: &Services) -> (bool, Check) {
     const CONTEXT: &str = "doctor/probe";
     let sealer = &services.sealer;

@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-/// The one check `name` ended so, with these words in what it found and in its remedy.
+/// Expects exactly one check `name`, with this status and these words in its detail and its remedy.
 #[track_caller]
 fn check(report: &Report, name: &str, status: Status, detail: &str, remedy: &str) {
     let found: Vec<_> = report

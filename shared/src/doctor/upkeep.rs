@@ -1,4 +1,4 @@
-//! What must go on by itself: keys for callers, the scheduled refresh, logins.
+//! Checks of what must keep working: keys for callers, the scheduled refresh, logins.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::wiring::Services;
 const API_KEYS: &str = "api_keys";
 const SCHEDULE: &str = "schedule";
 const LOGINS: &str = "logins";
-/// The scheduled run comes every minute; what is due for longer was not seen by many of them.
+/// The schedule runs every minute; what is due for longer was missed by many runs.
 const OVERDUE: Duration = Duration::from_secs(600);
-/// How many keys or logins are listed at a time.
+/// How many keys or logins are listed per page.
 const PAGE: usize = 200;
-/// How many pages are looked at, of keys and of one app's logins.
+/// How many pages are read, of keys and of one app's logins.
 const MAX_PAGES: usize = 50;
 
-/// Looks at keys, schedule and logins.
+/// Checks keys, schedule and logins.
 pub(super) async fn examine(services: &Services, known: &[Known]) -> Vec<Check> {
     vec![
         api_keys(services).await,
@@ -83,7 +83,7 @@ async fn schedule(services: &Services) -> Check {
             "see that the schedule of RefreshTokensFunction (template.yaml, rate(1 minute)) is enabled, and look into that \
              function's log and its alarm",
         ),
-        // Nothing else runs while this does: the embedded store serves one process.
+        // Nothing else runs while this does: only one process can open the embedded store.
         StoreConfig::Embedded { .. } => Check::warning(
             SCHEDULE,
             detail,
@@ -120,7 +120,7 @@ async fn logins(services: &Services, known: &[Known]) -> Check {
     }
 }
 
-/// How many logins of the app have ended, and how many there are.
+/// How many logins of the app have ended, and how many exist.
 async fn ended_logins(services: &Services, known: &Known) -> Result<(usize, usize)> {
     let (mut ended, mut all, mut after) = (0, 0, None::<String>);
     for _ in 0..MAX_PAGES {

@@ -1,4 +1,4 @@
-//! A store that may not be written to.
+//! A store that denies writes.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! What is wrong with apps, the platform and what must go on by itself.
+//! Problems with apps, the platform and the recurring work.
 
 use lark_simulator::{seeded_app_id, seeded_app_secret};
 
