@@ -1,5 +1,5 @@
-//! The HTTP edge: the one place where a request is checked for who asks and what for, and where an error becomes an answer
-//! and a log line.
+//! The HTTP edge: the one place where the caller and the request are checked, and where an error becomes an answer and a log
+//! line.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -25,8 +25,8 @@ pub use json::MAX_BODY_BYTES;
 pub use problem::{PartialFailure, Problem, page};
 pub use reply::Reply;
 
-/// Answers `request` with what `act` makes of it: a reply, or the problem that its error stands for. A panic becomes an
-/// `internal` problem. Every answer carries `X-Request-Id`; one line is logged and metrics leave before it is returned.
+/// Answers `request` with the result of `act`: a reply, or the problem for its error. A panic becomes an `internal` problem.
+/// Every answer carries `X-Request-Id`; one line is logged and metrics are written before it is returned.
 pub async fn serve(
     function: &'static str,
     request: &Request,
@@ -69,7 +69,7 @@ pub async fn serve(
     response
 }
 
-/// One line per invocation; a failure of ours says why.
+/// One line per invocation; a failure of ours includes the cause.
 fn log(span: &Span, outcome: &Result<Reply>, status: u16, took: std::time::Duration) {
     let _entered = span.enter();
     let duration_ms = telemetry::millis(took);

@@ -10,16 +10,16 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::telemetry;
 
-/// Kept from the invocation's time for its end.
+/// The part of the invocation's time reserved for its end.
 const RESERVE: Duration = Duration::from_millis(500);
-/// The time of an invocation that names no deadline.
+/// The time-out of an invocation without a deadline.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Runs `work` as an invocation of `function` within the deadline that `context` sets. `request_id` is the id of the request
-/// that it serves, if it serves one.
+/// that it serves, if any.
 ///
 /// # Errors
-/// What `work` says; a line in the log has it too.
+/// The error of `work`, which is also logged.
 pub async fn run<T>(
     function: &'static str,
     context: &Context,

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub enum ReadinessStatus {
     /// Everything answers.
     Ready,
-    /// Something is missing that the service works without, more slowly.
+    /// A dependency is down without which the service works more slowly.
     Degraded,
     /// Requests fail.
     Unavailable,
@@ -56,7 +56,7 @@ fn names() -> Object {
 }
 
 impl Readiness {
-    /// Probes the dependencies side by side.
+    /// Probes the dependencies concurrently.
     pub async fn probe(storage: &Storage, cache: Option<&CacheClient>, deadline: Deadline) -> Self {
         let deadline = deadline.at_most(PATIENCE);
         let store = timed("store", async { storage.ping(deadline).await.is_ok() });

@@ -1,8 +1,8 @@
-//! Sealing everything anew with the current data key, so that older keys can go.
+//! Reseals everything with the current data key, so that older keys can be removed.
 //!
-//! Every record with something sealed is found without a scan: by the list of apps, and by app. What is under the current
-//! key is left alone, so that work that was broken off goes on where it was. Writes compare versions; whatever else happens
-//! to a record meanwhile wins.
+//! Every record with sealed data is found without a scan: by the list of apps, and by app. What the current key seals is
+//! skipped, so that an interrupted run continues where it stopped. Writes compare versions; any concurrent change to a record
+//! wins.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use crate::seal::{SealError, Sealer, key_id_of};
 use crate::store::{Attributes, Expect, Record, Storage, StoreError, Table};
 use crate::tokens;
 
-/// How long a key stays after another took its place: what waits in the shared cache is sealed for a day at most, and no
-/// process seals with an old key for more than an hour.
+/// How long a key stays after another replaced it: sealed data stays in the shared cache for a day at most, and no process
+/// seals with an old key for more than an hour.
 pub const RETIRED_AFTER: Duration = Duration::from_secs(25 * 3_600);
 /// How many apps or tokens are read at a time.
 const PAGE: usize = 100;
-/// How many records are sealed at a time.
+/// How many records are sealed concurrently.
 const CONCURRENCY: usize = 8;
 /// The time for one page or one record.
 const STEP: Duration = Duration::from_secs(30);
-/// How often a record is tried again when others change it meanwhile or renew its token.
+/// How often a record is retried when others change it or renew its token at the same time.
 const ATTEMPTS: u32 = 40;
-/// The pause while somebody renews a token.
+/// The pause while another process renews a token.
 const LEASED_PAUSE: Duration = Duration::from_secs(1);
-/// How often everything is gone through when others add keys meanwhile.
+/// How many passes over everything are made when others add keys meanwhile.
 const PASSES: u32 = 4;
-/// How many records that do not open are named.
+/// How many records that cannot be opened are listed.
 const MAX_NAMED: usize = 100;
 
-/// Seals everything anew.
+/// Reseals everything.
 #[derive(Clone, Debug)]
 pub struct Resealer {
     apps: Apps,
@@ -49,31 +49,31 @@ pub struct Resealer {
     clock: Arc<dyn Clock>,
 }
 
-/// What was done so far.
+/// The progress so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Tally {
-    /// Apps that were looked at.
+    /// Apps that were checked.
     pub apps: u64,
-    /// Records with something sealed that were looked at.
+    /// Records with sealed data that were checked.
     pub records: u64,
-    /// Records that were sealed anew.
+    /// Records that were resealed.
     pub resealed: u64,
-    /// Records with something that does not open.
+    /// Records with sealed data that cannot be opened.
     pub unopened: u64,
     /// The first hundred of these, as `table key`.
     pub unopened_records: Vec<String>,
 }
 
-/// How many keys are in use and how many went.
+/// Which keys are still in use and which were removed.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Retired {
-    /// The keys that are gone.
+    /// The removed keys.
     pub removed: Vec<String>,
-    /// The older keys that stay, each with how many records need it.
+    /// The older keys that stay, each with the number of records that need it.
     pub in_use: BTreeMap<String, u64>,
 }
 
-/// How it went with a record.
+/// The outcome of a record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ending {
     Nothing,
@@ -83,7 +83,7 @@ enum Ending {
 }
 
 impl Resealer {
-    /// Over these.
+    /// A resealer over the given services.
     #[must_use]
     pub const fn new(apps: Apps, storage: Storage, sealer: Sealer, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -94,10 +94,10 @@ impl Resealer {
         }
     }
 
-    /// Seals everything anew that is not under the current key, and tells `progress` after each step.
+    /// Reseals everything that the current key does not seal, and reports to `progress` after each step.
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::Seal`]: what was done stays done. Records that do not open are counted instead.
+    /// [`Error::Store`], [`Error::Seal`]: what was done stays done. Records that cannot be opened are counted instead.
     pub async fn run(&self, actor: &Actor, mut progress: impl FnMut(&Tally)) -> Result<Tally> {
         let mut tally = Tally::default();
         for _ in 0..PASSES {
@@ -111,12 +111,12 @@ impl Resealer {
         Ok(tally)
     }
 
-    /// Removes those older keys that no record needs, and tells `progress` after each step how many were looked at.
+    /// Removes the older keys that no record needs, and reports to `progress` after each step how many were checked.
     ///
-    /// What only caches hold is not looked at: leave the keys in place for [`RETIRED_AFTER`].
+    /// Data that is only in caches is not checked: leave the keys in place for [`RETIRED_AFTER`].
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::Seal`]: nothing was removed then.
+    /// [`Error::Store`], [`Error::Seal`]: then nothing was removed.
     pub async fn retire(&self, mut progress: impl FnMut(&Tally)) -> Result<Retired> {
         let ring = self.sealer.keyring(Deadline::after(STEP)).await?;
         let current = ring.current_key_id();
@@ -134,7 +134,7 @@ impl Resealer {
         Ok(Retired { removed, in_use })
     }
 
-    /// How many records are sealed with which key.
+    /// The number of records per key that seals them.
     async fn keys_in_use(
         &self,
         progress: &mut impl FnMut(&Tally),
@@ -191,7 +191,7 @@ impl Resealer {
         Ok(tally)
     }
 
-    /// Seals one record anew, again if others write it meanwhile.
+    /// Reseals one record; retries on a conflict.
     async fn reseal(&self, table: Table, mut record: Record, actor: &Actor) -> Result<Ending> {
         for attempt in 1..=ATTEMPTS {
             let deadline = Deadline::after(STEP);
@@ -218,7 +218,7 @@ impl Resealer {
         Err(StoreError::Conflict.into())
     }
 
-    /// What `record` is under the current key, if it is not already, and how it then ends.
+    /// `record` resealed with the current key, if it is not yet, and its outcome.
     async fn resealed(
         &self,
         table: Table,
@@ -287,7 +287,7 @@ impl Tally {
 }
 
 impl Ending {
-    /// What the record ends with when two of its attributes end so.
+    /// The outcome of a record from those of two of its attributes.
     const fn worse(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unopened, _) | (_, Self::Unopened) => Self::Unopened,
@@ -298,15 +298,15 @@ impl Ending {
     }
 }
 
-/// Goes through all records that may have something sealed.
+/// Iterates over all records that may have sealed data.
 struct Walk<'r> {
     resealer: &'r Resealer,
     apps: VecDeque<AppId>,
     /// Where the next page of apps begins; `None` after the last one.
     next_apps: Option<Option<String>>,
-    /// Whose tokens come next, and after which one.
+    /// The app whose tokens come next, and the position to continue after.
     tokens: Option<(AppId, Option<String>)>,
-    /// How many apps came.
+    /// How many apps were seen.
     seen: u64,
 }
 

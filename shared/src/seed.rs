@@ -1,5 +1,5 @@
-//! The first apps and API keys, from a document: what a new installation needs before it can be asked anything. Repeating
-//! a seed changes nothing but what differs.
+//! The first apps and API keys, from a document: what a new installation needs before it can serve requests. Repeating a seed
+//! changes only what differs.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::ids::AppId;
 use crate::lark::Domain;
 use crate::tokens::TokenService;
 
-/// How many apps are written at a time.
+/// How many apps are written concurrently.
 const CONCURRENCY: usize = 32;
 
 /// Apps and API keys.
@@ -60,14 +60,14 @@ struct SeedApiKey {
 pub struct Seeded {
     /// Apps that were not registered or had another secret.
     pub apps: usize,
-    /// API keys that were not there.
+    /// API keys that did not exist.
     pub api_keys: usize,
 }
 
 impl Seed {
-    /// Reads a seed document: `{"apps": [{"app_id", "secret", "domain": "feishu" | "lark", "kind": "internal" |
-    /// "marketplace", "name", "redirect_targets": […]}], "api_keys": [{"token", "scopes": […], "apps": ["*"] or app ids}]}`;
-    /// of an app only id and secret are required.
+    /// Reads a seed document: `{"apps": [{"app_id", "secret", "domain": "feishu" | "lark", "kind": "internal" | "marketplace",
+    /// "name", "redirect_targets": […]}], "api_keys": [{"token", "scopes": […], "apps": ["*"] or app ids}]}`; an app needs
+    /// only id and secret.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the place; never with the value, which may be a secret.
@@ -142,7 +142,7 @@ async fn seed_app(
     Ok(true)
 }
 
-/// What must become of `known` to be what the document says.
+/// The change that makes `known` match the document.
 fn difference(known: &App, new: &NewApp) -> AppChange {
     let current = known.secrets.current.value.expose_secret();
     AppChange {
@@ -159,12 +159,12 @@ fn difference(known: &App, new: &NewApp) -> AppChange {
     }
 }
 
-/// What the document says, unless that is what is known already. What it leaves out stays.
+/// The document's value, if it differs from the known one. What the document leaves out stays.
 fn differs<T: Clone + PartialEq>(known: &T, said: &T, is_left_out: bool) -> Option<T> {
     (!is_left_out && known != said).then(|| said.clone())
 }
 
-/// All of them, or everything that is wrong with any.
+/// All values, or all errors.
 fn collected<T>(read: impl Iterator<Item = std::result::Result<T, FieldError>>) -> Result<Vec<T>> {
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
     for outcome in read {

@@ -1,4 +1,4 @@
-//! From configuration to services: what each `main` calls once per process.
+//! Builds the services from the configuration: each `main` calls it once per process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ mod services;
 
 use services::{Base, Directory};
 
-/// How long the start waits for the cache's connection. It goes on without; the first request then connects.
+/// How long the start waits for the cache's connection. After that it continues without; the first request then connects.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Why a process cannot start.
@@ -57,7 +57,7 @@ pub enum StartError {
     Store(String),
 }
 
-/// The adapters that a process was given.
+/// The adapters of a process.
 #[derive(Clone, Debug)]
 pub struct Adapters {
     /// The durable store.
@@ -72,7 +72,7 @@ pub struct Adapters {
     pub http: reqwest::Client,
 }
 
-/// Every service, ready to be handed to handlers. Building one costs next to nothing; connections open on use.
+/// Every service, ready for handlers. Building them is cheap; connections open on first use.
 #[derive(Clone, Debug)]
 pub struct Services {
     /// The configuration they were built from.
@@ -92,19 +92,19 @@ pub struct Services {
     /// Users.
     pub users: UserService,
     warmer: Arc<Warmer>,
-    /// Departments and their people.
+    /// Departments and their users.
     pub departments: DepartmentService,
     /// Chats and their members.
     pub chats: ChatService,
     /// Logins of users.
     pub logins: Logins,
-    /// The door of functions that need an API key.
+    /// Admission for functions that need an API key.
     pub admission: Admission,
     /// The data keys.
     pub sealer: Sealer,
     /// The client of the platform.
     pub lark: LarkClient,
-    /// The door to the platform: requests as an app.
+    /// Sends requests to the platform as an app.
     pub platform: Platform,
     /// How often the platform was called.
     pub meter: Meter,
@@ -116,7 +116,7 @@ impl Services {
     /// Starts logs and metrics and builds the services, as a function does on Lambda.
     ///
     /// # Errors
-    /// [`StartError`]; the process should end with it.
+    /// [`StartError`]; the process should then exit.
     pub async fn start() -> Result<Self, StartError> {
         let config = Config::from_env()?;
         telemetry::init_for_lambda(config.log_level);
@@ -261,8 +261,8 @@ fn open_embedded(_: PathBuf, _: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, Start
     ))
 }
 
-/// Sets the cache up and opens its connection, while the process starts and nobody waits. A cache that is down now may be
-/// up later: the start goes on without.
+/// Sets the cache up and opens its connection while the process starts, before any request waits. A cache that is down now may
+/// be up later: the start continues without it.
 async fn connect_cache(
     config: &CacheConfig,
     timeout: Duration,
@@ -280,7 +280,7 @@ async fn connect_cache(
     Ok(Arc::new(cache))
 }
 
-/// How to reach the cache that `config` names, looked up where only its name is known.
+/// The connection settings of the cache in `config`, looked up if only its name is known.
 pub(crate) async fn cache_settings(
     config: &CacheConfig,
     timeout: Duration,

@@ -1,4 +1,4 @@
-//! The door of every function that needs an API key: scope, app, tenant, rate limit.
+//! The checks of every function that needs an API key: scope, app, tenant, rate limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::ids::{AppId, TenantKey};
 use crate::limiter::{LimitKey, Limiter};
 use crate::quota::{Decision, Quota};
 
-/// How the policy is called in the header `RateLimit`.
+/// The name of the policy in the header `RateLimit`.
 const POLICY: &str = "api-key";
 
-/// Lets callers in, as far as their API key goes.
+/// Admits callers as far as their API key allows.
 #[derive(Clone, Debug)]
 pub struct Admission {
     apps: Apps,
@@ -24,7 +24,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// An admission to `apps`; `default_app` is the app of requests that name none.
+    /// An admission to `apps`; `default_app` is the app of requests that do not name one.
     #[must_use]
     pub const fn new(apps: Apps, limiter: Limiter, default_app: Option<AppId>) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Admission {
         }
     }
 
-    /// The caller, who must have `scope` and requests left.
+    /// The caller, who must have `scope` and be within the rate limit.
     ///
     /// # Errors
     /// As [`Call::authorized`]; [`Error::RateLimited`].
@@ -44,14 +44,14 @@ impl Admission {
         Ok(caller)
     }
 
-    /// The app to act for, switched on, for a caller who must have `scope` and requests left.
+    /// The enabled app to act for; the caller must have `scope` and be within the rate limit.
     ///
     /// # Errors
     /// As [`Call::app_id`] and [`Apps::enabled`]; [`Error::RateLimited`].
     pub async fn app(&self, call: &Call<'_>, scope: Scope) -> Result<Arc<App>> {
         let caller = call.authorized(scope)?;
         let app_id = call.app_id(scope, self.default_app.as_ref())?;
-        // Both ask the shared cache: together they take one round trip.
+        // Both use the shared cache: concurrently they take one round trip.
         let (counted, app) = tokio::join!(
             self.count(call, caller),
             self.apps.enabled(&app_id, call.deadline())
@@ -69,7 +69,7 @@ impl Admission {
         AppContext::new(self.app(call, scope).await?, tenant)
     }
 
-    /// For which app and tenant the caller wants something done, should [`Admission::app_context`] allow it.
+    /// The app and tenant that the caller asks to act for, before [`Admission::app_context`] allows it.
     ///
     /// # Errors
     /// As [`Call::app_id`]; [`Error::InvalidArgument`] for a malformed tenant key.
@@ -97,7 +97,7 @@ impl Admission {
         outcome
     }
 
-    /// Passes if the sender of a request without an API key may send another one: `limit` in a minute.
+    /// Limits requests without an API key to `quota` per sender.
     ///
     /// # Errors
     /// [`Error::RateLimited`].

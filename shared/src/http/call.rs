@@ -1,4 +1,4 @@
-//! One request, with what every handler asks of it.
+//! One request, and what handlers read from it.
 
 use std::borrow::Cow;
 use std::sync::Mutex;
@@ -19,21 +19,21 @@ use crate::page::{PageRequest, PageRules};
 
 /// Carries the request id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
-/// The longest `X-Request-Id` that is taken over: letters, digits, `_` and `-`.
+/// The longest `X-Request-Id` that is accepted: letters, digits, `_` and `-`.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
 /// API Gateway gives up after 30 s; an answer of ours should come before.
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(29);
-/// Kept from the invocation's time for the answer itself.
+/// The part of the invocation's time reserved for sending the answer.
 const RESERVE: Duration = Duration::from_millis(300);
 
-/// A request and its circumstances.
+/// A request and its context.
 #[derive(Debug)]
 pub struct Call<'r> {
     request: &'r Request,
     request_id: Cow<'r, str>,
     caller: Option<Caller>,
     deadline: Deadline,
-    /// Headers of the answer, whatever it is.
+    /// Extra headers of the answer, for success and error alike.
     headers: Mutex<Vec<(&'static str, String)>>,
 }
 
@@ -48,7 +48,7 @@ impl<'r> Call<'r> {
         }
     }
 
-    /// Gives the answer one more header, also if it is an error.
+    /// Adds a header to the answer, also if it is an error.
     pub fn answer_with(&self, name: &'static str, value: String) {
         self.headers
             .lock()
@@ -64,7 +64,7 @@ impl<'r> Call<'r> {
         std::mem::take(&mut *headers)
     }
 
-    /// The address of whoever sent the request, as API Gateway saw it.
+    /// The address of the sender, as API Gateway saw it.
     #[must_use]
     pub fn sender(&self) -> Option<&str> {
         let RequestContext::ApiGatewayV2(context) = self.request.request_context_ref()? else {
@@ -73,7 +73,7 @@ impl<'r> Call<'r> {
         context.http.source_ip.as_deref()
     }
 
-    /// The host under which API Gateway was reached.
+    /// The host at which API Gateway was reached.
     #[must_use]
     pub fn domain_name(&self) -> Option<&str> {
         let RequestContext::ApiGatewayV2(context) = self.request.request_context_ref()? else {
@@ -138,7 +138,7 @@ impl<'r> Call<'r> {
         &self.request_id
     }
 
-    /// When an answer is worth nothing any more.
+    /// When an answer becomes useless.
     #[must_use]
     pub const fn deadline(&self) -> Deadline {
         self.deadline
@@ -197,7 +197,7 @@ impl<'r> Call<'r> {
             .map_err(|_| Error::invalid(format!("header {name}"), "must be visible ASCII"))
     }
 
-    /// Passes if the header `name` is not there: it would mean nothing here.
+    /// Refuses the header `name`, which has no meaning here.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the header, with why.
@@ -211,7 +211,7 @@ impl<'r> Call<'r> {
         }
     }
 
-    /// The path parameter `name`; empty when the route has none of that name.
+    /// The path parameter `name`; empty when the route has none with that name.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> &str {
         self.request
@@ -220,7 +220,7 @@ impl<'r> Call<'r> {
             .unwrap_or_default()
     }
 
-    /// The query parameter `name`, once.
+    /// The query parameter `name`, which may be given once.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when it is given more than once.
@@ -239,10 +239,10 @@ impl<'r> Call<'r> {
         }
     }
 
-    /// Passes if every query parameter is one of `known`.
+    /// Refuses query parameters other than `known`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming each that is not.
+    /// [`Error::InvalidArgument`] naming each unknown one.
     pub fn only_query(&self, known: &[&str]) -> Result<()> {
         let Some(parameters) = self.request.query_string_parameters_ref() else {
             return Ok(());

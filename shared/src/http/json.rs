@@ -15,11 +15,11 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
     }
-    // An array of the fields' values would pass for the object.
+    // serde would accept an array of the fields' values as the object.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Error::invalid("body", "must be a JSON object"));
     }
-    // The words of the error may hold what was sent, a secret for one; the place does not.
+    // The error's text may contain what was sent, such as a secret; the place does not.
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -32,7 +32,7 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     Ok(parsed)
 }
 
-/// What is wrong with JSON, without the values in it, in words of JSON.
+/// What is wrong with the JSON, in terms of JSON and without its values.
 fn expected(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let is_plain = ["missing field", "unknown field", "duplicate field"]

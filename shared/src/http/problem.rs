@@ -26,11 +26,11 @@ pub struct Problem<'e> {
     code: &'static str,
     /// For people, about this occurrence.
     detail: String,
-    /// The same as in `X-Request-Id`.
+    /// Identifies the log line.
     request_id: &'e str,
     /// Whether the same request may succeed later.
     retryable: bool,
-    /// Seconds until the next attempt makes sense, where that is known.
+    /// Seconds until a retry makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     /// Why a user must log in again.
@@ -56,13 +56,13 @@ pub struct PartialFailure {
     detail: String,
     /// Whether the same request may succeed later.
     retryable: bool,
-    /// Seconds until the next attempt makes sense, where that is known.
+    /// Seconds until a retry makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
 }
 
 impl PartialFailure {
-    /// The part that `error` stands for.
+    /// The part for `error`.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         let code = error.code();
@@ -89,7 +89,7 @@ struct LarkWords<'e> {
 }
 
 impl<'e> Problem<'e> {
-    /// The answer that `error` stands for.
+    /// The problem for `error`.
     #[must_use]
     pub fn of(error: &'e Error, request_id: &'e str) -> Self {
         let code = error.code();
@@ -116,7 +116,7 @@ impl<'e> Problem<'e> {
         }
     }
 
-    /// The answer.
+    /// The problem as a response.
     #[must_use]
     pub fn to_response(&self) -> Response<Body> {
         let body = serde_json::to_string(self).expect("a problem is plain data");
@@ -140,7 +140,7 @@ impl<'e> Problem<'e> {
 }
 
 impl Problem<'_> {
-    /// The answer as a page, for a person at a browser.
+    /// The problem as a page, for a person at a browser.
     pub(super) fn to_page(&self) -> Response<Body> {
         let mut response = self.to_response();
         *response.body_mut() = Body::Text(page(
@@ -176,7 +176,7 @@ pub fn page(title: &str, paragraphs: &[&str]) -> String {
     html
 }
 
-/// `text` as it may stand in HTML.
+/// `text`, escaped for HTML.
 fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for character in text.chars() {
@@ -202,7 +202,7 @@ impl<'e> LarkWords<'e> {
     }
 }
 
-/// Whole seconds, rounded up, until the next attempt makes sense.
+/// Whole seconds, rounded up, until a retry makes sense.
 fn retry_after(error: &Error) -> Option<u64> {
     let wait = error.retry_after()?;
     Some(
@@ -213,7 +213,7 @@ fn retry_after(error: &Error) -> Option<u64> {
     )
 }
 
-/// What the caller is told. The insides of our own failures go to the log alone.
+/// The detail for the caller. The details of our own failures go only to the log.
 fn detail(error: &Error) -> String {
     match error {
         Error::InvalidArgument(errors) => match errors.first() {

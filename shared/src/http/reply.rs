@@ -8,7 +8,7 @@ use super::REQUEST_ID;
 use crate::directory::tiers::Found;
 use crate::error::{Error, Result};
 
-/// A successful answer: JSON, with headers of its own.
+/// A successful answer: JSON, with extra headers.
 #[derive(Clone, Debug)]
 pub struct Reply {
     status: StatusCode,
@@ -17,9 +17,9 @@ pub struct Reply {
     body: String,
 }
 
-/// The type of pages.
+/// The content type of pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
-/// What goes with every page: nothing is loaded, nothing frames it, nothing is told or kept.
+/// The headers of every page: it loads nothing, cannot be framed, sends no referrer and is not stored.
 pub(super) const PAGE_HEADERS: [(&str, &str); 5] = [
     (
         "content-security-policy",
@@ -53,7 +53,7 @@ impl Reply {
         }
     }
 
-    /// `200 OK` with what was found, and in `Age` and `Cache-Status` how the answer came about.
+    /// `200 OK` with what was found, and with `Age` and `Cache-Status`, which tell where the answer came from.
     #[must_use]
     pub fn found(found: Found) -> Self {
         let Found { body, freshness } = found;
@@ -73,7 +73,7 @@ impl Reply {
         }
     }
 
-    /// `302 Found`: the browser goes on to `location`, without telling where it comes from.
+    /// `302 Found`: the browser goes to `location` without sending a referrer.
     #[must_use]
     pub fn redirect(location: &str) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl Reply {
         self
     }
 
-    /// The same answer with one more header; dropped if `value` cannot stand in one.
+    /// The same answer with one more header; dropped if `value` is not valid in one.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -20,7 +20,7 @@ struct Place {
     clock: Arc<ManualClock>,
 }
 
-/// One process: what it knows of the keys is its own.
+/// One process, with its own copy of the keys.
 struct Process {
     apps: Apps,
     tokens: TokenService,
@@ -137,7 +137,7 @@ impl Process {
         keys.unwrap().into_iter().collect()
     }
 
-    /// Everything reads as it was written.
+    /// Checks that everything reads as it was written.
     async fn check(&self) {
         for number in 0..APPS {
             let app = self.apps.read(&app_id(number), soon()).await.unwrap();

@@ -1,4 +1,4 @@
-//! How the services stand on each other.
+//! How the services depend on each other.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::seal::Sealer;
 use crate::store::{Mirror, Storage};
 use crate::tokens::TokenService;
 
-/// What every service stands on.
+/// What every service depends on.
 pub(super) struct Base {
     pub(super) storage: Storage,
     pub(super) cache: Option<CacheClient>,
@@ -77,7 +77,7 @@ impl Base {
     }
 }
 
-/// What looks things up in the directory.
+/// The services that read the directory.
 pub(super) struct Directory {
     pub(super) tiers: Tiers,
     pub(super) users: UserService,
