@@ -1,4 +1,4 @@
-//! What the doctor finds on real servers, and the remedies it names; and data keys under KMS, changed by two at once.
+//! What the doctor finds on real servers, with its remedies; and data keys under KMS, changed by two processes at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct Place {
 }
 
 impl Place {
-    /// Nothing but a platform and an empty data folder.
+    /// Only a platform and an empty data folder.
     async fn embedded() -> Self {
         let simulator = Simulator::start(lark_simulator::Options::default()).await;
         let simulator = simulator.unwrap();
@@ -48,7 +48,7 @@ impl Place {
         }
     }
 
-    /// Tables and a key of its own.
+    /// Its own tables and key.
     async fn on_aws() -> (Self, TableNames) {
         let names = TableNames::prefixed(&format!("{}-", unique()));
         schema::create_tables(&client(AWS).await, &names)
@@ -99,7 +99,7 @@ fn soon() -> Deadline {
     Deadline::after(PATIENCE)
 }
 
-/// Some check `name` ended so, with these words in what it found and in its remedy.
+/// Expects a check `name` with this status and these words in its detail and its remedy.
 #[track_caller]
 fn check(report: &Report, name: &str, status: Status, detail: &str, remedy: &str) {
     let found = report.checks.iter().filter(|check| check.name == name);
@@ -308,7 +308,7 @@ async fn two_who_add_data_keys_under_kms_at_once_lose_none() {
     );
     let opened = late.sealer.open("c", &sealed, soon()).await.unwrap();
     assert_eq!(opened.expose_secret(), "x");
-    // Who has an older ring learns of the newest key when it meets it.
+    // A process with an older ring loads the newest key when it has to open something sealed with it.
     let sealed = late.sealer.seal("c", &"y".into(), soon()).await.unwrap();
     let opened = one.sealer.open("c", &sealed, soon()).await.unwrap();
     assert_eq!(opened.expose_secret(), "y");

@@ -1,4 +1,4 @@
-//! The promises of the store, kept by DynamoDB as two different emulators understand it.
+//! The contract of the store on DynamoDB, in two different emulators.
 
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ use crate::unique;
 const FIRST: &str = "LARK_TEST_DYNAMODB_URL_1";
 const SECOND: &str = "LARK_TEST_DYNAMODB_URL_2";
 
-/// A client, and the names of tables as they should be.
+/// A client, and the names of tables with the right schema.
 async fn right_tables(variable: &str) -> (Client, TableNames) {
     let client = client(variable).await;
     let names = TableNames::prefixed(&format!("{}-", unique()));
@@ -28,7 +28,7 @@ async fn right_tables(variable: &str) -> (Client, TableNames) {
     (client, names)
 }
 
-/// The name of a new table with the key `id`, for something else.
+/// The name of a new table with the key `id`, for another purpose.
 async fn foreign_table(client: &Client) -> String {
     let name = format!("{}-foreign", unique());
     let id = AttributeDefinition::builder()
@@ -66,14 +66,14 @@ fn report(table: Table, names: &TableNames, problems: &[SchemaProblem]) -> Table
     }
 }
 
-/// `always` are the problems that the emulator makes up for every table.
+/// `always` are the problems that the emulator reports for every table.
 async fn check_right_tables(variable: &str, always: &[SchemaProblem]) {
     let (client, names) = right_tables(variable).await;
     let expected = Table::ALL.map(|table| report(table, &names, always));
     assert_eq!(inspect(client, &names).await, expected);
 }
 
-/// `unset` are the problems of a table that nothing was set for.
+/// `unset` are the problems of a table without any settings.
 async fn check_wrong_tables(variable: &str, always: &[SchemaProblem], unset: &[SchemaProblem]) {
     let (client, right) = right_tables(variable).await;
     let mut names = right.clone();
@@ -103,7 +103,7 @@ async fn tables_that_are_not_ours_are_found() {
     check_wrong_tables(FIRST, &[], &[NoTimeToLive, NoPointInTimeRecovery]).await;
 }
 
-/// Dynalite says that time to live is off, always, and knows nothing of backups.
+/// Dynalite always reports that time to live is off, and does not support backups.
 #[tokio::test]
 async fn what_an_emulator_does_not_know_is_no_problem() {
     check_right_tables(SECOND, &[NoTimeToLive]).await;

@@ -173,7 +173,7 @@ async fn attempts_and_capacity_are_recorded_in_the_callers_span() {
     assert_eq!(*fields.0.lock().unwrap(), expected);
 }
 
-/// What was recorded in spans called `store`.
+/// The fields recorded in spans called `store`.
 #[derive(Clone, Debug, Default)]
 struct Fields(Arc<Mutex<Vec<String>>>);
 
@@ -192,7 +192,7 @@ impl Visit for Fields {
     }
 }
 
-/// As after a freeze: the pool does not know yet that the peer is gone.
+/// As after a freeze: the pool does not know yet that the peer has closed the connection.
 #[tokio::test]
 async fn an_idle_connection_that_the_peer_closed_costs_no_error() {
     let server = Misbehaving::start(|_, mut stream| {

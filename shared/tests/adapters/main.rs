@@ -1,6 +1,6 @@
 //! The adapters against real servers: two implementations of DynamoDB's interface, and Valkey in all its states.
 //!
-//! `scripts/with-services cargo test` starts the servers and says in the environment where they are.
+//! `scripts/with-services cargo test` starts the servers and puts their addresses into the environment.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod discovery;
@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 
 use lark_service::aws::{AwsCredentials, AwsSettings, DEFAULT_IDLE_TIMEOUT};
 
-/// The variable `name`, without which there is nothing to test against.
+/// The variable `name`, which these tests require.
 #[expect(
     clippy::disallowed_methods,
     reason = "tests have no configuration of their own"
@@ -28,7 +28,7 @@ fn required(name: &str) -> String {
         .unwrap_or_else(|_| panic!("{name} is not set: run `scripts/with-services cargo test`"))
 }
 
-/// A word that no other test of this or another run has.
+/// A word that no other test in this or another run uses.
 fn unique() -> String {
     static RUN: OnceLock<u64> = OnceLock::new();
     let run = RUN.get_or_init(|| fastrand::u64(..));
@@ -48,7 +48,7 @@ fn emulator(url: &str) -> AwsSettings {
     }
 }
 
-/// A client of its own for each test: connections belong to the runtime that opened them.
+/// A separate client for each test: connections belong to the runtime that opened them.
 fn http_client() -> reqwest::Client {
     lark_service::aws::http(DEFAULT_IDLE_TIMEOUT).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Valkey servers that a test may treat badly.
+//! Valkey servers that a test may kill and freeze.
 
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use crate::required;
 use crate::valkey::settings;
 
-/// How long a server may take to do what it is told.
+/// How long a server may take for a command of the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server of this test's own, killed when dropped.
+/// A server for one test, killed when dropped.
 pub(crate) struct Server {
     port: u16,
     options: Vec<String>,
@@ -73,12 +73,12 @@ impl Server {
         }
     }
 
-    /// Stops the process as it is: its sockets stay open and silent.
+    /// Suspends the process: its sockets stay open and silent.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets a frozen process go on.
+    /// Resumes a frozen process.
     pub(crate) fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -113,7 +113,7 @@ pub(crate) async fn answers(cache: &ValkeyCache) -> bool {
     cache.ping().await.is_ok()
 }
 
-/// Waits until `is_so`, and fails when it never is.
+/// Waits until `is_so` returns true, and fails if it never does.
 pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let started = Instant::now();
     while !is_so().await {
@@ -126,8 +126,8 @@ pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     }
 }
 
-/// A port that nobody uses. Below those that the system hands out, so that nobody is given it in the meantime; the port of a
-/// cluster node's bus, 10,000 above, is below them too.
+/// An unused port, below the system's ephemeral ports, so that no other process gets it in the meantime; the port of a cluster
+/// node's bus, 10,000 above, is below them too.
 fn free_port() -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     std::iter::repeat_with(|| fastrand::u16(10_000..20_000))

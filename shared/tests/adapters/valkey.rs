@@ -1,4 +1,4 @@
-//! The promises of the cache, kept by Valkey.
+//! The contract of the cache on Valkey.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) fn put(key: &str) -> Put {
     }
 }
 
-/// A server's time cannot be moved.
+/// A server's time cannot be moved, so this waits.
 pub(crate) fn wait(length: Duration) -> BoxFuture<'static, ()> {
     Box::pin(tokio::time::sleep(length))
 }

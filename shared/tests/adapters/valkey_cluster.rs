@@ -1,4 +1,4 @@
-//! The promises of the cache, kept by Valkey as a cluster of several nodes.
+//! The contract of the cache on a Valkey cluster of several nodes.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn cache() -> ValkeyCache {
 
 test_cache_adapter!(async { Aged::new(cache(), wait) });
 
-/// A cluster of one node, to be restarted: it keeps its slots in a file.
+/// A cluster of one node that can be restarted: it keeps its slots in a file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_was_gone_is_used_again() {
     let mut server = Server::start(&["--cluster-enabled", "yes"]).await;

@@ -1,4 +1,4 @@
-//! Valkey that goes away, comes back, hangs and hangs up.
+//! Valkey that stops, comes back, hangs and closes connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::valkey::{put, settings};
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(600);
-/// What still counts as at once on a busy machine.
+/// What counts as immediate on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
 fn impatient(server: &Server) -> ValkeySettings {
@@ -65,7 +65,7 @@ async fn after_a_restart_the_first_call_succeeds() {
     assert_eq!(cache.get("key").await.unwrap(), None);
 }
 
-/// The server has forgotten the scripts, too.
+/// The restarted server has lost its scripts, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_the_first_script_succeeds() {
     let mut server = Server::start(&[]).await;
@@ -93,7 +93,7 @@ async fn a_frozen_server_costs_the_response_timeout_and_no_more() {
     let cache = connect(&server);
     cache.put("key", b"value", LONG).await.unwrap();
     server.freeze();
-    // On the connection there is, then on one that cannot log in.
+    // On the existing connection, then on one that cannot log in.
     for _ in 0..2 {
         let started = Instant::now();
         let outcome = cache.get("key").await;
@@ -112,7 +112,7 @@ async fn a_frozen_server_costs_the_response_timeout_and_no_more() {
     );
 }
 
-/// Callers give up long before the response time-out, so that it never strikes.
+/// Callers give up long before the response time-out, so it never fires.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_connection_is_left_when_a_caller_gives_up_on_it() {
     let server = Server::start(&[]).await;
@@ -171,12 +171,12 @@ async fn after_the_server_hung_up_on_an_idle_connection_the_next_call_succeeds()
     hung_up(&server, &watch).await;
     let scores = [("one".to_owned(), 1.0)];
     let added = idle.add_scores("scores", &scores, 1, LONG).await;
-    added.expect("it is not repeated, but it looks first");
+    added.expect("it is not repeated, but the connection is checked first");
     hung_up(&server, &watch).await;
     assert_eq!(idle.put_newer(&[put("token")]).await.unwrap(), 1);
 }
 
-/// Until the server has only the connection of the one that asks.
+/// Waits until the server has only the connections of `watch` and of this function.
 async fn hung_up(server: &Server, watch: &ValkeyCache) {
     let client = redis::Client::open(server.url()).unwrap();
     eventually("the server hangs up", async || {
@@ -215,7 +215,7 @@ async fn a_password_is_given_and_a_wrong_one_refused() {
     );
 }
 
-/// The server takes any password, so that this shows when tokens are made, not that ElastiCache takes them.
+/// The server takes any password, so this shows when tokens are made, not that ElastiCache accepts them.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_connection_logs_in_with_an_iam_token_of_its_own() {
     let mut server = Server::start(&["--user", "lark", "on", "nopass", "~*", "&*", "+@all"]).await;
@@ -247,7 +247,7 @@ async fn each_connection_logs_in_with_an_iam_token_of_its_own() {
     assert!(asked.load(Ordering::SeqCst) > at_first);
 }
 
-/// Credentials, and how often they were asked for.
+/// Credentials, and how often they were requested.
 #[derive(Debug)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -285,6 +285,6 @@ async fn callers_who_come_together_share_one_connection() {
         .query_async(&mut connection)
         .await
         .unwrap();
-    // The harness looked whether the server is up, the cache connected, and this is the third.
+    // The harness checked that the server is up, the cache connected, and this is the third.
     assert!(info.contains("total_connections_received:3\r\n"), "{info}");
 }

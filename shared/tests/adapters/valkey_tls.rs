@@ -1,4 +1,4 @@
-//! The promises of the cache, kept by Valkey behind TLS, with a certificate of a private authority.
+//! The contract of the cache on Valkey behind TLS, with a certificate of a private authority.
 
 use lark_service::cache::CacheError;
 use lark_service::cache::contract::{Aged, test_cache_adapter};
