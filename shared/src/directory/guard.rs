@@ -1,17 +1,17 @@
-//! Against look-ups of ids that do not exist, of which each would cost a call to Lark.
+//! Protection against look-ups of ids that do not exist, each of which would cost a call to Lark.
 //!
 //! `warm-cache` reads the directory and puts all its ids into a filter (`filter`), which every process loads from the shared
-//! cache. An id that is not in it cannot have existed then. Whether it exists now is another matter, and nobody may be
-//! hidden who was created a moment ago. So the filter alone refuses nobody:
+//! cache. An id that is not in it did not exist then. It may exist now, and a user created a moment ago must not be hidden. So
+//! the filter alone refuses no id:
 //!
-//! - It is consulted only while complete: built over the whole directory, of which the number of users was the same before and
-//!   after, and not long ago.
-//! - Ids that it does not know are asked of Lark all the same, within an allowance: new users are rare, floods are not.
-//! - Beyond that the number of users is looked up, after the question was asked and for all who ask meanwhile. If it is
-//!   what it was, there is no new user, and the id is refused. If not, the filter is void everywhere until the next one.
+//! - It is consulted only while complete: built recently over the whole directory, with the same number of users before and
+//!   after.
+//! - Ids that it does not know still go to Lark, within an allowance: new users are rare, floods are not.
+//! - Beyond that the number of users is fetched again, after the request arrived and once for all concurrent requests. If it
+//!   is unchanged, there is no new user, and the id is refused. If not, the filter is void everywhere until the next one.
 //!
-//! What remains: a user created and another deleted since, asked for in the middle of a flood, is found when the flood is over
-//! or the next filter is built.
+//! One gap remains: when one user was created and another deleted since, the new one, looked up during a flood, is found only
+//! after the flood or with the next filter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +39,11 @@ pub use user_count::UserCount;
 const MAX_AGE: Duration = Duration::from_secs(3 * 3_600);
 /// How often a process asks whether there is a newer filter.
 const CHECKED_EVERY: Duration = Duration::from_secs(30);
-/// How many ids that the filter does not know are asked of Lark at once, and in a minute after that.
+/// How many ids that the filter does not know go to Lark at once, and per minute after that.
 const ALLOWANCE: std::num::NonZeroU32 = std::num::NonZeroU32::new(30).expect("not zero");
 /// The ids cannot exist.
 const REFUSED: &str = "refused";
-/// For how many apps and tenants a process keeps filters.
+/// For how many apps and tenants a process holds filters.
 const MAX_FILTERS: usize = 64;
 
 /// Refuses ids that cannot exist. Cheap to clone; clones share everything.
@@ -81,13 +81,13 @@ impl Guard {
         }
     }
 
-    /// Whether what is asked for at `key`, of which nobody knows anything, certainly does not exist.
+    /// Whether the item at `key`, unknown to every tier, certainly does not exist.
     pub async fn refuses(&self, context: &AppContext, key: &ItemKey, deadline: Deadline) -> bool {
         let refused = self.refused(context, &key.app_tenant, vec![key], deadline);
         !refused.await.is_empty()
     }
 
-    /// Those of `keys`, of which nobody knows anything, that certainly do not exist. The allowance is taken for all that the
+    /// Those of `keys`, all unknown to every tier, that certainly do not exist. The allowance is taken for all ids that the
     /// filter does not know, or for none.
     pub async fn refused<'k>(
         &self,
@@ -115,7 +115,7 @@ impl Guard {
         }
     }
 
-    /// What becomes of `strange` ids that `filter` does not know, as the metric says it.
+    /// The decision about `strange` ids that `filter` does not know, as the metric's value.
     async fn judge(
         &self,
         context: &AppContext,
@@ -148,7 +148,7 @@ impl Guard {
         }
     }
 
-    /// Lets all processes have `filter`. One that was built later stays.
+    /// Publishes `filter` to all processes, unless a later one is there.
     pub async fn publish(&self, app_tenant: &AppTenant, filter: Filter) {
         let Some(cache) = &self.cache else { return };
         let version = version_of(&filter);
@@ -158,7 +158,7 @@ impl Guard {
             value: Bytes::from(value),
             ttl: MAX_AGE,
         };
-        // The filter first: who sees its version must find it.
+        // The filter first: a process that sees its version must find it.
         let filter = put(filter_key(app_tenant), filter.to_bytes());
         if cache.put_newer_many(&[filter]).await.is_ok() {
             let version = put(version_key(app_tenant), Vec::new());
@@ -177,7 +177,7 @@ impl Guard {
         {
             return self.usable(known.filter.clone(), now);
         }
-        // A cache that fails leaves what is known, for a while.
+        // If the cache fails, the known filter stays in use for a while.
         let Ok(stored) = cache.get(&version_key(app_tenant)).await else {
             return self.usable(known.and_then(|known| known.filter), now);
         };
@@ -220,7 +220,7 @@ impl Guard {
         filter.filter(|filter| filter.built_at + MAX_AGE > now)
     }
 
-    /// The filter is not consulted any more, here at once and elsewhere when its version is looked at next.
+    /// Withdraws the filter: here at once, in other processes at their next check of its version.
     async fn withdraw(&self, app_tenant: &AppTenant) {
         if let Some(cache) = &self.cache {
             let _ = cache.delete(&version_key(app_tenant)).await;

@@ -1,8 +1,8 @@
-//! Who is asked for most, over all processes: what is worth warming.
+//! The users looked up most, over all processes: what is worth warming.
 //!
-//! A process counts a sample of its look-ups and hands the counts over now and then, to a sorted set of bounded size in the
-//! shared cache. Older counts weigh less: a new one is worth twice as much as one of a week ago. It is a sketch, and whatever
-//! gets lost of it costs a look-up later.
+//! A process counts a sample of its look-ups and flushes the counts now and then to a sorted set of bounded size in the shared
+//! cache. Older counts weigh less: a new one is worth twice as much as one of a week ago. It is an estimate; lost counts cost
+//! a look-up later.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use crate::directory::tiers::{AppTenant, ItemId, ItemKey};
 
 /// One look-up in so many is counted.
 const SAMPLE: u32 = 4;
-/// How many a process counts before it hands over.
+/// How many look-ups a process counts before it flushes.
 const MAX_PENDING: usize = 64;
-/// How long a process keeps counts for itself.
+/// How long a process holds counts before it flushes.
 const MAX_AGE: Duration = Duration::from_secs(10);
-/// How many are kept of an app and tenant.
+/// How many ids are kept for an app and tenant.
 const KEEP: usize = 5_000;
 /// After this time a count weighs half.
 const HALF_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// A set to which nothing is added for so long goes.
+/// The TTL of a set, from the last addition.
 const TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// From when on weights are counted, 2026-01-01: they double with each half-life and stay finite until the year 2045.
+/// The epoch of the weights, 2026-01-01: they double with each half-life and stay finite until the year 2045.
 const BEGINNING: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
 /// Counts what is looked up. Cheap to clone; clones share everything.
@@ -42,7 +42,7 @@ struct Pending {
 }
 
 impl Popularity {
-    /// Counts into `cache`; without one, into nothing.
+    /// Counts into `cache`; without one, it counts nothing.
     #[must_use]
     pub fn new(cache: Option<CacheClient>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Popularity {
         }
     }
 
-    /// Somebody asked for what is at `key`. Now and then this waits for the shared cache, as long as a write takes at most.
+    /// Counts a look-up of `key`. Now and then this waits for a write to the shared cache, at most for its time-out.
     pub async fn note(&self, key: &ItemKey) {
         if self.cache.is_none() || fastrand::u32(..SAMPLE) != 0 {
             return;
@@ -70,7 +70,7 @@ impl Popularity {
         }
     }
 
-    /// Those of `app_tenant` that are asked for most, the most popular first.
+    /// The ids of `app_tenant` looked up most, the most popular first.
     pub async fn top(&self, app_tenant: &AppTenant, limit: usize) -> Vec<ItemId> {
         let Some(cache) = &self.cache else {
             return Vec::new();
@@ -91,7 +91,7 @@ impl Popularity {
             scores.push((key.id.to_string(), f64::from(count) * worth));
         }
         for (app_tenant, scores) in by_app {
-            // What the cache does not take is not counted.
+            // Counts that the cache does not accept are lost.
             let _ = cache
                 .add_scores(&cache_key(&app_tenant), &scores, KEEP, TTL)
                 .await;
@@ -144,7 +144,7 @@ mod tests {
                     popularity.note(&key(number)).await;
                 }
             }
-            // Enough others that counts are handed over.
+            // Enough others that counts are flushed.
             popularity.note(&key(1_000 + round)).await;
         }
         let top = popularity.top(&key(0).app_tenant, 3).await;

@@ -1,11 +1,11 @@
-//! The directory, cached: Lark is asked when nobody knows, by one caller for all who want to know.
+//! The directory, cached: on a miss in all tiers one caller fetches from Lark, for all who wait.
 //!
-//! L1 is the process, L2 the shared cache, L3 the store. A thing is kept once for each app, its other ids point to it. It is
+//! L1 is the process, L2 the shared cache, L3 the store. An item is stored once for each app; its other ids point to it. It is
 //! fresh for its TTL, served half as long again while one caller renews it, and kept for a day to be served while Lark fails.
-//! What does not exist is remembered too, for a short while and with its reason; what may not be seen never is.
+//! Absences are cached too, for a short while and with their reason; missing permissions never are.
 //!
-//! `key` says what things are kept under, `entry` for how long, `codec` in which form; `read` goes through the tiers, `walk`
-//! judges what they offer, `renew` asks Lark, `fill` keeps what it says.
+//! `key` has the cache keys, `entry` the lifetimes, `codec` the formats; `read` goes through the tiers, `walk` decides what to
+//! do with their entries, `renew` fetches from Lark, `fill` writes the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +34,10 @@ pub use freshness::{Freshness, Tier};
 pub use key::{AppTenant, Collection, IdKind, ItemId, ItemKey};
 pub use read::{Lookup, LookupOutcome, PartialLookup};
 
-/// How many apps and tenants are remembered to have met a failing Lark.
+/// For how many apps and tenants an outage of Lark is remembered.
 const MAX_OUTAGES: usize = 1_000;
 
-/// How long what is believed.
+/// The TTLs.
 #[derive(Clone, Copy, Debug)]
 pub struct TierSettings {
     /// A user.
@@ -50,7 +50,7 @@ pub struct TierSettings {
     pub list_ttl: Duration,
     /// An absence.
     pub absent_ttl: Duration,
-    /// The bound of the process's own cache, in bytes.
+    /// The size limit of the in-process cache, in bytes.
     pub local_cache_bytes: u64,
 }
 
@@ -67,37 +67,37 @@ impl TierSettings {
     }
 }
 
-/// A thing as Lark described it.
+/// An item as Lark returned it.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The id it is kept under.
+    /// The id it is stored under.
     pub id: ItemId,
     /// The other ids it has, as far as the app may see them.
     pub aliases: Vec<ItemId>,
-    /// As JSON, ready to be answered with.
+    /// As JSON, ready for the response.
     pub body: String,
 }
 
-/// What a look-up at Lark brought.
+/// The result of a fetch from Lark.
 #[derive(Clone, Debug)]
 pub enum Loaded {
-    /// The thing, and others that came with it and are kept as well.
+    /// The item, and others that came with it and are stored as well.
     Found {
-        /// What was asked for.
+        /// The requested item.
         item: Item,
-        /// What came with it.
+        /// The others.
         others: Vec<Item>,
     },
-    /// The id under which the thing is kept, or can be asked for.
+    /// The id under which the item is stored, or can be requested.
     Pointer(ItemId),
-    /// There is no such thing.
+    /// No such item exists.
     Absent(AbsentReason),
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The thing as JSON.
+    /// The item as JSON.
     pub body: String,
     /// How the answer came about.
     pub freshness: Freshness,
@@ -117,7 +117,7 @@ struct Inner {
     settings: TierSettings,
     local: LocalCache<ItemKey, Arc<Entry>, Weigher>,
     flights: Flights<ItemKey, Result<(Arc<Entry>, Tier)>>,
-    /// Until when Lark is left alone by those who have something to serve.
+    /// Until when callers with an entry to serve do not ask Lark.
     outages: LocalCache<AppTenant, Timestamp>,
 }
 
@@ -130,12 +130,12 @@ impl quick_cache::Weighter<ItemKey, Arc<Entry>> for Weigher {
     }
 }
 
-/// What an entry takes beside its texts: hash table slot, list links, and of a dozen allocations the headers and what they are
-/// rounded up by. Measured, see docs/performance.md.
+/// The overhead of an entry beside its texts: hash table slot, list links, and the headers and rounding of a dozen
+/// allocations. Measured, see docs/performance.md.
 const SLOT_BYTES: usize = 256;
 
 impl Tiers {
-    /// Tiers over `storage` and `cache`, the shared one, if there is one.
+    /// Tiers over `storage` and the shared `cache`, if there is one.
     #[must_use]
     pub fn new(
         storage: Storage,
@@ -143,7 +143,7 @@ impl Tiers {
         clock: Arc<dyn Clock>,
         settings: TierSettings,
     ) -> Self {
-        // A profile takes about a kilobyte; the number only sizes the table.
+        // A profile takes about a kilobyte; this number only sizes the table.
         let expected = usize::try_from(settings.local_cache_bytes / 1_024)
             .unwrap_or(usize::MAX)
             .clamp(16, 1 << 20);
@@ -161,13 +161,13 @@ impl Tiers {
         }
     }
 
-    /// What is at `key`, asked of Lark with `load` if nobody knows; `None` when there is no such thing.
+    /// The item at `key`, fetched from Lark with `load` on a miss; `None` when no such item exists.
     ///
-    /// `load` gets the key that it should ask with: another id of the same thing, if that is known. It is called once more
-    /// with the id that it says the key leads to.
+    /// `load` gets the key to request: another id of the same item, if one is known. If it returns a pointer, it is called
+    /// once more with the id pointed to.
     ///
     /// # Errors
-    /// What `load` says, when nothing is kept that could be served instead; [`crate::error::Error::DeadlineExceeded`].
+    /// The errors of `load`, when there is no stale entry to serve instead; [`crate::error::Error::DeadlineExceeded`].
     pub async fn look_up<F>(
         &self,
         key: &ItemKey,
@@ -181,7 +181,7 @@ impl Tiers {
         self.complete(lookup, deadline, load).await
     }
 
-    /// How many bytes the process's own cache takes, as it counts them.
+    /// The size of the in-process cache in bytes, by its own count.
     #[must_use]
     pub fn local_bytes(&self) -> u64 {
         self.inner.local.weight()

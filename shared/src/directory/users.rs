@@ -1,7 +1,7 @@
 //! Users, by any of their ids, by e-mail address and by mobile number, one or many.
 //!
-//! A profile is kept under its open_id, which every answer of the platform has; everything else points to it. Addresses are
-//! kept as hashes, so that no key of a cache or of a log carries one.
+//! A profile is cached under its open_id, which every answer of the platform has; all other ids point to it. Addresses are
+//! hashed, so that no cache key and no log contains one.
 
 mod batch;
 mod item;

@@ -1,8 +1,8 @@
-//! Filling the tiers ahead of those who will ask: after a deployment and every hour.
+//! Warm-up of the tiers: after a deployment and every hour.
 //!
-//! For each app that is switched on: what was counted of its calls of the platform is put on record; its token, the users who are asked for most, and the directory, where the app may read all
-//! of it (`directory`). A run ends with its deadline and the next goes on where it stopped, both among the apps and within
-//! a directory. Calls to Lark leave room for callers.
+//! For each enabled app: it persists the counts of its calls to the platform, then warms its token, the most popular users,
+//! and the directory, where the app may read all of it (`directory`). A run ends with its deadline and the next one resumes
+//! there, both among the apps and within a directory. Calls to Lark leave room for callers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,33 +36,33 @@ const CONCURRENT_APPS: usize = 4;
 const PAGE: usize = 100;
 /// How many of an app's most popular users are warmed.
 const POPULAR: usize = 2_000;
-/// Who is fresh for so long need not be fetched again: the next run is not much later than that.
+/// A user who stays fresh for this long is not fetched: the next run is not much later than that.
 const FRESH_FOR: Duration = Duration::from_secs(30 * 60);
-/// What is kept back of a run's time to write down where it stopped.
+/// The part of a run's time reserved for saving where it stopped.
 const RESERVE: Duration = Duration::from_secs(5);
-/// With less time than this left, no call to Lark is begun, and one that failed did so for want of it.
+/// With less time than this left, no call to Lark is begun, and a failed one counts as out of time.
 const SHORTEST_CALL: Duration = Duration::from_millis(200);
-/// How long an app belongs to one run. A run that dies leaves it to the next after that.
+/// The TTL of a run's lease on an app. If a run dies, the next run after that takes the app.
 const LEASE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Report {
-    /// Apps that were gone through, all of them or the rest of an earlier run's.
+    /// Apps processed: all, or the rest of an earlier run's.
     pub apps: u64,
     /// Apps that have a usable token now.
     pub tokens: u64,
-    /// Popular users who were fetched.
+    /// Popular users fetched.
     pub popular_users: u64,
-    /// Users who were read from directories.
+    /// Users read from directories.
     pub directory_users: u64,
     /// Departments whose users were read.
     pub departments: u64,
     /// Directories that have a new filter.
     pub filters: u64,
-    /// Apps of which something failed; the log says what.
+    /// Apps with a failure; the log has the details.
     pub failed: u64,
-    /// Whether the time ended before the work. The next run goes on from there.
+    /// Whether the time ran out before the work was done. The next run resumes there.
     pub is_unfinished: bool,
 }
 
@@ -89,7 +89,7 @@ impl Warmer {
     /// Warms the apps `only`, or all of them if it is empty.
     ///
     /// # Errors
-    /// [`crate::error::Error::Store`] when the apps cannot be read. What fails for one app is in the report and in the log.
+    /// [`crate::error::Error::Store`] when the apps cannot be read. A failure of one app is in the report and in the log.
     pub async fn run(&self, only: &[AppId], deadline: Deadline) -> Result<Report> {
         let mut report = Report::default();
         let work = Deadline::after(deadline.remaining().saturating_sub(RESERVE));
@@ -111,7 +111,7 @@ impl Warmer {
             let page = self.apps.list(after.as_deref(), PAGE, deadline).await?;
             self.warm_page(page.apps, report, work).await;
             if work.has_passed() {
-                // The page is gone through again: what it has done is fresh by then.
+                // The next run repeats this page: what is done already is fresh by then.
                 report.is_unfinished = true;
                 return self.stop_at(after, deadline).await;
             }
@@ -120,7 +120,7 @@ impl Warmer {
                 break;
             }
         }
-        // The apps before the beginning were warmed by the run that stopped there.
+        // The run that stopped there has warmed the apps before it.
         if beginning.is_some() {
             self.stop_at(None, deadline).await?;
         }
@@ -144,9 +144,9 @@ impl Warmer {
             apps: 1,
             ..Report::default()
         };
-        // Once an hour is often enough, and a failure leaves them where they are counted.
+        // Once an hour is often enough; after a failure the counts wait for the next run.
         if let Err(error) = self.meter.persist(&app.app_id, work).await {
-            warn!(lark.app_id = app.app_id.as_str(), %error, "calls of the platform are not put on record");
+            warn!(lark.app_id = app.app_id.as_str(), %error, "counts of calls to the platform are not persisted");
         }
         // A marketplace app has a token and a directory for each tenant; its tokens are the refresher's.
         if app.kind == AppKind::Marketplace || work.has_passed() {
@@ -227,7 +227,7 @@ impl Warmer {
     }
 }
 
-/// After which app the next run begins.
+/// The app after which the next run begins.
 const AFTER: &str = "after";
 
 fn progress_key() -> Key {

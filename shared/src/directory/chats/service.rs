@@ -1,4 +1,4 @@
-//! The look-up of chats and of the people in them.
+//! Look-ups of chats and their members.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ struct Inner {
     tiers: Tiers,
 }
 
-/// What Lark is asked.
+/// What to ask Lark for.
 #[derive(Clone, Debug)]
 enum Question {
     List(PageRequest),
@@ -42,7 +42,7 @@ impl ChatService {
     /// The longest page of chats and of people in a chat: that of the platform.
     pub const MAX_PAGE_SIZE: u32 = crate::lark::MAX_CHAT_PAGE;
 
-    /// A service over `tiers`, where others keep things as well.
+    /// A service over `tiers`, which it shares with the other services.
     #[must_use]
     pub fn new(platform: Platform, tiers: Tiers) -> Self {
         Self {
@@ -53,9 +53,9 @@ impl ChatService {
     /// A page of the chats that the app's bot is in: a [`crate::page::Page`] of [`super::Chat`]s as JSON.
     ///
     /// # Errors
-    /// [`Error::LarkForbidden`] for an app without a bot; [`Error::InvalidArgument`] naming `page_token` when Lark knows it
-    /// not; what [`TokenService::token`] says; [`Error::LarkUnavailable`] and its like when Lark fails and nothing is kept;
-    /// [`Error::DeadlineExceeded`].
+    /// [`Error::LarkForbidden`] for an app without a bot; [`Error::InvalidArgument`] naming `page_token` when Lark does not
+    /// know it; the errors of [`TokenService::token`]; [`Error::LarkUnavailable`] and its like when Lark fails and no entry is
+    /// cached; [`Error::DeadlineExceeded`].
     pub async fn list(
         &self,
         context: &AppContext,
@@ -66,7 +66,8 @@ impl ChatService {
         self.look_up(context, question, deadline).await
     }
 
-    /// A page of the chats that the app's bot may see and that `name` finds: a [`crate::page::Page`] of [`super::Chat`]s as JSON.
+    /// A page of the chats that the app's bot may see and that match `name`: a [`crate::page::Page`] of [`super::Chat`]s as
+    /// JSON.
     ///
     /// # Errors
     /// As [`ChatService::list`].
@@ -146,7 +147,7 @@ impl Inner {
                     aliases: Vec::new(),
                     body,
                 },
-                // A list tells less of a chat than the chat itself does.
+                // A list has fewer fields of a chat than the chat itself.
                 others: Vec::new(),
             }),
             Err(error) if error.is_not_found() && question.is_of_a_chat() => {
@@ -161,7 +162,7 @@ impl Inner {
 }
 
 impl Question {
-    /// What Lark is asked, with its answer as JSON.
+    /// The request to Lark, with its answer as JSON.
     fn request(&self) -> Request<String> {
         match self {
             Self::List(page) => chats::list_chats(page).map(json),
@@ -171,7 +172,7 @@ impl Question {
         }
     }
 
-    /// What the answer is kept under.
+    /// The id that the answer is cached under.
     fn item_id(&self) -> ItemId {
         match self {
             Self::List(page) => ItemId::new(IdKind::ChatList, page.key_text()),
@@ -195,7 +196,7 @@ impl Question {
         }
     }
 
-    /// The page that it asks for, if it asks for one.
+    /// The requested page, for a list.
     const fn page(&self) -> Option<&PageRequest> {
         match self {
             Self::List(page) | Self::Search(_, page) | Self::Members(_, page) => Some(page),

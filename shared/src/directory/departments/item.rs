@@ -1,12 +1,12 @@
-//! A department, as it is kept: under the platform's id, to which the tenant's points.
+//! A department as a cached item: stored under the platform's id; the tenant's id points to it.
 
 use crate::directory::tiers::{IdKind, Item, ItemId, Loaded};
 use crate::lark::departments::{Department, DepartmentId, DepartmentIdKind};
 
-/// What comes of `department`, which was asked for by `id`.
+/// The load result for `department`, which was requested by `id`.
 ///
-/// Lark names the department above by the kind of id that it was asked with. What is kept is for all who ask, so whoever asks
-/// with the tenant's id is led to the platform's, unless the one above is the root, which has the same id of either kind.
+/// Lark names the parent department by the kind of id in the request. A cached item serves all callers, so a request by the
+/// tenant's id is redirected to the platform's id, unless the parent is the root, which has the same id of either kind.
 pub(super) fn loaded(department: &Department, id: &DepartmentId) -> Loaded {
     let kept = kept_under(department).map_or_else(|| id.item_id(), |open| open.item_id());
     let above = department.parent_department_id.as_deref();
@@ -37,7 +37,7 @@ fn aliases(department: &Department, kept: &ItemId) -> Vec<ItemId> {
 }
 
 impl DepartmentId {
-    /// What it is kept under.
+    /// The id that it is cached under.
     pub(super) fn item_id(&self) -> ItemId {
         let kind = match self.kind() {
             DepartmentIdKind::OpenDepartmentId => IdKind::OpenDepartmentId,
@@ -46,7 +46,7 @@ impl DepartmentId {
         ItemId::new(kind, self.as_str())
     }
 
-    /// What [`DepartmentId::item_id`] made.
+    /// Reads what [`DepartmentId::item_id`] made.
     pub(super) fn of_item(id: &ItemId) -> Option<Self> {
         let mut kinds = DepartmentIdKind::ALL.into_iter();
         let kind = kinds.find(|kind| kind.as_str() == id.kind.as_str())?;

@@ -1,4 +1,4 @@
-//! The look-up of a department and of the people in it.
+//! Look-ups of a department and the people in it.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ struct Inner {
     tiers: Tiers,
 }
 
-/// What is read of a department's body.
+/// The fields read from a department's body.
 #[derive(Deserialize)]
 struct Known {
     open_department_id: Option<String>,
@@ -42,7 +42,7 @@ impl DepartmentService {
     /// The longest page of the people in a department: that of the platform.
     pub const MAX_PAGE_SIZE: u32 = crate::lark::MAX_DEPARTMENT_PAGE;
 
-    /// A service over `tiers`, where others keep things as well.
+    /// A service over `tiers`, which it shares with the other services.
     #[must_use]
     pub fn new(platform: Platform, tiers: Tiers) -> Self {
         Self {
@@ -53,8 +53,8 @@ impl DepartmentService {
     /// The department `id`, as the app sees it: a [`departments::Department`] as JSON.
     ///
     /// # Errors
-    /// [`Error::DepartmentNotFound`]; [`Error::LarkForbidden`] when it is outside the app's contact scope; what
-    /// [`TokenService::token`] says; [`Error::LarkUnavailable`] and its like when Lark fails and nothing is kept;
+    /// [`Error::DepartmentNotFound`]; [`Error::LarkForbidden`] when it is outside the app's contact scope; the errors of
+    /// [`TokenService::token`]; [`Error::LarkUnavailable`] and its like when Lark fails and no entry is cached;
     /// [`Error::DeadlineExceeded`].
     pub async fn department(
         &self,
@@ -75,11 +75,11 @@ impl DepartmentService {
         found.ok_or(Error::DepartmentNotFound)
     }
 
-    /// A page of the people who are in the department itself: a [`Page`] of [`User`]s as JSON. Of the root it is those who are
-    /// in no other department.
+    /// A page of the people who are in the department itself: a [`Page`] of [`User`]s as JSON. The root has those who are in
+    /// no other department.
     ///
     /// # Errors
-    /// As [`DepartmentService::department`]; [`Error::InvalidArgument`] naming `page_token` when Lark knows it not.
+    /// As [`DepartmentService::department`]; [`Error::InvalidArgument`] naming `page_token` when Lark does not know it.
     pub async fn users(
         &self,
         context: &AppContext,
@@ -108,8 +108,8 @@ impl DepartmentService {
         found.ok_or(Error::DepartmentNotFound)
     }
 
-    /// The `open_department_id` of the department. Lark names all departments in an answer by the kind of id it is asked with,
-    /// and people are kept with one kind only.
+    /// The `open_department_id` of the department. Lark names all departments in an answer by the kind of id in the request,
+    /// and users are cached with one kind only.
     async fn open_id(
         &self,
         context: &AppContext,
@@ -148,7 +148,7 @@ impl Inner {
     }
 }
 
-/// What is kept of a page: itself, and the people on it, of whom Lark tells as much as when asked for one.
+/// The items of a page: the page itself, and its users, who have the same fields here as in a single look-up.
 fn loaded_page(
     id: ItemId,
     page: &PageRequest,

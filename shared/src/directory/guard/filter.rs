@@ -9,23 +9,23 @@ use ring::digest::{SHA256, digest};
 use crate::clock::Timestamp;
 use crate::directory::tiers::{IdKind, ItemId};
 
-/// One in so many ids that do not exist is taken for one that may.
+/// The false positive rate: one in so many ids that do not exist passes as possible.
 pub const FALSE_POSITIVES_ONE_IN: u32 = 1_000;
-/// The most ids that are filtered, in 1.8 MB. A larger directory has no filter.
+/// The most ids of a filter, in 1.8 MB. A larger directory has no filter.
 pub const MAX_IDS: usize = 1_000_000;
-/// The form in which it is written, and the way ids are spread over its bits.
+/// The version of the serialised format and of the hashing of ids to bits.
 const FORMAT: u8 = 1;
 
-/// The ids of a directory at one moment. It may take a strange id for one of them, never the other way round.
+/// The ids of a directory at one moment. It has false positives, never false negatives.
 #[derive(Clone)]
 pub struct Filter {
     bits: BloomFilter,
     ids: u64,
-    /// When the directory began to be read.
+    /// When the reading of the directory began.
     pub built_at: Timestamp,
-    /// How many users the directory had then and when it had been read.
+    /// How many users the directory had, both then and after the reading.
     pub members: u64,
-    /// The kinds of which every user showed an id.
+    /// The kinds of id that every user had.
     pub kinds: BTreeSet<IdKind>,
 }
 
@@ -46,19 +46,19 @@ impl Filter {
         }
     }
 
-    /// Takes `id` in.
+    /// Adds `id`.
     pub fn insert(&mut self, id: &ItemId) {
         self.bits.insert_hash(spread(id));
         self.ids += 1;
     }
 
-    /// Whether `id` may be one of those taken in. Of a kind that was not to be seen, any may be.
+    /// Whether `id` may have been added. Any id may be, if its kind was not visible to the app.
     #[must_use]
     pub fn may_have(&self, id: &ItemId) -> bool {
         !self.kinds.contains(&id.kind) || self.bits.contains_hash(spread(id))
     }
 
-    /// How many ids were taken in.
+    /// How many ids were added.
     #[must_use]
     pub const fn ids(&self) -> u64 {
         self.ids
@@ -82,7 +82,7 @@ impl Filter {
         bytes
     }
 
-    /// What [`Filter::to_bytes`] made; `None` for anything else.
+    /// Reads what [`Filter::to_bytes`] made; `None` for anything else.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut rest = Reader(bytes.strip_prefix(&[FORMAT])?);
@@ -134,7 +134,7 @@ impl Reader<'_> {
     }
 }
 
-/// The same for every build of the program and on every machine, which the standard library's hashes do not promise.
+/// The same for every build and on every machine, which the standard library's hashes do not promise.
 fn spread(id: &ItemId) -> u64 {
     let hash = digest(&SHA256, id.to_string().as_bytes());
     hash.as_ref()

@@ -1,4 +1,4 @@
-//! How many users the directory has now: what shows that somebody was created.
+//! How many users the directory has now: it shows whether a user was created.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::lark::departments;
 use crate::lark::departments::DepartmentId;
 use crate::platform::Platform;
 
-/// The shortest time between two calls to Lark for one app and tenant. Whoever asks meanwhile waits for the next.
+/// The shortest time between two calls to Lark for one app and tenant. Requests in between wait for the next call.
 const PACE: Duration = Duration::from_millis(300);
 /// The time for one call.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const MAX_PACED: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct UserCount {
     platform: Platform,
-    /// The count that those who come now wait for. The number tells one count from the next.
+    /// The count that new requests wait for. The number tells one count from the next.
     flights: Arc<Flights<(AppTenant, u64), Option<u64>>>,
     rounds: Arc<Mutex<HashMap<AppTenant, Round>>>,
 }
@@ -38,7 +38,7 @@ struct Round {
 }
 
 impl UserCount {
-    /// A census by the root department.
+    /// A user count by the root department.
     #[must_use]
     pub fn new(platform: Platform) -> Self {
         Self {
@@ -48,15 +48,15 @@ impl UserCount {
         }
     }
 
-    /// How many users the directory has, by a count that begins after this call; `None` when that cannot be had, or the app
-    /// may not see the whole directory.
+    /// How many users the directory has, by a count that begins after this call; `None` when the count fails, or the app may
+    /// not see the whole directory.
     pub async fn members(&self, context: &AppContext, deadline: Deadline) -> Option<u64> {
         let app_tenant = AppTenant::of(context);
         let round = self.next_round(&app_tenant);
         let work = || {
             let (user_count, context) = (self.clone(), context.clone());
             async move {
-                // Until then everybody who comes joins this count; it has not begun for any of them.
+                // Until then every new request joins this count; it begins after all of them.
                 tokio::time::sleep_until(round.begins_at).await;
                 user_count.count(&context).await
             }

@@ -1,7 +1,7 @@
-//! How an entry is written in the shared cache and in the store.
+//! The format of an entry in the shared cache and in the store.
 //!
-//! In the shared cache, behind the version (see [`crate::cache::versioned`]): one line with what is in it, then the body as it
-//! is, so that reading one costs no more than finding the end of the line.
+//! In the shared cache, behind the version (see [`crate::cache::versioned`]): one line with the metadata, then the body
+//! unchanged, so that decoding costs no more than finding the end of the line.
 
 use std::fmt::Write as _;
 
@@ -54,7 +54,7 @@ pub(super) fn to_value(entry: &Entry) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What [`to_value`] made, with its version in front; `None` for anything else.
+/// Reads what [`to_value`] made, with its version in front; `None` for anything else.
 pub(super) fn from_value(stored: &Bytes) -> Option<Entry> {
     let (version, value) = split_version(stored)?;
     let text = std::str::from_utf8(&value).ok()?;
@@ -85,7 +85,7 @@ pub(super) fn from_value(stored: &Bytes) -> Option<Entry> {
     })
 }
 
-/// The record of `entry`; `None` for an absence, which the store does not keep.
+/// The record of `entry`; `None` for an absence, which is not stored.
 pub(super) fn to_record(key: &ItemKey, entry: &Entry, expires_at: Timestamp) -> Option<Record> {
     let record = Record::new(key.store_key(), entry.version);
     let record = match &entry.content {

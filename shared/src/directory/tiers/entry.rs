@@ -1,4 +1,4 @@
-//! What is kept of a look-up's outcome, and how long it is believed.
+//! A cached look-up result, and how long it is valid.
 
 use std::time::Duration;
 
@@ -8,44 +8,44 @@ use utoipa::ToSchema;
 use super::key::ItemId;
 use crate::clock::Timestamp;
 
-/// A TTL is lengthened or shortened by up to this part, so that what was filled together does not end together.
+/// The jitter of a TTL, as a part of it, so that entries filled together do not expire together.
 const JITTER: f64 = 0.1;
-/// How much longer than it is fresh something is served while it is renewed, as a part of its TTL.
+/// How long a stale entry is served while it is renewed, as a part of its TTL.
 const SERVED_LONGER: f64 = 0.5;
 
-/// How long a thing is kept to be served when Lark fails.
+/// How long an item is kept to be served when Lark fails.
 pub(super) const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 3_600);
 
-/// A look-up's outcome.
+/// A look-up's result.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
-    /// What the outcome was.
+    /// The result.
     pub content: Content,
-    /// Only a higher one replaces it in the shared cache.
+    /// Only a higher version replaces it in the shared cache.
     pub version: u64,
-    /// When Lark said so.
+    /// When Lark returned it.
     pub fetched_at: Timestamp,
-    /// Until when it is believed without asking again (the soft TTL).
+    /// Until when it is fresh (the soft TTL).
     pub fresh_until: Timestamp,
-    /// Until when it is served while it is renewed (the hard TTL).
+    /// Until when it may be served while it is renewed (the hard TTL).
     pub serve_until: Timestamp,
-    /// How long Lark took to say so, in milliseconds.
+    /// How long the fetch took, in milliseconds.
     pub load_ms: u32,
 }
 
 /// What a look-up found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Content {
-    /// The thing itself.
+    /// The item itself.
     Body {
-        /// As JSON, ready to be answered with.
+        /// As JSON, ready for the response.
         body: String,
         /// The other ids it has, as far as the app may see them.
         aliases: Vec<ItemId>,
     },
-    /// The id under which the thing itself is kept.
+    /// The id under which the item itself is stored.
     Pointer(ItemId),
-    /// There is no such thing.
+    /// No such item exists.
     Absent(AbsentReason),
 }
 
@@ -60,8 +60,8 @@ pub enum Content {
 pub enum AbsentReason {
     /// The platform does not know the id.
     Unknown,
-    /// The platform left the id out of the answer for many, which it also does with what the app may not see. Whoever asks
-    /// for this one id does not believe it, and is told which of the two it is.
+    /// The platform left the id out of a batch answer, which it also does with items that the app may not see. A look-up of
+    /// this one id ignores the entry and asks Lark which of the two it is.
     LeftOut,
     /// No user of the tenant has the e-mail address or mobile number.
     Unmatched,
@@ -84,7 +84,7 @@ impl AbsentReason {
     }
 }
 
-/// When and how an outcome was had.
+/// When and how a result was fetched.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FetchStamp {
     pub(super) version: u64,
@@ -93,7 +93,7 @@ pub(super) struct FetchStamp {
 }
 
 impl Entry {
-    /// A thing, believed for about `ttl`.
+    /// An item, fresh for about `ttl`.
     pub(super) fn body(
         body: String,
         aliases: Vec<ItemId>,
@@ -103,7 +103,7 @@ impl Entry {
         Self::new(Content::Body { body, aliases }, loading, jittered(ttl))
     }
 
-    /// An absence, believed for `ttl` and never served longer.
+    /// An absence, fresh for `ttl` and never served longer.
     pub(super) fn absent(reason: AbsentReason, loading: FetchStamp, ttl: Duration) -> Self {
         let entry = Self::new(Content::Absent(reason), loading, ttl);
         Self {
@@ -112,12 +112,12 @@ impl Entry {
         }
     }
 
-    /// What leads to `to` by Lark's own word, believed for about `ttl`.
+    /// A pointer to `to` from an answer of Lark, fresh for about `ttl`.
     pub(super) fn leading(to: ItemId, loading: FetchStamp, ttl: Duration) -> Self {
         Self::new(Content::Pointer(to), loading, jittered(ttl))
     }
 
-    /// What leads to `to`, believed by itself as long as this one is.
+    /// A pointer to `to`, fresh as long as this entry is.
     pub(super) fn pointer(&self, to: ItemId) -> Self {
         Self {
             content: Content::Pointer(to),
@@ -143,7 +143,7 @@ impl Entry {
         }
     }
 
-    /// Whether it is believed at `now`.
+    /// Whether it is fresh at `now`.
     #[must_use]
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.fresh_until > now
@@ -155,12 +155,12 @@ impl Entry {
         self.serve_until > now
     }
 
-    /// Whether it is of no use at `now`, not even while Lark fails.
+    /// Whether it is too old at `now` even for an outage of Lark.
     pub(super) fn is_too_old(&self, now: Timestamp) -> bool {
         self.fetched_at + STALE_IF_ERROR <= now
     }
 
-    /// Whether the thing is there.
+    /// Whether it holds an item.
     #[must_use]
     pub const fn has_body(&self) -> bool {
         matches!(self.content, Content::Body { .. })
@@ -182,20 +182,20 @@ impl Entry {
         }
     }
 
-    /// Whether whoever reads it at `now` should renew it although it is still fresh.
+    /// Whether a reader at `now` should renew it although it is still fresh.
     ///
-    /// The nearer the end and the longer a load takes, the likelier, so that of many readers about one renews it in time:
-    /// XFetch, of "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015), with β = 1.
-    /// `luck` is evenly spread over 0 to 1.
+    /// The probability grows towards the end and with the time a load takes, so that about one of many readers renews it in
+    /// time: XFetch, of "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015), with β =
+    /// 1. `luck` is uniform over 0 to 1.
     #[must_use]
     pub fn is_due_early(&self, now: Timestamp, luck: f64) -> bool {
         let ahead = f64::from(self.load_ms) * -luck.max(f64::MIN_POSITIVE).ln();
         self.has_body() && now + Duration::from_secs_f64(ahead / 1_000.0) >= self.fresh_until
     }
 
-    /// Whether `pointer`, which stands at `asked`, may lead to this thing at `now`: the thing says so; or the pointer is fresh,
-    /// and newer than the thing or about ids of a kind that the app does not see. So an address that has moved to somebody
-    /// else leads nobody astray.
+    /// Whether `pointer`, stored at `asked`, may lead to this item at `now`: the item lists the id; or the pointer is fresh,
+    /// and newer than the item or for a kind of id that the app does not see. So an address that now belongs to another user
+    /// never leads to the old one.
     #[must_use]
     pub fn agrees(&self, asked: &ItemId, pointer: &Self, now: Timestamp) -> bool {
         let Content::Body { aliases, .. } = &self.content else {
@@ -208,7 +208,7 @@ impl Entry {
         pointer.is_fresh(now) && (is_hidden || pointer.version > self.version)
     }
 
-    /// What it takes in memory, about.
+    /// Its approximate size in memory.
     pub(super) fn weight(&self) -> usize {
         let id = |id: &ItemId| size_of::<ItemId>() + id.text.len();
         let content = match &self.content {
@@ -267,7 +267,7 @@ mod tests {
     fn readers_near_the_end_renew_early_and_the_likelier_the_longer_a_load_takes() {
         let entry = entry(Vec::new());
         let before = |length: Duration| entry.fresh_until - length;
-        // With β = 1 a reader comes early by a load's time with the probability 1/e.
+        // With β = 1 a reader is early by a load's time with the probability 1/e.
         let share = |entry: &Entry, length| {
             let moment = before(length);
             (1..1_000)

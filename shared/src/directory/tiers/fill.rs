@@ -1,4 +1,4 @@
-//! What was found out goes into the tiers.
+//! Writes results into the tiers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::store::{Expect, Record, Table};
 
-/// How long the store keeps what leads to a thing. It does not change with the thing, so it is written seldom.
+/// How long the store keeps a pointer. It does not change with its item, so it is written seldom.
 const POINTER_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// Of so many renewals of a thing that has kept its ids, one writes what leads to it into the store again.
+/// Of so many renewals of an item with unchanged ids, one writes its pointers to the store again.
 const POINTERS_ONE_IN: u32 = 24;
-/// The time for a write of the store while a caller waits for an answer that is there already.
+/// The time for a write to the store while a caller waits although the answer is ready.
 const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Tiers {
-    /// Keeps what came in an answer for many of `app_tenant`, and answers with the things, in their order.
+    /// Stores a batch answer for `app_tenant`; returns its items, in their order.
     pub async fn keep_many(
         &self,
         app_tenant: &AppTenant,
@@ -62,7 +62,7 @@ impl Tiers {
         found
     }
 
-    /// Keeps which ids lead to which others by Lark's word, and which to nothing.
+    /// Stores which ids point to which others according to Lark, and which to nothing.
     pub async fn keep_leads(
         &self,
         app_tenant: &AppTenant,
@@ -89,18 +89,18 @@ impl Tiers {
     }
 }
 
-/// How an answer for many arrived.
+/// How a batch answer arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchAnswer<'a> {
     /// How long Lark took.
     pub took: Duration,
-    /// Whether the process keeps it too.
+    /// Whether the in-process cache keeps it too.
     pub locally: bool,
-    /// By which ids it was asked for: the store is told where these lead, the shared cache where all do.
+    /// The requested ids: the store gets the pointers of these, the shared cache those of all.
     pub asked: &'a HashSet<ItemId>,
 }
 
-/// Of which ids the store is told where they lead.
+/// The ids whose pointers go to the store.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pointers<'a> {
     All,
@@ -109,7 +109,7 @@ pub(super) enum Pointers<'a> {
 }
 
 impl Pointers<'static> {
-    /// For a thing that is now `entry`, of which `known` was known.
+    /// For an item that is now `entry` and was `known` before.
     pub(super) fn after(known: Option<&Entry>, entry: &Entry) -> Self {
         let has_kept_its_ids = known.is_some_and(|known| known.has_same_aliases(entry));
         if has_kept_its_ids && fastrand::u32(..POINTERS_ONE_IN) != 0 {
@@ -132,7 +132,7 @@ impl Pointers<'_> {
 }
 
 impl Inner {
-    /// What arrives now without a lease.
+    /// The stamp of a result that arrives now without a lease.
     pub(super) fn loading(&self, took: Duration) -> FetchStamp {
         let at = self.clock.now();
         FetchStamp {
@@ -153,7 +153,7 @@ impl Inner {
             .map(move |(key, reason)| (key, Arc::new(Entry::absent(reason, loading, ttl))))
     }
 
-    /// The entry of what was asked for first, then everything else that is to be kept.
+    /// The entry of the requested item first, then all others to store.
     pub(super) fn entries(
         &self,
         asked: &ItemKey,
@@ -174,7 +174,7 @@ impl Inner {
                 let to = item.id.clone();
                 let mut entries = self.entries_of(&asked.app_tenant, item, loading);
                 if leads_elsewhere && let Some((_, main)) = entries.first() {
-                    // An id that the app may ask with, but not see.
+                    // An id that the app may use in requests, but not see.
                     let pointer = Arc::new(main.pointer(to));
                     entries.push((asked.clone(), pointer));
                 }
@@ -187,7 +187,7 @@ impl Inner {
         }
     }
 
-    /// The thing, then what points to it.
+    /// The item, then the pointers to it.
     fn entries_of(
         &self,
         app_tenant: &AppTenant,
@@ -214,7 +214,7 @@ impl Inner {
         }
     }
 
-    /// A cache that does not take it costs the next reader a read of the store.
+    /// If the cache rejects it, the next reader reads the store.
     pub(super) async fn fill_cache(&self, entries: &[(ItemKey, Arc<Entry>)], now: Timestamp) {
         let Some(cache) = &self.cache else { return };
         let puts: Vec<Put> = entries
@@ -231,7 +231,7 @@ impl Inner {
         };
     }
 
-    /// The records of what the store keeps.
+    /// The records of the entries that go to the store.
     pub(super) fn records(
         &self,
         entries: &[(ItemKey, Arc<Entry>)],
@@ -250,7 +250,7 @@ impl Inner {
         records.collect()
     }
 
-    /// A store that fails costs a call to Lark later.
+    /// If the store fails, a later look-up calls Lark.
     pub(super) async fn keep(&self, records: Vec<Record>, deadline: Deadline) {
         let deadline = deadline.at_most(KEEP_PATIENCE);
         let outcome = match records.as_slice() {
@@ -268,11 +268,11 @@ impl Inner {
             }
         };
         if let Err(error) = outcome {
-            warn!(%error, "what Lark said is not stored");
+            warn!(%error, "an answer from Lark is not stored");
         }
     }
 
-    /// Takes out of the store what Lark knows no more.
+    /// Deletes from the store what Lark no longer has.
     pub(super) async fn forget(&self, key: &ItemKey, deadline: Deadline) {
         let deadline = deadline.at_most(KEEP_PATIENCE);
         let key = key.store_key();
@@ -280,13 +280,13 @@ impl Inner {
             .storage
             .delete(Table::Directory, &key, Expect::Anything, deadline);
         if let Err(error) = delete.await {
-            warn!(%error, "what Lark knows no more is still stored");
+            warn!(%error, "an entry that Lark no longer has is still stored");
         }
     }
 }
 
 fn put(key: &ItemKey, entry: &Entry, now: Timestamp) -> Put {
-    // What leads somewhere is checked against what is there, so it may live long.
+    // A pointer is checked against its item, so it may live long.
     let until = if entry.is_pointer() {
         entry.fetched_at + STALE_IF_ERROR
     } else {
@@ -300,7 +300,7 @@ fn put(key: &ItemKey, entry: &Entry, now: Timestamp) -> Put {
     }
 }
 
-/// A version for what was had without a lease.
+/// A version for a result fetched without a lease.
 fn micros(now: Timestamp) -> u64 {
     u64::try_from(now.as_millis())
         .unwrap_or(0)

@@ -1,4 +1,4 @@
-//! How an answer came about, for callers.
+//! Where an answer came from and how old it is, for callers.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Tier {
     }
 }
 
-/// How an answer came about, for the headers `Age` and `Cache-Status` (RFC 9211).
+/// Where an answer came from and how old it is, for the headers `Age` and `Cache-Status` (RFC 9211).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Freshness {
     /// Which tier answered.
@@ -43,7 +43,7 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// How `entry` from `tier` stands at `now`.
+    /// The freshness of `entry` from `tier` at `now`.
     #[must_use]
     pub fn of(entry: &Entry, tier: Tier, now: Timestamp) -> Self {
         let ttl_ms = entry
@@ -57,7 +57,7 @@ impl Freshness {
         }
     }
 
-    /// Whether it is older than it should be.
+    /// Whether it is stale.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         self.ttl_ms <= 0

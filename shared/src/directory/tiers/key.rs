@@ -1,4 +1,4 @@
-//! What things are kept under, in every tier.
+//! The keys of items, in every tier.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use crate::apps::AppContext;
 use crate::ids::{AppId, TenantKey};
 use crate::store::Key;
 
-/// A collection of things of one sort, with a time to live of its own.
+/// A collection of items of one sort, with its own TTL.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Collection {
-    /// Users, and what leads to them.
+    /// Users, and pointers to them.
     Users,
-    /// Departments, and what leads to them.
+    /// Departments, and pointers to them.
     Departments,
     /// Pages of the users of a department.
     DepartmentUsers,
@@ -24,7 +24,7 @@ pub enum Collection {
 }
 
 impl Collection {
-    /// Every shelf.
+    /// Every collection.
     pub const ALL: [Self; 6] = [
         Self::Users,
         Self::Departments,
@@ -34,7 +34,7 @@ impl Collection {
         Self::ChatMembers,
     ];
 
-    /// The shelf in metrics and keys.
+    /// The collection in metrics and keys.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Collection {
     }
 }
 
-/// By what something is looked up. Each belongs to one shelf.
+/// The kind of id that an item is looked up by. Each belongs to one collection.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum IdKind {
     /// A user for one app.
@@ -71,7 +71,7 @@ pub enum IdKind {
     ChatId,
     /// A page of the chats that the app is in.
     ChatList,
-    /// A page of the chats that a search finds.
+    /// A page of the chats that match a search.
     ChatSearch,
     /// A page of the members of a chat.
     ChatMembers,
@@ -113,7 +113,7 @@ impl IdKind {
         }
     }
 
-    /// The shelf on which it leads to something.
+    /// The collection that it belongs to.
     #[must_use]
     pub const fn collection(self) -> Collection {
         match self {
@@ -133,7 +133,7 @@ impl IdKind {
     }
 }
 
-/// An id of some kind. Its text has no space and no line end: it stands in lines of the shared cache.
+/// An id of some kind. Its text has no space and no line end, because it is part of lines in the shared cache.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ItemId {
     /// Which kind.
@@ -152,7 +152,7 @@ impl ItemId {
         }
     }
 
-    /// What `Display` made; `None` for anything else.
+    /// Reads what `Display` made; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, text) = text.split_once(':')?;
@@ -166,7 +166,7 @@ impl fmt::Display for ItemId {
     }
 }
 
-/// For whom things are kept: each app sees a tenant's directory in its own way.
+/// The app and tenant that items are cached for: each app has its own view of a tenant's directory.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct AppTenant {
     /// The app.
@@ -176,7 +176,7 @@ pub struct AppTenant {
 }
 
 impl AppTenant {
-    /// What is kept for `context`.
+    /// The app and tenant of `context`.
     #[must_use]
     pub fn of(context: &AppContext) -> Self {
         Self {
@@ -195,12 +195,12 @@ impl fmt::Display for AppTenant {
     }
 }
 
-/// What something is kept under.
+/// The key of an item.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ItemKey {
-    /// For whom.
+    /// The app and tenant.
     pub app_tenant: AppTenant,
-    /// By what.
+    /// The id.
     pub id: ItemId,
 }
 
@@ -217,18 +217,18 @@ impl ItemKey {
         Self::new(self.app_tenant.clone(), id)
     }
 
-    /// Where it is in the shared cache. What is in braces decides the slot of a cluster.
+    /// Its key in the shared cache. The part in braces decides the slot of a cluster.
     pub(super) fn cache_key(&self) -> String {
         let Self { app_tenant, id } = self;
         format!("lark:{}:{{{app_tenant}:{id}}}", id.kind.collection().name())
     }
 
-    /// The lease of those who fill it, in the same slot.
+    /// The key of the lease for filling it, in the same slot.
     pub(super) fn lease_key(&self) -> String {
         format!("lark:fill:{{{}:{}}}", self.app_tenant, self.id)
     }
 
-    /// Where it is in the store. The app alone would put a company's whole directory into one partition.
+    /// Its key in the store. The app alone would put a company's whole directory into one partition.
     pub(super) fn store_key(&self) -> Key {
         Key::new(
             format!("{}#{}", self.app_tenant, self.id.text),
@@ -236,7 +236,7 @@ impl ItemKey {
         )
     }
 
-    /// What it takes in memory, about.
+    /// Its approximate size in memory.
     pub(super) fn weight(&self) -> usize {
         let tenant = self
             .app_tenant

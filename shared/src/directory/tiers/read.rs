@@ -1,4 +1,4 @@
-//! Through the tiers, from the fastest to the slowest, following what points to another id.
+//! Reads through the tiers, from the fastest to the slowest, and follows pointers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::deadline::Deadline;
 use crate::store::{Attributes, Key, Table};
 use crate::telemetry::metrics;
 
-/// What the tiers know of what was asked for.
+/// The result of a look-up in all tiers.
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    /// What Lark would be asked with: what was asked for, or the id that it leads to.
+    /// The key to request from Lark: the requested one, or the one it points to.
     pub(super) key: ItemKey,
     pub(super) known: Option<Known>,
 }
@@ -29,13 +29,13 @@ pub(super) struct Known {
 }
 
 impl Lookup {
-    /// Whether no tier knows anything of it.
+    /// Whether every tier missed.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
         self.known.is_none()
     }
 
-    /// Whether it is known and will still be fresh at `moment`.
+    /// Whether an entry was found that will still be fresh at `moment`.
     #[must_use]
     pub fn is_fresh_until(&self, moment: Timestamp) -> bool {
         self.known
@@ -43,30 +43,30 @@ impl Lookup {
             .is_some_and(|known| known.entry.is_fresh(moment))
     }
 
-    /// What Lark would be asked with.
+    /// The key to request from Lark.
     #[must_use]
     pub const fn key(&self) -> &ItemKey {
         &self.key
     }
 }
 
-/// What the faster tiers know of what was asked for.
+/// The result of a look-up in the process and the shared cache.
 #[derive(Debug)]
 pub struct PartialLookup(Walk);
 
-/// What a standing is worth to one who asks for many.
+/// What a lookup means for a batch request.
 #[derive(Clone, Debug)]
 pub enum LookupOutcome {
-    /// It is known, and not too old.
+    /// A servable entry.
     Found(Found),
-    /// There is no such thing, for this reason.
+    /// No such item exists, for this reason.
     Absent(AbsentReason),
     /// Lark has to be asked.
     Unknown,
 }
 
 impl Tiers {
-    /// What `lookup` is worth without asking Lark.
+    /// The outcome of `lookup` without asking Lark.
     #[must_use]
     pub fn outcome_of(&self, lookup: &Lookup) -> LookupOutcome {
         let now = self.inner.clock.now();
@@ -80,29 +80,29 @@ impl Tiers {
         }
     }
 
-    /// What is known of the thing, however old.
+    /// The known item, however old.
     #[must_use]
     pub fn any_known(&self, lookup: &Lookup) -> Option<Found> {
         self.inner.answer(lookup.known.clone()?)
     }
 
-    /// What the process and the shared cache know of `key`: all that is looked at before it is certain that the caller may ask.
+    /// Looks `key` up in the process and the shared cache only: it may run before the caller is authorised.
     pub async fn partial_lookup(&self, key: &ItemKey) -> PartialLookup {
         PartialLookup(self.inner.partial_lookup(key, LookupMode::One).await)
     }
 
-    /// What the tiers know, after a glance.
+    /// Completes a partial lookup with the remaining tiers.
     pub async fn finish(&self, partial: PartialLookup, deadline: Deadline) -> Lookup {
         self.inner.finish(partial.0, deadline).await
     }
 
-    /// What the tiers know of `key`. A tier that fails knows nothing.
+    /// Looks `key` up in all tiers. A tier that fails counts as a miss.
     pub async fn find(&self, key: &ItemKey, deadline: Deadline) -> Lookup {
         self.inner.find(key, LookupMode::One, deadline).await
     }
 
-    /// What the tiers know of each of `keys`, in their order: one round trip to the shared cache, another for those that
-    /// point to something else, and the same again to the store for what is left.
+    /// Looks all `keys` up, in their order: one round trip to the shared cache, another for pointers, and the same again to
+    /// the store for what is left.
     pub async fn find_many(&self, keys: Vec<ItemKey>, deadline: Deadline) -> Vec<Lookup> {
         self.inner.find_many(keys, LookupMode::Many, deadline).await
     }
@@ -156,7 +156,7 @@ impl Inner {
         walks.into_iter().map(Walk::lookup).collect()
     }
 
-    /// What the process itself knows for certain.
+    /// The entry in the process, if it is enough.
     pub(super) fn in_memory(&self, key: &ItemKey) -> Option<Known> {
         let mut walk = Walk::new(key.clone(), LookupMode::One);
         let is_enough = self.steps_in_memory(&mut walk, self.clock.now());
@@ -174,7 +174,7 @@ impl Inner {
         false
     }
 
-    /// Whether the process's own cache was enough.
+    /// Whether the in-process cache was enough.
     fn walk_memory(&self, walk: &mut Walk, now: Timestamp) -> bool {
         let is_over = self.steps_in_memory(walk, now);
         let result = match (is_over, &walk.known) {
@@ -186,11 +186,11 @@ impl Inner {
         is_over
     }
 
-    /// The store, for what is not known well enough, and back into the faster tiers with what was found.
+    /// Reads the store for what the faster tiers do not have fresh, and writes what was found back into them.
     async fn walk_rest(&self, walks: &mut [Walk], deadline: Deadline) {
         let now = self.clock.now();
         for walk in walks.iter_mut().filter(|walk| !walk.is_over) {
-            // The store is written after the cache: what it has is no newer.
+            // The store is written after the cache, so its entry is no newer.
             walk.is_over = walk
                 .known
                 .as_ref()
@@ -202,7 +202,7 @@ impl Inner {
         self.remember_walks(walks, now).await;
     }
 
-    /// Once for what was asked for, once more for what that points to.
+    /// One round for the requested keys, one for the keys they point to.
     async fn walk_cache(&self, walks: &mut [Walk], now: Timestamp) {
         let Some(cache) = &self.cache else { return };
         let mut pending: Vec<&mut Walk> = walks.iter_mut().filter(|walk| !walk.is_over).collect();
@@ -249,7 +249,7 @@ impl Inner {
         }
     }
 
-    /// What a pointer leads to may well be at hand although the pointer was not.
+    /// A pointer's target may be in the process although the pointer was not.
     fn walk_memory_again(&self, walk: &mut Walk, now: Timestamp) -> bool {
         let entry = self.local.get(&walk.at);
         entry.is_some_and(|entry| walk.offer(entry, Tier::Memory, now) == Step::Enough)
@@ -273,7 +273,7 @@ impl Inner {
                     work.await
                 }
             };
-            // A store that does not answer costs a call to Lark.
+            // If the store does not answer, Lark is called.
             let Ok(records) = answer else { return };
             let records: HashMap<&Key, _> =
                 records.iter().map(|record| (&record.key, record)).collect();
@@ -301,7 +301,7 @@ impl Inner {
         }
     }
 
-    /// What slower tiers had goes into the faster ones.
+    /// Writes what slower tiers had into the faster ones.
     async fn remember_walks(&self, walks: &[Walk], now: Timestamp) {
         let mut for_cache = Vec::new();
         for walk in walks {

@@ -1,4 +1,4 @@
-//! Asking Lark: by one caller of one process, for all who want to know.
+//! Fetching from Lark: by one caller of one process, for all who wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,34 +19,34 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::telemetry::metrics;
 
-/// The time for one look-up at Lark, whoever still waits for it.
+/// The time for one fetch from Lark, whether or not a caller still waits for it.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(28);
-/// How long a caller who could be answered at once waits for something newer. It goes on being fetched after that, as far as
-/// the process is not frozen.
+/// How long a caller with a servable entry waits for a newer one. The fetch continues after that, unless the process is
+/// frozen.
 const REVALIDATION_PATIENCE: Duration = Duration::from_millis(400);
-/// How long a caller waits before being answered with something that is too old unless Lark fails.
+/// How long a caller waits before getting an entry that is normally too old to serve.
 const STALE_PATIENCE: Duration = Duration::from_secs(2);
-/// How long Lark is left alone after a failure by those who have something to serve.
+/// How long after a failure of Lark callers with an entry to serve do not ask it.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
-/// How long one process fetches for all until it has to say that it is still at it. Should it die, the others wait this long.
+/// The TTL of the fetch lease; a slow fetch extends it. If the holder dies, the others wait this long.
 const LEASE_TTL: Duration = Duration::from_secs(3);
-/// The first wait of a process for another's answer; it doubles up to [`LONGEST_WAIT`].
+/// The first wait of a process for another's result; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(5);
-/// The longest wait between two looks.
+/// The longest wait between two checks.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
-/// Whether this process asks Lark.
+/// Whether this process fetches from Lark.
 enum Plan {
-    /// It does, holds the lease, and numbers its answer with the fence.
+    /// It does, holds the lease, and versions its result with the fence.
     AskWithLease { lease: Lease, fence: u64 },
-    /// It does, as every process may: no shared cache says who should.
+    /// It does, as every process may: there is no shared cache to coordinate them.
     AskWithoutLease,
-    /// It does not: the answer was found out meanwhile, or others are about to and what is known will do.
+    /// It does not: the result arrived in the meantime, or another process is fetching and the known entry is servable.
     Answer(Known),
 }
 
 impl Tiers {
-    /// The answer to a look-up that stands at `lookup`; see [`Tiers::look_up`].
+    /// Completes `lookup` with a fetch from Lark where needed; see [`Tiers::look_up`].
     ///
     /// # Errors
     /// As [`Tiers::look_up`].
@@ -131,7 +131,7 @@ impl Inner {
             .is_some_and(|until| until > now)
     }
 
-    /// The outcome of the look-up that is under way for this key, or of a new one.
+    /// Joins the fetch in flight for this key, or starts one.
     async fn renewed<F>(
         self: &Arc<Self>,
         lookup: Lookup,
@@ -158,7 +158,7 @@ impl Inner {
     {
         let Lookup { key, known } = lookup;
         let deadline = Deadline::after(FETCH_TIMEOUT);
-        // Whoever fetched it while this caller was on the way here filled the process's cache.
+        // Another caller may have filled the in-process cache since the lookup.
         let at_hand = self.in_memory(&key);
         if let Some(newer) = at_hand.filter(|it| self.is_news(&it.entry, known.as_ref())) {
             return Ok((newer.entry, newer.tier));
@@ -228,7 +228,7 @@ impl Inner {
         main
     }
 
-    /// Whether this process may ask Lark for `key`; waits while another does, unless what is known will do.
+    /// Whether this process may fetch `key`; waits while another process does, unless the known entry is servable.
     async fn plan(&self, key: &ItemKey, known: Option<&Known>, deadline: Deadline) -> Result<Plan> {
         let Some(cache) = &self.cache else {
             return Ok(Plan::AskWithoutLease);
@@ -267,7 +267,7 @@ impl Inner {
             && known.is_none_or(|known| stored.version > known.entry.version)
     }
 
-    /// What another process has found out since this one looked.
+    /// The result that another process has written since this one's lookup.
     async fn found_meanwhile(
         &self,
         key: &ItemKey,
@@ -281,8 +281,8 @@ impl Inner {
     }
 }
 
-/// The new number of a lease that is still this process's: Lark is slow, or calls wait for their turn. `None`: it was frozen,
-/// and another process has it.
+/// Extends a lease that this process still holds and returns the new fence: Lark is slow, or the outbound limiter delays
+/// calls. `None`: the process was frozen, and another one has the lease.
 async fn held_longer(lease: Option<&Lease>) -> Option<u64> {
     lease?.claim().await.ok()?.fence
 }

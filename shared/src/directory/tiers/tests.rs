@@ -27,7 +27,7 @@ struct Place {
     cache: Arc<dyn Cache>,
     storage: Storage,
     loads: Arc<AtomicU64>,
-    /// When Lark was asked last, in milliseconds since the beginning.
+    /// When Lark was last called, in milliseconds since the beginning.
     asked_ms: Arc<AtomicU64>,
     began: Instant,
 }
@@ -60,7 +60,7 @@ impl Place {
         Tiers::new(self.storage.clone(), Some(cache), clock, settings)
     }
 
-    /// A look-up that Lark answers after `takes` with what `process` is called.
+    /// A look-up that Lark answers after `takes` with the name of `process`.
     async fn look_up(&self, tiers: &Tiers, process: &'static str, takes: Duration) -> String {
         let (loads, asked_ms) = (Arc::clone(&self.loads), Arc::clone(&self.asked_ms));
         let began = self.began;
@@ -126,7 +126,7 @@ async fn three_seconds_after_a_process_died_another_asks() {
 async fn what_a_process_brings_after_its_lease_replaces_nothing_newer() {
     let place = Place::new();
     let late = place.process();
-    // Frozen with its answer in hand: it has a number from before.
+    // Frozen with its answer: its fence is an old one.
     let loading = entry::FetchStamp {
         version: 1,
         at: place.clock.now(),
@@ -161,7 +161,7 @@ async fn shortly_before_its_end_one_of_many_readers_renews_and_nobody_is_served_
     let entry = one.inner.local.get(&key()).unwrap();
     let shortly_before = entry.fresh_until - Duration::from_millis(100);
     sleep(shortly_before.since(place.clock.now())).await;
-    // Each of them comes early with a probability of e^(-100/300), about 0.7.
+    // Each of them renews early with a probability of e^(-100/300), about 0.7.
     for _ in 0..20 {
         place.look_up(&one, "second", takes).await;
         place.look_up(&other, "second", takes).await;

@@ -1,4 +1,4 @@
-//! One look-up on its way: what a tier offers, and whether the next one has to be asked.
+//! The state of one look-up: what to do with a tier's entry, and whether to ask the next tier.
 
 use std::sync::Arc;
 
@@ -8,25 +8,25 @@ use super::key::ItemKey;
 use super::read::{Known, Lookup};
 use crate::clock::Timestamp;
 
-/// Who asks.
+/// How many items a caller wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum LookupMode {
-    /// For one thing, who is told why there is none.
+    /// One item; the caller is told why there is none.
     One,
-    /// For many, of which Lark leaves out what there is not.
+    /// Many; Lark leaves out those that do not exist.
     Many,
 }
 
-/// One look-up on its way through the tiers.
+/// The state of one look-up through the tiers.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) asked: ItemKey,
     asking: LookupMode,
-    /// What the tiers are asked with now.
+    /// The key to look up now.
     pub(super) at: ItemKey,
-    /// What led from `asked` to `at`.
+    /// The pointer from `asked` to `at`.
     pub(super) pointer: Option<Arc<Entry>>,
-    /// What `asked` pointed to did not agree.
+    /// The item that `asked` pointed to does not have that id.
     is_misled: bool,
     pub(super) known: Option<Known>,
     pub(super) is_over: bool,
@@ -34,11 +34,11 @@ pub(super) struct Walk {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
-    /// Fresh: nobody else needs to be asked.
+    /// Fresh: no other tier is needed.
     Enough,
-    /// It pointed to something else, which is now at `at`.
+    /// A pointer; its target is now at `at`.
     Follow,
-    /// Of no use, or stale: the next tier may have better.
+    /// Unusable or stale: the next tier may have a better entry.
     Insufficient,
 }
 

@@ -1,4 +1,4 @@
-//! The look-up of many users: what the tiers know at once, the rest from Lark, fifty at a time (`run`).
+//! Batch look-up of users: first from the tiers, the rest from Lark, fifty at a time (`run`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ mod run;
 
 use run::{Missing, Run};
 
-/// One of many who are looked for.
+/// A user of a batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Wanted {
     /// By id.
@@ -23,22 +23,22 @@ pub enum Wanted {
     Contact(Contact),
 }
 
-/// What was found of many; the numbers say which of those wanted, and each is in one of the lists.
+/// The result of a batch. The numbers are positions in the request; each is in exactly one of the lists.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// These were found.
     pub users: Vec<(usize, Found)>,
-    /// These do not exist, or are not for this app to see.
+    /// These do not exist, or the app may not see them.
     pub not_found: Vec<(usize, AbsentReason)>,
-    /// Of these nobody knows, because Lark failed or refused.
+    /// These could not be looked up, because Lark failed or refused.
     pub failed: Vec<(usize, Error)>,
 }
 
-/// What became of one who was asked for.
+/// The outcome for one user of a batch.
 type Outcome = Result<std::result::Result<Found, AbsentReason>>;
 
 impl Wanted {
-    /// What it is kept under.
+    /// The id that it is cached under.
     #[must_use]
     pub fn item_id(&self) -> ItemId {
         match self {
@@ -49,10 +49,10 @@ impl Wanted {
 }
 
 impl UserService {
-    /// All of `wanted`, as far as they can be had. What fails, fails alone.
+    /// Looks all of `wanted` up. One failure does not affect the others.
     ///
     /// # Errors
-    /// None of its own: whoever is not answered is in [`Batch::failed`].
+    /// None of its own: failed look-ups are in [`Batch::failed`].
     pub async fn batch(
         &self,
         context: &AppContext,
@@ -68,7 +68,7 @@ impl UserService {
                 contacts.insert(contact.item_id(), contact);
             }
         }
-        // An address that leads to somebody of whom nothing is known stands at their open_id.
+        // The lookup of an address that points to an uncached user has that user's open_id as its key.
         let (hashes, ids): (Vec<_>, Vec<_>) = unknown
             .into_iter()
             .partition(|it| contacts.contains_key(&it.lookup.key().id));
@@ -82,10 +82,10 @@ impl UserService {
 }
 
 impl UserService {
-    /// Fetches those of `ids` who are not fresh until `until`, and says how many there are now.
+    /// Fetches those of `ids` that are not fresh until `until`; returns how many were found.
     ///
     /// # Errors
-    /// What Lark said, should it have failed for any of them.
+    /// Lark's error, if the fetch failed for any of them.
     pub async fn warm(
         &self,
         context: &AppContext,

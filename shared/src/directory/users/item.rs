@@ -1,10 +1,10 @@
-//! A profile, as it is kept.
+//! A profile as a cached item.
 
 use crate::directory::tiers::{IdKind, Item, ItemId};
 use crate::lark::contacts::{Contact, User, UserId, UserIdKind};
 use crate::page::hashed;
 
-/// What is kept of `user`: under the open_id, with the other ids and addresses that the app may see. `None` without open_id.
+/// The item of `user`: under the open_id, with the other ids and addresses that the app may see. `None` without open_id.
 #[must_use]
 pub fn item_of(user: &User) -> Option<Item> {
     let id = ItemId::new(IdKind::OpenId, plain(user.open_id.as_deref())?);
@@ -15,7 +15,7 @@ pub fn item_of(user: &User) -> Option<Item> {
     })
 }
 
-/// What is kept of `user`, who was asked for by `asked`, whether the answer has an open_id or not.
+/// The item of `user`, requested by `asked`, whether the answer has an open_id or not.
 pub(super) fn item_asked(user: &User, asked: &ItemId) -> Item {
     item_of(user).unwrap_or_else(|| Item {
         id: asked.clone(),
@@ -24,8 +24,8 @@ pub(super) fn item_asked(user: &User, asked: &ItemId) -> Item {
     })
 }
 
-/// Whether `user`, who was asked for by an id of this kind, is as everybody should see them. The platform names the leader by
-/// the kind of id that it was asked with, and a profile is kept for all.
+/// Whether `user`, requested by an id of this kind, may be cached for all callers. The platform names the leader by the kind
+/// of id in the request, and a cached profile serves all.
 pub(super) fn is_for_all(user: &User, asked: UserIdKind) -> bool {
     let has_leader = user
         .leader_user_id
@@ -34,7 +34,7 @@ pub(super) fn is_for_all(user: &User, asked: UserIdKind) -> bool {
     asked == UserIdKind::OpenId || !has_leader || plain(user.open_id.as_deref()).is_none()
 }
 
-/// The id of this kind that `user` shows.
+/// The id of this kind in `user`.
 pub(super) fn id_of(user: &User, kind: UserIdKind) -> Option<&str> {
     match kind {
         UserIdKind::OpenId => user.open_id.as_deref(),
@@ -66,7 +66,7 @@ fn aliases(user: &User) -> Vec<ItemId> {
     all.into_iter().flatten().collect()
 }
 
-/// An id that fits into a key; the platform sends an empty one for none.
+/// An id that fits into a key; the platform sends an empty text for none.
 fn plain(text: Option<&str>) -> Option<&str> {
     text.filter(|text| {
         !text.is_empty()
@@ -75,12 +75,12 @@ fn plain(text: Option<&str>) -> Option<&str> {
     })
 }
 
-/// How much of a hash tells addresses apart: 128 bits.
+/// How much of a hash is used: 128 bits.
 const HASH_DIGITS: usize = 32;
 
 impl Contact {
-    /// What it is kept under: a hash. It keeps addresses out of keys, which end up in logs; it does not hide them from who may
-    /// read the profiles beside.
+    /// The id it is cached under: a hash. It keeps addresses out of keys, which end up in logs; it does not hide them from
+    /// anyone who can read the cached profiles.
     #[must_use]
     pub fn item_id(&self) -> ItemId {
         let kind = match self {
@@ -93,7 +93,7 @@ impl Contact {
 }
 
 impl UserId {
-    /// What a user is kept under, or found through.
+    /// The id that a user is cached under, or that points to it.
     #[must_use]
     pub fn item_id(&self) -> ItemId {
         let kind = match self.kind() {
@@ -104,7 +104,7 @@ impl UserId {
         ItemId::new(kind, self.as_str())
     }
 
-    /// The user's id that `id` is; `None` for a hash, and for what is no user's.
+    /// `id` as a user's id; `None` for a hash, and for ids of anything else.
     #[must_use]
     pub fn of_item(id: &ItemId) -> Option<Self> {
         let kind = UserIdKind::ALL

@@ -1,4 +1,4 @@
-//! The look-up of one user.
+//! Look-ups of one user.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(super) struct Inner {
 }
 
 impl UserService {
-    /// A service over `tiers`, where others keep things as well.
+    /// A service over `tiers`, which it shares with the other services.
     #[must_use]
     pub fn new(platform: Platform, tiers: Tiers, guard: Guard, popularity: Popularity) -> Self {
         let inner = Inner {
@@ -62,8 +62,8 @@ impl UserService {
     /// The user `id`, as the app sees them.
     ///
     /// # Errors
-    /// [`Error::UserNotFound`]; what [`TokenService::token`] says; [`Error::LarkUnavailable`] and its
-    /// like when Lark fails and nothing is kept; [`Error::DeadlineExceeded`].
+    /// [`Error::UserNotFound`]; the errors of [`TokenService::token`]; [`Error::LarkUnavailable`] and its like when Lark fails
+    /// and no entry is cached; [`Error::DeadlineExceeded`].
     pub async fn user(
         &self,
         context: &AppContext,
@@ -74,13 +74,13 @@ impl UserService {
         self.finish_user(partial, context, deadline).await
     }
 
-    /// What the faster tiers know of the user `id`, looked up while it is decided whether the caller may ask.
+    /// A partial lookup of the user `id` in the faster tiers, which runs while the caller is authorised.
     pub async fn partial_lookup(&self, app_tenant: &AppTenant, id: &UserId) -> PartialLookup {
         let key = ItemKey::new(app_tenant.clone(), id.item_id());
         self.inner.tiers.partial_lookup(&key).await
     }
 
-    /// The user who was glanced at, as the app sees them.
+    /// The user of a partial lookup, as the app sees them.
     ///
     /// # Errors
     /// As [`UserService::user`].

@@ -21,17 +21,17 @@ use crate::lark::{Below, MAX_DEPARTMENT_PAGE};
 use crate::lark::{Request, departments};
 use crate::page::{Page, PageRequest};
 
-/// The most users of a directory that is read whole.
+/// A directory with more users is not read.
 const MAX_MEMBERS: u64 = (MAX_IDS / 3) as u64;
-/// The most departments of a directory that is read whole.
+/// A directory with more departments is not read.
 const MAX_DEPARTMENTS: usize = 50_000;
-/// After so many pages it is written down how far the reading is.
+/// The progress is saved after every so many pages.
 const PAGES_TO_CHECKPOINT: u32 = 50;
-/// How long a directory that was read in part is gone on with.
+/// How long a partly read directory can be resumed.
 const DRAFT_LIFE: Duration = Duration::from_secs(3 * 3_600);
 
 impl Warmer {
-    /// Reads the directory, from where the last run stopped if it has not changed since.
+    /// Reads the directory, from where the last run stopped if the user count has not changed since.
     pub(super) async fn read_directory(
         &self,
         context: &AppContext,
@@ -59,7 +59,7 @@ impl Warmer {
             return outcome;
         }
         self.drop_draft(&app_tenant).await;
-        // Whoever was created while the directory was read may be missing.
+        // A user created while the directory was read may be missing.
         let is_unchanged = self.user_count.members(context, work).await == Some(members);
         if is_unchanged && draft.has_everybody() {
             self.guard.publish(&app_tenant, draft.filter).await;
@@ -110,7 +110,7 @@ impl Warmer {
         Ok(())
     }
 
-    /// The ids of all departments, the root among them, in order.
+    /// The ids of all departments including the root, in order.
     async fn departments(&self, context: &AppContext, work: Deadline) -> Result<BTreeSet<String>> {
         let root = DepartmentId::root();
         let mut ids = BTreeSet::from([root.as_str().to_owned()]);
@@ -188,7 +188,7 @@ impl Warmer {
             value: Bytes::from(draft.to_bytes()),
             ttl: DRAFT_LIFE,
         };
-        // Lost, the directory is read from its beginning again.
+        // If this is lost, the directory is read from the beginning again.
         let _ = cache.put_newer_many(&[put]).await;
     }
 

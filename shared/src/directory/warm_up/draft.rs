@@ -1,4 +1,4 @@
-//! Where the reading of a directory stands, for the run that goes on with it.
+//! The progress of reading a directory, for the run that resumes it.
 
 use crate::clock::Timestamp;
 use crate::directory::guard::Filter;
@@ -7,23 +7,23 @@ use crate::lark::contacts::User;
 
 /// How many ids of a user are in the filter.
 const IDS_OF_A_USER: u64 = 3;
-/// The share of users that may seem to be missing because the filter takes some for others that it has.
+/// The share of users that may seem to be missing because of the filter's false positives.
 const TOLERANCE_ONE_IN: u64 = 200;
 
-/// A directory, read up to some point.
+/// A directory read up to some point.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
     pub(super) filter: Filter,
-    /// The last department that was read to its end; departments are read in the order of their ids.
+    /// The last department read completely; departments are read in the order of their ids.
     pub(super) done: Option<String>,
-    /// The page of the department after it that comes next.
+    /// The next page of the department after it.
     pub(super) page_token: Option<String>,
     /// How many different users were seen, or a few less.
     pub(super) users: u64,
 }
 
 impl Draft {
-    /// Nothing of a directory of `members` users.
+    /// An empty draft for a directory of `members` users.
     pub(super) fn new(members: u64, now: Timestamp) -> Self {
         let ids = members.saturating_mul(IDS_OF_A_USER);
         let mut filter = Filter::new(usize::try_from(ids).unwrap_or(usize::MAX), now, members);
@@ -36,7 +36,7 @@ impl Draft {
         }
     }
 
-    /// Takes the ids of `user` in.
+    /// Adds the ids of `user`.
     pub(super) fn add(&mut self, user: &User) {
         let ids = [
             (IdKind::OpenId, &user.open_id),
@@ -53,14 +53,14 @@ impl Draft {
                     }
                     self.filter.insert(&id);
                 }
-                // Not for the app to see: then strange ids of this kind may be anybody's.
+                // The app may not see it: then any unknown id of this kind may exist.
                 None => drop(self.filter.kinds.remove(&kind)),
             }
         }
         self.users += u64::from(is_new);
     }
 
-    /// Whether the users who were seen are all that there are.
+    /// Whether all users were seen.
     pub(super) fn has_everybody(&self) -> bool {
         let members = self.filter.members;
         self.users + members / TOLERANCE_ONE_IN + 1 >= members
@@ -80,7 +80,7 @@ impl Draft {
         bytes
     }
 
-    /// What [`Draft::to_bytes`] made; `None` for anything else.
+    /// Reads what [`Draft::to_bytes`] made; `None` for anything else.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut parts = bytes.splitn(4, |byte| *byte == b'\n');
         let mut text = || std::str::from_utf8(parts.next()?).ok();

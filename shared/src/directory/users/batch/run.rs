@@ -1,4 +1,4 @@
-//! One batch on its way: through the tiers, then to Lark.
+//! The run of one batch: through the tiers, then to Lark.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const CHUNK: usize = 50;
 /// How many calls to Lark are under way at a time for one batch.
 const CONCURRENT_CALLS: usize = 5;
 
-/// Somebody who was asked for and has to be asked of Lark.
+/// A requested user who has to be fetched from Lark.
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     pub(super) asked: ItemId,
@@ -46,17 +46,17 @@ struct Chunk {
     took: Duration,
 }
 
-/// Whom the addresses of a chunk belong to.
+/// The owners of the addresses of a chunk.
 struct Resolved {
     contacts: Vec<Contact>,
     answer: Result<Vec<Option<String>>>,
     took: Duration,
 }
 
-/// What became of one id that Lark was asked for.
+/// The outcome for one id that was requested from Lark.
 enum Fetched {
     Settled(Outcome),
-    /// Ask again, with this id.
+    /// Request it again by this id.
     Leads(ItemId),
 }
 
@@ -75,7 +75,7 @@ impl<'r> Run<'r> {
         ItemKey::new(self.app_tenant.clone(), id)
     }
 
-    /// Those of whom the tiers do not know enough.
+    /// Looks `ids` up in the tiers; returns those that need a fetch.
     pub(super) async fn look(&mut self, ids: Vec<ItemId>) -> Vec<Missing> {
         let keys = ids.iter().map(|id| self.key(id.clone())).collect();
         let tiers = &self.users.inner.tiers;
@@ -95,7 +95,7 @@ impl<'r> Run<'r> {
         missing
     }
 
-    /// Those who may exist.
+    /// Those of `missing` that may exist; the guard's refusals become outcomes.
     pub(super) async fn guarded(&mut self, missing: Vec<Missing>) -> Vec<Missing> {
         let unknown = missing.iter().filter(|it| it.lookup.is_unknown());
         let keys = unknown.map(|it| it.lookup.key()).collect();
@@ -113,7 +113,7 @@ impl<'r> Run<'r> {
         possible
     }
 
-    /// Whom the addresses belong to, as far as they are not known by then.
+    /// Asks Lark for the owners of `contacts`; returns the owners that need a fetch.
     pub(super) async fn resolve(&mut self, contacts: Vec<Contact>) -> Vec<Missing> {
         let calls: Vec<BoxFuture<'_, Resolved>> = chunks_of(contacts)
             .into_iter()
@@ -161,7 +161,7 @@ impl<'r> Run<'r> {
         self.outcomes.extend(absent);
     }
 
-    /// What is known of those whom an id leads to; who is not is missing under the id that was asked.
+    /// Looks the targets of `led` up; a target that needs a fetch is returned under the requested id.
     async fn follow(&mut self, led: Vec<(ItemId, ItemId)>) -> Vec<Missing> {
         let targets: HashSet<ItemId> = led.iter().map(|(_, to)| to.clone()).collect();
         let missing = self.look(targets.into_iter().collect()).await;
@@ -198,8 +198,8 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Asks Lark for those who are missing, keeps what it says, and asks again with the open_id where that is what profiles are
-    /// kept under.
+    /// Fetches `missing` from Lark, stores the answers, and fetches again by open_id where an answer cannot be cached for all
+    /// callers.
     pub(super) async fn fetch(&mut self, missing: Vec<Missing>, asked: &HashSet<ItemId>) {
         let is_open = |it: &Missing| it.lookup.key().id.kind == IdKind::OpenId;
         let (mut open, others): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_open);
@@ -211,7 +211,7 @@ impl<'r> Run<'r> {
         self.fetch_all(open, asked).await;
     }
 
-    /// Asks Lark once for each; answers with whom to ask for again, by which id.
+    /// Fetches each once; returns which to fetch again, and by which id.
     async fn fetch_all(
         &mut self,
         missing: Vec<Missing>,
@@ -249,7 +249,7 @@ impl<'r> Run<'r> {
         led
     }
 
-    /// What is too old is better than nothing while Lark fails.
+    /// While Lark fails, an entry that is too old is better than none.
     fn or_stale(&self, missing: &Missing, outcome: Outcome) -> Outcome {
         match outcome {
             Err(error) if error.is_outage() => {
@@ -325,7 +325,7 @@ impl<'r> Run<'r> {
         outcomes
     }
 
-    /// The users of `ids`. Where one unknown id spoils the whole call, halves are asked for, down to the one.
+    /// The users of `ids`. Where one unknown id fails the whole call, the ids are split in halves, down to that one.
     fn fetch_chunk(&self, ids: Vec<UserId>) -> BoxFuture<'_, Vec<Chunk>> {
         async move {
             let began = Instant::now();
@@ -349,7 +349,7 @@ impl<'r> Run<'r> {
         .boxed()
     }
 
-    /// The outcomes, in the order of those wanted.
+    /// The outcomes, in the order of `wanted`.
     pub(super) fn finish(self, wanted: &[Wanted]) -> Batch {
         let mut batch = Batch::default();
         for (number, wanted) in wanted.iter().enumerate() {
@@ -359,14 +359,14 @@ impl<'r> Run<'r> {
                 Some(Err(error)) => batch.failed.push((number, error.clone())),
                 None => batch
                     .failed
-                    .push((number, Error::internal("nobody looked"))),
+                    .push((number, Error::internal("a user without an outcome"))),
             }
         }
         batch
     }
 }
 
-/// In chunks of fifty of each sort, as many as a call takes.
+/// Chunks of fifty of each sort, the most that a call takes.
 fn chunks_of(contacts: Vec<Contact>) -> Vec<Vec<Contact>> {
     let is_email = |contact: &Contact| matches!(contact, Contact::Email(_));
     let (emails, mobiles): (Vec<_>, Vec<_>) = contacts.into_iter().partition(is_email);
