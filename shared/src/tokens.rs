@@ -1,9 +1,9 @@
-//! Access tokens: fetched once for everybody, kept in three tiers, renewed before they end.
+//! Access tokens: fetched once for all callers, cached in three tiers, renewed before they expire.
 //!
-//! L1 is the process ([`TokenService`] remembers), L2 the shared cache, L3 the store, which is the authority. A state only
-//! ever gives way to one with a higher version, in every tier, so nothing old comes back. One process at a time fetches a
-//! token: it holds a lease in the store, taken by comparing versions. Logins of users have rules of their own, because a
-//! refresh token works once: see [`Login`].
+//! L1 is the process ([`TokenService`] remembers), L2 the shared cache, L3 the store, which is the authority. In every tier,
+//! only a higher version replaces a state, so no old state comes back. One process at a time fetches a token: it holds a lease
+//! in the store, taken by a conditional write on the version. User logins have their own rules, because a refresh token works
+//! once: see [`Login`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub use service::{TokenService, Trust};
 pub use state::{Lease, TokenFailure, TokenState, Verdict};
 pub use upkeep::TokenPage;
 
-/// Which of the platform's tokens.
+/// The kinds of the platform's tokens.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum TokenKind {
     /// `tenant_access_token`: acts as the app in a tenant.
@@ -83,20 +83,20 @@ impl TokenKind {
     }
 }
 
-/// Which token: of which app, of which kind, for whom.
+/// The key of a token: its app, kind and subject.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TokenKey {
     /// The app.
     pub app_id: AppId,
     /// The kind.
     pub kind: TokenKind,
-    /// For whom: the tenant key of a marketplace app's tenant, the open_id of a user; empty for an internal app's own
+    /// The subject: the tenant key of a marketplace app's tenant, the open_id of a user; empty for an internal app's own
     /// tenant and for the app itself.
     pub subject: String,
 }
 
 impl TokenKey {
-    /// The token that acts as the app in `tenant`; `None`: in its own.
+    /// The token that acts as the app in `tenant`; `None`: in its own tenant.
     #[must_use]
     pub fn tenant(app_id: AppId, tenant: Option<&TenantKey>) -> Self {
         Self {
@@ -136,13 +136,13 @@ impl TokenKey {
         format!("{}#{}", self.kind.as_str(), self.subject)
     }
 
-    /// Where the store keeps it.
+    /// Its key in the store.
     #[must_use]
     pub fn store_key(&self) -> Key {
         Key::new(self.app_id.as_str(), self.sort())
     }
 
-    /// The key that `key` was made from.
+    /// The token key that the store key `key` was made from.
     #[must_use]
     pub fn from_store_key(key: &Key) -> Option<Self> {
         let (kind, subject) = key.sort.split_once('#')?;
@@ -154,17 +154,17 @@ impl TokenKey {
         })
     }
 
-    /// Where the shared cache keeps it.
+    /// Its key in the shared cache.
     fn cache_key(&self) -> String {
         format!("lark:token:{}:{}", self.app_id, self.sort())
     }
 
-    /// Where the shared cache keeps the sign that somebody is fetching it.
+    /// The key of its fetch lease in the shared cache.
     fn lease_key(&self) -> String {
         format!("lark:token-lease:{}:{}", self.app_id, self.sort())
     }
 
-    /// What its sealed value is bound to.
+    /// The context that its sealed value is bound to.
     fn seal_context(&self) -> String {
         format!("tokens/{}/{}", self.app_id, self.sort())
     }
@@ -175,11 +175,11 @@ impl TokenKey {
 pub struct Token {
     /// The token itself.
     pub value: SecretString,
-    /// Tells with which secret of the app it was made.
+    /// The fingerprint of the app secret that it was issued for.
     pub fingerprint: Fingerprint,
-    /// When it was asked for.
+    /// When it was requested.
     pub issued_at: Timestamp,
-    /// When it ends, from the platform's answer.
+    /// When it expires, from the platform's answer.
     pub expires_at: Timestamp,
 }
 
@@ -191,5 +191,5 @@ impl fmt::Debug for Token {
     }
 }
 
-/// A token that is shared rather than copied.
+/// A shared token, to avoid copies.
 pub type SharedToken = Arc<Token>;

@@ -15,8 +15,8 @@ use crate::error::{FailureKind, LarkFailure, Result};
 use crate::seal::{Fingerprint, SealError, Sealer};
 use crate::store::{Due, Record, StoreError, Table, Value};
 
-/// Over how many partitions the index of what is due is spread. DynamoDB allows 1,000 writes/s on each; changing the number
-/// needs every record to be written anew.
+/// The number of partitions of the index of due tokens. DynamoDB allows 1,000 writes/s on each; changing the number requires
+/// rewriting every record.
 pub(crate) const SHARDS: u8 = 16;
 
 impl TokenState {
@@ -111,8 +111,8 @@ impl TokenState {
         })
     }
 
-    /// The cache entry of this state, and how long it is worth keeping: what is left of the token's time less the margin, or
-    /// until the next attempt is allowed. A state with neither is kept a moment: it hides older ones.
+    /// The cache entry of this state, and its TTL: the token's remaining time less the margin, or the time until the next
+    /// allowed attempt. A state with neither is kept briefly: it hides older ones.
     pub(super) async fn to_entry(
         &self,
         sealer: &Sealer,
@@ -152,7 +152,7 @@ impl TokenState {
         ))
     }
 
-    /// The state that a cache entry holds; `None` if it is not one of ours.
+    /// The state that a cache entry holds; `None` for any other value.
     pub(super) async fn from_entry(
         key: &TokenKey,
         version: u64,
@@ -167,7 +167,7 @@ impl TokenState {
             None => None,
             Some(token) => match token.open(key, sealer, deadline).await {
                 Ok(token) => Some(token),
-                // Sealed with a key that is gone, or not by us: the store knows better.
+                // Sealed with a deleted key, or not by us: the store decides.
                 Err(SealError::Broken | SealError::UnknownKey(_)) => return Ok(None),
                 Err(error @ SealError::Keys(_)) => return Err(error),
             },
@@ -185,7 +185,7 @@ impl TokenState {
     }
 }
 
-/// How long a state without token and failure is kept in the shared cache: longer than any write of an older one can take.
+/// The TTL of a state without token and failure in the shared cache: longer than any write of an older one can take.
 const TOMBSTONE_TTL: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize, Serialize)]

@@ -1,4 +1,4 @@
-//! What an operator may know of a token: everything but its value.
+//! What an operator may see of a token: everything but its value.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -85,7 +85,7 @@ pub struct LoginInfo {
 }
 
 impl TokenInfo {
-    /// What `record` says at `now`; `None` if it is no token's.
+    /// The info in `record` at `now`; `None` if it is not a token's record.
     #[must_use]
     pub fn of(record: &Record, now: Timestamp) -> Option<Self> {
         let key = TokenKey::from_store_key(&record.key)?;

@@ -1,4 +1,4 @@
-//! Tokens from the platform: by kind of token and kind of app.
+//! Requests tokens from the platform, by kind of token and kind of app.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +19,15 @@ use crate::lark::{Installation, LarkClient, Sender};
 use crate::seal::Fingerprint;
 use crate::telemetry::metrics;
 
-/// The time for a token request, its repetitions included.
+/// The time for a token request, retries included.
 pub(super) const ISSUE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The platform is asked for a missing ticket at most this often.
+/// The shortest time between two requests for a missing ticket.
 const RESEND_PAUSE: Duration = Duration::from_secs(60);
 
-/// What the platform issued, or why it did not.
+/// What the platform issued, or its failure.
 pub(super) type Issued<T> = Result<T, LarkFailure>;
 
-/// Asks the platform for tokens. It keeps nothing.
+/// Requests tokens from the platform. It stores nothing.
 #[derive(Debug)]
 pub(super) struct Issuer {
     lark: LarkClient,
@@ -51,8 +51,8 @@ impl Issuer {
         }
     }
 
-    /// A new token of `kind`, which is none of a user's and none of a marketplace app's tenant's, made with the secret in force
-    /// or else the one before.
+    /// A new token of `kind`, for neither a user nor a tenant of a marketplace app, requested with the current secret or else
+    /// the previous one.
     pub(super) async fn issue(
         &self,
         app: &App,
@@ -74,7 +74,7 @@ impl Issuer {
         Ok(shared(issued, fingerprint, asked_at))
     }
 
-    /// A new token of the marketplace app `app` for `tenant`, for which the platform wants the app's own token.
+    /// A new token of the marketplace app `app` for `tenant`; the platform requires the app's own token for it.
     pub(super) async fn issue_for_tenant(
         &self,
         app: &App,
@@ -92,7 +92,7 @@ impl Issuer {
         Ok(shared(issued?, fingerprint, asked_at))
     }
 
-    /// The next pair of a user's login.
+    /// The next token pair of a user's login.
     pub(super) async fn exchange(
         &self,
         app: &App,
@@ -170,11 +170,11 @@ impl Issuer {
         }
     }
 
-    /// Asks the platform to send the app's ticket again, unless somebody did a moment ago, and says what is missing.
+    /// Asks the platform to resend the app's ticket, unless a process did so a moment ago; returns the failure for the caller.
     async fn ask_for_ticket(&self, app: &App, secret: &Secret, deadline: Deadline) -> LarkFailure {
         let is_first = match &self.cache {
             Some(cache) => {
-                // Never released: its time to live is the pause.
+                // Never released: its TTL is the pause.
                 let asked = format!("lark:ticket-asked:{}", app.app_id);
                 let lease = Lease::new(cache, asked, RESEND_PAUSE);
                 lease.may_proceed().await
@@ -202,7 +202,7 @@ impl Issuer {
     }
 }
 
-/// The app by itself: token requests count against no tenant and need no token.
+/// The app without a tenant: token requests count against no tenant and need no token.
 const fn sender(app: &App) -> Sender<'_> {
     Sender::without_token(Installation::without_tenant(app.domain, &app.app_id))
 }
@@ -214,7 +214,7 @@ const fn credentials<'a>(app: &'a App, secret: &'a Secret) -> AppCredentials<'a>
     }
 }
 
-/// What was issued, as a token that callers share.
+/// The issued token, shared by callers.
 fn shared(issued: IssuedToken, fingerprint: Fingerprint, asked_at: Timestamp) -> SharedToken {
     Arc::new(Token {
         value: issued.value,
@@ -224,8 +224,8 @@ fn shared(issued: IssuedToken, fingerprint: Fingerprint, asked_at: Timestamp) ->
     })
 }
 
-/// The secret in force and, if the platform refuses it, the one before, as long as that counts: a rotation may have reached
-/// us before the platform.
+/// The attempts with the current secret and, if the platform refuses it, with the previous one while that is valid: a rotation
+/// may have reached us before the platform.
 struct SecretAttempts<'a> {
     app: &'a App,
     previous: Option<&'a Secret>,
@@ -241,7 +241,7 @@ impl<'a> SecretAttempts<'a> {
         }
     }
 
-    /// The one to present now.
+    /// The secret to present now.
     const fn secret(&self) -> &'a Secret {
         match (&self.refusal, self.previous) {
             (Some(_), Some(previous)) => previous,
@@ -249,12 +249,12 @@ impl<'a> SecretAttempts<'a> {
         }
     }
 
-    /// What came of it all, with the fingerprint of the secret that did it; `None`: there is another to be presented.
+    /// The final outcome, with the fingerprint of the secret that worked; `None`: there is another secret to try.
     fn ended<T>(&mut self, outcome: Issued<T>) -> Option<Issued<(T, Fingerprint)>> {
         let fingerprint = self.secret().fingerprint.clone();
         match (outcome, self.refusal.take()) {
             (Ok(answer), _) => Some(Ok((answer, fingerprint))),
-            // What matters is what the platform thinks of the secret in force.
+            // The refusal of the current secret is the one to report.
             (Err(_), Some(refusal)) => Some(Err(refusal)),
             (Err(failure), None)
                 if failure.kind == FailureKind::AppRefused && self.previous.is_some() =>
@@ -262,7 +262,7 @@ impl<'a> SecretAttempts<'a> {
                 info!(
                     lark.app_id = self.app.app_id.as_str(),
                     lark.code = failure.code,
-                    "Lark refuses the app's new secret; the one before is tried"
+                    "Lark refuses the app's new secret; trying the previous one"
                 );
                 self.refusal = Some(failure);
                 None
@@ -272,7 +272,7 @@ impl<'a> SecretAttempts<'a> {
     }
 }
 
-/// What came with the answer, at its moments.
+/// The token pair of the answer, its lifetimes as moments.
 pub(super) fn pair(issued: IssuedLogin, fingerprint: Fingerprint, asked_at: Timestamp) -> Pair {
     let token = Token {
         value: issued.access_token,
@@ -280,7 +280,7 @@ pub(super) fn pair(issued: IssuedLogin, fingerprint: Fingerprint, asked_at: Time
         issued_at: asked_at,
         expires_at: asked_at + issued.expires_in,
     };
-    // Without a time of its own a refresh token is believed to live as long as the access token.
+    // A refresh token without a lifetime is taken to live as long as the access token.
     let refresh_life = issued.refresh_expires_in.unwrap_or(issued.expires_in);
     let refresh = issued.refresh_token.map(|value| RefreshToken {
         value: Some(value),
@@ -303,12 +303,12 @@ pub(super) fn counted<T>(kind: TokenKind, outcome: Issued<T>) -> Issued<T> {
     outcome
 }
 
-/// Whether the platform finds fault with the app access token in the body.
+/// Whether the platform rejects the app access token in the body.
 pub(super) fn is_about_app_token(failure: &LarkFailure) -> bool {
     failure.kind == FailureKind::TokenInvalid || failure.code == Some(10_012)
 }
 
-/// Something of ours failed before the platform could be asked.
+/// A failure on our side before the request was sent.
 pub(super) fn unasked(error: &Error) -> LarkFailure {
     if let Some(failure) = error.lark() {
         return failure.clone();

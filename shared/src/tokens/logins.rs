@@ -1,8 +1,8 @@
-//! Logins as they are kept: begun, refreshed, ended, listed.
+//! Stored logins: begin, refresh, end.
 //!
-//! A pair is durable before anybody gets to see it. Only a later generation replaces a pair, and a failure touches nothing
-//! but the attempt that it belongs to; so of two who refresh the same login, whatever happens to the one never harms what
-//! the other brought. A pair that the store does not take waits, sealed, in the shared cache for whoever comes next.
+//! A pair is durable before any caller sees it. Only a later generation replaces a pair, and a failure affects only its own
+//! attempt; so of two concurrent refreshes of a login, a failed one never harms the pair that the other one got. A pair that
+//! cannot be stored waits, sealed, in the shared cache for the next refresh.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,16 +28,16 @@ mod rescue;
 use login::reauthorization_required;
 pub use login::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
 
-/// How often a write is tried again when others change the record meanwhile.
+/// How often a write is retried after a conflict.
 const ATTEMPTS: u32 = 16;
-/// How long a write is tried again while the pair waits in the shared cache.
+/// How long a write is retried while the pair waits in the shared cache.
 const WRITE_PATIENCE: Duration = Duration::from_secs(4);
-/// The pause before a write that the store did not take is tried again; it doubles with each.
+/// The first pause before a failed write is retried; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps logins: refreshes them and makes each pair durable before anybody sees it.
+/// Keeps logins: refreshes them and makes each pair durable before any caller sees it.
 #[derive(Debug)]
 pub(super) struct LoginKeeper {
     tiers: Arc<TokenTiers>,
@@ -45,10 +45,10 @@ pub(super) struct LoginKeeper {
 }
 
 impl TokenService {
-    /// Exchanges what `grant` is for tokens, without keeping them: they are nobody's yet.
+    /// Exchanges `grant` for tokens, without storing them: their user is not known yet.
     ///
     /// # Errors
-    /// What the platform says.
+    /// The platform's failure.
     pub async fn exchange_code(
         &self,
         app: &App,
@@ -58,7 +58,7 @@ impl TokenService {
         self.issuer().exchange(app, grant, deadline).await
     }
 
-    /// Keeps the login of `open_id` that `pair` begins, in place of any earlier one.
+    /// Stores the login of `open_id` that `pair` begins, in place of any earlier one.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Seal`].
@@ -87,7 +87,7 @@ impl TokenService {
         Err(StoreError::Conflict.into())
     }
 
-    /// Forgets the login of `open_id`; says whether there was one. Its tokens are handed out no more; other processes
+    /// Deletes the login of `open_id`; returns whether there was one. Its tokens are no longer handed out; other processes
     /// notice within five seconds.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl LoginKeeper {
         Self { tiers, issuer }
     }
 
-    /// Presents the refresh token of the login that this process has leased, and makes what comes of it durable.
+    /// Presents the refresh token of the login that this process has leased, and makes the outcome durable.
     pub(super) async fn refresh(
         &self,
         before: &TokenState,
@@ -134,12 +134,12 @@ impl LoginKeeper {
             let grant = Grant::Refresh(&value);
             self.issuer.exchange(app, &grant, deadline).await
         } else {
-            // Frozen between lease and call: by now it may be somebody else's turn.
+            // Frozen between lease and call: another process may hold the lease by now.
             Err(LarkFailure {
                 is_unsent: true,
                 ..LarkFailure::without_answer(
                     FailureKind::Timeout,
-                    "the process was held up before it could ask",
+                    "the process was paused before it could send the request",
                 )
             })
         };
@@ -155,7 +155,7 @@ impl LoginKeeper {
         }
     }
 
-    /// A pair that somebody got for this login and could not store, if the login is in doubt.
+    /// A pair that a process got for this login but could not store, if the login is in doubt.
     pub(super) async fn pair_in_waiting(
         &self,
         state: &TokenState,
@@ -165,7 +165,7 @@ impl LoginKeeper {
         self.rescued(state, deadline).await
     }
 
-    /// Makes `pair` durable as the successor of what `leased` holds, unless something later is there.
+    /// Makes `pair` durable as the successor of the pair in `leased`, unless a later one is there.
     pub(super) async fn commit_pair(
         &self,
         leased: &TokenState,
@@ -173,7 +173,7 @@ impl LoginKeeper {
         deadline: Deadline,
     ) -> Result<SharedToken> {
         let generation = generation(leased);
-        // A pair that is safe elsewhere is not worth a caller's whole time.
+        // A pair that is safe in the shared cache is not worth a caller's whole time.
         let deadline = if self.rescue(leased, &pair, deadline).await {
             deadline.at_most(WRITE_PATIENCE)
         } else {
@@ -197,7 +197,7 @@ impl LoginKeeper {
                             expect: Expect::Absent,
                             ..
                         }) => {
-                            // The user logged out meanwhile.
+                            // The user logged out in the meantime.
                             self.forget_rescue(&leased.key).await;
                             return Err(reauthorization_required(
                                 &leased.key,
@@ -207,7 +207,7 @@ impl LoginKeeper {
                         Ok(stored) if self::generation(&stored.state) != generation => {
                             info!(
                                 lark.app_id = leased.key.app_id.as_str(),
-                                "a later login took the place of a refreshed one"
+                                "a later login replaced a refreshed one"
                             );
                             return self.of_later(stored.state, deadline).await;
                         }
@@ -218,7 +218,7 @@ impl LoginKeeper {
                 Err(error) => {
                     warn!(lark.app_id = leased.key.app_id.as_str(), %error, "a refreshed login is not stored yet");
                     if deadline.remaining() <= pause {
-                        // It waits in the shared cache; nobody gets it before it is stored.
+                        // It waits in the shared cache; no caller gets it before it is stored.
                         return Err(error);
                     }
                     tokio::time::sleep(pause).await;
@@ -228,7 +228,7 @@ impl LoginKeeper {
         }
     }
 
-    /// Writes what a failed attempt leaves behind, if the record is still as the attempt left it.
+    /// Writes the state after a failed attempt, if the record is still the leased one.
     async fn commit_failure(
         &self,
         leased: &TokenState,
@@ -250,7 +250,7 @@ impl LoginKeeper {
         }
     }
 
-    /// What a caller gets of a state that somebody else brought about.
+    /// What a caller gets from a state that another process wrote.
     async fn of_later(&self, state: TokenState, deadline: Deadline) -> Result<SharedToken> {
         self.tiers.publish(&state, deadline).await;
         match state.user_verdict(self.tiers.clock.now()) {
@@ -263,7 +263,7 @@ impl LoginKeeper {
         }
     }
 
-    /// Whether a call begun now ends before the lease does.
+    /// Whether a call begun now ends before the lease expires.
     fn has_time_to_refresh(&self, leased: &TokenState) -> bool {
         let left = leased.leased.as_ref().map_or(Duration::ZERO, |lease| {
             lease.until.since(self.tiers.clock.now())

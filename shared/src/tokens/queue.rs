@@ -1,5 +1,5 @@
-//! Whose token is renewed next: apps take turns, so that one with thousands of logins, or one for which the platform hangs,
-//! does not keep the others waiting. Pure.
+//! A fair queue of renewals: apps take turns, so that one with thousands of logins, or one for which the platform hangs, does
+//! not delay the others. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,7 +11,7 @@ pub(super) struct FairQueue<O, W> {
     /// Those with waiting work, the next one first.
     turns: VecDeque<O>,
     waiting: usize,
-    /// Of what waits, as much of each owner as may be in flight at a time.
+    /// Waiting work that could start, counting for each owner at most its share of what may be in flight.
     startable: usize,
     in_flight: usize,
     limits: Limits,
@@ -23,12 +23,12 @@ struct Owner<W> {
     in_flight: usize,
 }
 
-/// How much of what.
+/// The limits of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Work in flight, of all owners together.
     pub in_flight: usize,
-    /// Waiting work of one owner; more is left for another time.
+    /// Waiting work of one owner; more is rejected.
     pub waiting_per_owner: usize,
 }
 
@@ -38,7 +38,7 @@ impl Limits {
         (self.in_flight / 8).max(1)
     }
 
-    /// Work in flight of one owner while nobody else waits: others may come.
+    /// Work in flight of one owner while no other waits: others may come.
     fn most(self) -> usize {
         self.in_flight.div_ceil(2)
     }
@@ -56,7 +56,7 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
         }
     }
 
-    /// Adds work; says whether there was room for it.
+    /// Adds work; returns whether there was room for it.
     pub(super) fn push(&mut self, owner: &O, work: W) -> bool {
         let entry = self.owners.entry(owner.clone()).or_insert_with(|| Owner {
             waiting: VecDeque::new(),
@@ -74,7 +74,7 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
         true
     }
 
-    /// The work to begin now; `None` when there is none or enough is in flight. Its end is told by [`FairQueue::finished`].
+    /// The work to begin now; `None` when there is none or enough is in flight. Call [`FairQueue::finished`] when it ends.
     pub(super) fn pop(&mut self) -> Option<(O, W)> {
         if self.in_flight >= self.limits.in_flight {
             return None;
@@ -103,7 +103,7 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
         Some((owner, work))
     }
 
-    /// Work of `owner` that was begun has ended.
+    /// Records that work of `owner` has ended.
     pub(super) fn finished(&mut self, owner: &O) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(entry) = self.owners.get_mut(owner) {
@@ -114,17 +114,17 @@ impl<O: Clone + Eq + Hash, W> FairQueue<O, W> {
         }
     }
 
-    /// Whose work waits or is in flight.
+    /// The owners of waiting work and of work in flight.
     pub(super) fn owners(&self) -> impl Iterator<Item = &O> {
         self.owners.keys()
     }
 
-    /// How much of what waits could be begun if nobody were in the way: one owner's thousands count as its share.
+    /// How much waiting work could be begun if no other owner competed: one owner's thousands count as its share.
     pub(super) const fn startable(&self) -> usize {
         self.startable
     }
 
-    /// How much waits.
+    /// How much work waits.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting
     }

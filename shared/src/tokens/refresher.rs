@@ -1,5 +1,5 @@
-//! The scheduled run: everything that is due, a bounded number at a time, inside the invocation's deadline. What is left is
-//! the next run's; a run that dies loses nothing, since each token's lease and outcome are writes of their own.
+//! The scheduled run: everything that is due, a bounded number at a time, inside the invocation's deadline. The next run takes
+//! what is left; a run that dies loses nothing, since each token's lease and outcome are separate writes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use crate::store::{DuePosition, Expect, Record, StoreError, Table};
 
 /// How many records of a shard are read at a time.
 const PAGE: usize = 500;
-/// More is read when less than this many times the concurrency could be begun.
+/// More records are read when fewer than this many times the concurrency could be begun.
 const LOW_WATER: usize = 4;
-/// How many tokens of one app wait at a time; what is beyond that is the next run's.
+/// How many tokens of one app wait at a time; the rest is left to the next run.
 const WAITING_PER_APP: usize = 2_000;
 /// No token is begun with less time left: a request and two writes must fit in.
 const RESERVE: Duration = Duration::from_secs(5);
-/// A login of an app that is switched off is looked at again after this: its refresh token must not die of it.
+/// A login of a disabled app is checked again after this: its refresh token must not expire meanwhile.
 const LOGIN_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// Renews what is due.
+/// Renews the tokens that are due.
 #[derive(Clone, Debug)]
 pub struct Refresher {
     tokens: TokenService,
@@ -48,11 +48,11 @@ pub struct RunReport {
     pub due: u64,
     /// Renewed.
     pub refreshed: u64,
-    /// Not issued by Lark, or not read or written; they are due again later.
+    /// Not issued by Lark, or failed to read or write; they are due again later.
     pub failed: u64,
-    /// Taken over by another process meanwhile.
+    /// Taken over by another process.
     pub skipped: u64,
-    /// Of apps that are gone or switched off: not due any more, or, for logins, later.
+    /// Of deleted or disabled apps: no longer due, or, for logins, due later.
     pub retired: u64,
     /// Left for the next run: their app has too many.
     pub left: u64,
@@ -60,7 +60,7 @@ pub struct RunReport {
     pub is_partial: bool,
 }
 
-/// How it went with one token.
+/// The outcome for one token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ending {
     Refreshed,
@@ -71,10 +71,10 @@ enum Ending {
     Retired,
 }
 
-/// What is still to be read of the index.
+/// The unread part of the index.
 struct Reading {
     until: Timestamp,
-    /// The shards with something left, each with where to go on.
+    /// The shards with more records, each with its next page.
     shards: Vec<(u8, Option<DuePosition>)>,
 }
 
@@ -128,7 +128,7 @@ impl Refresher {
             }
             while !is_late && let Some((app_id, record)) = queue.pop() {
                 if refused.contains(&app_id) {
-                    // Once a run is often enough to hear the same refusal.
+                    // One refusal per app and run is enough.
                     report.failed += 1;
                     queue.finished(&app_id);
                     continue;
@@ -154,7 +154,7 @@ impl Refresher {
         Ok(report)
     }
 
-    /// The next page of every shard that has one, the longest due first.
+    /// The next page of every shard that has one, the longest overdue first.
     async fn next_page(&self, reading: &mut Reading, deadline: Deadline) -> Result<Vec<Record>> {
         let until = reading.until;
         let pages = stream::iter(std::mem::take(&mut reading.shards))
@@ -227,7 +227,7 @@ impl Refresher {
         }
     }
 
-    /// The lease is written over exactly the version that the index showed: an index that lags behind costs a conflict.
+    /// The lease is conditional on exactly the version in the index: an index that lags behind causes a conflict.
     async fn renew_leased(&self, record: &Record, app: &App, deadline: Deadline) -> Result<Ending> {
         let state = match TokenState::from_record(record, &self.tiers().sealer, deadline).await {
             Ok(state) => state,
@@ -258,7 +258,7 @@ impl Refresher {
         let expect = Expect::Version(state.version);
         let leased = renewal.take_lease(state, expect).await?;
         let token = renewal.renew(state, &leased).await?;
-        // Handed out all the same while Lark is down, but it is not a new one.
+        // It is still handed out while Lark is down, but it is not a new one.
         let is_new = state
             .token
             .as_ref()
@@ -270,8 +270,8 @@ impl Refresher {
         })
     }
 
-    /// A login is renewed while its refresh token lives, whether or not anybody needs its access token now. One in doubt
-    /// waits for what a caller would wait for.
+    /// A login is renewed while its refresh token is valid, whether or not any caller needs its access token now. For one in
+    /// doubt the same rules apply as for a caller.
     async fn renew_login(
         &self,
         state: &TokenState,
@@ -307,8 +307,8 @@ impl Refresher {
         self.renew_state(state, app, deadline).await
     }
 
-    /// Its app is gone or switched off. A token leaves the index and comes back through a caller's first request; a login
-    /// is looked at again later.
+    /// Its app is deleted or disabled. A token leaves the index and comes back with a caller's first request; a login is
+    /// checked again later.
     async fn retire(&self, record: &Record, deadline: Deadline) -> Result<()> {
         let expect = Expect::Version(record.version);
         let mut retired = record.clone();
@@ -327,7 +327,7 @@ impl Refresher {
     }
 }
 
-/// `state` without a time to look at it: there is nothing to be renewed.
+/// `state` without a due time: there is nothing to renew.
 fn retired(state: &TokenState, now: Timestamp) -> TokenState {
     TokenState {
         version: state.next_version(now),
@@ -336,7 +336,7 @@ fn retired(state: &TokenState, now: Timestamp) -> TokenState {
     }
 }
 
-/// `state`, to be looked at again at `at`.
+/// `state`, due again at `at`.
 fn due_again(state: &TokenState, at: Timestamp, now: Timestamp) -> TokenState {
     TokenState {
         version: state.next_version(now),

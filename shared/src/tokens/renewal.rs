@@ -1,8 +1,8 @@
-//! One renewal: take the lease, look again, fetch, write, let go.
+//! One renewal: read, take the lease, fetch, write, release.
 //!
-//! The lease in the store is what counts: it is taken by writing a new version over exactly the one that was read, so
-//! between the look and the lease nothing can have happened, and whoever lost the lease cannot write over the winner's
-//! token. A key in the shared cache keeps the many who would lose anyway away from the store.
+//! The lease in the store is authoritative: it is taken by writing a new version over exactly the one that was read, so
+//! nothing can change between read and lease, and a process that lost the lease cannot overwrite the winner's token. A key in
+//! the shared cache keeps those that would lose anyway away from the store.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::error::{Error, FailureKind, LarkFailure, Result};
 use crate::ids::TenantKey;
 use crate::store::{Expect, StoreError, Table};
 
-/// How long others stay away: the token request and the writes around it.
+/// The TTL of the lease: it covers the token request and the writes around it.
 const LEASE: Duration = Duration::from_secs(15);
-/// A renewal, waiting for others included, ends after this. Longer than [`LEASE`]: when the holder died, its successor
-/// still has time.
+/// The time for a renewal, including the wait for others. Longer than [`LEASE`]: when the holder died, its successor still has
+/// time.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(28);
-/// The first pause of one who waits for the holder; it grows by half each time.
+/// The first pause while waiting for the holder; it grows by half each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause of one who waits for the holder.
+/// The longest pause while waiting for the holder.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// The renewal of one token by this process.
@@ -42,13 +42,13 @@ pub(super) struct Renewal {
     deadline: Deadline,
 }
 
-/// How the try for the store's lease ended.
+/// The outcome of the attempt to take the store's lease.
 enum Lease {
-    /// The state to renew as it was, and leased to us.
+    /// The state to renew, before the lease and with it.
     Taken(Box<(TokenState, TokenState)>),
-    /// Somebody else has it.
+    /// Another process has it.
     Busy,
-    /// There is nothing to do.
+    /// No renewal is needed.
     Settled(Result<SharedToken>),
     /// The store does not answer.
     NoStore,
@@ -77,7 +77,7 @@ impl Renewal {
         self.tokens.tiers()
     }
 
-    /// A token newer than what the caller had, from whoever fetched it.
+    /// A token newer than the caller's, whichever process fetched it.
     pub(super) async fn run(self) -> Result<SharedToken> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -112,7 +112,7 @@ impl Renewal {
         }
     }
 
-    /// Whether nobody else holds the lease in the shared cache; without a cache, nobody does.
+    /// Takes the lease in the shared cache; false if another process holds it, true without a cache.
     async fn holds_fast_lease(&self) -> bool {
         match &self.fast_lease {
             Some(lease) => lease.may_proceed().await,
@@ -126,7 +126,7 @@ impl Renewal {
         }
     }
 
-    /// What the holder of the lease brought about, if it is to be seen in the shared cache.
+    /// The result of the lease's holder, if it is in the shared cache yet.
     async fn outcome_of_another(&self) -> Result<Option<Result<SharedToken>>> {
         let Some(state) = self.tiers().read_cache(&self.key, self.deadline).await? else {
             return Ok(None);
@@ -179,10 +179,10 @@ impl Renewal {
         Lease::NoStore
     }
 
-    /// Fetches for the shared cache and the process alone; the store learns of it at the next renewal.
+    /// Fetches for the shared cache and the process only; the next renewal writes to the store.
     async fn without_store(&self) -> Result<SharedToken> {
         if self.key.kind == TokenKind::User {
-            // A refresh token works once: what comes of it must not depend on this process.
+            // A refresh token works once: its successor must not depend on this process.
             return Err(StoreError::unavailable(
                 "renew",
                 Table::Tokens.name(),
@@ -196,7 +196,7 @@ impl Renewal {
         settle(tiers, state, &self.app)
     }
 
-    /// Writes that this process renews `state` from now on.
+    /// Writes the lease of this process on `state`.
     pub(super) async fn take_lease(
         &self,
         state: &TokenState,
@@ -224,7 +224,7 @@ impl Renewal {
         }
     }
 
-    /// Fetches the token that this process has leased, and writes the outcome where everybody finds it.
+    /// Fetches the token that this process has leased, and writes the outcome to the tiers.
     async fn fetch_and_commit(&self, leased: &TokenState) -> Result<SharedToken> {
         let (tiers, app_id) = (self.tiers(), self.app.app_id.as_str());
         let state = self.after(leased, self.issue().await);
@@ -232,14 +232,14 @@ impl Renewal {
         match tiers.write(&state, expect, self.deadline).await {
             Ok(()) => {}
             Err(Error::Store(StoreError::Conflict)) => {
-                // The lease ended and somebody took over. Theirs is the newer one; both tokens work.
+                // The lease expired and another process took over. Its token is the newer one; both work.
                 info!(
                     lark.app_id = app_id,
                     "another process renewed a token meanwhile"
                 );
                 return settle(tiers, state, &self.app);
             }
-            // The token is as good as any: readers of the cache get it, the store learns at the next renewal.
+            // The token is valid all the same: readers get it from the cache, the next renewal writes to the store.
             Err(Error::Store(error)) => {
                 warn!(lark.app_id = app_id, %error, "a renewed token is not stored");
             }
@@ -261,7 +261,7 @@ impl Renewal {
         counted(kind, issued)
     }
 
-    /// A marketplace app's token for a tenant, for which the platform wants the app's own token.
+    /// A marketplace app's token for a tenant; the platform requires the app's own token for it.
     async fn issue_for_tenant(&self, deadline: Deadline) -> Issued<SharedToken> {
         let (issuer, app) = (self.tokens.issuer(), &self.app);
         let Some(tenant) = TenantKey::parse(&self.key.subject) else {
@@ -274,7 +274,7 @@ impl Renewal {
             let app_token = self.app_token(&app_key, deadline).await?;
             let issued = issuer.issue_for_tenant(app, &app_token, &tenant, deadline);
             match issued.await {
-                // The app's own token is void: exactly this one is dropped, and another is fetched, once.
+                // The app's own token is void: drop exactly this one and fetch another, once.
                 Err(failure) if is_about_app_token(&failure) && attempt == 1 => {
                     let tokens = &self.tokens;
                     tokens.invalidate(&app_key, &app_token, deadline).await;
@@ -285,7 +285,7 @@ impl Renewal {
         }
     }
 
-    /// The app's own token, which a renewal of a tenant's token waits for. On the heap, because it is a renewal too.
+    /// The app's own token, which a renewal of a tenant's token needs. Boxed, because it is a renewal too.
     fn app_token<'a>(
         &'a self,
         key: &'a TokenKey,
@@ -311,7 +311,7 @@ impl Renewal {
     }
 }
 
-/// What a caller gets of `state`, which the process remembers.
+/// What a caller gets from `state`, which the process remembers.
 pub(super) fn settle(tiers: &TokenTiers, state: TokenState, app: &App) -> Result<SharedToken> {
     let now = tiers.clock.now();
     let state = tiers.remember(state);

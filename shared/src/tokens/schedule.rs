@@ -1,15 +1,15 @@
-//! When a token is renewed, how long it is handed out, how long to leave the platform alone after a failure. Pure.
+//! When a token is renewed, how long it is handed out, how long to back off after a failure. Pure.
 //!
-//! With 30 minutes or more left the platform answers with the same token; below that with a new one, and both work until
-//! their own end ("Get custom app's tenant_access_token"). So renewal is due between 25 and 20 minutes before the end: an
-//! outage of 20 minutes costs no caller anything.
+//! With 30 minutes or more left the platform answers with the same token; below that with a new one, and both work until they
+//! expire ("Get custom app's tenant_access_token"). So renewal is due between 25 and 20 minutes before expiry: an outage of 20
+//! minutes affects no caller.
 
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::FailureKind;
 
-/// Nobody is handed a token with less time left, unless Lark is down: 7,000 s of 7,200 s.
+/// No caller gets a token with less time left, unless Lark is down: 7,000 s of 7,200 s.
 pub const MARGIN: Duration = Duration::from_secs(200);
 /// Renewal is due at most this long before the end.
 const EARLIEST: Duration = Duration::from_secs(25 * 60);
@@ -20,22 +20,22 @@ const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
 /// The pause after refused credentials doubles from a minute up to this.
 const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// The pause while a marketplace app's ticket is on its way.
+/// The pause while waiting for a marketplace app's ticket.
 const TICKET_PAUSE: Duration = Duration::from_secs(1);
 
 /// How much of a token's life is left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TokenPhase {
-    /// More than the margin: it is handed out.
+    /// More than the margin: the token is handed out.
     Fresh,
-    /// Less than the margin: handed out only if no other can be had.
+    /// Less than the margin: handed out only if no other is available.
     Ending,
     /// Nothing.
     Ended,
 }
 
-/// How the token that lives from `issued_at` to `expires_at` stands at `now`. A short-lived token has a margin of a quarter
-/// of its life.
+/// How much is left at `now` of a token that lives from `issued_at` to `expires_at`. A short-lived token has a margin of a
+/// quarter of its life.
 #[must_use]
 pub fn phase(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> TokenPhase {
     let left = expires_at.since(now);
@@ -69,14 +69,14 @@ pub fn refresh_at(issued_at: Timestamp, expires_at: Timestamp, jitter: f64) -> T
 }
 
 /// When the renewal of a login is due whose refresh token lives from `issued_at` to `expires_at`, unless a caller needs it
-/// sooner: between the middle of its life and a tenth of it earlier, so that an outage of days costs nobody their login.
+/// sooner: between the middle of its life and a tenth of it earlier, so that no user loses a login to an outage of days.
 #[must_use]
 pub fn login_refresh_at(issued_at: Timestamp, expires_at: Timestamp, jitter: f64) -> Timestamp {
     let life = expires_at.since(issued_at);
     expires_at - life.mul_f64(0.5 + 0.1 * jitter.clamp(0.0, 1.0))
 }
 
-/// How long to leave the platform alone after `count` failures of `kind` in a row.
+/// How long to back off after `count` failures of `kind` in a row.
 #[must_use]
 pub fn pause(kind: FailureKind, count: u32, wish: Option<Duration>) -> Duration {
     let doublings = 2_u32.saturating_pow(count.saturating_sub(1).min(16));
@@ -86,7 +86,7 @@ pub fn pause(kind: FailureKind, count: u32, wish: Option<Duration>) -> Duration 
             .min(MAX_OUTAGE_PAUSE);
         own.max(wish.unwrap_or_default().min(MAX_OUTAGE_PAUSE))
     } else if kind == FailureKind::TicketMissing {
-        // The ticket comes within moments of being asked for, and looking for it costs the platform nothing.
+        // The ticket arrives moments after the request, and checking for it costs the platform nothing.
         TICKET_PAUSE
     } else {
         Duration::from_secs(60)

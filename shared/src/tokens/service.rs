@@ -1,4 +1,4 @@
-//! What callers ask of tokens: L1, L2, L3, and only then a renewal.
+//! Tokens for callers: from L1, L2, L3, and only then by a renewal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::seal::Sealer;
 use crate::store::Storage;
 use crate::telemetry::metrics;
 
-/// How long a caller who could be answered with a token near its end waits for a newer one.
+/// How long a caller waits for a newer token when there is one near its end.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whose word is good enough.
+/// Which tier a caller trusts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Trust {
-    /// The process's own, for five seconds.
+    /// The process, for five seconds after a shared tier confirmed the token.
     Local,
-    /// A shared tier's: a token that another process found rejected is not used again. The round trip is small beside
+    /// Only a shared tier: a token that another process saw rejected is not used again. The round trip is small compared to
     /// the call to Lark that follows.
     Shared,
 }
@@ -49,7 +49,7 @@ struct Inner {
 }
 
 impl TokenService {
-    /// A service over these tiers; `cache` is the shared one, if there is one.
+    /// A service over these tiers; `cache` is the shared cache, if there is one.
     #[must_use]
     pub fn new(
         lark: LarkClient,
@@ -87,9 +87,9 @@ impl TokenService {
     /// The token `key` of `app`, valid for at least [`super::schedule::MARGIN`] unless Lark is down.
     ///
     /// # Errors
-    /// [`Error::AppRefused`], [`Error::LarkUnavailable`], [`Error::RateLimited`] when Lark issues none and none is left;
+    /// [`Error::AppRefused`], [`Error::LarkUnavailable`], [`Error::RateLimited`] when Lark issues no token and none is left;
     /// [`Error::ReauthorizationRequired`] for a user without a login; [`Error::AppTicketMissing`] for a marketplace app;
-    /// [`Error::DeadlineExceeded`]; [`Error::Seal`] when the data keys are out of reach.
+    /// [`Error::DeadlineExceeded`]; [`Error::Seal`] when the data keys are unreachable.
     pub async fn token(
         &self,
         app: &App,
@@ -110,11 +110,11 @@ impl TokenService {
         metrics::cache_request("tokens", "memory", "miss");
         let verdict = match tiers.read(key, deadline).await? {
             Shared::State(state) => state.verdict(&app.secrets, now),
-            // No shared tier answers: what the process remembers is better than another token request.
+            // No shared tier answers: the process's own token is better than another token request.
             Shared::Unknown => remembered.as_ref().map_or(Verdict::Renew(None), |known| {
                 known.verdict(&app.secrets, now)
             }),
-            // A login that is gone is over; another token that was fetched without the store is as good as any.
+            // A login without a record has ended; any other token fetched without the store is valid.
             Shared::Nothing => match remembered {
                 Some(known) if key.kind != TokenKind::User => known.verdict(&app.secrets, now),
                 Some(_) | None => TokenState::unknown(key.clone(), now).verdict(&app.secrets, now),
@@ -137,19 +137,19 @@ impl TokenService {
         }
     }
 
-    /// Makes sure that `rejected`, which the platform refused, is handed out no more: exactly that value, nothing newer. A tier
-    /// that does not answer keeps it; the platform then rejects its next user.
+    /// Invalidates `rejected`, which the platform refused: exactly that value, nothing newer. A tier that does not answer
+    /// keeps it; the platform then rejects it again at its next use.
     pub async fn invalidate(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) {
         self.tiers().invalidate(key, rejected, deadline).await;
     }
 
-    /// What this process knows of the login behind a user's token that it handed out.
+    /// The login, as far as this process knows it, behind a user's token that it handed out.
     #[must_use]
     pub fn known_login(&self, key: &TokenKey) -> Option<Login> {
         self.tiers().remembered_login(key)
     }
 
-    /// The outcome of the renewal that is under way in this process, or of a new one.
+    /// Joins the renewal in flight in this process, or starts one.
     async fn renewed(&self, key: &TokenKey, app: &App, deadline: Deadline) -> Result<SharedToken> {
         let renewal = || Renewal::begin(self.clone(), key.clone(), app.clone()).run();
         let outcome = deadline

@@ -1,4 +1,4 @@
-//! What is known of a token: the token, who is renewing it, what went wrong last. Decisions about it are pure.
+//! The state of a token: the token, its lease, its last failure. Decisions about it are pure.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use crate::error::{Error, FailureKind, LarkFailure};
 use crate::seal::Fingerprint;
 use crate::tokens::schedule;
 
-/// What is known of a token, at one version.
+/// The state of a token, at one version.
 #[derive(Clone, Debug)]
 pub struct TokenState {
-    /// Which token.
+    /// The token's key.
     pub key: TokenKey,
     /// Grows with each change; zero: not stored yet.
     pub version: u64,
     /// The token, if there is one.
     pub token: Option<SharedToken>,
-    /// Who is renewing it.
+    /// The lease of its renewal.
     pub leased: Option<Lease>,
     /// The failures since the last success.
     pub failure: Option<TokenFailure>,
-    /// When the scheduled run should look at it; `None`: never.
+    /// When the scheduled run should process it; `None`: never.
     pub due_at: Option<Timestamp>,
-    /// When it is not worth keeping any more; `None`: never.
+    /// When the record can be deleted; `None`: never.
     pub expires_at: Option<Timestamp>,
-    /// For a user's token: the login that it comes from.
+    /// For a user's token: its login.
     pub login: Option<Login>,
 }
 
-/// Somebody is renewing a token.
+/// A process's lease for renewing a token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Lease {
-    /// Until then others stay away.
+    /// When the lease expires.
     pub until: Timestamp,
     /// Tells this renewal from every other.
     pub mark: String,
 }
 
-/// Failures in a row, and what the last one was.
+/// Failures in a row, and the last of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TokenFailure {
     /// How many.
     pub count: u32,
-    /// With which secret of the app.
+    /// The fingerprint of the app secret that was used.
     pub fingerprint: Fingerprint,
     /// The last one.
     pub last: LarkFailure,
@@ -54,14 +54,14 @@ pub struct TokenFailure {
 }
 
 impl TokenFailure {
-    /// The error for a caller who asks at `now`.
+    /// The error for a caller at `now`.
     #[must_use]
     pub fn to_error(&self, key: &TokenKey, now: Timestamp) -> Error {
         failure_to_error(key, &self.last, self.retry_at.since(now))
     }
 }
 
-/// The error that Lark's refusal to issue the token `key` stands for.
+/// The error for Lark's refusal to issue the token `key`.
 pub(super) fn failure_to_error(
     key: &TokenKey,
     failure: &LarkFailure,
@@ -100,14 +100,14 @@ pub(super) fn failure_to_error(
 pub enum Verdict {
     /// Answer with this token.
     Serve(SharedToken),
-    /// Renew; should that fail, this token still works.
+    /// Renew; if that fails, this token still works.
     Renew(Option<SharedToken>),
     /// Answer with this error; trying again now would not help.
     Refuse(Box<Error>),
 }
 
 impl TokenState {
-    /// Nothing known yet.
+    /// A state with nothing known yet.
     #[must_use]
     pub const fn unknown(key: TokenKey, now: Timestamp) -> Self {
         Self {
@@ -151,13 +151,13 @@ impl TokenState {
         }
     }
 
-    /// Whether somebody is renewing it.
+    /// Whether a process is renewing it.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.leased.as_ref().is_some_and(|lease| lease.until > now)
     }
 
-    /// The next version: higher than this one and than any given out before `now`, even by a record that is gone.
+    /// The next version: higher than this one and than any assigned before `now`, even in a deleted record.
     #[must_use]
     pub fn next_version(&self, now: Timestamp) -> u64 {
         u64::try_from(now.as_millis())
@@ -165,8 +165,8 @@ impl TokenState {
             .max(self.version.saturating_add(1))
     }
 
-    /// The state in which somebody renews it until `until`. Until then the scheduled run leaves it alone. A refresh token
-    /// may be spent from now on.
+    /// The state with a lease until `until`. Until then the scheduled run skips it. A refresh token may be used up from now
+    /// on.
     #[must_use]
     pub fn leased(&self, now: Timestamp, until: Timestamp, mark: &str) -> Self {
         let login = self.login.clone().map(|login| Login {
@@ -188,7 +188,7 @@ impl TokenState {
     /// The state after `token` was issued.
     #[must_use]
     pub fn renewed(&self, token: SharedToken, now: Timestamp, jitter: f64) -> Self {
-        // Never in the past: a platform that hands out tokens near their end is asked once a minute, not without pause.
+        // Never in the past: a platform that issues tokens near their end is asked once a minute, not in a tight loop.
         let due_at = schedule::refresh_at(token.issued_at, token.expires_at, jitter)
             .max(now + Duration::from_secs(1));
         let version = self.next_version(now);

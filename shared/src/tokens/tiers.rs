@@ -1,4 +1,5 @@
-//! The three tiers of tokens: the process, the shared cache, the store. Only a newer state replaces a state, in each of them.
+//! The three tiers of tokens: the process, the shared cache, the store. In each of them, only a newer version replaces a
+//! state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,10 @@ use crate::telemetry::metrics;
 const MAX_REMEMBERED: usize = 10_000;
 /// How long a process hands out a token without asking the shared tiers whether it was replaced.
 const TRUSTED: Duration = Duration::from_secs(5);
-/// How often the store is compared and written again when others change the record meanwhile.
+/// How often a write to the store is retried after a conflict.
 const ATTEMPTS: u32 = 4;
 
-/// Where tokens are kept.
+/// The tiers that hold tokens.
 #[derive(Debug)]
 pub(super) struct TokenTiers {
     pub(super) storage: Storage,
@@ -34,33 +35,33 @@ pub(super) struct TokenTiers {
     remembered: LocalCache<TokenKey, Remembered>,
 }
 
-/// What the process knows of a token.
+/// A token's state in the process.
 #[derive(Clone, Debug)]
 pub(super) struct Remembered {
     pub(super) state: Arc<TokenState>,
     checked_at: Timestamp,
 }
 
-/// What the shared tiers know of a token.
+/// The result of a read from the shared tiers.
 pub(super) enum Shared {
-    /// This.
+    /// A state was found.
     State(Arc<TokenState>),
-    /// Nothing, for certain.
+    /// There certainly is none.
     Nothing,
     /// The store does not answer.
     Unknown,
 }
 
-/// What the store knows of a token.
+/// A token's state in the store.
 pub(super) struct Stored {
     /// The state, blank if there is no readable one.
     pub(super) state: TokenState,
-    /// What a write over it expects.
+    /// The condition for a write over it.
     pub(super) expect: Expect,
 }
 
 impl Remembered {
-    /// Whether a shared tier confirmed it so short a time ago that it may be handed out at `now`.
+    /// Whether a shared tier confirmed it recently enough to hand it out at `now`.
     pub(super) fn is_trusted(&self, now: Timestamp) -> bool {
         self.checked_at + TRUSTED > now
     }
@@ -87,17 +88,17 @@ impl TokenTiers {
         }
     }
 
-    /// What the process knows.
+    /// The state in L1.
     pub(super) fn remembered(&self, key: &TokenKey) -> Option<Remembered> {
         self.remembered.get(key)
     }
 
-    /// What this process knows of the login behind a user's token.
+    /// The login behind a user's token, as L1 has it.
     pub(super) fn remembered_login(&self, key: &TokenKey) -> Option<Login> {
         self.remembered.get(key)?.state.login.clone()
     }
 
-    /// The state in L2, else in L3, remembered in L1 and in the tiers before the one that had it.
+    /// The state in L2, else in L3; it is written back to the faster tiers.
     pub(super) async fn read(&self, key: &TokenKey, deadline: Deadline) -> Result<Shared> {
         if let Some(state) = self.read_cache(key, deadline).await? {
             return Ok(Shared::State(state));
@@ -146,7 +147,7 @@ impl TokenTiers {
             None => None,
         };
         let state = state.map(|state| self.remember(state));
-        // Without token and failure it is a tombstone: older states are void, and the store knows what is valid.
+        // Without token and failure it is a tombstone: older states are void, and the store has the valid one.
         let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
         metrics::cache_request(
             "tokens",
@@ -156,8 +157,8 @@ impl TokenTiers {
         Ok(state)
     }
 
-    /// The state in L3 and what a write over it expects. A state that was sealed with a key that is gone can only be replaced,
-    /// so it counts as blank.
+    /// The state in L3 and the condition for a write over it. A state sealed with a deleted key can only be replaced, so it
+    /// counts as blank.
     pub(super) async fn read_store(&self, key: &TokenKey, deadline: Deadline) -> Result<Stored> {
         let unknown = TokenState::unknown(key.clone(), self.clock.now());
         let Some(record) = self.record(key, deadline).await? else {
@@ -191,7 +192,7 @@ impl TokenTiers {
             .await
     }
 
-    /// Writes `state` into L3 over what `expect` says is there.
+    /// Writes `state` to L3 on the condition `expect`.
     pub(super) async fn write(
         &self,
         state: &TokenState,
@@ -212,7 +213,7 @@ impl TokenTiers {
             .to_entry(&self.sealer, self.clock.now(), deadline)
             .await;
         if let Ok((entry, ttl)) = entry {
-            // A cache that does not take it costs the next reader a read of the store.
+            // If the cache rejects it, the next reader reads the store.
             let _ = cache
                 .put_newer(&state.key.cache_key(), state.version, &entry, ttl)
                 .await;
@@ -250,7 +251,7 @@ impl TokenTiers {
         }
     }
 
-    /// A state with nothing in it but the version that the process knows of.
+    /// An empty state with the version that L1 has.
     pub(super) fn blank(&self, key: &TokenKey) -> TokenState {
         let version = self
             .remembered
@@ -262,8 +263,8 @@ impl TokenTiers {
         }
     }
 
-    /// Makes sure that `rejected` is handed out no more: exactly that value, nothing newer. A tier that does not answer keeps it;
-    /// the platform then rejects its next user.
+    /// Invalidates `rejected`: exactly that value, nothing newer. A tier that does not answer keeps it; the platform then
+    /// rejects it again at its next use.
     pub(super) async fn invalidate(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) {
         for _ in 0..ATTEMPTS {
             match self.invalidate_once(key, rejected, deadline).await {
@@ -288,7 +289,7 @@ impl TokenTiers {
         self.remember(void);
     }
 
-    /// Whether another token than the rejected one is known already.
+    /// Whether L2 already has another token than the rejected one.
     async fn knows_another(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) -> bool {
         let Ok(Some(state)) = self.read_cache(key, deadline).await else {
             return false;
@@ -299,7 +300,7 @@ impl TokenTiers {
             .is_some_and(|token| !is_same(token, rejected))
     }
 
-    /// The state in the store, without the rejected token. Written only if that changed something.
+    /// The state in the store, without the rejected token. Written only if it differs.
     async fn invalidate_once(
         &self,
         key: &TokenKey,

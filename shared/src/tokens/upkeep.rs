@@ -1,4 +1,4 @@
-//! What operators and the platform do to tokens: make them due, look at them, forget them.
+//! Operations for operators and the platform's events: make tokens due, describe them, delete them.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -9,22 +9,22 @@ use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::store::{Expect, StoreError, Table};
 
-/// How many tokens of a deleted app are read at a time, and forgotten at a time.
+/// How many tokens of a deleted app are read at a time, and deleted at a time.
 const FORGET_PAGE: usize = 200;
 const FORGET_CONCURRENCY: usize = 16;
 
-/// A page of what is known of an app's tokens, without their values.
+/// A page of an app's tokens, without their values.
 #[derive(Clone, Debug, Default)]
 pub struct TokenPage {
-    /// What is known.
+    /// The tokens.
     pub items: Vec<TokenInfo>,
     /// Where the next page begins; `None` on the last one.
     pub next_page_token: Option<String>,
 }
 
 impl TokenService {
-    /// Lets the next scheduled run fetch the first token of a new app. A marketplace app has a token for each tenant; those
-    /// are fetched when somebody asks for them.
+    /// Lets the next scheduled run fetch the first token of a new app. A marketplace app also has a token for each tenant;
+    /// those are fetched on the first request.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -36,7 +36,7 @@ impl TokenService {
         self.make_due(&key, deadline).await
     }
 
-    /// Lets the next caller try again at once who was told that the app's ticket is missing.
+    /// Clears the failure of a missing ticket, so that the next caller can retry at once.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Seal`].
@@ -69,13 +69,13 @@ impl TokenService {
                 tiers.remember(state);
                 Ok(())
             }
-            // Somebody is renewing it: then the ticket is found.
+            // Another process is renewing it and will find the ticket.
             Err(Error::Store(StoreError::Conflict)) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Lets the next scheduled run fetch the token `key`, if nothing is known of it yet.
+    /// Lets the next scheduled run fetch the token `key`, if it has no record yet.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -98,7 +98,7 @@ impl TokenService {
         }
     }
 
-    /// Forgets everything about the token `key`; says whether there was anything.
+    /// Deletes the token `key` from all tiers; returns whether there was a record.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -124,10 +124,10 @@ impl TokenService {
         Ok(found.is_some())
     }
 
-    /// Forgets every token and login of an app that was deleted.
+    /// Deletes every token and login of a deleted app.
     ///
     /// # Errors
-    /// [`Error::Store`]; doing it again goes on.
+    /// [`Error::Store`]; a retry resumes.
     pub async fn forget_app(&self, app_id: &AppId, deadline: Deadline) -> Result<u64> {
         let (mut after, mut forgotten) = (None::<String>, 0);
         loop {
@@ -161,7 +161,7 @@ impl TokenService {
         }
     }
 
-    /// What is known of the tokens of `app_id` of `kind` (`None`: of all), by subject. Without their values.
+    /// Describes the tokens of `app_id` of `kind` (`None`: of all kinds), by subject. Without their values.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -203,7 +203,7 @@ impl TokenService {
         })
     }
 
-    /// What is known of the token `key`, without its value; `None`: nothing.
+    /// Describes the token `key`, without its value; `None`: there is no record.
     ///
     /// # Errors
     /// [`Error::Store`].

@@ -128,7 +128,7 @@ impl CachedLogin {
     }
 }
 
-/// What a sealed refresh token is bound to.
+/// The context that a sealed refresh token is bound to.
 pub(in crate::tokens) fn context(key: &TokenKey) -> String {
     format!("refresh-tokens/{}/{}", key.app_id, key.subject)
 }

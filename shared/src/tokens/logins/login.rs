@@ -1,8 +1,8 @@
-//! A user's login: what it takes to get the next `user_access_token`, and how logins end. Pure.
+//! A user's login: the state needed to get the next `user_access_token`, and how logins end. Pure.
 //!
-//! A refresh token works once. Whoever is about to present it writes that down first ([`Login::uncertain_since`]), so that
-//! after a crash or a lost answer everybody knows that it may be spent. It is then presented again only when nothing is to be
-//! lost by it, once the access token has ended, and the platform's answer settles the question either way.
+//! A refresh token works once. A process records its intent to present it first ([`Login::uncertain_since`]), so that after a
+//! crash or a lost answer every process knows that it may be used up. It is then presented again only when nothing can be
+//! lost, after the access token has expired, and the platform's answer settles the question either way.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use secrecy::SecretString;
 
 /// The scope without which the platform hands out no refresh token.
 pub const OFFLINE_ACCESS: &str = "offline_access";
-/// A login that ended stays on record for so long, for its operator to see why.
+/// How long an ended login stays stored, so that an operator can see why it ended.
 const ENDED: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// What it takes to get the next access token of a user.
+/// The state needed to get the next access token of a user.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// Counts the token pairs. Only a later pair replaces a pair.
@@ -31,20 +31,20 @@ pub struct Login {
     pub scopes: String,
     /// When the user consented.
     pub consented_at: Timestamp,
-    /// Since when the refresh token may be spent without its successor being known.
+    /// Since when the refresh token may be used up without its successor being known.
     pub uncertain_since: Option<Timestamp>,
     /// Why and when the login ended.
     pub ended: Option<(LoginEnd, Timestamp)>,
 }
 
-/// A refresh token. Its copy in the shared cache has no value: only the store knows it.
+/// A refresh token. Its copy in the shared cache has no value: only the store has it.
 #[derive(Clone)]
 pub struct RefreshToken {
     /// The token itself.
     pub value: Option<SecretString>,
-    /// When it was handed out.
+    /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it ends unless it is used.
+    /// When it expires unless it is used.
     pub expires_at: Timestamp,
 }
 
@@ -68,7 +68,7 @@ pub struct Pair {
 }
 
 impl Login {
-    /// Why the access token cannot be renewed at `now`, if that is so.
+    /// Why the access token cannot be renewed at `now`; `None` if it can.
     fn dead_end(&self, now: Timestamp) -> Option<LoginEnd> {
         match (&self.ended, &self.refresh) {
             (Some((end, _)), _) => Some(*end),
@@ -80,7 +80,7 @@ impl Login {
 }
 
 impl TokenState {
-    /// The state right after the user consented; whatever was known before is over.
+    /// The state right after the user consented; it replaces everything known before.
     #[must_use]
     pub fn logged_in(&self, pair: Pair, now: Timestamp, jitter: f64) -> Self {
         let generation = self.login.as_ref().map_or(0, |login| login.generation) + 1;
@@ -108,7 +108,7 @@ impl TokenState {
         };
         let login = Login {
             generation: old.generation + 1,
-            // An answer without a refresh token leaves the old one standing.
+            // An answer without a refresh token keeps the old one.
             refresh: pair.refresh.or_else(|| old.refresh.clone()),
             scopes,
             consented_at: old.consented_at,
@@ -132,7 +132,7 @@ impl TokenState {
         }
     }
 
-    /// The state after a refresh brought no pair. `was_uncertain` is what was known of the refresh token before it.
+    /// The state after a refresh without a new pair. `was_uncertain` is [`Login::uncertain_since`] from before the refresh.
     #[must_use]
     pub fn not_refreshed(
         &self,
@@ -159,7 +159,7 @@ impl TokenState {
         } else {
             was_uncertain
         };
-        // The refresh token may be spent: it is presented again only when the access token is of no more use.
+        // The refresh token may be used up: it is presented again only when the access token is no longer usable.
         if let (true, Some(token), Some(failure)) =
             (uncertain_since.is_some(), &self.token, &mut state.failure)
         {
@@ -173,7 +173,7 @@ impl TokenState {
         state
     }
 
-    /// The state of a login that is over.
+    /// The state of an ended login.
     #[must_use]
     pub fn ended(
         &self,
@@ -262,7 +262,7 @@ fn due_at(login: &Login, jitter: f64) -> Option<Timestamp> {
     ))
 }
 
-/// When nothing of the login is worth keeping any more.
+/// When the login's record can be deleted.
 fn expires_at(login: &Login, now: Timestamp) -> Option<Timestamp> {
     let last = login
         .refresh

@@ -1,5 +1,5 @@
-//! A pair that the platform handed out and the store has not taken yet waits in the shared cache, sealed, for whoever finds
-//! the login in doubt.
+//! A pair that the platform issued and the store does not have yet waits in the shared cache, sealed, for the next process
+//! that finds the login in doubt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,7 @@ use crate::tokens::{Token, TokenKey, TokenState};
 pub(crate) const RESCUE_TTL: Duration = Duration::from_secs(24 * 3_600);
 
 impl LoginKeeper {
-    /// Leaves `pair` where the next one who finds the login in doubt looks first.
-    /// Says whether it is there.
+    /// Puts `pair` where the next process that finds the login in doubt looks first; returns whether that worked.
     pub(super) async fn rescue(
         &self,
         leased: &TokenState,
@@ -45,12 +44,12 @@ impl LoginKeeper {
 
     pub(super) async fn forget_rescue(&self, key: &TokenKey) {
         if let Some(cache) = &self.tiers.cache {
-            // Left alone it ends by itself, and its generation is past.
+            // If this fails, the entry expires by itself; its generation is outdated.
             let _ = cache.delete(&rescue_key(key)).await;
         }
     }
 
-    /// The pair that somebody got for exactly this state and could not store.
+    /// The pair that a process got for exactly this state but could not store.
     pub(super) async fn rescued(&self, state: &TokenState, deadline: Deadline) -> Option<Pair> {
         let stored = self
             .tiers
