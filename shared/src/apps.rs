@@ -1,9 +1,9 @@
-//! Registered apps: whose secret is whose, on which platform, switched on or off.
+//! Registered apps: their secrets, their platform, enabled or disabled.
 //!
-//! Records live in [`Table::Apps`] with the secrets sealed. A process remembers apps; whether one was changed meanwhile it
-//! asks the shared cache at each use, where every change is told, so that an app that is switched off is refused at once
-//! everywhere. Without the shared cache a process believes itself for [`UNCHECKED`], and longer while the store is out of
-//! reach too, so that a failing store stops nobody whose app was seen before.
+//! Records live in [`Table::Apps`] with the secrets sealed. A process remembers apps. At each use it checks the version in the
+//! shared cache, where every change is published, so that a disabled app is refused at once everywhere. Without the shared
+//! cache a process trusts its copy for [`UNCHECKED`], and longer while the store is unreachable too, so that a failing store
+//! does not affect apps seen before.
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,16 +35,16 @@ pub use registry::AppPage;
 pub(crate) use sealed::{sealed_attributes, sealed_records};
 pub use tickets::AppTicket;
 
-/// How long a process believes what it read about an app while the shared cache cannot say whether it was changed.
+/// How long a process trusts its copy of an app while the shared cache is unavailable.
 pub const UNCHECKED: Duration = Duration::from_secs(5);
-/// How long a process believes what it read at most: what is in the cache may have been lost.
+/// How long a process trusts its copy at most: the cache may have lost the change.
 pub const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many apps a process remembers.
 const MAX_REMEMBERED: usize = 10_000;
 /// The sort key of an app's record.
 const SORT: &str = "app";
 
-/// How an app came to the tenant that uses it.
+/// How an app gets into the tenants that use it.
 #[derive(
     Clone,
     Copy,
@@ -62,7 +62,7 @@ const SORT: &str = "app";
     description = "`internal`: made by the tenant for itself. `marketplace`: from the platform's app directory, in many tenants."
 )]
 pub enum AppKind {
-    /// Made by the tenant for itself ("custom app").
+    /// Built by a tenant for itself ("custom app").
     #[default]
     Internal,
     /// Installed from the platform's app directory ("store app"), in many tenants.
@@ -88,7 +88,7 @@ impl AppKind {
 pub enum AppStatus {
     /// It may.
     Enabled,
-    /// It may not, until it is switched on again.
+    /// It may not, until it is enabled again.
     Disabled,
 }
 
@@ -108,7 +108,7 @@ impl AppStatus {
 pub struct Secret {
     /// The secret itself.
     pub value: SecretString,
-    /// What tells tokens made with it from others.
+    /// Identifies the tokens issued for this secret.
     pub fingerprint: Fingerprint,
 }
 
@@ -118,25 +118,25 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets of an app: the one in force, and the one before while a rotation is under way. Tokens of both are good; the
-/// one before is presented only when the platform refuses the one in force.
+/// The secrets of an app: the current one, and the previous one during a rotation. Tokens of both are valid; the previous one
+/// is presented only when the platform refuses the current one.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    /// The one in force.
+    /// The current one.
     pub current: Secret,
-    /// The one before, and until when it counts.
+    /// The previous one, and until when it is valid.
     pub previous: Option<(Secret, Timestamp)>,
 }
 
 impl Secrets {
-    /// The one before, if it still counts at `now`.
+    /// The previous one, if it is still valid at `now`.
     #[must_use]
     pub fn previous(&self, now: Timestamp) -> Option<&Secret> {
         let (secret, until) = self.previous.as_ref()?;
         (*until > now).then_some(secret)
     }
 
-    /// Whether a token made with the secret of this fingerprint is good at `now`.
+    /// Whether a token issued for the secret with this fingerprint is valid at `now`.
     #[must_use]
     pub fn accept(&self, fingerprint: &Fingerprint, now: Timestamp) -> bool {
         self.current.fingerprint == *fingerprint
@@ -151,18 +151,18 @@ impl Secrets {
 pub struct App {
     /// Its id.
     pub app_id: AppId,
-    /// How people call it; may be empty.
+    /// Its display name; may be empty.
     pub name: String,
     /// The platform it lives on.
     pub domain: Domain,
-    /// How it came to its tenants.
+    /// How it gets into its tenants.
     pub kind: AppKind,
     /// Whether it may be used.
     pub status: AppStatus,
     /// Its secrets.
     pub secrets: Secrets,
     /// Where a browser may be sent after a login: origins such as `https://portal.example`, or addresses with a path, which
-    /// stand for everything below it.
+    /// include everything below it.
     pub redirect_targets: Vec<String>,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -180,14 +180,14 @@ impl App {
     }
 }
 
-/// For which app, and for which of its tenants, something is done.
+/// The app, and for a marketplace app the tenant, that an operation is for.
 #[derive(Clone, Debug)]
 pub struct AppContext {
     app: Arc<App>,
     tenant: Option<TenantKey>,
 }
 
-/// Names the tenant of a marketplace app.
+/// The header that names the tenant of a marketplace app.
 const TENANT_KEY_HEADER: &str = "header X-Lark-Tenant-Key";
 
 impl AppContext {
@@ -221,7 +221,7 @@ impl AppContext {
         self.tenant.as_ref()
     }
 
-    /// Whose calls the platform counts what is done as.
+    /// The installation that calls count against at the platform.
     #[must_use]
     pub fn installation(&self) -> Installation<'_> {
         Installation {
@@ -232,7 +232,7 @@ impl AppContext {
     }
 }
 
-/// The time for a read, whoever still waits for it.
+/// The time for a read, whether or not a caller still waits for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Reads and writes registered apps.
@@ -242,7 +242,7 @@ pub struct Apps {
     sealer: Sealer,
     clock: Arc<dyn Clock>,
     remembered: Arc<LocalCache<AppId, Remembered>>,
-    /// Reads under way for callers who found nothing remembered.
+    /// Reads in flight for callers without a remembered copy.
     reads: Arc<Flights<AppId, Result<Arc<App>>>>,
 }
 
@@ -265,7 +265,7 @@ impl Apps {
         }
     }
 
-    /// The app `app_id`, switched on.
+    /// The app `app_id`, if it is enabled.
     ///
     /// # Errors
     /// [`Error::AppNotFound`], [`Error::AppDisabled`], [`Error::Store`], [`Error::Seal`].
@@ -276,7 +276,7 @@ impl Apps {
         {
             return usable(Arc::clone(&known.app));
         }
-        // A read that is under way may have begun before a change of which this caller knows: only who knows nothing joins it.
+        // A read in flight may have begun before a change that this caller has seen: only callers without a copy join it.
         let read = match &remembered {
             Some(_) => self.read(app_id, deadline).await,
             None => self.read_shared(app_id, deadline).await,
@@ -285,7 +285,7 @@ impl Apps {
             Ok(app) => usable(app),
             Err(Error::Store(error)) => match remembered {
                 Some(known) => {
-                    warn!(lark.app_id = app_id.as_str(), %error, "going on with what is remembered of an app");
+                    warn!(lark.app_id = app_id.as_str(), %error, "using the remembered copy of an app");
                     usable(known.app)
                 }
                 None => Err(error.into()),
@@ -294,7 +294,7 @@ impl Apps {
         }
     }
 
-    /// One read for all callers of this process who want the same app at the same time.
+    /// One read for all concurrent callers in this process for the same app.
     async fn read_shared(&self, app_id: &AppId, deadline: Deadline) -> Result<Arc<App>> {
         let work = || {
             let (apps, app_id) = (self.clone(), app_id.clone());
@@ -305,7 +305,7 @@ impl Apps {
         outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
     }
 
-    /// The app `app_id` as it is stored now, switched on or off.
+    /// The app `app_id` as it is stored now, enabled or disabled.
     ///
     /// # Errors
     /// [`Error::AppNotFound`], [`Error::Store`], [`Error::Seal`].
@@ -318,10 +318,10 @@ impl Apps {
         self.remember(&record, deadline).await
     }
 
-    /// Those of `app_ids` that are registered, read in one go.
+    /// Those of `app_ids` that are registered, in one batch read.
     ///
     /// # Errors
-    /// [`Error::Store`]. An app whose secret does not open is left out, with a line in the log.
+    /// [`Error::Store`]. An app whose secret cannot be opened is left out and logged.
     pub async fn read_many(&self, app_ids: &[AppId], deadline: Deadline) -> Result<Vec<Arc<App>>> {
         let keys: Vec<_> = app_ids.iter().map(key).collect();
         let records = self
@@ -343,7 +343,7 @@ impl Apps {
         Ok(apps)
     }
 
-    /// Whether what is remembered of an app is still true, as far as the shared cache can tell.
+    /// Whether the remembered copy of an app is still current, as far as the shared cache can tell.
     async fn is_unchanged(&self, known: &Remembered) -> bool {
         let age = self.clock.now().since(known.read_at);
         if age >= REMEMBERED {
@@ -355,7 +355,7 @@ impl Apps {
             .await
         {
             Copied::Version(version) => version <= known.app.version,
-            // Lost: the store knows, and reading it tells the cache again.
+            // The cache lost it: a read of the store fills the cache again.
             Copied::Nothing => false,
             Copied::Unknown => age < UNCHECKED,
         }

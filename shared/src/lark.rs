@@ -1,8 +1,8 @@
 //! The Lark Open Platform's HTTP API, as far as the service calls it itself.
 //!
-//! A call is a value: [`Request`] says what to ask and how to read the answer. The API families make them: [`auth`], [`oauth`],
-//! [`contacts`], [`departments`] and [`chats`]. [`LarkClient`] sends them: connections, limits, time-outs and retries, the same
-//! for each. [`apis`] has the limits of each API.
+//! A call is a value: [`Request`] has what to send and how to read the answer. The API families make them: [`auth`],
+//! [`oauth`], [`contacts`], [`departments`] and [`chats`]. [`LarkClient`] sends them: connections, limits, time-outs and
+//! retries, the same for each. [`apis`] has the limits of each API.
 
 mod answer;
 pub mod apis;

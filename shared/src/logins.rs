@@ -1,9 +1,9 @@
-//! Logins of users at a browser: begun, finished, ended.
+//! Browser logins of users: begin, finish, end.
 //!
-//! What is begun is bound to the browser by a cookie that nobody else has, and to the one attempt by a state that works
-//! once within ten minutes. So neither a forged nor a replayed nor a foreign answer of the log-in page is taken: whoever
-//! sends somebody a link to the end of their own login gets nowhere (RFC 9700, section 4.7). PKCE (RFC 7636) binds the code
-//! to the attempt at the platform too.
+//! A login is bound to the browser by a secret cookie, and to one attempt by a state that works once within ten minutes. So
+//! forged, replayed and foreign answers of the log-in page are rejected: an attacker gains nothing by sending a victim the
+//! callback link of the attacker's own login (RFC 9700, section 4.7). PKCE (RFC 7636) also binds the code to the attempt at
+//! the platform.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ use refusals::{failed, refusal};
 pub const LIFE: Duration = Duration::from_secs(600);
 /// Where the platform sends the browser back to, under the service's address.
 pub const CALLBACK_PATH: &str = "/v1/oauth/callback";
-/// The longest code that is passed on; the platform's have about 64 characters.
+/// The longest accepted code; the platform's have about 64 characters.
 const MAX_CODE_BYTES: usize = 1_024;
 
 /// Begins, finishes and ends logins. Cheap to clone.
@@ -54,7 +54,7 @@ pub struct Logins {
     clock: Arc<dyn Clock>,
 }
 
-/// What a login is asked for.
+/// A request to begin a login.
 #[derive(Clone, Debug)]
 pub struct LoginStart<'s> {
     /// The app to log in to.
@@ -72,31 +72,31 @@ pub struct LoginStart<'s> {
 pub struct Started {
     /// Where the browser goes: the platform's log-in page.
     pub location: Url,
-    /// What binds the login to the browser: the value of `Set-Cookie`.
+    /// The cookie that binds the login to the browser: the value of `Set-Cookie`.
     pub cookie: String,
 }
 
-/// What the platform sent the browser back with.
+/// The parameters that the platform sent the browser back with.
 #[derive(Clone, Debug)]
 pub struct Callback<'c> {
-    /// What [`Logins::start`] gave the log-in page.
+    /// The state that [`Logins::start`] gave the log-in page.
     pub state: Option<&'c str>,
     /// The code, if the user consented.
     pub code: Option<&'c str>,
-    /// Why not, if they did not: `access_denied`.
+    /// The error, if they did not: `access_denied`.
     pub error: Option<&'c str>,
     /// The address of this service as browsers see it.
     pub public_url: &'c Url,
 }
 
-/// How a login ended that was this browser's own.
+/// The end of a login that this browser began.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// Where the browser wants to go.
+    /// Where the browser goes next.
     pub redirect_to: Option<Url>,
     /// Removes the cookie: the value of `Set-Cookie`.
     pub cookie: String,
-    /// Who logged in, or why nobody did.
+    /// Who logged in, or why the login failed.
     pub outcome: Result<LoggedIn>,
 }
 
@@ -107,13 +107,13 @@ pub struct LoggedIn {
     pub open_id: OpenId,
     /// The app.
     pub app_id: AppId,
-    /// How the user is called.
+    /// The user's name.
     pub name: Option<String>,
     /// Whether the login can be renewed without the user: `offline_access` was granted.
     pub is_renewable: bool,
 }
 
-/// An attempt that is under way, as it is kept.
+/// A pending attempt, as it is stored.
 struct Attempt {
     id: String,
     version: u64,
@@ -126,7 +126,7 @@ struct Attempt {
 }
 
 impl Logins {
-    /// Logins over these.
+    /// Logins over these services.
     #[must_use]
     pub const fn new(
         lark: LarkClient,
@@ -197,8 +197,8 @@ impl Logins {
     /// Finishes the login that `callback` belongs to. `cookie` gives the browser's cookies by name.
     ///
     /// # Errors
-    /// [`Error::LoginInvalid`] when this is not the end of a login that this browser began, is over or was finished before:
-    /// nothing has happened then. [`Error::Store`], [`Error::Seal`]. What goes wrong later is part of the answer.
+    /// [`Error::LoginInvalid`] when this browser did not begin the login, or it has expired or was finished before: nothing
+    /// has happened then. [`Error::Store`], [`Error::Seal`]. Later failures are part of the result.
     pub async fn finish<'c>(
         &self,
         callback: &Callback<'_>,
@@ -216,7 +216,7 @@ impl Logins {
         if !is_browser {
             warn!(
                 lark.app_id = attempt.app_id.as_str(),
-                "a login was to be finished in another browser than it was begun in"
+                "a browser tried to finish a login that it did not begin"
             );
             return Err(Error::LoginInvalid(
                 "this browser did not begin the login, or its cookie is gone; begin again",
@@ -238,7 +238,7 @@ impl Logins {
         })
     }
 
-    /// Ends the login of `open_id`; says whether there was one.
+    /// Ends the login of `open_id`; returns whether there was one.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -248,7 +248,7 @@ impl Logins {
 
     async fn log_in(&self, attempt: &Attempt, code: &str, deadline: Deadline) -> Result<LoggedIn> {
         if code.is_empty() || code.len() > MAX_CODE_BYTES {
-            return Err(Error::LoginInvalid("the code is none of the platform's"));
+            return Err(Error::LoginInvalid("the code is empty or too long"));
         }
         let app = self.apps.enabled(&attempt.app_id, deadline).await?;
         let code = SecretString::from(code);
@@ -308,7 +308,7 @@ impl Logins {
         })
     }
 
-    /// Takes the attempt for this one answer. Of two that come with the same one, one gets it.
+    /// Claims the attempt for this answer. Of two concurrent answers with the same state, one wins.
     async fn claim(&self, attempt: &Attempt, deadline: Deadline) -> Result<()> {
         let expect = Expect::Version(attempt.version);
         match self
@@ -326,7 +326,7 @@ impl Logins {
 const UNKNOWN_STATE: &str =
     "the login is unknown, was finished before or took more than ten minutes; begin again";
 
-/// Where the platform sends the browser back to; it must be registered in the app's security settings.
+/// The URL that the platform sends the browser back to; it must be registered in the app's security settings.
 #[must_use]
 pub fn callback(public_url: &Url) -> String {
     format!(
@@ -335,7 +335,7 @@ pub fn callback(public_url: &Url) -> String {
     )
 }
 
-/// Apart from every token: an app id has no `#`.
+/// Never the key of a token: an app id has no `#`.
 fn key(id: &str) -> Key {
     Key::new(format!("login#{id}"), "state")
 }

@@ -1,7 +1,7 @@
-//! The one door to the platform: a request of the service goes out as an app, with that app's token.
+//! The one entry point to the platform: it sends a request of the service as an app, with that app's token.
 //!
-//! The door finds the token, and has a rejected one replaced, once. Turns, time-outs and repetitions are the client's
-//! ([`LarkClient::send`]). What to ask is a value that the API families of [`crate::lark`] make.
+//! It gets the token, and replaces a rejected one, once. The client does rate limiting, time-outs and retries
+//! ([`LarkClient::send`]). A request is a value that the API families of [`crate::lark`] make.
 
 use tracing::warn;
 
@@ -20,7 +20,7 @@ pub struct Platform {
     tokens: TokenService,
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SendError {
     /// The platform refused it, or did not answer.
@@ -32,13 +32,13 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Whether the platform says that what was asked for does not exist.
+    /// Whether the platform says that the requested item does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Lark(failure) if failure.kind == FailureKind::NotFound)
     }
 
-    /// The error for a caller who asked for `page` of a list.
+    /// The error for a caller who requested `page` of a list.
     #[must_use]
     pub fn of_page(self, page: &PageRequest) -> Error {
         match self {
@@ -58,13 +58,13 @@ impl From<SendError> for Error {
 }
 
 impl Platform {
-    /// A door over `lark`, with tokens from `tokens`.
+    /// A platform over `lark`, with tokens from `tokens`.
     #[must_use]
     pub const fn new(lark: LarkClient, tokens: TokenService) -> Self {
         Self { lark, tokens }
     }
 
-    /// The same door for work that nobody waits for: its calls leave half of each limit to others.
+    /// The same platform for background work: its calls leave half of each limit to others.
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self {
@@ -87,11 +87,11 @@ impl Platform {
         self.send_with(&key, context, request, deadline).await
     }
 
-    /// Sends `request` for the app in `context` with the token `key`, such as a user's. Should the platform reject the token,
-    /// exactly that token is dropped everywhere, another one is fetched, and the request is sent once more.
+    /// Sends `request` for the app in `context` with the token `key`, such as a user's. If the platform rejects the token,
+    /// exactly that token is invalidated everywhere, another one is fetched, and the request is sent once more.
     ///
     /// # Errors
-    /// [`SendError::Unsent`] as [`TokenService::token`]; else what the platform said.
+    /// [`SendError::Unsent`] with the errors of [`TokenService::token`]; else the platform's failure.
     pub async fn send_with<T>(
         &self,
         key: &TokenKey,

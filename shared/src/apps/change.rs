@@ -1,4 +1,4 @@
-//! What an operator says of an app, checked, and what becomes of its record. Pure.
+//! An operator's change to an app: its checks, and its effect on the record. Pure.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::ids::AppId;
 use crate::lark::Domain;
 use crate::store::{Record, Value};
 
-/// How long the secret before counts unless said otherwise.
+/// How long the previous secret stays valid by default.
 const PREVIOUS_SECRET: Duration = Duration::from_secs(24 * 3_600);
-/// How many addresses an app may have its logins end at.
+/// The most redirect targets of an app.
 const MAX_REDIRECT_TARGETS: usize = 20;
 /// The longest name and the longest address.
 const MAX_TEXT_BYTES: usize = 256;
 /// The longest secret; the platform's have 32 characters.
 const MAX_SECRET_BYTES: usize = 256;
 
-/// What an operator says of a new app.
+/// A new app, as an operator registers it.
 #[derive(Clone, Debug)]
 pub struct NewApp {
     /// Its id.
     pub app_id: AppId,
-    /// How people call it.
+    /// Its display name.
     pub name: String,
     /// The platform it lives on.
     pub domain: Domain,
-    /// How it came to its tenants.
+    /// How it gets into its tenants.
     pub kind: AppKind,
     /// Its secret.
     pub secret: SecretString,
@@ -39,7 +39,7 @@ pub struct NewApp {
 }
 
 impl NewApp {
-    /// An internal app on Feishu with nothing but its secret.
+    /// An internal app on Feishu with only its secret.
     #[must_use]
     pub fn new(app_id: AppId, secret: SecretString) -> Self {
         Self {
@@ -53,25 +53,25 @@ impl NewApp {
     }
 }
 
-/// What is to become of an app; what is `None` stays.
+/// A change to an app; fields that are `None` stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct AppChange {
-    /// How people call it.
+    /// Its display name.
     pub name: Option<String>,
     /// The platform it lives on.
     pub domain: Option<Domain>,
     /// Whether it may be used.
     pub status: Option<AppStatus>,
-    /// A new secret; the one in force becomes the one before.
+    /// A new secret; the current one becomes the previous one.
     pub secret: Option<SecretString>,
-    /// How long the secret before counts from now on; zero: not at all. With a new secret the default is a day.
+    /// How long the previous secret stays valid from now on; zero: not at all. With a new secret the default is a day.
     pub previous_secret_ttl: Option<Duration>,
     /// See [`super::App::redirect_targets`].
     pub redirect_targets: Option<Vec<String>>,
 }
 
 impl AppChange {
-    /// Whether everything stays as it is.
+    /// Whether it changes nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         matches!(

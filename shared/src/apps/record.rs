@@ -14,12 +14,13 @@ pub(super) fn is_deleted(record: &Record) -> bool {
     record.text("status") == Some("deleted")
 }
 
-/// What a sealed secret of the app is bound to. The two secrets move from one attribute to the other as they are.
+/// The context that a sealed secret of the app is bound to. It is the same for both secrets, since a rotation moves one to the
+/// other attribute unchanged.
 pub(super) fn seal_context(app_id: &AppId) -> String {
     format!("apps/{app_id}/secret")
 }
 
-/// The app that `record` holds. A secret before that does not count any more at `now` is left out.
+/// The app that `record` holds. A previous secret that is no longer valid at `now` is left out.
 pub(super) async fn open(
     record: &Record,
     sealer: &Sealer,

@@ -1,4 +1,4 @@
-//! What an operator does to apps: register, list, change, switch, delete.
+//! Operations for operators on apps: register, list, change, enable and disable, delete.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::ids::AppId;
 use crate::page::Page;
 use crate::store::{Expect, Key, Record, StoreError, Table, Value};
 
-/// How often a change is tried again when others change the same app meanwhile.
+/// How often a change is retried after a conflict.
 const ATTEMPTS: u32 = 8;
-/// How long a deleted app's record stays, so that nothing that was made for it outlives it.
+/// How long a deleted app's record stays, so that it outlives everything made for the app.
 const DELETED: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The partition in which every app is listed, one record each with the sort key `id#<app id>`.
 pub(super) const LISTED: &str = "listed";
-/// What the sort keys in the list begin with.
+/// The prefix of the sort keys in the list.
 pub(super) const LISTED_PREFIX: &str = "id#";
 
 /// A page of apps, by id.
@@ -90,7 +90,7 @@ impl Apps {
         changes::keep(self.storage(), Table::Apps, &record, deadline).await
     }
 
-    /// Changes an app and answers what it is now.
+    /// Changes an app and returns its new state.
     ///
     /// # Errors
     /// [`Error::AppNotFound`], [`Error::InvalidArgument`], [`Error::Store`], [`Error::Seal`].
@@ -118,7 +118,7 @@ impl Apps {
         self.remember(&record, deadline).await
     }
 
-    /// Deletes an app: nothing is done for it any more. Its tokens are for the caller to remove.
+    /// Deletes an app: it can no longer be used. The caller must delete its tokens.
     ///
     /// # Errors
     /// [`Error::AppNotFound`], [`Error::Store`].
@@ -140,7 +140,7 @@ impl Apps {
                 .delete(Table::Apps, &listed, expect, deadline)
                 .await
             {
-                // Registered again meanwhile: then it belongs on the list.
+                // If it was registered again in the meantime, it stays on the list.
                 Ok(()) | Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -148,7 +148,7 @@ impl Apps {
         self.forget_ticket(app_id, deadline).await
     }
 
-    /// A page of apps, by id. `after` is where the page before said that it begins.
+    /// A page of apps, by id. `after` is the previous page's `next_page_token`.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Seal`].
@@ -167,7 +167,7 @@ impl Apps {
         })
     }
 
-    /// Who changed the app, how and when, oldest first. An app that was deleted has its changes still.
+    /// Who changed the app, how and when, oldest first. A deleted app still has its changes.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -189,7 +189,7 @@ impl Apps {
         .await
     }
 
-    /// Writes what `edit` makes of the record, again if others wrote meanwhile.
+    /// Writes the record as `edit` changes it, with retries on conflicts.
     async fn edit(
         &self,
         app_id: &AppId,
@@ -227,7 +227,7 @@ impl Apps {
         Err(StoreError::Conflict.into())
     }
 
-    /// Puts the app on the list. Its version is new each time, so that a deletion under way does not take it off again.
+    /// Puts the app on the list. Its version is new each time, so that a concurrent deletion does not remove it.
     pub(super) async fn listed(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
         let listed = Key::new(LISTED, format!("{LISTED_PREFIX}{app_id}"));
         let record = Record::new(listed, self.version_after(0));
@@ -241,7 +241,7 @@ impl Apps {
         self.mirror.storage()
     }
 
-    /// Higher than `version` and than any that an app of this id had before it was deleted.
+    /// A version higher than `version` and than any that a deleted app with this id had.
     pub(super) fn version_after(&self, version: u64) -> u64 {
         u64::try_from(self.clock.now().as_millis())
             .unwrap_or(0)

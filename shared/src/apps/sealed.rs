@@ -1,4 +1,4 @@
-//! What is sealed in an app's records, for whoever seals it anew.
+//! The sealed attributes of an app's records, for resealing.
 
 use super::registry::{LISTED, LISTED_PREFIX};
 use super::{Apps, SORT, key, record, tickets};
@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::ids::AppId;
 use crate::store::{Expect, Key, Record, Table};
 
-/// The records of the app that may have something sealed: its own and its ticket's.
+/// The records of the app that may have sealed attributes: its own and its ticket's.
 pub(crate) fn sealed_records(app_id: &AppId) -> [Key; 2] {
     [key(app_id), tickets::key(app_id)]
 }
 
-/// The sealed attributes that such a record may have, each with what it is bound to.
+/// The sealed attributes that such a record may have, each with its context.
 pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> {
     let Some(app_id) = AppId::parse(&record.key.partition) else {
         return Vec::new();
@@ -27,7 +27,7 @@ pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> 
 }
 
 impl Apps {
-    /// A page of the ids of registered apps, whether their records can be used or not, and where the next one begins.
+    /// A page of the ids of registered apps, including those with unusable records, and where the next page begins.
     pub(crate) async fn ids(
         &self,
         after: Option<&str>,
@@ -55,10 +55,10 @@ impl Apps {
         ))
     }
 
-    /// Writes `resealed` in place of `before`, which is the same but for its seals.
+    /// Replaces `before` with `resealed`, which differs only in its seals.
     ///
     /// # Errors
-    /// [`crate::store::StoreError::Conflict`] when something else is there by now; else the store's.
+    /// [`crate::store::StoreError::Conflict`] when the record has changed; else the store's error.
     pub(crate) async fn put_resealed(
         &self,
         before: &Record,

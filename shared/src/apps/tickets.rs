@@ -1,5 +1,5 @@
-//! Tickets of marketplace apps: without the one that the platform sent last, no token is issued. The platform sends one
-//! every hour, and at once when it is asked to ("Resend app_ticket").
+//! Tickets of marketplace apps: the platform issues tokens only with the latest one. It sends one every hour, and at once on
+//! request ("Resend app_ticket").
 
 use secrecy::SecretString;
 
@@ -12,7 +12,7 @@ use crate::store::{Expect, Key, Record, Table, Value};
 
 /// The sort key of a ticket's record.
 const SORT: &str = "ticket";
-/// The longest ticket that is taken.
+/// The longest accepted ticket.
 const MAX_BYTES: usize = 1_024;
 
 /// The ticket that the platform sent last.
@@ -20,16 +20,16 @@ const MAX_BYTES: usize = 1_024;
 pub struct AppTicket {
     /// The ticket.
     pub value: SecretString,
-    /// When it came.
+    /// When it arrived.
     pub received_at: Timestamp,
 }
 
 impl Apps {
-    /// Keeps the ticket that the platform sent for the app.
+    /// Stores the ticket that the platform sent for the app.
     ///
     /// # Errors
-    /// [`Error::AppNotFound`], [`Error::InvalidArgument`] when the app is none of the marketplace or the ticket is empty or
-    /// too long, [`Error::Store`], [`Error::Seal`].
+    /// [`Error::AppNotFound`], [`Error::InvalidArgument`] when the app is not a marketplace app or the ticket is empty or too
+    /// long, [`Error::Store`], [`Error::Seal`].
     pub async fn keep_ticket(
         &self,
         app_id: &AppId,
@@ -65,7 +65,7 @@ impl Apps {
             .await?)
     }
 
-    /// The ticket that the platform sent last for the app, if any came.
+    /// The ticket that the platform sent last for the app, if any.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Seal`].

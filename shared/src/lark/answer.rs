@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use super::codes::{kind_of, kind_of_status};
 use crate::error::{FailureKind, LarkFailure};
 
-/// The largest answer that is read.
+/// The largest accepted answer.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the platform answered: what was asked for, or a refusal.
+/// The platform's answer: the requested data, or a refusal.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -26,7 +26,7 @@ pub struct Answer {
     refusal: Option<LarkFailure>,
 }
 
-/// What every answer has in common.
+/// The fields that every answer has.
 #[derive(Debug, Deserialize)]
 struct Envelope {
     /// Absent in the answers of some login endpoints.
@@ -78,8 +78,7 @@ impl Answer {
         })
     }
 
-    /// What the platform said in place of doing as asked. The body's `code` decides; the status only where there is no code to
-    /// read.
+    /// The platform's refusal, if the answer is one. The body's `code` decides; the status only where there is no code.
     #[must_use]
     pub const fn refusal(&self) -> Option<&LarkFailure> {
         self.refusal.as_ref()
@@ -142,7 +141,7 @@ impl Answer {
     }
 }
 
-/// Sends `request` and takes the whole answer.
+/// Sends `request` and reads the whole answer.
 pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, LarkFailure> {
     let mut response = request.send().await.map_err(|error| unreachable(&error))?;
     let body = read_body(&mut response).await?;
@@ -168,7 +167,7 @@ async fn read_body(response: &mut Response) -> Result<Bytes, LarkFailure> {
     Ok(body.into())
 }
 
-/// No answer, told without the URL: it may carry personal data.
+/// The failure without an answer. It leaves out the URL, which may contain personal data.
 fn unreachable(error: &reqwest::Error) -> LarkFailure {
     if error.is_timeout() {
         return LarkFailure::without_answer(FailureKind::Timeout, "Lark did not answer in time");

@@ -2,7 +2,7 @@
 //!
 //! Source: "Frequency control" in the platform's guide. It counts per API, app and tenant. Its levels: 1 to 3 are 10, 20 and
 //! 100 a minute; 4 is [`StandardLimits`]; 5 to 9 and 11 are 1, 5, 10, 20, 50 and 100 a second, 21 is 3 a second; 10 is 50 a
-//! second, or 100 for business. What is said to be "special" counts as level 4 here.
+//! second, or 100 for business. APIs documented as "special" count as level 4 here.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -49,9 +49,9 @@ pub const IM_CHAT_GET: Api = Api::standard("im_chat_get");
 /// "Get group members".
 pub const IM_CHAT_MEMBERS_GET: Api = Api::standard("im_chat_members_get");
 
-/// By how much the ways of two calls to the platform may differ. It counts what arrives; what left further apart may arrive
-/// closer together. Larger differences (a connection to be opened, a lost packet) are rare enough for the platform's
-/// refusals to be the answer, and each millisecond more costs throughput: of 50 a second, these leave 48.
+/// The allowed difference in network delay between two calls. The platform counts calls as they arrive, and they may arrive
+/// closer together than they were sent. Larger differences (a new connection, a lost packet) are rare; then the platform's
+/// refusals are acceptable. Each further millisecond costs throughput: of 50 a second, these leave 48.
 const JITTER: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -59,11 +59,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// An API of the platform.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Api {
-    /// What it is called in metrics, logs and counts of calls.
+    /// Its name in metrics, logs and counts of calls.
     pub name: Cow<'static, str>,
-    /// What it is called where limits are kept: the same for what the platform counts together.
+    /// Its name in limit keys: the same for APIs that the platform counts together.
     pub counted_as: Cow<'static, str>,
-    /// How much of it the platform allows.
+    /// The platform's limit for it.
     pub tier: Tier,
 }
 
@@ -78,7 +78,7 @@ pub enum Tier {
     PerSecond(NonZeroU32),
 }
 
-/// The limits of level 4, which most APIs have. Whichever is reached first holds.
+/// The limits of level 4, which most APIs have. Both apply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct StandardLimits {
     /// So many in a minute.
@@ -88,7 +88,7 @@ pub struct StandardLimits {
 }
 
 impl Default for StandardLimits {
-    /// What the platform documents.
+    /// The documented limits.
     fn default() -> Self {
         Self {
             per_minute: NonZeroU32::new(1_000).expect("not zero"),
@@ -113,7 +113,7 @@ impl Api {
         }
     }
 
-    /// An API that is in no table here: `name` tells it from others in metrics and limits, so callers bound how many there are.
+    /// An API that is in no table here: `name` identifies it in metrics and limits, so callers must bound the number of names.
     #[must_use]
     pub fn unlisted(name: String) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Api {
 }
 
 impl Tier {
-    /// The quotas that keep calls within the limit where the platform counts them, in any window it may choose.
+    /// The quotas that keep calls within the limit as the platform counts them, in any window.
     #[must_use]
     pub fn quotas(self, standard: &StandardLimits) -> Vec<Quota> {
         match self {
@@ -140,7 +140,7 @@ impl Tier {
                     per_minute,
                     per_second,
                 } = *standard;
-                // A second's long-run rate need not be above twice the minute's; what that leaves may go at once.
+                // A second's long-run rate need not exceed twice the minute's; the rest becomes burst.
                 let steady = (per_minute.get().saturating_mul(2)).div_ceil(60);
                 let at_once = per_second.get().saturating_sub(steady).saturating_add(1);
                 let second = Quota::on_arrival(per_second, SECOND, at_least_one(at_once), JITTER);
@@ -154,7 +154,7 @@ impl Tier {
     }
 }
 
-/// A twentieth at once costs a twentieth in the long run.
+/// A burst of a twentieth costs a twentieth of the long-run rate.
 fn minute(limit: NonZeroU32) -> Quota {
     Quota::on_arrival(limit, MINUTE, at_least_one(limit.get() / 20), JITTER)
 }

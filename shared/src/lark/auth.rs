@@ -1,7 +1,7 @@
 //! Tokens of apps: the platform's `auth/v3` family, for internal and for marketplace apps.
 //!
-//! With 30 minutes or more left the platform answers with the same token, else with a new one, and both work until their own
-//! end. `expire` is the time that is left, in seconds. So every call here is safe to repeat.
+//! With 30 minutes or more left the platform answers with the same token, else with a new one, and both work until they
+//! expire. `expire` is the time that is left, in seconds. So every call here is safe to repeat.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::apis::{
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, TenantKey};
 
-/// A token as the platform handed it out.
+/// A token as the platform issued it.
 #[derive(Clone, Debug)]
 pub struct IssuedToken {
     /// The token.
@@ -25,7 +25,7 @@ pub struct IssuedToken {
     pub expires_in: Duration,
 }
 
-/// What an app proves itself with.
+/// The credentials of an app.
 #[derive(Clone, Copy, Debug)]
 pub struct AppCredentials<'c> {
     /// The app.
@@ -34,15 +34,15 @@ pub struct AppCredentials<'c> {
     pub secret: &'c SecretString,
 }
 
-/// Which token is asked for, and with what.
+/// A token request: which token, and with what credentials.
 #[derive(Clone, Copy, Debug)]
 pub enum Issue<'i> {
     /// The tenant access token of an internal app ("Get custom app's tenant_access_token").
     InternalTenant(AppCredentials<'i>),
     /// The app access token of an internal app ("Get custom app's app_access_token").
     InternalApp(AppCredentials<'i>),
-    /// The app access token of a marketplace app ("Get store app's app_access_token"), for which the platform wants the ticket
-    /// that it sent last.
+    /// The app access token of a marketplace app ("Get store app's app_access_token"), which requires the ticket that the
+    /// platform sent last.
     MarketplaceApp(AppCredentials<'i>, &'i SecretString),
     /// The token of a marketplace app for a tenant ("Get store app's tenant_access_token").
     MarketplaceTenant {
@@ -77,7 +77,7 @@ struct TokenAnswer {
 #[derive(Deserialize)]
 struct Done {}
 
-/// Asks for the token that `issue` names.
+/// Requests the token that `issue` names.
 ///
 /// Refused with `AppRefused` for a wrong id, secret, ticket or app access token, and for a tenant that did not install the app.
 #[must_use]
@@ -108,7 +108,7 @@ pub fn issue(issue: &Issue<'_>) -> Request<IssuedToken> {
 
 /// Asks the platform to send the ticket of a marketplace app again ("Resend app_ticket").
 ///
-/// Refused with `AppRefused` for a wrong id or secret, or an app that is none of the marketplace.
+/// Refused with `AppRefused` for a wrong id or secret, or an app that is not a marketplace app.
 #[must_use]
 pub fn resend_app_ticket(credentials: AppCredentials<'_>) -> Request<()> {
     post(

@@ -29,7 +29,7 @@ pub fn list_chats(page: &PageRequest) -> Request<Page<Chat>> {
         .reading_page()
 }
 
-/// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot may see and that `name` finds.
+/// A page, of up to [`MAX_CHAT_PAGE`], of the chats that the app's bot may see and that match `name`.
 ///
 /// Refused as [`list_chats`].
 #[must_use]
@@ -44,7 +44,7 @@ pub fn search_chats(name: &ChatName, page: &PageRequest) -> Request<Page<Chat>> 
     .reading_page()
 }
 
-/// The chat `id`; of one that the app's bot is not in, a part.
+/// The chat `id`; only a part of its fields if the app's bot is not in it.
 ///
 /// Refused with `NotFound`, also when it was dissolved, and with `Forbidden`.
 #[must_use]
@@ -65,7 +65,7 @@ pub fn get_chat(id: &ChatId) -> Request<Chat> {
     })
 }
 
-/// A page of the people in the chat, bots left out: of about as many as asked for, up to [`MAX_CHAT_PAGE`].
+/// A page of the people in the chat, without bots: about as many as requested, up to [`MAX_CHAT_PAGE`].
 ///
 /// Refused as [`get_chat`], with `Forbidden` when the app's bot is not in the chat, and with `Invalid` for a token of another
 /// list.

@@ -1,4 +1,4 @@
-//! The client of both platforms: sends a request within the deadline and repeats it where that is safe.
+//! The client of both platforms: sends a request within the deadline and retries it where that is safe.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::telemetry::metrics;
 
-/// How often a call that is safe to repeat is sent at most.
+/// The most attempts for a call that is safe to repeat.
 const ATTEMPTS: u32 = 3;
-/// The first pause between two attempts is a random part of this, doubling after.
+/// The first pause between two attempts is a random part of this; it doubles after that.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-/// A longer wait than this is the caller's business.
+/// Longer waits are left to the caller.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
-/// Calls that take longer are logged.
+/// Calls that take longer than this are logged.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The platform that the app lives on.
@@ -72,15 +72,15 @@ pub struct LarkSettings {
     pub feishu_accounts_url: Url,
     /// The origin of Lark's log-in pages.
     pub lark_accounts_url: Url,
-    /// Which of the platform's token endpoints for logins is asked.
+    /// Which of the platform's token endpoints for logins is used.
     pub oauth_version: OAuthVersion,
-    /// The time for one call, its repetitions included.
+    /// The time for one call, retries included.
     pub timeout: Duration,
     /// The platform's limits for most APIs.
     pub limits: StandardLimits,
 }
 
-/// Which of the platform's token endpoints for logins is asked.
+/// Which of the platform's token endpoints for logins is used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OAuthVersion {
     /// `/open-apis/authen/v2/oauth/token` on the API's host; documented, marked as deprecated in English.
@@ -102,7 +102,7 @@ pub struct LarkClient {
 /// Who sends a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'s> {
-    /// Whose limits the call counts against.
+    /// The installation whose limits the call counts against.
     pub installation: Installation<'s>,
     /// The access token that goes with it, if it needs one.
     pub token: Option<&'s SecretString>,
@@ -140,7 +140,7 @@ impl LarkSettings {
 }
 
 impl LarkClient {
-    /// A client that sends over `http` what `limiter` admits, and lets `meter` count it.
+    /// A client that sends over `http` the calls that `limiter` admits; `meter` counts them.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
@@ -157,7 +157,7 @@ impl LarkClient {
         }
     }
 
-    /// The same client for work that nobody waits for: its calls leave half of each limit to others.
+    /// The same client for background work: its calls leave half of each limit to others.
     #[must_use]
     pub fn in_background(&self) -> Self {
         Self {
@@ -172,10 +172,11 @@ impl LarkClient {
         &self.settings
     }
 
-    /// Sends `request` in its turn, within `deadline` and the time for a call, again where that is safe and of use.
+    /// Sends `request` when the limiter admits it, within `deadline` and the time for a call, with retries where they are safe
+    /// and useful.
     ///
     /// # Errors
-    /// What the platform refuses, or that no usable answer came.
+    /// The platform's refusal, or the lack of a usable answer.
     pub async fn send<T>(
         &self,
         sender: Sender<'_>,
@@ -208,7 +209,7 @@ impl LarkClient {
             let failed_at = Instant::now();
             let is_paused = self.limiter.pause_after(installation, api, &failure).await;
             let wait = if is_paused {
-                // The next turn comes when the pause is over.
+                // The limiter admits the next attempt when the pause is over.
                 Duration::ZERO
             } else {
                 backoff(attempt, &failure)
@@ -221,9 +222,9 @@ impl LarkClient {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            let turn = self.limiter.acquire(installation, api, deadline).await;
-            if turn.is_err() {
-                // What the platform said is worth more than that there is no time to ask it again.
+            let admitted = self.limiter.acquire(installation, api, deadline).await;
+            if admitted.is_err() {
+                // The platform's failure says more than the lack of time for a retry.
                 return Err(failure);
             }
             let delay_ms = u64::try_from(failed_at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -301,7 +302,7 @@ impl LarkClient {
     }
 }
 
-/// What `answer` says to `request`. A token that is to be replaced, and an outage, are failures however it reads its answers.
+/// Reads `answer` for `request`. A rejected token and an outage are failures, whatever the request's own reader accepts.
 fn read<T>(request: &Request<T>, answer: &Answer) -> Result<T, LarkFailure> {
     match answer.refusal() {
         Some(refusal) if refusal.kind == FailureKind::TokenInvalid || refusal.kind.is_outage() => {
@@ -320,10 +321,10 @@ fn sensitive_bearer(token: &SecretString) -> reqwest::header::HeaderValue {
     value
 }
 
-/// Full jitter: a random part of a limit that doubles; the platform's own wish if it has one.
+/// Full jitter: a random part of a limit that doubles; the pause that the platform asks for, if any.
 fn backoff(attempt: u32, failure: &LarkFailure) -> Duration {
-    if let Some(wish) = failure.retry_after {
-        return wish;
+    if let Some(pause) = failure.retry_after {
+        return pause;
     }
     let limit = (FIRST_BACKOFF * 2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);
     limit.mul_f64(fastrand::f64())

@@ -1,11 +1,11 @@
-//! Lark's codes, by what can be done about them: the one table.
+//! Lark's codes, by how to handle them: the one table.
 //!
 //! Sources: the platform's pages "Generic error codes", "Get tenant_access_token", "Frequency control" and the error tables
 //! of the contact and chat APIs. `code` decides; `msg` is not stable and the HTTP status differs between API families.
 
 use crate::error::FailureKind;
 
-/// What `code` means for us; unknown codes go by the HTTP `status`.
+/// The kind of failure of `code`; for unknown codes the HTTP `status` decides.
 pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
     match code {
         // Gateway: tenant token, app token, user token, malformed token, expired user token.
@@ -52,7 +52,7 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
     }
 }
 
-/// What an answer without a known code means.
+/// The kind of failure of an answer without a known code.
 pub(super) const fn kind_of_status(status: u16) -> FailureKind {
     match status {
         429 => FailureKind::RateLimited,

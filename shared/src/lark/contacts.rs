@@ -44,7 +44,7 @@ struct FoundData {
     user_list: Option<Vec<FoundUser>>,
 }
 
-/// One for each address, which it repeats. Without `user_id`, or with an empty one, nobody has the address.
+/// One for each address, which it repeats. Without `user_id`, or with an empty one, no user has the address.
 #[derive(Deserialize)]
 struct FoundUser {
     user_id: Option<String>,
@@ -73,9 +73,9 @@ pub fn get_user(id: &UserId) -> Request<User> {
         .map(|data: UserData| data.user.ok_or_else(|| LarkFailure::lacking("user")))
 }
 
-/// Those of `ids`, at most 50 of one kind, that the app may see. The answer leaves out the others.
+/// The users with `ids`, at most 50 of one kind. The answer leaves out those that the app may not see.
 ///
-/// Refused with `NotFound` should one unknown id spoil the call.
+/// Refused with `NotFound` if one unknown id fails the whole call.
 #[must_use]
 pub fn batch_get_users(ids: &[UserId]) -> Request<Vec<User>> {
     let kind = ids.first().map_or(UserIdKind::OpenId, UserId::kind);
@@ -91,7 +91,7 @@ pub fn batch_get_users(ids: &[UserId]) -> Request<Vec<User>> {
         .map(|answer: UsersAnswer| Ok(answer.data.and_then(|data| data.items).unwrap_or_default()))
 }
 
-/// The open_id of the user with each of `contacts`, at most 50 of each sort, in their order; `None`: nobody whom the app may
+/// The open_id of the user with each of `contacts`, at most 50 of each sort, in their order; `None`: no user that the app may
 /// see. Source: "Obtain user IDs via email or mobile number".
 #[must_use]
 pub fn find_users(contacts: &[Contact]) -> Request<Vec<Option<String>>> {

@@ -24,16 +24,16 @@ pub const MAX_DEPARTMENT_PAGE: u32 = 50;
 /// The longest page of an app's contact scope.
 pub const MAX_SCOPE_PAGE: u32 = 100;
 
-/// Which of the departments below another.
+/// Which descendants of a department.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Below {
-    /// Those directly below.
+    /// The direct children.
     Direct,
-    /// Those below at any depth.
+    /// All descendants.
     All,
 }
 
-/// A page of what an app may see of the directory. A department stands for all who are in it or below it.
+/// A page of an app's contact scope. A department includes everyone in it or below it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ContactScope {
     /// `open_department_id`s; `0`: everybody.
@@ -42,7 +42,7 @@ pub struct ContactScope {
     pub user_ids: Vec<String>,
     /// User groups beside those.
     pub group_ids: Vec<String>,
-    /// What the next page is asked for with; none on the last one.
+    /// The token of the next page; none on the last one.
     pub next_page_token: Option<String>,
 }
 
@@ -60,7 +60,7 @@ struct ScopeData {
     more: NextPage,
 }
 
-/// The department `id`, as far as the app may see it. It names the one above it by the kind of `id`.
+/// The department `id`, as far as the app may see it. Its parent is named by the kind of `id`.
 ///
 /// Refused with `NotFound`, and with `Forbidden` when outside the app's contact scope.
 #[must_use]
@@ -74,7 +74,7 @@ pub fn get_department(id: &DepartmentId) -> Request<Department> {
         })
 }
 
-/// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the departments below `id`. They name the ones above them by the kind of `id`.
+/// A page, of up to [`MAX_DEPARTMENT_PAGE`], of the departments below `id`. Their parents are named by the kind of `id`.
 ///
 /// Refused as [`get_department`], and with `Invalid` for a token of another list.
 #[must_use]
@@ -118,7 +118,7 @@ pub fn list_users(id: &DepartmentId, page: &PageRequest) -> Request<Page<User>> 
     .reading_page()
 }
 
-/// A page, of up to [`MAX_SCOPE_PAGE`], of what the app may see of the directory.
+/// A page, of up to [`MAX_SCOPE_PAGE`], of the app's contact scope.
 ///
 /// Refused with `Invalid` for a token of another list.
 #[must_use]

@@ -1,8 +1,8 @@
 //! Logins of users: the platform's OAuth endpoints and `authen/v1/user_info`.
 //!
-//! Sources: "Obtain OAuth code", "Get user_access_token", "Refresh user_access_token", "Get user information". A refresh
-//! token works once: the answer brings the next one, and the old one is dead from then on, whether the answer arrives or
-//! not. So nothing here is sent twice.
+//! Sources: "Obtain OAuth code", "Get user_access_token", "Refresh user_access_token", "Get user information". A refresh token
+//! works once: the answer has the next one, and the old one is void from then on, whether the answer arrives or not. So
+//! nothing here is sent twice.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{Host, OAuthVersion, Request};
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, OpenId, Personal};
 
-/// What a login's token endpoint hands out.
+/// The answer of a login's token endpoint.
 #[derive(Clone, Debug)]
 pub struct IssuedLogin {
     /// `user_access_token`.
@@ -31,16 +31,16 @@ pub struct IssuedLogin {
     pub scope: String,
 }
 
-/// What is exchanged for tokens.
+/// A grant to exchange for tokens.
 #[derive(Clone, Debug)]
 pub enum Grant<'g> {
     /// The code that the log-in page gave the browser.
     Code {
         /// The code; works once, within five minutes.
         code: &'g SecretString,
-        /// The same as the log-in page was given.
+        /// The same as at the log-in page.
         redirect_uri: &'g str,
-        /// PKCE (RFC 7636): what the challenge was made of.
+        /// PKCE (RFC 7636): the verifier of the challenge.
         code_verifier: &'g SecretString,
     },
     /// A refresh token; works once.
@@ -56,11 +56,11 @@ pub struct Identity {
     pub union_id: Option<String>,
     /// Which tenant they belong to.
     pub tenant_key: Option<String>,
-    /// How they are called.
+    /// Their name.
     pub name: Option<Personal>,
 }
 
-/// What the log-in page is asked for.
+/// The parameters of the log-in page.
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest<'r> {
     /// The app to log in to.
@@ -69,7 +69,7 @@ pub struct AuthorizationRequest<'r> {
     pub redirect_uri: &'r str,
     /// Separated by spaces, 50 at most.
     pub scope: &'r str,
-    /// Comes back with the code.
+    /// Returned with the code.
     pub state: &'r str,
     /// PKCE (RFC 7636), method S256.
     pub code_challenge: &'r str,
@@ -178,7 +178,7 @@ pub fn exchange(
         .map(TokenAnswer::issued)
 }
 
-/// Whose `user_access_token` goes with the call.
+/// The identity of the user whose `user_access_token` goes with the call.
 #[must_use]
 pub fn user_info() -> Request<Identity> {
     Request::get(USER_INFO, &["open-apis", "authen", "v1", "user_info"])

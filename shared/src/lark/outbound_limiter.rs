@@ -1,4 +1,4 @@
-//! When a call may go out: in turn with all other calls that the platform counts together, of all processes.
+//! Limits outbound calls, together with all other calls that the platform counts together, across all processes.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use crate::limiter::{LimitKey, Limiter};
 use crate::quota::{Decision, Quota, gcra};
 use crate::telemetry::metrics;
 
-/// What a call that had to wait has left for itself: what takes longer counts as slow.
+/// The time reserved for a call after its wait: calls that take longer count as slow.
 const CALL_TIME: Duration = Duration::from_secs(1);
-/// How long nothing is sent after the platform said "too often" and not for how long.
+/// How long nothing is sent after the platform said "too often" without a duration.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 /// The gateway's "request trigger frequency limit". Other codes limit a chat, a user or a document.
 const FREQUENCY_LIMIT: i64 = 99_991_400;
-/// Calls in the background have one part in so many of each limit.
+/// Background calls get one part in so many of each limit.
 const BACKGROUND: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
 
-/// An app in a tenant: whose calls the platform counts together.
+/// An app in a tenant: the platform counts its calls together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Installation<'i> {
     /// The platform that the app lives on.
     pub domain: Domain,
     /// The app.
     pub app_id: &'i AppId,
-    /// The tenant of a marketplace app; `None` for an internal app, which has one, and for what concerns no tenant.
+    /// The tenant of a marketplace app; `None` for an internal app, which has one tenant, and for calls without a tenant.
     pub tenant: Option<&'i TenantKey>,
 }
 
 impl<'i> Installation<'i> {
-    /// The app by itself.
+    /// The app without a tenant.
     #[must_use]
     pub const fn without_tenant(domain: Domain, app_id: &'i AppId) -> Self {
         Self {
@@ -46,16 +46,16 @@ impl<'i> Installation<'i> {
     }
 }
 
-/// Who waits for a call.
+/// Whether a caller waits for a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
-    /// Somebody.
+    /// A caller waits.
     Interactive,
-    /// Nobody: half of each limit is left to others.
+    /// No caller waits: half of each limit is left to others.
     Background,
 }
 
-/// Gives calls their turn.
+/// Admits outbound calls within the platform's limits.
 #[derive(Clone, Debug)]
 pub(super) struct OutboundLimiter {
     limiter: Limiter,
@@ -111,8 +111,8 @@ impl OutboundLimiter {
         }
     }
 
-    /// If `failure` says that the platform counted too many calls, none of them goes out for as long as it wishes, from any
-    /// process. Says whether that is so.
+    /// If `failure` says that the platform counted too many calls, no process sends any more for the requested pause. Returns
+    /// whether that is so.
     pub(super) async fn pause_after(
         &self,
         installation: Installation<'_>,
@@ -124,8 +124,8 @@ impl OutboundLimiter {
         if failure.is_unsent || !is_gateway {
             return false;
         }
-        let wish = failure.retry_after.filter(|wish| !wish.is_zero());
-        let length = wish.unwrap_or(DEFAULT_PAUSE);
+        let retry_after = failure.retry_after.filter(|pause| !pause.is_zero());
+        let length = retry_after.unwrap_or(DEFAULT_PAUSE);
         let key = key("lark", installation, api);
         self.limiter.pause(&key, length).await;
         true
@@ -139,7 +139,7 @@ impl OutboundLimiter {
     }
 }
 
-/// Where the limit of `api` is kept.
+/// The key of the limit of `api`.
 fn key(scope: &'static str, installation: Installation<'_>, api: &Api) -> LimitKey {
     let Installation { app_id, tenant, .. } = installation;
     let tenant = tenant.map_or("", TenantKey::as_str);
@@ -147,11 +147,11 @@ fn key(scope: &'static str, installation: Installation<'_>, api: &Api) -> LimitK
     LimitKey::new(scope, format_args!("{app_id}:{tenant}:{api}"))
 }
 
-/// Our own refusal, told as such.
+/// Our own refusal, marked as such.
 fn held_back(refused: &Decision) -> LarkFailure {
     let (limit, window) = (refused.limit, refused.window.as_secs());
     let msg = format!(
-        "not sent: of Lark's limit for this API, {limit} calls in {window} s are ours, and they are taken for too long"
+        "not sent: our share of Lark's limit for this API, {limit} calls in {window} s, is used up for too long"
     );
     LarkFailure {
         retry_after: Some(refused.retry_after),

@@ -1,4 +1,4 @@
-//! A call of the platform as a value: what is asked for, and how the answer is read.
+//! A call to the platform as a value: what to send, and how to read the answer.
 //!
 //! A request does not know who sends it, when, and how often: [`LarkClient::send`](super::LarkClient::send) takes the sender, and
 //! [`Platform`](../../platform/index.html) above it finds the sender's token.
@@ -18,7 +18,7 @@ use super::apis::Api;
 use crate::error::LarkFailure;
 use crate::page::{Page, PageRequest};
 
-/// Which of a platform's hosts.
+/// A platform's hosts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Host {
     /// The API's.
@@ -29,7 +29,7 @@ pub enum Host {
 
 type Read<T> = dyn Fn(&Answer) -> Result<T, LarkFailure> + Send + Sync;
 
-/// A call of the platform whose answer is a `T`. Cheap to clone but for its path and query.
+/// A call to the platform whose answer is a `T`. Cheap to clone except for its path and query.
 pub struct Request<T = Answer> {
     pub(super) api: Api,
     pub(super) host: Host,
@@ -54,14 +54,14 @@ impl Request {
         }
     }
 
-    /// A call that is sent once, whatever becomes of it, unless it is [`Request::repeatable`].
+    /// A call that is sent once, whatever its outcome, unless it is [`Request::repeatable`].
     #[must_use]
     pub fn post(api: Api, path: &[&str]) -> Self {
         Self::new(api, Method::POST, path)
     }
 
-    /// A call of any method, sent once. Its answer is the platform's, read by nobody: a refusal is an [`Answer`] too, unless the
-    /// token or an outage is the reason.
+    /// A call of any method, sent once. It returns the platform's raw answer: a refusal is an [`Answer`] too, unless the token
+    /// or an outage is the reason.
     #[must_use]
     pub fn new(api: Api, method: Method, path: &[&str]) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// The same call, which may be sent again when its outcome is not known.
+    /// The same call, which may be retried when its outcome is unknown.
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
@@ -126,7 +126,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// The same call, asking for `page` of a list.
+    /// The same call, for `page` of a list.
     #[must_use]
     pub fn page(self, page: &PageRequest) -> Self {
         let request = self.query("page_size", page.page_size.to_string());
@@ -183,7 +183,7 @@ impl<T> Request<T> {
         })
     }
 
-    /// The same call, whose answer is what `map` makes of it.
+    /// The same call, whose answer is transformed by `map`.
     #[must_use]
     pub fn map<U>(
         self,
@@ -196,7 +196,7 @@ impl<T> Request<T> {
         self.reading(move |answer| map(read(answer)?))
     }
 
-    /// What `answer` is an answer of this call.
+    /// Reads `answer` as the answer of this call.
     pub(super) fn read(&self, answer: &Answer) -> Result<T, LarkFailure> {
         (self.read)(answer)
     }
@@ -217,7 +217,7 @@ struct Data<T> {
     data: Option<T>,
 }
 
-/// What is in `data`.
+/// The body's `data`.
 fn data<T: DeserializeOwned>(answer: &Answer) -> Result<T, LarkFailure> {
     let body: Data<T> = answer.json()?;
     body.data.ok_or_else(|| LarkFailure::lacking("data"))
@@ -230,7 +230,7 @@ struct PageData<T> {
     page_token: Option<String>,
 }
 
-/// What every list in pages has beside its items.
+/// The fields of every paged list beside its items.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct NextPage {
     has_more: Option<bool>,
@@ -238,8 +238,8 @@ pub(super) struct NextPage {
 }
 
 impl NextPage {
-    /// The token of the next page, if there is one. A page without a token is the last, even if it says that there are more: a
-    /// request without a token would begin again.
+    /// The token of the next page, if there is one. A page without a token is the last, even if `has_more` is set: a request
+    /// without a token would start over.
     pub(super) fn page_token(self) -> Option<String> {
         let has_more = self.has_more.unwrap_or_default();
         self.page_token

@@ -1,4 +1,4 @@
-//! What binds a login to a browser: the state that goes through the platform, and the cookie that does not. Pure.
+//! The binding of a login to a browser: a state that passes through the platform, and a cookie that does not. Pure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::ids::is_identifier;
 /// The length of an attempt's id.
 const ID_BYTES: usize = 16;
 
-/// The id and the secret in what came back.
+/// The id and the secret in a returned state.
 pub(super) fn state_parts(state: Option<&str>) -> Result<(&str, &str)> {
     let parts = state.and_then(|state| state.split_once('.'));
     parts
@@ -21,8 +21,8 @@ pub(super) fn state_parts(state: Option<&str>) -> Result<(&str, &str)> {
         .ok_or(Error::LoginInvalid(UNKNOWN_STATE))
 }
 
-/// A name for each attempt, so that logins in two tabs do not get in each other's way. Over HTTPS the prefix keeps
-/// neighbouring hosts from setting it (RFC 6265bis).
+/// A name for each attempt, so that logins in two tabs do not interfere. Over HTTPS the prefix keeps neighbouring hosts from
+/// setting it (RFC 6265bis).
 pub(super) fn cookie_name(public_url: &Url, id: &str) -> String {
     let prefix = if is_https(public_url) { "__Host-" } else { "" };
     format!("{prefix}lark-login-{id}")

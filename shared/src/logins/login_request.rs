@@ -1,4 +1,4 @@
-//! What whoever begins a login may wish for: scopes, and where to go afterwards. Pure.
+//! Checks a login request: its scopes, and where to go afterwards. Pure.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ const MAX_SCOPES: usize = 50;
 /// The parameters that tell a redirect target how the login ended.
 const TOLD: [&str; 3] = ["login", "open_id", "code"];
 
-/// The scopes to ask for. Without `offline_access` the login would end with its first token.
+/// The scopes to request. Without `offline_access` the login would end with its first token.
 pub(super) fn scope(asked: Option<&str>) -> Result<String> {
     let mut scopes: Vec<_> = asked.unwrap_or_default().split_ascii_whitespace().collect();
     scopes.push(OFFLINE_ACCESS);
@@ -44,7 +44,7 @@ pub(super) fn allowed_target(app: &App, target: &str) -> Result<Url> {
     };
     let url = Url::parse(target).map_err(|_| wrong())?;
     let is_plain = url.username().is_empty() && url.password().is_none();
-    // Ours are added later; with two of a name, a failed login could be read as a good one.
+    // Ours are added later; with duplicate names, a failed login could be read as a successful one.
     if url
         .query_pairs()
         .any(|(name, _)| TOLD.contains(&name.as_ref()))
@@ -77,8 +77,8 @@ pub(super) fn is_below(url: &Url, allowed: &Url) -> bool {
         && (base.is_empty() || !rest.is_some_and(may_climb))
 }
 
-/// Whether a server that decodes or cleans the path in its own way could be led out of the folder: by `..%2f` or `..;/`.
-/// What browsers see as `..` is resolved already.
+/// Whether a server that decodes or normalises the path in its own way could leave the folder: by `..%2f` or `..;/`. What
+/// browsers treat as `..` is resolved already.
 fn may_climb(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     ["..", "%2e", "%2f", "%5c", "%25"]

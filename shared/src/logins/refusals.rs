@@ -1,4 +1,4 @@
-//! Why a login did not come about, in our words.
+//! Why a login failed, in our words.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::apps::App;
 use crate::error::{Error, FailureKind, LarkFailure};
 use crate::ids::is_identifier;
 
-/// What the platform said of the code or the user.
+/// The error for the platform's refusal of the code or the user.
 pub(super) fn failed(app: &App, failure: LarkFailure) -> Error {
     let retry_after = failure.retry_after.unwrap_or(Duration::from_secs(1));
     match failure.kind {
@@ -34,7 +34,7 @@ pub(super) fn failed(app: &App, failure: LarkFailure) -> Error {
     }
 }
 
-/// The platform's word for a refusal, if it is one that can be shown.
+/// The platform's word for a refusal, if it can be shown.
 pub(super) fn refusal(error: &str) -> String {
     if error == "access_denied" {
         return "the user did not consent".to_owned();

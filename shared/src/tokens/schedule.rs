@@ -78,13 +78,13 @@ pub fn login_refresh_at(issued_at: Timestamp, expires_at: Timestamp, jitter: f64
 
 /// How long to back off after `count` failures of `kind` in a row.
 #[must_use]
-pub fn pause(kind: FailureKind, count: u32, wish: Option<Duration>) -> Duration {
+pub fn pause(kind: FailureKind, count: u32, retry_after: Option<Duration>) -> Duration {
     let doublings = 2_u32.saturating_pow(count.saturating_sub(1).min(16));
     if kind.is_outage() {
         let own = Duration::from_secs(1)
             .saturating_mul(doublings)
             .min(MAX_OUTAGE_PAUSE);
-        own.max(wish.unwrap_or_default().min(MAX_OUTAGE_PAUSE))
+        own.max(retry_after.unwrap_or_default().min(MAX_OUTAGE_PAUSE))
     } else if kind == FailureKind::TicketMissing {
         // The ticket arrives moments after the request, and checking for it costs the platform nothing.
         TICKET_PAUSE

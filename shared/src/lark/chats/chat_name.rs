@@ -1,4 +1,4 @@
-//! What chats are searched by.
+//! The search text for chats.
 
 use crate::error::{Error, Result};
 use crate::schema::{describe, of_length};
@@ -10,13 +10,13 @@ pub struct ChatName(String);
 describe!(ChatName, "ChatName", of_length(1..=ChatName::MAX_CHARS));
 
 impl ChatName {
-    /// The longest one that the platform finds anything with, in characters.
+    /// The longest one that gives results on the platform, in characters.
     pub const MAX_CHARS: usize = 64;
 
-    /// `text` without the white space around it.
+    /// `text`, trimmed.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming the field `name`, where the platform would find nothing, whatever there is.
+    /// [`Error::InvalidArgument`] naming the field `name`, where the platform would never find anything.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let is_long = text.chars().count() > Self::MAX_CHARS;

@@ -1,4 +1,4 @@
-//! E-mail addresses and mobile numbers to find a user by.
+//! E-mail addresses and mobile numbers for finding a user.
 
 use crate::error::{Error, Result};
 use crate::ids::Personal;
@@ -12,7 +12,7 @@ const MIN_DIGITS: usize = 5;
 /// The country code of numbers without one: the platform takes them for Chinese ones.
 const HOME: &str = "+86";
 
-/// An address of a user, in the one form in which it is sent and compared.
+/// An address of a user, in the normal form in which it is sent and compared.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Contact {
     /// An e-mail address, in lower case.
@@ -40,7 +40,7 @@ impl Contact {
         Ok(Self::Email(Personal::new(text.to_ascii_lowercase())))
     }
 
-    /// `text` as a mobile number. Spaces and hyphens are left out.
+    /// `text` as a mobile number. Spaces and hyphens are removed.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the field `mobile`.

@@ -54,7 +54,7 @@ pub struct DepartmentId {
 
 /// The root in the platform's words.
 const ROOT: &str = "0";
-/// How the platform's own ids begin. A tenant's may not: "Create a department" of the contact API, code 43008.
+/// The prefix of the platform's own ids. A tenant's ids may not have it: "Create a department" of the contact API, code 43008.
 const OPEN_PREFIX: &str = "od-";
 
 describe!(
@@ -64,7 +64,7 @@ describe!(
 );
 
 impl DepartmentId {
-    /// The longest id that is accepted: that of a tenant's own ids at the platform.
+    /// The longest accepted id: the platform's limit for a tenant's own ids.
     pub const MAX_BYTES: usize = 64;
 
     /// `text` as an id of `kind`, if it can be one. What cannot exist never reaches Lark.
@@ -95,7 +95,7 @@ impl DepartmentId {
         Self::parse(DepartmentIdKind::OpenDepartmentId, text).ok()
     }
 
-    /// The department above all others: the company.
+    /// The root department: the company.
     #[must_use]
     pub fn root() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Turns in Tokio's paused time, which the limiter's clock follows.
+//! The limiter in Tokio's paused time, which its clock follows.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::telemetry::emf::EmfRecorder;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Turns of as many processes with one cache.
+/// The limiters of `N` processes with one cache.
 fn processes<const N: usize>() -> [OutboundLimiter; N] {
     let clock: Arc<dyn Clock> = Arc::new(TokioClock::start());
     let cache = MemoryCache::new(1_024 * 1_024, Arc::clone(&clock));
@@ -37,7 +37,7 @@ const fn installation<'i>(app_id: &'i AppId, tenant: Option<&'i TenantKey>) -> I
     }
 }
 
-/// When each of `calls` calls that begin together goes out, if it does; each process makes its share of them.
+/// When each of `calls` calls that begin together goes out, if it does; each process sends its share of them.
 async fn rush(
     processes: &[OutboundLimiter],
     calls: usize,
@@ -108,7 +108,7 @@ async fn what_has_to_wait_too_long_is_told_so_at_once_and_is_not_sent() {
     let [limiter] = processes();
     let moments = rush(std::slice::from_ref(&limiter), 300, MINUTE).await;
     let sent: Vec<Duration> = moments.into_iter().flatten().collect();
-    // What fits into ten seconds of patience.
+    // The calls that fit into a wait of ten seconds.
     assert!(matches!(sent.len(), 200..=210), "{}", sent.len());
     assert_within_limits(&sent);
 
