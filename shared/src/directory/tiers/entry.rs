@@ -185,8 +185,8 @@ impl Entry {
     /// Whether a reader at `now` should renew it although it is still fresh.
     ///
     /// The probability grows towards the end and with the time a load takes, so that about one of many readers renews it in
-    /// time: XFetch, of "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015), with β =
-    /// 1. `luck` is uniform over 0 to 1.
+    /// time: XFetch, of "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015), with
+    /// β = 1. `luck` is uniform over 0 to 1.
     #[must_use]
     pub fn is_due_early(&self, now: Timestamp, luck: f64) -> bool {
         let ahead = f64::from(self.load_ms) * -luck.max(f64::MIN_POSITIVE).ln();
