@@ -25,11 +25,11 @@ const SHOWN_TOKENS: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
-    /// Register an app. Its secret comes on standard input, or is asked for.
+    /// Register an app. Its secret is read from standard input or a prompt.
     Add(Add),
     /// List the apps.
     List,
-    /// Show an app, its tokens and what went wrong with them.
+    /// Show an app, its tokens and their failures.
     Show {
         /// Which app.
         #[arg(value_parser = values::app_id)]
@@ -43,18 +43,18 @@ pub(crate) enum AppCommand {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
-        /// Which month, in UTC: 2026-11. The current one if none is named.
+        /// Which month, in UTC: 2026-11. Default: the current one.
         #[arg(long, value_parser = values::month)]
         month: Option<Month>,
     },
-    /// Change an app. What is not named stays.
+    /// Change an app. The rest stays unchanged.
     Update(Update),
-    /// Give an app a new secret, which comes on standard input or is asked for. Tokens of both secrets are good for a while.
+    /// Set an app's new secret, read from standard input or a prompt. Tokens of both secrets stay valid for a while.
     RotateSecret {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
-        /// How long the secret before counts: 24h, 30m, or 0 for not at all.
+        /// How long the previous secret stays valid: 24h, 30m, or 0 to end it at once.
         #[arg(long, value_parser = values::length, default_value = "24h")]
         previous_for: Duration,
     },
@@ -64,18 +64,18 @@ pub(crate) enum AppCommand {
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
     },
-    /// Switch an app off: nothing is done for it until it is switched on again. Logins stay.
+    /// Switch an app off: the service does nothing for it until it is switched on again. Logins stay.
     Disable {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
     },
-    /// Delete an app with its tokens and logins. Repeating it goes on where it was broken off.
+    /// Delete an app with its tokens and logins. Run it again to continue after an interruption.
     Delete {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(long)]
         yes: bool,
     },
@@ -101,7 +101,7 @@ pub(crate) struct Add {
     redirect_targets: Vec<String>,
 }
 
-/// What is to become of an app.
+/// The changes to an app.
 #[derive(Args, Debug)]
 pub(crate) struct Update {
     /// Which app.

@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! Commands and options.
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -24,7 +24,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "lark-service", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// Answer with one JSON object on standard output, and tell failures as JSON on standard error.
+    /// Print one JSON object on standard output, and failures as JSON on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -53,12 +53,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: LoginCommand,
     },
-    /// Data keys, with which secrets and tokens are sealed.
+    /// Data keys, which seal secrets and tokens.
     Seal {
         #[command(subcommand)]
         command: SealCommand,
     },
-    /// Check everything, and say what to do about what is wrong.
+    /// Check everything, and say how to fix what is wrong.
     Doctor(DoctorArguments),
     /// Add the apps and API keys of a JSON document on standard input; repeating it changes only what differs.
     ///
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     ///  "api_keys": [{"token": "lsk_…", "scopes": ["users:read"], "apps": ["*"]}]}
     #[command(verbatim_doc_comment)]
     Seed,
-    /// Print a new API key, to stand in a seed document and in its caller's configuration.
+    /// Print a new API key, for a seed document and its caller's configuration.
     NewApiKey,
     /// Print a script that completes commands in a shell.
     Completions {

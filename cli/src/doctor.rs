@@ -1,4 +1,4 @@
-//! `lark-service doctor`: what is wrong, and what to do about it.
+//! `lark-service doctor`: what is wrong, and how to fix it.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::values;
 /// What to look at.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArguments {
-    /// Leave the platform alone.
+    /// Make no platform calls.
     #[arg(long)]
     offline: bool,
-    /// Look at this app alone; may be repeated.
+    /// Check only this app; may be repeated.
     #[arg(long = "app", value_name = "APP_ID", value_parser = values::app_id)]
     apps: Vec<AppId>,
 }

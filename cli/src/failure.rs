@@ -1,4 +1,4 @@
-//! Why a command failed, and the exit code that says so. The codes are promises: scripts match on them.
+//! Why a command failed, and its exit code. The codes are stable: scripts match on them.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,21 +17,21 @@ pub(crate) enum Failure {
     Start(StartError),
     /// A service refused or failed.
     Service(Error),
-    /// A service refused or failed, and more is known of it.
+    /// A service refused or failed, with more detail.
     Explained(Error, String),
-    /// What was given on the command line or on standard input is wrong.
+    /// Invalid input on the command line or on standard input.
     Usage(String),
     /// There is no such thing.
     NotFound { code: &'static str, detail: String },
-    /// It was done as far as it could be.
+    /// Only part of the work could be done.
     Incomplete(String),
-    /// The doctor found problems; it said which.
+    /// The doctor found problems and has printed them.
     Unhealthy,
     /// Standard input or output failed.
     Io(io::Error),
 }
 
-/// What a failure is on standard error with `--json`.
+/// A failure on standard error with `--json`.
 #[derive(Serialize)]
 struct Told<'t> {
     code: &'t str,
@@ -57,10 +57,10 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// Says it on standard error; the exit code.
+    /// Prints it on standard error and returns the exit code.
     pub(crate) fn tell(&self, output: &Output) -> ExitCode {
         match self {
-            // Whoever read our output has enough of it.
+            // The reader has closed our output: no failure.
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Unhealthy => self.exit_code(),
             Self::Start(_)
@@ -133,12 +133,12 @@ fn exit_code_of(code: ErrorCode) -> u8 {
     }
 }
 
-/// Says what is wrong with the arguments, or the help that was asked for.
+/// Prints what is wrong with the arguments, or the requested help.
 pub(crate) fn refuse(error: &clap::Error, given: &[OsString]) -> ExitCode {
     if error.use_stderr() && given.iter().any(|argument| argument == "--json") {
         complain(true, "invalid_argument", error.to_string().trim_end());
     } else {
-        // A terminal that is gone needs no help.
+        // If the terminal is gone, nobody reads this.
         let _ = error.print();
     }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })

@@ -20,7 +20,7 @@ use crate::values::{self, End};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a key and print it: this once, and never again.
+    /// Create a key and print it, only this once.
     Create(Create),
     /// List the keys.
     List,
@@ -32,7 +32,7 @@ pub(crate) enum KeyCommand {
         #[arg(long)]
         changes: bool,
     },
-    /// Revoke a key for ever.
+    /// Revoke a key permanently.
     Revoke {
         /// The key's id: the part between `lsk_` and the next `_`.
         key_id: String,
@@ -42,19 +42,19 @@ pub(crate) enum KeyCommand {
 /// A new key.
 #[derive(Args, Debug)]
 pub(crate) struct Create {
-    /// How people call it.
+    /// A name for people.
     #[arg(long)]
     name: String,
     /// What it allows; may be repeated: tokens:read, users:read, messages:send, admin, gateway.
     #[arg(long = "scope", required = true)]
     scopes: Vec<Scope>,
-    /// For which app; may be repeated. `*` for all.
+    /// An app it is for; may be repeated. `*` for all.
     #[arg(long = "app", required = true)]
     apps: Vec<String>,
-    /// How many requests in how many seconds, such as 600/60. Without: no limit of its own.
+    /// How many requests in how many seconds, such as 600/60. Default: no limit.
     #[arg(long, value_parser = values::rate_limit)]
     rate_limit: Option<RateLimit>,
-    /// When it ends: 90d, or a moment such as 2027-01-31T08:00:00Z. Without: never.
+    /// When it expires: 90d, or a time such as 2027-01-31T08:00:00Z. Default: never.
     #[arg(long, value_parser = values::end)]
     expires: Option<End>,
 }

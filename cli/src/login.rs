@@ -18,7 +18,7 @@ pub(crate) enum LoginCommand {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
-        /// Only those that ended: these users must log in again.
+        /// Only ended ones, whose users must log in again.
         #[arg(long)]
         ended: bool,
     },
@@ -27,7 +27,7 @@ pub(crate) enum LoginCommand {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
-        /// Whose login.
+        /// Which user.
         #[arg(value_parser = values::open_id)]
         open_id: OpenId,
     },

@@ -1,6 +1,6 @@
 //! `lark-service`: the operator's command line.
 //!
-//! It works on whatever the `LARK_SERVICE_*` variables name: the embedded store, DynamoDB, or an emulator of it.
+//! It works on the store that the `LARK_SERVICE_*` variables name: the embedded store, DynamoDB, or an emulator of it.
 //! `docs/cli.md` describes commands and exit codes.
 
 mod app;
@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// On the heap, each of them: together they would be larger than a stack likes.
+/// Each future is boxed: together they would be too large for the stack.
 async fn run(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::App { command } => Box::pin(app::run(command, output)).await,

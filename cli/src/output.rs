@@ -1,4 +1,4 @@
-//! What a command answers: aligned text for people, one JSON object for scripts; and how far long work has come.
+//! A command's output: aligned text for people, one JSON object for scripts, and the progress of long work.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
@@ -8,19 +8,19 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// How often long work says how far it is.
+/// How often long work reports its progress.
 const PROGRESS: Duration = Duration::from_millis(500);
-/// No column is made wider than this for the sake of one long value.
+/// The maximum width of a column, so that one long value does not widen it further.
 const MAX_COLUMN: usize = 48;
 
-/// Where answers go, and in which form.
+/// Where output goes, and in which form.
 #[derive(Debug)]
 pub(crate) struct Output {
     is_json: bool,
     progress: Mutex<Option<Instant>>,
 }
 
-/// A list whose rows come page by page.
+/// A list whose rows arrive page by page.
 #[derive(Debug)]
 pub(crate) struct List<'o> {
     output: &'o Output,
@@ -41,7 +41,7 @@ impl Output {
         self.is_json
     }
 
-    /// The whole answer: `value` for scripts, `text` for people.
+    /// The whole output: `value` for scripts, `text` for people.
     pub(crate) fn answer(&self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
         if self.is_json {
             self.write(&format!("{}\n", json(value)?))
@@ -50,7 +50,7 @@ impl Output {
         }
     }
 
-    /// A line for people alone.
+    /// A line for people only.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         if self.is_json {
             Ok(())
@@ -72,7 +72,7 @@ impl Output {
         })
     }
 
-    /// Says on standard error how far long work is, now and then. Scripts are told nothing.
+    /// Reports progress on standard error from time to time; nothing for scripts.
     pub(crate) fn progress(&self, text: &str) {
         let Ok(mut last) = self.progress.lock() else {
             return;
@@ -82,7 +82,7 @@ impl Output {
         }
         *last = Some(Instant::now());
         let mut stderr = io::stderr().lock();
-        // Whoever does not see it misses nothing.
+        // A progress message that cannot be written does not matter.
         let _ = if io::stderr().is_terminal() {
             write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush())
         } else {
@@ -90,7 +90,7 @@ impl Output {
         };
     }
 
-    /// Ends what [`Output::progress`] said: on a terminal its line goes.
+    /// Ends the output of [`Output::progress`]: on a terminal, clears its line.
     pub(crate) fn progressed(&self) {
         let was_told = self
             .progress
@@ -138,7 +138,7 @@ impl List<'_> {
         self.output.write(&text)
     }
 
-    /// Ends the list; `none` is said when nothing was in it.
+    /// Ends the list; prints `none` if it was empty.
     pub(crate) fn end(self, none: &str) -> Result<(), Failure> {
         if self.output.is_json {
             self.output.write("]}\n")
@@ -158,7 +158,7 @@ impl List<'_> {
     }
 }
 
-/// Names and values, one pair to a line.
+/// Names and values, one pair per line.
 pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let lines = pairs.iter().filter(|(_, value)| !value.is_empty());
@@ -166,7 +166,7 @@ pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A cell without anything in it is a dash.
+/// An empty cell is a dash.
 fn shown(cell: &str) -> String {
     if cell.is_empty() {
         "-".to_owned()
@@ -175,7 +175,7 @@ fn shown(cell: &str) -> String {
     }
 }
 
-/// Without what would move a terminal's cursor: some of it was said by others.
+/// Without characters that would move a terminal's cursor: some of the text comes from outside.
 fn printable(text: &str) -> String {
     let safe = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(safe).collect()

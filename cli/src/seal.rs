@@ -11,16 +11,16 @@ use crate::session::{self, actor, soon};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SealCommand {
-    /// Add a new data key and seal every record anew with it. Older keys stay, for what is under way.
+    /// Add a new data key and re-seal every record with it. Older keys stay, for work in progress.
     RotateKey {
-        /// Add no key: go on with a rotation that was broken off.
+        /// Add no key: continue an interrupted rotation.
         #[arg(long = "continue")]
         is_continued: bool,
     },
-    /// Remove older data keys that no record needs. What was sealed with them in old backups does not open again.
+    /// Remove older data keys that no record needs. Old backups that were sealed with them no longer open.
     RetireKeys {
         /// Do not wait for a day after the last rotation. Running processes keep the keys that they loaded for up to an
-        /// hour; what waits in the shared cache under an older key is lost.
+        /// hour; values that wait in the shared cache under an older key are lost.
         #[arg(long)]
         force: bool,
     },
@@ -50,8 +50,8 @@ async fn rotate(services: &Services, is_continued: bool, output: &Output) -> Res
     let told = |tally: &Tally| output.progress(&progress(tally));
     let tally = resealer(services).run(&actor(), told).await;
     output.progressed();
-    let go_on = "go on with: lark-service seal rotate-key --continue".to_owned();
-    let tally = tally.map_err(|error| Failure::Explained(error, go_on))?;
+    let next_step = "continue with: lark-service seal rotate-key --continue".to_owned();
+    let tally = tally.map_err(|error| Failure::Explained(error, next_step))?;
     let text = format!(
         "sealed {} of {} records of {} apps anew with the data key {key_id}; in a day, `lark-service seal retire-keys` \
          removes the older ones",
@@ -75,7 +75,7 @@ async fn retire(services: &Services, is_forced: bool, output: &Output) -> Result
         && added_at + RETIRED_AFTER > services.clock.now()
     {
         return Err(Failure::Incomplete(format!(
-            "the last rotation was at {added_at}; what is under way may need the older keys until {}. --force does not wait",
+            "the last rotation was at {added_at}; work in progress may need the older keys until {}. --force does not wait",
             added_at + RETIRED_AFTER
         )));
     }

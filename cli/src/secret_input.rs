@@ -1,4 +1,4 @@
-//! What must not stand on a command line: secrets, and the word of somebody who means it.
+//! Input that must not be on a command line: secrets and confirmations.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
@@ -6,10 +6,10 @@ use secrecy::SecretString;
 
 use crate::failure::Failure;
 
-/// More is no secret of ours.
+/// Longer input is not a secret of ours.
 const MAX_BYTES: u64 = 64 * 1_024;
 
-/// The secret `what`: asked for at a terminal without showing it, else all of standard input but the end of its line.
+/// The secret `what`: from a prompt without echo at a terminal, else all of standard input without the final line break.
 pub(crate) fn secret(what: &str) -> Result<SecretString, Failure> {
     let text = if io::stdin().is_terminal() {
         SecretString::from(rpassword::prompt_password(format!("{what}: "))?)
@@ -18,7 +18,7 @@ pub(crate) fn secret(what: &str) -> Result<SecretString, Failure> {
     };
     let trimmed = secrecy::ExposeSecret::expose_secret(&text).trim_end_matches(['\r', '\n']);
     if trimmed.is_empty() {
-        let detail = format!("{what} is expected on standard input, and nothing came");
+        let detail = format!("{what} is expected on standard input, but it was empty");
         return Err(Failure::Usage(detail));
     }
     Ok(trimmed.into())
@@ -31,10 +31,10 @@ pub(crate) fn document() -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Passes if `expected` is typed, or comes as a line of standard input.
+/// Passes if `expected` is typed, or is a line of standard input.
 pub(crate) fn confirmed(question: &str, expected: &str) -> Result<(), Failure> {
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{question}\nType {expected} to go on: ")?;
+    write!(stderr, "{question}\nType {expected} to continue: ")?;
     stderr.flush()?;
     let mut line = String::new();
     io::stdin().lock().take(MAX_BYTES).read_line(&mut line)?;
@@ -42,7 +42,7 @@ pub(crate) fn confirmed(question: &str, expected: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let detail = format!(
-        "not confirmed, so nothing was done; `--yes` goes on without asking for {expected}"
+        "not confirmed, so nothing was done; `--yes` continues without asking for {expected}"
     );
     Err(Failure::Usage(detail))
 }

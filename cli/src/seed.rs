@@ -1,4 +1,4 @@
-//! Documents of apps and API keys, and keys to stand in them.
+//! Documents of apps and API keys, and new keys for them.
 
 use std::time::Duration;
 

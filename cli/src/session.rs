@@ -1,4 +1,4 @@
-//! The service that a command works on, and who works on it.
+//! The service that a command works on, and who runs the command.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use lark_service::wiring::{Adapters, Services, StartError};
 
 use crate::failure::Failure;
 
-/// The time for one step of a command: a page, a record, a question to the platform.
+/// The timeout of one step of a command: a page, a record, a request to the platform.
 const STEP: Duration = Duration::from_secs(60);
 /// How many records are listed at a time.
 pub(crate) const PAGE: usize = 100;
 
-/// The services over what the environment names.
+/// The services with the configuration of the environment.
 pub(crate) async fn open() -> Result<Services, Failure> {
     let config = Config::from_env().map_err(StartError::from)?;
     let adapters = Box::pin(Adapters::connect(&config)).await?;
     Ok(Services::new(config, &adapters))
 }
 
-/// Who is at the command line, for the record of changes.
+/// Who runs the command line, for the change log.
 pub(crate) fn actor() -> Actor {
     let user = variable("USER").or_else(|| variable("LOGNAME"));
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -43,7 +43,7 @@ pub(crate) fn actor() -> Actor {
     Actor::operator(&format!("{}@{}", name(user), name(host)))
 }
 
-/// The end of a step that begins now.
+/// The deadline of a step that begins now.
 pub(crate) fn soon() -> Deadline {
     Deadline::after(STEP)
 }

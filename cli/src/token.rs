@@ -19,16 +19,16 @@ pub(crate) enum TokenCommand {
         /// Which app.
         #[arg(value_parser = values::app_id)]
         app_id: AppId,
-        /// Of this kind alone.
+        /// Only of this kind.
         #[arg(long, value_enum)]
         kind: Option<KindArgument>,
-        /// Of this tenant key or open_id alone.
+        /// Only of this tenant key or open_id.
         #[arg(long)]
         subject: Option<String>,
     },
-    /// Fetch or renew a token now, if there is none that is good for long.
+    /// Fetch or renew a token now, unless there is one that is valid for long.
     ///
-    /// With more than half an hour left the platform would answer with the same token, so it is not asked then.
+    /// With more than half an hour left the platform would return the same token, so there is no request.
     Refresh(Refresh),
 }
 
@@ -38,10 +38,10 @@ pub(crate) struct Refresh {
     /// Which app.
     #[arg(value_parser = values::app_id)]
     app_id: AppId,
-    /// The token for this tenant of a marketplace app. Without: the app's own token.
+    /// The token for this tenant of a marketplace app. Default: the app's own token.
     #[arg(long, value_parser = values::tenant_key, conflicts_with = "user")]
     tenant: Option<TenantKey>,
-    /// The token of this user who logged in.
+    /// The token of this logged-in user.
     #[arg(long, value_parser = values::open_id)]
     user: Option<OpenId>,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn run(command: TokenCommand, output: &Output) -> Result<(), Fa
     }
 }
 
-/// What people are told of a token, in one line.
+/// A token in one line, for people.
 pub(crate) fn line(info: &TokenInfo) -> String {
     let subject = if info.subject.is_empty() {
         "-"
@@ -143,7 +143,7 @@ async fn refresh(which: Refresh, output: &Output) -> Result<(), Failure> {
         .tokens
         .token(&app, &key, Trust::Shared, soon())
         .await;
-    // This process ends before it could hand over what it counted. A store that does not take it is no reason to fail.
+    // Write the call counts now, because this process ends. A store that does not accept them is no reason to fail.
     let _ = services.meter.persist(&app.app_id, soon()).await;
     let after = services.tokens.describe(&key, soon()).await?;
     if let Err(error) = outcome {
@@ -159,13 +159,13 @@ async fn refresh(which: Refresh, output: &Output) -> Result<(), Failure> {
     let text = if is_new {
         format!("the platform issued a token that is valid until {until}")
     } else {
-        format!("the token at hand is valid until {until}; it is renewed in time by itself")
+        format!("the current token is valid until {until}; it is renewed automatically")
     };
     output.answer(&json!({ "issued": is_new, "token": after }), &text)
 }
 
 impl Refresh {
-    /// The token's key, if the app can have such a token.
+    /// The token's key, if the app's kind has such tokens.
     fn key(self, app: &App) -> Result<TokenKey, Failure> {
         let app_id = self.app_id;
         match (app.kind, self.tenant, self.user) {
@@ -182,7 +182,7 @@ impl Refresh {
     }
 }
 
-/// `error`, with what is known of when the next attempt is allowed.
+/// `error`, with the time of the next allowed attempt if it is known.
 fn refused(error: Error, info: Option<&TokenInfo>) -> Failure {
     match info.and_then(failure) {
         Some(failure) => Failure::Explained(error, failure),

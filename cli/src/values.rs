@@ -49,7 +49,7 @@ pub(crate) fn length(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// When something ends.
+/// When something expires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum End {
     At(Timestamp),
@@ -57,7 +57,7 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// The moment, seen from `now`.
+    /// The time, relative to `now`.
     pub(crate) fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
@@ -66,12 +66,12 @@ impl End {
     }
 }
 
-/// A length such as `90d`, or a moment in RFC 3339.
+/// A length such as `90d`, or an RFC 3339 time.
 pub(crate) fn end(text: &str) -> Result<End, String> {
     if let Ok(length) = length(text) {
         return Ok(End::In(length));
     }
-    let wrong = || "say a length such as 90d, or a moment such as 2027-01-31T08:00:00Z".to_owned();
+    let wrong = || "say a length such as 90d, or a time such as 2027-01-31T08:00:00Z".to_owned();
     Timestamp::parse(text).map(End::At).ok_or_else(wrong)
 }
 

@@ -1,4 +1,4 @@
-//! The end of an app, and of everything that was made for it.
+//! Deletes an app and everything that was stored for it.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lark_service::error::Error;
@@ -42,7 +42,7 @@ pub(super) async fn delete(app_id: &AppId, is_sure: bool, output: &Output) -> Re
     )
 }
 
-/// Removes the app's tokens and logins; how many there were.
+/// Removes the app's tokens and logins and returns how many there were.
 async fn forget(services: &Services, app_id: &AppId, output: &Output) -> Result<u64, Failure> {
     let (mut forgotten, mut after) = (0_u64, None::<String>);
     loop {

@@ -8,8 +8,7 @@ use crate::failure::Failure;
 use crate::output::{Output, pairs};
 use crate::session::{self, soon};
 
-/// Shows the calls of `month`, by API and together; of the current one if none is named. An app that is gone has its counts
-/// still.
+/// Shows the calls of `month`, or of the current one, by API and in total. A deleted app still has its counts.
 pub(crate) async fn show(
     app_id: &AppId,
     month: Option<Month>,

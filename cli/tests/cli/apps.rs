@@ -119,7 +119,7 @@ async fn a_token_is_fetched_once_and_its_value_not_shown() {
         (&true.into(), &"tenant".into())
     );
     let second = place.run(&["token", "refresh", &app], "").await;
-    assert!(second.stdout.contains("at hand"), "{second:?}");
+    assert!(second.stdout.contains("current token"), "{second:?}");
     let shown = place
         .run(&["token", "show", &app, "--kind", "tenant"], "")
         .await;

@@ -1,4 +1,4 @@
-//! The doctor at the command line; what it looks at is tested where it is.
+//! The doctor at the command line; its checks are tested in their own modules.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,4 @@
-//! The program as an operator runs it: on a data folder of its own, with the simulated platform.
+//! The program as an operator runs it: on its own data folder, with the simulated platform.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod apps;
@@ -45,7 +45,7 @@ impl Place {
         }
     }
 
-    /// With the platform's first app registered.
+    /// A place with the platform's first app registered.
     async fn with_app() -> (Self, String) {
         let place = Self::new().await;
         let app = seeded_app_id(1);
@@ -69,7 +69,7 @@ impl Place {
         self.folder.path().join("data")
     }
 
-    /// Starts a command; what it reads is up to the caller.
+    /// Starts a command; the caller writes its input.
     fn start(&self, arguments: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_lark-service"))
             .args(arguments)
@@ -88,14 +88,14 @@ impl Place {
         finished(self.start(arguments), input).await
     }
 
-    /// Runs a command that succeeds; what it says.
+    /// Runs a command that succeeds and returns its output.
     async fn done(&self, arguments: &[&str], input: &str) -> String {
         let ran = self.run(arguments, input).await;
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
         ran.stdout
     }
 
-    /// Runs a command that succeeds, with `--json`; what it answers.
+    /// Runs a command that succeeds, with `--json`, and returns its output.
     async fn json(&self, arguments: &[&str], input: &str) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let ran = self.run(&arguments, input).await;
@@ -103,7 +103,7 @@ impl Place {
         serde_json::from_str(&ran.stdout).unwrap()
     }
 
-    /// Runs a command that fails, with and without `--json`; the code of the failure.
+    /// Runs a command that fails, with and without `--json`, and returns the failure's code.
     async fn refused(&self, arguments: &[&str], input: &str, code: i32) -> String {
         let ran = self.run(arguments, input).await;
         assert_eq!(ran.code, code, "{arguments:?}: {ran:?}");
@@ -116,7 +116,7 @@ impl Place {
         failure["code"].as_str().unwrap().to_owned()
     }
 
-    /// The service over the same data, as long as no command runs.
+    /// The service over the same data, while no command runs.
     async fn services(&self) -> Services {
         let variables = self.variables();
         let config = Config::from_lookup(|name| {
@@ -131,7 +131,7 @@ impl Place {
 
 async fn finished(mut child: Child, input: &str) -> Ran {
     let mut stdin = child.stdin.take().unwrap();
-    // A command that reads nothing is gone before it could.
+    // A command that reads no input may have ended already.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;

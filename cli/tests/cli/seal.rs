@@ -1,4 +1,4 @@
-//! Data keys: rotated, gone on with, retired.
+//! Data keys: rotated, continued after an interruption, retired.
 
 use crate::Place;
 

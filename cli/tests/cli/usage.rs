@@ -1,4 +1,4 @@
-//! Usage, configuration, completions, and what scripts have always used.
+//! Usage, configuration, completions, and the commands that scripts use.
 
 use lark_service::api_keys::ApiKey;
 
