@@ -1,4 +1,4 @@
-//! The floor for measurements: axum's hello-world, to be asked the same way as the host.
+//! The baseline for benchmarks: axum's hello-world, called the same way as the host.
 //!
 //! `cargo run --profile local -p lark-local-host --example hello -- 9001`
 

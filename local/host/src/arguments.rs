@@ -44,16 +44,16 @@ pub(crate) struct Arguments {
         conflicts_with = "app_id"
     )]
     simulator_port: u16,
-    /// An app of the real platform, in place of the simulator; its secret is read from LARK_APP_SECRET or --app-secret-file
+    /// An app of the real platform, instead of the simulator; its secret is read from LARK_APP_SECRET or --app-secret-file
     #[arg(long, value_name = "ID", value_parser = parse_app_id)]
     app_id: Option<AppId>,
     /// File with the app's secret
     #[arg(long, value_name = "FILE", requires = "app_id")]
     app_secret_file: Option<PathBuf>,
-    /// Where the app lives
+    /// The app's platform
     #[arg(long, value_enum, default_value_t = AppDomain::Feishu, requires = "app_id")]
     domain: AppDomain,
-    /// Level of the log on standard error: error, warn, info, debug, trace or off
+    /// Log level on standard error: error, warn, info, debug, trace or off
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log: LevelFilter,
 }
@@ -65,7 +65,7 @@ enum AppDomain {
 }
 
 impl Arguments {
-    /// What the host starts with. Ends the process with status 2 for what clap cannot check.
+    /// The host's options. Ends the process with status 2 for errors that clap cannot check.
     pub(crate) fn options(self) -> Options {
         let platform = match self.app_id {
             None => Platform::Simulated {

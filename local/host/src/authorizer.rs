@@ -1,5 +1,5 @@
-//! The authorizer in front of a route. As API Gateway does, its decision about a value of the header `Authorization` is
-//! kept for the template's time, refusals too.
+//! The authorizer in front of a route. Like API Gateway, it caches the decision for a value of the header `Authorization`
+//! for the template's TTL, refusals too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use tracing::warn;
 use crate::functions::AuthorizerHandler;
 use crate::invocation::{CallerFields, Invocations};
 
-/// How many decisions are kept; the least used make room.
+/// How many decisions are cached; the least used are evicted.
 const DECISIONS: usize = 1_024;
-/// Longer headers are refused unseen: API Gateway takes 10,240 bytes of headers in all.
+/// Longer headers are refused unchecked: API Gateway accepts 10,240 bytes of headers in total.
 const MAX_HEADER_BYTES: usize = 8_192;
 
-/// An authorizer and what it decided.
+/// An authorizer and its cached decisions.
 pub(crate) struct Authorizer {
     handler: AuthorizerHandler,
     timeout: Duration,
@@ -31,16 +31,16 @@ pub(crate) struct Authorizer {
     decisions: Cache<Box<[u8]>, Kept>,
 }
 
-/// A decision and until when it holds.
+/// A decision and when it expires.
 #[derive(Clone)]
 struct Kept {
-    /// What functions are told of the caller; `None` for a caller who does not get in.
+    /// The caller fields for functions; `None` for a refused caller.
     caller: Option<Arc<CallerFields>>,
     until: Instant,
 }
 
 impl Authorizer {
-    /// An authorizer that asks `handler` and believes it for `ttl`.
+    /// An authorizer that calls `handler` and caches its decision for `ttl`.
     pub(crate) fn new(handler: AuthorizerHandler, timeout: Duration, ttl: Duration) -> Self {
         Self {
             handler,
@@ -50,11 +50,11 @@ impl Authorizer {
         }
     }
 
-    /// What functions are told of the caller who sent `headers` with the request `request_id`.
+    /// The caller fields for functions, for the caller who sent `headers` with the request `request_id`.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] without the header `Authorization`, [`Error::PermissionDenied`] for one that does not let
-    /// its sender in, [`Error::Internal`] when the authorizer fails.
+    /// [`Error::Unauthenticated`] without the header `Authorization`, [`Error::PermissionDenied`] for one that is refused,
+    /// [`Error::Internal`] when the authorizer fails.
     pub(crate) async fn admit(
         &self,
         headers: &HeaderMap,
@@ -80,7 +80,7 @@ impl Authorizer {
 
     #[expect(
         clippy::option_option,
-        reason = "nothing kept, and a refusal that is kept"
+        reason = "nothing cached, and a cached refusal"
     )]
     fn kept(&self, header: &HeaderValue) -> Option<Option<Arc<CallerFields>>> {
         let kept = self.decisions.get(header.as_bytes())?;
@@ -120,7 +120,7 @@ impl Authorizer {
     }
 }
 
-/// What API Gateway asks, in its own words: payload format 2.0.
+/// API Gateway's request to the authorizer: payload format 2.0.
 fn question(
     authorization: &str,
     headers: &HeaderMap,
@@ -187,7 +187,7 @@ mod tests {
         (services, header)
     }
 
-    /// Asks once more with `header` and tells the caller's key id or the error's code.
+    /// Calls once more with `header` and returns the caller's apps or the error's code.
     async fn ask(
         authorizer: &Authorizer,
         services: &Services,
@@ -244,7 +244,7 @@ mod tests {
             .revoke(key.id(), &actor, Deadline::after(TTL));
         revoked.await.unwrap();
         tokio::time::pause();
-        // Some of the time has passed for real.
+        // Some real time has passed.
         tokio::time::advance(TTL / 2).await;
         assert!(ask(&authorizer, &services, Some(&header)).await.is_ok());
         tokio::time::advance(TTL / 2).await;

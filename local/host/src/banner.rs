@@ -1,4 +1,4 @@
-//! What is printed once the host runs: where it is, and lines to paste.
+//! The text printed once the host runs: its address, and commands to paste.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The number of the user in the lines to paste.
+/// The number of the user in the commands to paste.
 const SOMEBODY: u32 = 42;
 
-/// Where the host is, and how to ask it. Shows the API key.
+/// The host's address and how to call it. Shows the API key.
 #[derive(Debug)]
 pub struct Banner<'h> {
     pub(crate) addr: SocketAddr,

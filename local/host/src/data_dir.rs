@@ -15,7 +15,7 @@ use crate::error::HostError;
 pub(crate) struct DataDir(PathBuf);
 
 impl DataDir {
-    /// The folder at `path`, made if it is missing.
+    /// The folder at `path`, created if missing.
     ///
     /// # Errors
     /// [`HostError::Data`].
@@ -40,11 +40,10 @@ impl DataDir {
         self.0.join("simulator-tokens")
     }
 
-    /// The API key that is kept here, generated the first time. The store must be open already: it keeps other processes
-    /// out.
+    /// The API key in this folder, generated the first time. The store must be open already: it locks out other processes.
     ///
     /// # Errors
-    /// [`HostError::Data`] with the remedy.
+    /// [`HostError::Data`] with the fix.
     pub(crate) fn api_key(&self) -> Result<SecretString, HostError> {
         let path = self.0.join("api-key");
         match fs::read_to_string(&path) {
@@ -65,7 +64,7 @@ impl DataDir {
     }
 }
 
-/// Written aside and renamed into place: the file is whole or not there.
+/// Writes a temporary file and renames it: the file is complete or missing.
 fn write_secret(path: &Path, secret: &SecretString) -> std::io::Result<()> {
     let draft = path.with_extension("draft");
     let mut options = OpenOptions::new();

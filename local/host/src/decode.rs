@@ -3,7 +3,7 @@
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use percent_encoding::percent_decode_str;
 
-/// A path parameter's value. `+` stays `+`; bytes that are no UTF-8 become U+FFFD.
+/// A path parameter's value. `+` stays `+`; bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn path_value(raw: &str) -> String {
     percent_decode_str(raw).decode_utf8_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! Why a host does not start, in one line for whoever starts it.
+//! Why a host does not start, in one line for the user.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ pub enum HostError {
     /// The template cannot be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// Template and local host know different functions.
+    /// Template and local host have different functions.
     #[error("{0}")]
     Functions(String),
     /// A variable is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The port cannot be had.
+    /// The port is not available.
     #[error("{addr}: {}", cannot_listen(.source))]
     Listen {
         /// Where it should listen.
@@ -35,7 +35,7 @@ pub enum HostError {
     Data {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong, and the remedy where there is one.
+        /// What is wrong, and the fix if there is one.
         problem: String,
     },
     /// Store or cache cannot be opened.
@@ -52,7 +52,7 @@ pub enum HostError {
     /// App or API key cannot be written.
     #[error("the app and the API key cannot be registered: {}", with_causes(.0))]
     Seed(Box<Error>),
-    /// Another recorder of metrics was there first.
+    /// Another metrics recorder was installed first.
     #[error("metrics are gathered by something else in this process")]
     Metrics,
 }

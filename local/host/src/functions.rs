@@ -1,6 +1,5 @@
-//! The one table of functions: what each handler takes is handed to it here, as its `main` does on Lambda, and the line brings
-//! what the API's document says of it. A function that is in the template and not in the table, or the other way round, stops
-//! the start.
+//! The table of functions: it passes each handler its arguments, as its `main` does on Lambda. A function that is only in
+//! the template or only in the table stops the start.
 
 use futures_util::future::BoxFuture;
 use lambda_http::{Body, Request, Response};
@@ -14,13 +13,13 @@ use crate::template::Template;
 
 /// A function that answers HTTP requests.
 pub(crate) type HttpHandler = for<'s> fn(&'s Services, Request) -> BoxFuture<'s, Response<Body>>;
-/// A function that decides whether a caller gets in.
+/// A function that authorizes callers.
 pub(crate) type AuthorizerHandler = for<'s> fn(
     &'s Services,
     LambdaEvent<authorize::Question>,
 )
     -> BoxFuture<'s, Result<authorize::Decision, Error>>;
-/// A function that a schedule starts, or that others in the account invoke; what goes in and out is JSON.
+/// A function that a schedule starts, or that others in the account invoke; input and output are JSON.
 pub(crate) type InvokedHandler =
     for<'s> fn(&'s Services, Value, Context) -> BoxFuture<'s, Result<Value, Error>>;
 

@@ -1,4 +1,4 @@
-//! What API Gateway does: finds the route, asks the authorizer, calls the function, passes its answer on.
+//! What API Gateway does: finds the route, calls the authorizer, calls the function, returns its answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,28 +26,28 @@ use crate::routes::{Found, Routes};
 use crate::targets::{self, Target};
 use crate::template::Template;
 
-/// API Gateway's limit for a request's body.
+/// API Gateway's limit for a request body.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// API Gateway waits no longer for a function, nor we for a body.
+/// How long API Gateway waits for a function, and we for a body.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The name under which the gateway's own answers are logged and counted.
 const GATEWAY: &str = "gateway";
 
-/// The routes of the template over the services: it answers requests in this process, without a port.
+/// The template's routes on top of the services: answers requests in this process, without a port.
 pub struct Gateway {
     routes: Routes<Target>,
     services: Services,
     invocations: Invocations,
     timeouts: HashMap<String, Duration>,
-    /// Rendered at `GET /metrics`, a route of the host's own.
+    /// Rendered at `GET /metrics`, the host's own route.
     metrics: Option<PrometheusHandle>,
 }
 
-/// Who says what functions are told of the caller.
+/// The source of the caller that functions see.
 enum CallerSource {
     /// The route's authorizer.
     Authorizer,
-    /// Whoever hands the request over; `None` is a caller without an API key.
+    /// The code that passes the request; `None` is a caller without an API key.
     Given(Option<Arc<CallerFields>>),
 }
 
@@ -96,14 +96,14 @@ impl Gateway {
         &self.services
     }
 
-    /// Gathers what was recorded since the last call, which the recorder holds one by one until then.
+    /// Aggregates the values recorded since the last call; until then the recorder holds each one.
     pub(crate) fn gather_metrics(&self) {
         if let Some(metrics) = &self.metrics {
             metrics.run_upkeep();
         }
     }
 
-    /// The answer to `request`, whose header `Authorization` the route's authorizer judges.
+    /// The answer to `request`; the route's authorizer checks its header `Authorization`.
     pub async fn answer<B>(&self, request: http::Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -111,8 +111,7 @@ impl Gateway {
         self.respond(request, CallerSource::Authorizer).await
     }
 
-    /// The answer to `request` where no authorizer is asked: functions behind one are told what `caller` says, or of no
-    /// caller.
+    /// The answer to `request` without calling an authorizer: functions behind one see `caller`, or none.
     pub async fn answer_as<B>(
         &self,
         caller: Option<CallerFields>,
@@ -129,7 +128,7 @@ impl Gateway {
     /// caller in the account starts, or an authorizer.
     ///
     /// # Errors
-    /// The function's own; a text when no such function takes such an event, or its time is over.
+    /// The function's own; a text when no such function takes such an event, or it times out.
     pub async fn invoke(
         &self,
         name: &str,
@@ -152,11 +151,11 @@ impl Gateway {
         tokio::time::timeout(timeout, work).await?
     }
 
-    /// Invokes the function `name` with `event`, an HTTP request in the words of API Gateway. Neither the routes nor an
-    /// authorizer have a say: path parameters and caller are what the event says.
+    /// Invokes the function `name` with `event`, an HTTP request in API Gateway's format. It uses neither routes nor
+    /// authorizers: path parameters and caller come from the event.
     ///
     /// # Errors
-    /// A text when no such function answers HTTP requests, the event is no request, or the function's time is over.
+    /// A text when no such function answers HTTP requests, the event is no request, or the function times out.
     pub async fn invoke_http(
         &self,
         name: &str,
@@ -172,7 +171,7 @@ impl Gateway {
         Ok(tokio::time::timeout(timeout, work).await?)
     }
 
-    /// The time of one invocation of the function `name`.
+    /// The timeout of one invocation of the function `name`.
     fn timeout(&self, name: &str) -> Duration {
         self.timeouts.get(name).copied().unwrap_or(PATIENCE)
     }
@@ -200,7 +199,7 @@ impl Gateway {
         }
     }
 
-    /// What the host answers beside the template's routes.
+    /// The host's own routes, beside the template's.
     async fn without_route<B>(&self, ids: RequestIds, parts: Parts, body: B) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -221,7 +220,7 @@ impl Gateway {
         }
     }
 
-    /// Invokes a function without a route, as Lambda's own API does. Only this machine can ask: the host listens on
+    /// Invokes a function without a route, as Lambda's own API does. Only this machine can call it: the host listens on
     /// loopback.
     async fn invoke_over_http<B>(
         &self,
@@ -264,7 +263,7 @@ impl Gateway {
         Ok(response)
     }
 
-    /// The function's answer. When its time is over without one, its work ends, as it would on Lambda.
+    /// The function's answer. On a timeout its work is cancelled, as on Lambda.
     async fn call<B>(
         &self,
         target: &Target,
@@ -348,7 +347,7 @@ fn invoked_function(parts: &Parts) -> Option<(String, InvokedHandler)> {
     }
 }
 
-/// The body as Lambda hands it over: text if it is text.
+/// The body as Lambda passes it: text if it is text.
 async fn read<B>(body: B) -> Result<Body>
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,

@@ -1,4 +1,4 @@
-//! The host: started, asked, stopped.
+//! The host: start, calls, stop.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -30,17 +30,17 @@ use crate::schedules::{self, Scheduled};
 use crate::server::{self, Stop};
 use crate::template::Template;
 
-/// The shared cache of a host that is given none: in the process, like Valkey in all but that.
+/// The shared cache of a host without a Valkey: in the process, otherwise like Valkey.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// For writing app and API key.
+/// The time to write the app and the API key.
 const SEED_TIME: Duration = Duration::from_secs(10);
-/// How often metrics are gathered; until then each value is held on its own.
+/// How often metrics are aggregated; until then each value is held separately.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 
-/// The process's metrics; there can be one recorder.
+/// The process's metrics; there can be only one recorder.
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// A running host. Dropping it ends everything at once; [`Host::shutdown`] lets requests finish.
+/// A running host. Dropping it stops everything at once; [`Host::shutdown`] lets requests finish.
 pub struct Host {
     addr: SocketAddr,
     data: DataDir,
@@ -53,7 +53,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts everything. `environment` answers for the names of variables; what the options decide goes before it.
+    /// Starts everything. `environment` looks up variables by name; the options take precedence.
     ///
     /// # Errors
     /// [`HostError`], in one line.
@@ -130,7 +130,7 @@ impl Host {
         self.platform.simulator.as_ref()
     }
 
-    /// What to tell whoever started it.
+    /// The text to print at the start.
     #[must_use]
     pub fn banner(&self) -> Banner<'_> {
         Banner {
@@ -149,7 +149,7 @@ impl Host {
         }
     }
 
-    /// Runs the function `name` as its schedule would, now; `None` if no schedule starts it. Answers what it returned.
+    /// Runs the function `name` now, as its schedule would, and returns its result; `None` if no schedule starts it.
     ///
     /// # Errors
     /// The function's own.
@@ -158,7 +158,7 @@ impl Host {
         Some(scheduled.run(&self.gateway).await)
     }
 
-    /// Takes no more connections, lets requests under way finish (ten seconds at most), and closes the store.
+    /// Accepts no more connections, lets open requests finish (ten seconds at most), and closes the store.
     pub async fn shutdown(self) {
         let Self {
             platform,
@@ -172,7 +172,7 @@ impl Host {
         if let Some(simulator) = platform.simulator {
             simulator.shutdown().await;
         }
-        // The last one lets go of the store, which waits for its writer.
+        // Dropping the last reference closes the store, which waits for its writer.
         let _only_a_panic = tokio::task::spawn_blocking(move || drop(gateway)).await;
     }
 }

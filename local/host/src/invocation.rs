@@ -1,4 +1,4 @@
-//! What a function is told beside the request itself: the invocation's context, and API Gateway's.
+//! What a function gets besides the request itself: the invocation's context, and API Gateway's.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use lambda_http::request::RequestContext;
 use lark_service::clock::{Clock, SystemClock};
 use serde_json::Value;
 
-/// What the authorizer says of the caller.
+/// The authorizer's caller fields.
 pub(crate) type CallerFields = HashMap<String, Value>;
 
-/// Makes contexts; what never changes is made once.
+/// Creates contexts; the constant part is created once.
 #[derive(Debug, Default)]
 pub(crate) struct Invocations {
     blank: Context,
 }
 
 impl Invocations {
-    /// The context of the invocation `request_id`, which may take `timeout`.
+    /// The context of the invocation `request_id` with this `timeout`.
     pub(crate) fn context(&self, request_id: String, timeout: Duration) -> Context {
         let mut context = self.blank.clone();
         context.request_id = request_id;
@@ -35,7 +35,7 @@ impl Invocations {
     }
 }
 
-/// API Gateway's words about a request, as far as functions use them.
+/// API Gateway's request context, as far as functions use it.
 pub(crate) fn request_context(
     parts: &Parts,
     request_id: String,
@@ -45,7 +45,7 @@ pub(crate) fn request_context(
     context.request_id = Some(request_id);
     context.domain_name = domain_name(parts);
     context.http.method = parts.method.clone();
-    // The host listens on loopback, so that is where everybody is.
+    // The host listens on loopback, so every caller is there.
     context.http.source_ip = Some("127.0.0.1".to_owned());
     context.authorizer = caller.map(|fields| {
         let mut authorizer = ApiGatewayRequestAuthorizer::default();

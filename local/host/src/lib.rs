@@ -1,15 +1,15 @@
 //! Every function of Lark Service behind one local port.
 //!
-//! [`Host::start`] reads `template.yaml`, the file that is deployed, and serves each `HttpApi` event at its route through
-//! the same `handle` that runs on Lambda, with the authorizer in front; it runs schedules, keeps records in one file, and
-//! starts the Lark simulator unless it is given an app of the real platform.
+//! [`Host::start`] reads `template.yaml`, the deployed file, and serves each `HttpApi` event at its route through the same
+//! `handle` that runs on Lambda, with the authorizer in front. It runs schedules, keeps records in one file, and starts the
+//! Lark simulator unless the options name an app of the real platform.
 //!
-//! What differs from API Gateway, on purpose: errors of the gateway itself (no such route, no API key, a key that is not
-//! valid, a body above 10 MB) are problem documents like those of the functions, where API Gateway answers
-//! `{"message": "Not Found"}`. As there, a method that a path has no route for is a 404, `HEAD` included; the header
-//! `Allow` says what the path has. `GET /metrics` is added: on Lambda metrics leave through the log.
+//! Intended differences from API Gateway: errors of the gateway itself (no such route, no API key, an invalid key, a body
+//! above 10 MB) are problem documents like those of the functions, where API Gateway answers `{"message": "Not Found"}`. As
+//! there, a method without a route at a path is a 404, `HEAD` included; the header `Allow` lists the path's methods.
+//! `GET /metrics` is added: on Lambda metrics go through the log.
 //!
-//! [`Gateway`] is the same without a port, schedules and data folder, over services that the caller brings: the tests ask it.
+//! [`Gateway`] is the same without port, schedules and data folder, on top of services that the caller passes: tests use it.
 
 mod authorizer;
 mod banner;

@@ -1,4 +1,4 @@
-//! Starts the host, says where it is, and stops it on SIGINT or SIGTERM.
+//! Starts the host, prints its address, and stops it on SIGINT or SIGTERM.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to be told when standard error is gone.
+            // If standard error is closed, there is nowhere to report this.
             let _ = writeln!(io::stderr(), "lark-local-host: {error}");
             ExitCode::FAILURE
         }

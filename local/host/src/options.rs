@@ -1,4 +1,4 @@
-//! What a host starts with.
+//! A host's options.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use secrecy::SecretString;
 
-/// What a host starts with.
+/// A host's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free port.
+    /// Where to listen; port 0 picks a free port.
     pub listen: SocketAddr,
-    /// The folder for records, keys and the API key; made if it is missing.
+    /// The folder for records, keys and the API key; created if missing.
     pub data_dir: PathBuf,
     /// The template.
     pub template: PathBuf,
@@ -20,20 +20,19 @@ pub struct Options {
     pub platform: Platform,
 }
 
-/// Which Lark to talk to. Each has a folder of its own in the data folder: an app of the one must never be presented to the
-/// other.
+/// Which Lark to talk to. Each has its own subfolder in the data folder: an app of the one must never be used with the other.
 #[derive(Clone, Debug)]
 pub enum Platform {
     /// The simulator, inside the host.
     Simulated {
-        /// How many users its directory holds.
+        /// How many users its directory has.
         users: u32,
-        /// Its port on loopback; 0 takes a free port.
+        /// Its port on loopback; 0 picks a free port.
         port: u16,
     },
     /// The real one.
     Real {
-        /// Where the app lives.
+        /// The app's platform.
         domain: Domain,
         /// The app.
         app_id: AppId,

@@ -1,4 +1,4 @@
-//! The Lark that the host talks to, and the app it does so as.
+//! The Lark that the host talks to, and the app that it uses.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::options::{Options, Platform};
 
 /// The simulated app.
 const DEMO_APP: &str = "cli_demo000001";
-/// Its secret, which opens nothing but the simulator.
+/// Its secret, which works only at the simulator.
 const DEMO_SECRET: &str = "demo-secret-000001";
 
 /// The simulated marketplace app.
@@ -28,7 +28,7 @@ pub(crate) const TENANTS: [&str; 2] = ["tenant_demo_a", "tenant_demo_b"];
 pub(crate) struct Connected {
     /// The simulator, unless the platform is the real one.
     pub(crate) simulator: Option<Simulator>,
-    /// How many users the simulator's directory holds.
+    /// How many users the simulator's directory has.
     pub(crate) users: u32,
     pub(crate) domain: Domain,
     pub(crate) app_id: AppId,
@@ -47,7 +47,7 @@ pub(crate) fn data_dir(options: &Options) -> Result<DataDir, HostError> {
     DataDir::open(options.data_dir.join(name))
 }
 
-/// Starts the simulator if it is wanted.
+/// Starts the simulator if the options ask for it.
 ///
 /// # Errors
 /// [`HostError::Simulator`].
@@ -92,7 +92,7 @@ pub(crate) async fn connect(
     }
 }
 
-/// A marketplace app whose tickets the simulator pushes to the function that keeps them.
+/// A marketplace app whose tickets the simulator pushes to the function that stores them.
 fn marketplace_app(addr: SocketAddr) -> App {
     let event_url = format!("http://{addr}/2015-03-31/functions/store-app-ticket/invocations");
     App {
@@ -104,7 +104,7 @@ fn marketplace_app(addr: SocketAddr) -> App {
 }
 
 impl Connected {
-    /// The variable of this name, where the platform decides it.
+    /// The variable of this name, if the platform sets it.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         match name {
             "LARK_SERVICE_DEFAULT_APP_ID" => Some(self.app_id.to_string()),
@@ -116,7 +116,7 @@ impl Connected {
         }
     }
 
-    /// The seed with the app, and the API key `key` that may do everything.
+    /// The seed with the app, and the API key `key` with all permissions.
     pub(crate) fn seed(&self, key: &SecretString) -> String {
         let scopes = lark_service::api_keys::Scope::ALL.map(lark_service::api_keys::Scope::as_str);
         let mut apps = vec![serde_json::json!({

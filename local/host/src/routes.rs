@@ -9,24 +9,24 @@ use matchit::Router;
 use crate::decode;
 use crate::error::HostError;
 
-/// Routes by method, then by path: a path that one method has for itself is none for the others, as on API Gateway.
+/// Routes by method, then by path: a path of one method does not exist for the others, as on API Gateway.
 pub(crate) struct Routes<R>(Vec<(Option<Method>, Router<R>)>);
 
-/// What a request's method and path lead to.
+/// The route for a request's method and path.
 pub(crate) enum Found<'r, R> {
     /// A route, and the decoded parameters of its path, each with one value.
     Route(&'r R, HashMap<String, Vec<String>>),
     /// The path has routes, for these methods only.
     OtherMethods(HeaderValue),
-    /// Nothing.
+    /// There is no such path.
     Nothing,
 }
 
 impl<R> Routes<R> {
-    /// The table of `routes`: method (`None` for any), path in the template's form, and what they lead to.
+    /// The table of `routes`: method (`None` for any), path in the template's form, and their target.
     ///
     /// # Errors
-    /// [`HostError::Functions`] naming a path that is no path or clashes with another.
+    /// [`HostError::Functions`] naming a path that is invalid or conflicts with another.
     pub(crate) fn new(
         routes: impl IntoIterator<Item = (Option<Method>, String, R)>,
     ) -> Result<Self, HostError> {
@@ -50,7 +50,7 @@ impl<R> Routes<R> {
                 ))
             })?;
         }
-        // A method of its own goes before ANY.
+        // An exact method takes precedence over ANY.
         routers.sort_by_key(|(method, _)| method.is_none());
         Ok(Self(routers))
     }
@@ -65,7 +65,7 @@ impl<R> Routes<R> {
                 parameters.map(|(name, raw)| (name.to_owned(), vec![decode::path_value(raw)]));
             return Found::Route(matched.value, decoded.collect());
         }
-        // Of several paths that fit, the one with the fewest parameters is meant.
+        // Of several matching paths, the one with the fewest parameters wins.
         let meant = |router: &Router<R>| Some(router.at(path).ok()?.params.len());
         let fewest = self.0.iter().filter_map(|(_, router)| meant(router)).min();
         let others = self.0.iter().filter(|(_, router)| meant(router) == fewest);
@@ -80,7 +80,7 @@ impl<R> Routes<R> {
     }
 }
 
-/// API Gateway's `{proxy+}` in the router's words.
+/// API Gateway's `{proxy+}` in the router's syntax.
 fn pattern(path: &str) -> String {
     match path.rsplit_once('{') {
         Some((before, last)) if last.ends_with("+}") => {
@@ -129,7 +129,7 @@ mod tests {
     fn the_most_specific_route_answers() {
         check(&Method::GET, "/v1/users/ou_1", "user id=ou_1");
         check(&Method::POST, "/v1/users/batch", "batch");
-        // A user may be called that.
+        // A user may have that id.
         check(&Method::GET, "/v1/users/batch", "user id=batch");
         check(&Method::GET, "/v1/messages/om_1", "message id=om_1");
         check(&Method::DELETE, "/v1/messages/om_1", "any message id=om_1");

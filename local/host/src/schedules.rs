@@ -1,4 +1,4 @@
-//! Functions that run by themselves.
+//! Scheduled functions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct Scheduled {
 /// Every schedule of `template`.
 ///
 /// # Errors
-/// [`HostError::Functions`] when one of them starts a function that no schedule can start.
+/// [`HostError::Functions`] when one of them names a function that no schedule can start.
 pub(crate) fn all(template: &Template) -> Result<Vec<Scheduled>, HostError> {
     let mut all = Vec::new();
     for function in &template.functions {
@@ -50,18 +50,17 @@ pub(crate) fn all(template: &Template) -> Result<Vec<Scheduled>, HostError> {
 }
 
 impl Scheduled {
-    /// One run, now. What the template's schedule says beside its time is not sent along: an empty object means a run like
-    /// any other.
+    /// One run, now. The input in the template's schedule is not sent: an empty object means an ordinary run.
     ///
     /// # Errors
-    /// The function's own; it has been logged.
+    /// The function's own; it is already logged.
     pub(crate) async fn run(&self, gateway: &Gateway) -> Result<Value, Error> {
         let context = Invocations::default().context(request_id(), self.timeout);
         let work = (self.handler)(gateway.services(), json!({}), context);
         tokio::time::timeout(self.timeout, work).await?
     }
 
-    /// Runs again and again, the first time after one interval. A run that takes longer delays the next one.
+    /// Runs repeatedly, the first time after one interval. A run that takes longer delays the next one.
     pub(crate) async fn keep_running(self, gateway: Arc<Gateway>, mut stop: Stop) {
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +72,7 @@ impl Scheduled {
             }
             tokio::select! {
                 () = stop.stopped() => return,
-                // A failure is in the log, and the next run tries again.
+                // A failure is in the log; the next run tries again.
                 _logged = self.run(&gateway) => {}
             }
         }

@@ -15,31 +15,31 @@ use tokio::task::JoinSet;
 
 use crate::gateway::Gateway;
 
-/// Connections at a time; further ones wait in the listener's queue.
+/// Concurrent connections; further ones wait in the listener's queue.
 const MAX_CONNECTIONS: usize = 10_000;
-/// How long a stop waits for requests under way.
+/// How long a stop waits for open requests.
 const GRACE: Duration = Duration::from_secs(10);
 /// The wait before the next connection when there are no file descriptors left.
 const BREATH: Duration = Duration::from_millis(10);
 
-/// Tells everything that runs when to end.
+/// Tells all running tasks when to end.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// A stop, and what gives the sign; dropping that is a sign as well.
+    /// A stop, and the sender that triggers it; dropping the sender triggers it too.
     pub(crate) fn new() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
     }
 
-    /// Returns once the sign was given.
+    /// Returns once the stop was triggered.
     pub(crate) async fn stopped(&mut self) {
         let _gone_is_stopped = self.0.wait_for(|stopped| *stopped).await;
     }
 }
 
-/// Serves until stopped, then lets requests under way finish.
+/// Serves until stopped, then lets open requests finish.
 pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, mut stop: Stop) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -77,7 +77,7 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        // A connection that breaks is the client's business.
+        // A broken connection is the client's problem.
         _ = &mut connection => return,
         () = stop.stopped() => connection.as_mut().graceful_shutdown(),
     }

@@ -18,7 +18,7 @@ pub(crate) struct Target {
     pub(crate) authorizer: Option<Arc<Authorizer>>,
 }
 
-/// Every route of `template`, with what it leads to. Routes share their authorizers and what these have decided.
+/// Every route of `template` with its target. Routes share authorizers and their cached decisions.
 ///
 /// # Errors
 /// [`HostError::Functions`] when a route or its authorizer cannot be served.

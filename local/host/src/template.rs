@@ -1,9 +1,9 @@
-//! `template.yaml`, as far as it says what answers where and what runs when: the same file that is deployed, so that a
-//! route exists here exactly if it exists there.
+//! Routes and schedules of `template.yaml`: the same file that is deployed, so a route exists here exactly if it exists
+//! there.
 //!
-//! What is understood: `HttpApi` events with `Method`, `Path` and `Auth.Authorizer`, `Schedule` and `ScheduleV2` events
-//! with a `rate(…)`, `Timeout` of a function or in `Globals`, and the one HTTP API's authorizers. Anything else of a
-//! function's events is an error, not something left out in silence.
+//! Supported: `HttpApi` events with `Method`, `Path` and `Auth.Authorizer`, `Schedule` and `ScheduleV2` events
+//! with a `rate(…)`, `Timeout` of a function or in `Globals`, and the one HTTP API's authorizers. Anything else in a
+//! function's events is an error and not silently ignored.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +21,7 @@ use resources::{Document, EventSource, FunctionProperties, HttpApiProperties};
 /// Lambda's own default.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
 
-/// What the template says.
+/// The template's content.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Template {
     /// Every function.
@@ -33,11 +33,11 @@ pub struct Template {
 pub(crate) struct Function {
     /// The crate, by the last part of `CodeUri`: `get-user` for `target/lambda/get-user/`.
     pub(crate) name: String,
-    /// The time of one invocation.
+    /// The timeout of one invocation.
     pub(crate) timeout: Duration,
     /// Its routes.
     pub(crate) routes: Vec<Route>,
-    /// How often it runs by itself, once for each schedule.
+    /// The interval of each of its schedules.
     pub(crate) schedules: Vec<Duration>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Route {
     pub(crate) method: Option<Method>,
     /// The path, such as `/v1/users/{id}`.
     pub(crate) path: String,
-    /// Who decides whether a caller gets in; `None` for a public route.
+    /// The authorizer; `None` for a public route.
     pub(crate) authorizer: Option<Authorizer>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Route {
 pub(crate) struct Authorizer {
     /// The function that decides.
     pub(crate) function: String,
-    /// How long its decision is kept; zero: not at all.
+    /// How long its decision is cached; zero: not at all.
     pub(crate) ttl: Duration,
 }
 
@@ -72,7 +72,7 @@ pub enum TemplateError {
         /// What the operating system says.
         source: std::io::Error,
     },
-    /// It is not YAML, or not a template. The source's text has line and column.
+    /// It is not YAML, or not a template. The source error's text has line and column.
     #[error("{}: {source}", .path.display())]
     Syntax {
         /// The file.
@@ -80,14 +80,14 @@ pub enum TemplateError {
         /// Where and what.
         source: serde_yaml_ng::Error,
     },
-    /// A resource says something that cannot be used.
+    /// A resource has an unusable value.
     #[error("{}: {resource}: {problem}", .path.display())]
     Resource {
         /// The file.
         path: PathBuf,
         /// The resource's logical id, and the event's.
         resource: String,
-        /// What is wrong and what is right.
+        /// What is wrong and what is valid.
         problem: String,
     },
 }
@@ -244,7 +244,7 @@ impl Authorizers {
         Ok(Self { by_name, default })
     }
 
-    /// The authorizer that an event names; `NONE` makes its route public, without a name the default decides.
+    /// The authorizer that an event names; `NONE` makes its route public, without a name the default applies.
     fn choose(&self, named: Option<&str>) -> Result<Option<Authorizer>, String> {
         let Some(name) = named.or(self.default.as_deref()).filter(|n| *n != "NONE") else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The template's YAML. Values that CloudFormation works out (`!Ref`, `!Sub`, `!If`) may stand anywhere; they are an error
+//! The template's YAML. Values that CloudFormation computes (`!Ref`, `!Sub`, `!If`) may appear anywhere; they are an error
 //! only where a value is needed.
 
 use std::collections::BTreeMap;
@@ -154,13 +154,13 @@ impl EventSource {
 }
 
 impl LambdaAuthorizer {
-    /// The logical id of the function that decides.
+    /// The logical id of the authorizer's function.
     pub(super) fn function_id(&self) -> Option<&str> {
         arn_of(&self.function_arn)
     }
 }
 
-/// Passes if CloudFormation has nothing to work out in the properties `names`. Without this, `!Ref Path` would be read as
+/// Passes if CloudFormation computes nothing in the properties `names`. Without this check, `!Ref Path` would be read as
 /// the text `Path`.
 fn written_out(properties: &Value, names: &[&str]) -> Result<(), String> {
     let found = names.iter().find_map(|name| {

@@ -1,4 +1,4 @@
-//! The host as its users have it: over HTTP, and as a process.
+//! The host as users run it: over HTTP, and as a process.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The platform's push of a marketplace app's ticket, all the way: simulator, host, function, store, token.
+//! The platform's push of a marketplace app's ticket, end to end: simulator, host, function, store, token.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn the_simulators_push_brings_the_ticket_and_each_tenant_a_token() {
     tokio::time::timeout(Duration::from_secs(10), pushed)
         .await
         .expect("the platform was asked and pushes");
-    // The push was answered, so the ticket is kept; the pause of a second after the first try ends with it for the app.
+    // The push was answered, so the ticket is stored; it also ends the app's one-second pause after the first attempt.
     let served = async {
         loop {
             let other = token(&world, "tenant_demo_b").await;

@@ -18,7 +18,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// What the process says until the banner's last line.
+/// The process's output until the banner's last line.
 async fn banner(process: &mut Child) -> Vec<String> {
     let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
     let mut said = Vec::new();
@@ -32,7 +32,7 @@ async fn banner(process: &mut Child) -> Vec<String> {
     said
 }
 
-/// Does what a line such as `curl -i -H 'Authorization: …' http://…` would.
+/// Sends the request of a line such as `curl -i -H 'Authorization: …' http://…`.
 async fn paste(line: &str) -> crate::world::Answer {
     let url = line.rsplit(' ').next().unwrap();
     let request = client().get(url);

@@ -121,7 +121,7 @@ async fn a_scheduled_function_runs() {
     let world = World::start().await;
     let report = world.host.run_scheduled("refresh-tokens").await;
     let report = report.unwrap().unwrap();
-    // The marketplace app's is due too, and asks for its ticket.
+    // The marketplace app's token is due too, and requests its ticket.
     assert_eq!(
         (&report["due"], &report["refreshed"]),
         (&json!(2), &json!(1))

@@ -19,7 +19,7 @@ pub(crate) struct World {
     client: Client,
 }
 
-/// An answer, read to its end.
+/// An answer, read completely.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -92,7 +92,7 @@ pub(crate) fn options(folder: &Path) -> Options {
     }
 }
 
-/// The template that is deployed.
+/// The deployed template.
 pub(crate) fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml")
 }
