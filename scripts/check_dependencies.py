@@ -12,8 +12,8 @@ KNOWN_REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
 
 
 def is_allowed(expression, allowed):
-    """Whether an SPDX expression can be met with the allowed licences alone."""
-    # Old manifests separate alternatives by a slash. An exception only ever permits more.
+    """Whether the allowed licences satisfy an SPDX expression."""
+    # Old manifests separate alternatives by a slash. A WITH exception only permits more.
     tokens = re.findall(r"[()]|[^\s()]+", re.sub(r"\s+WITH\s+\S+", "", expression.replace("/", " OR ")))
     python = [token if token in "()" else token.lower() if token in ("AND", "OR") else str(token in allowed)
               for token in tokens]

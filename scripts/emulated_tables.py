@@ -1,7 +1,7 @@
 """Creates template.yaml's tables and a KMS key in the AWS emulator at AWS_ENDPOINT_URL, and prints NAME=value lines for
-the functions' environment. For running one function without deploying the stack.
+the functions' environment. Used to run one function without deploying the stack.
 
-With a path (`emulated_tables.py KEY_FILE`) the data keys are kept there instead: not every DynamoDB API has a KMS beside it.
+With a path (`emulated_tables.py KEY_FILE`) the data keys are in that file instead: not every DynamoDB API comes with a KMS.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What a stack's functions have logged, oldest first: `function_logs.py STACK`."""
+"""The logs of a stack's functions, oldest first: `function_logs.py STACK`."""
 
 import sys
 

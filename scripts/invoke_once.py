@@ -1,6 +1,6 @@
 """Sends one event to a function under the runtime interface emulator and prints its answer: `invoke_once.py URL EVENT`.
 
-Fails when the function did, not when it answers with an error status: some sample events ask for one.
+Fails when the function fails, not when it answers with an error status: some sample events expect one.
 """
 
 import json
@@ -24,7 +24,7 @@ def main(url, event):
 
 
 def readable(body):
-    """The body's JSON as such, where it is JSON."""
+    """The body parsed, if it is JSON."""
     try:
         return json.loads(body)
     except ValueError:

@@ -1,7 +1,7 @@
 """Creates the routes of a stack's HTTP API in ministack: `ministack_routes.py STACK`, and prints the API's address.
 
-ministack ignores the OpenAPI body in which SAM writes down HttpApi events. The body is in the processed template; what
-it says is created one by one, as API Gateway would.
+ministack ignores the OpenAPI body into which SAM translates HttpApi events. This script reads the body from the processed
+template and creates the routes one by one, as API Gateway would.
 """
 
 import json
@@ -25,7 +25,7 @@ def main(stack):
     body = resource["Properties"]["Body"]
 
     def function_arn(uri):
-        """The function that an integration's URI names, whatever intrinsic functions it is made of."""
+        """The function that an integration's URI names, whichever intrinsic functions it uses."""
         [name] = set(re.findall(r"\b(\w+Function)\b", json.dumps(uri)))
         return arns[name]
 

@@ -1,4 +1,4 @@
-"""The variables in events/env.json, which every function gets, as NAME=value lines."""
+"""The variables of events/env.json, for every function, as NAME=value lines."""
 
 import json
 

@@ -12,7 +12,7 @@ fail() {
   exit 1
 }
 
-# keep_logs_in FOLDER: where under .data this run's logs and data go; what an earlier run left there is removed.
+# keep_logs_in FOLDER: keeps this run's logs and data in that folder under .data; removes those of an earlier run.
 keep_logs_in() {
   logs=$root/.data/$1
   mkdir -p "$root/.data"
@@ -27,7 +27,7 @@ keep_logs_in() {
   trap 'exit 143' TERM
 }
 
-# free_ports COUNT: that many free ports, a line each, all different.
+# free_ports COUNT: prints that many different free ports, one per line.
 free_ports() {
   "$tools/bin/aws-python" - "$1" <<'PYTHON'
 import socket, sys
@@ -38,14 +38,14 @@ for s in sockets:
 PYTHON
 }
 
-# build_helpers: the workspace's own programs, in one way everywhere, so that a second script finds them built.
+# build_helpers: builds the workspace's own programs, the same way everywhere, so that a second script finds them built.
 # shellcheck disable=SC2034 # the sourcing scripts use it
 build_helpers() {
   cargo build --locked --quiet --workspace --bins --manifest-path "$root/Cargo.toml"
   binaries=${CARGO_TARGET_DIR:-$root/target}/debug
 }
 
-# start NAME COMMAND…: in the background, in a process group of its own, without our standard input.
+# start NAME COMMAND…: runs it in the background, in its own process group, without our standard input.
 start() {
   local name=$1
   shift
@@ -55,7 +55,7 @@ start() {
   started+=($!)
 }
 
-# run COMMAND…: waits for it and answers its status. Unlike with a plain command, a signal to this script ends it at once.
+# run COMMAND…: waits for it and returns its status. Unlike with a plain command, a signal to this script ends it at once.
 run() {
   set -m
   "$@" <&0 8>&- &
@@ -64,7 +64,7 @@ run() {
   wait $!
 }
 
-# await NAME PORT: until something accepts connections there, at most 20 seconds; fails at once when NAME has ended.
+# await NAME PORT: waits until the port accepts connections, at most 20 seconds; fails at once when NAME has ended.
 await() {
   local name=$1 port=$2 attempt pid=${started[-1]}
   for ((attempt = 0; attempt < 400; attempt++)); do
@@ -80,7 +80,7 @@ await() {
   fail "$name did not start; its log is ${logs#"$root"/}/$name.log"
 }
 
-# Stops what `start` started, last first: politely, and after five seconds by force. The group holds its children too.
+# Stops what `start` started, last first: with SIGTERM, after five seconds with SIGKILL. The group includes its children.
 stop_services() {
   local status=$? index pid attempt
   trap - EXIT INT TERM
@@ -98,7 +98,7 @@ stop_services() {
   exit "$status"
 }
 
-# start_valkey NAME PORT OPTION…: in memory only.
+# start_valkey NAME PORT OPTION…: without persistence.
 start_valkey() {
   local name=$1 port=$2
   shift 2
@@ -108,8 +108,8 @@ start_valkey() {
   await "$name" "$port"
 }
 
-# start_ministack NAME PORT VARIABLE=VALUE…: the AWS emulator. It hands its own environment to the functions it runs, hence
-# the empty one; and it tells them its address only when it has been told itself.
+# start_ministack NAME PORT VARIABLE=VALUE…: the AWS emulator. It passes its own environment to the functions it runs, so it
+# starts with an empty one; it passes them its address only if AWS_ENDPOINT_URL is set.
 start_ministack() {
   local name=$1 port=$2
   shift 2
@@ -121,7 +121,7 @@ start_ministack() {
   await "$name" "$port"
 }
 
-# Credentials that are none, so that nothing started from here can ever reach a real account.
+# Fake credentials, so that nothing started from here can reach a real account.
 use_emulated_aws() {
   export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
   export AWS_EC2_METADATA_DISABLED=true AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null

@@ -1,4 +1,4 @@
-"""Prints open_id and e-mail of one of the simulator's users: `simulated_user.py SIMULATOR_URL APP_ID NUMBER`."""
+"""Prints open_id and e-mail address of a simulated user: `simulated_user.py SIMULATOR_URL APP_ID NUMBER`."""
 
 import json
 import sys

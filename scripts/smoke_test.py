@@ -13,7 +13,7 @@ from botocore.config import Config
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
-    """Where a redirect leads is for the caller to see."""
+    """Returns redirects to the caller instead of following them."""
 
     def redirect_request(self, *_):
         return None
@@ -61,7 +61,7 @@ class Simulator:
         self.url = url
 
     def user(self, number, app_id):
-        """The profile that the platform shows to an app."""
+        """The profile that the platform returns to an app."""
         status, _, body = call(f"{self.url}/_sim/users/{number}?app_id={app_id}")
         check(f"the simulator knows user {number}", status, 200, body)
         return body
@@ -71,7 +71,7 @@ class Simulator:
         check(f"the simulator changes {', '.join(change)} of {app_id}", status, 200, body)
 
     def counters(self):
-        """Requests by endpoint that had any, and tokens issued."""
+        """Requests by endpoint, without zeros, and tokens issued."""
         body = call(f"{self.url}/_sim/counters")[2]
         return {name: it["requests"] for name, it in body["endpoints"].items() if it["requests"]}, body["tokens_issued"]
 
@@ -82,7 +82,7 @@ def outputs(stack):
 
 
 def schedule_input(stack, schedule, expression):
-    """What a schedule sends, as EventBridge Scheduler would fill it in."""
+    """A schedule's event, with the fields that EventBridge Scheduler would fill in."""
     resource = boto3.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=schedule)
     name = resource["StackResourceDetail"]["PhysicalResourceId"].rpartition("/")[2]
     described = boto3.client("scheduler").get_schedule(Name=name)
@@ -94,7 +94,7 @@ def schedule_input(stack, schedule, expression):
 
 
 def directory(api, key, app, simulator):
-    """Users by address and many at once, departments, chats: what the platform's own ids lead to."""
+    """Users by address and in a batch, departments, chats: by the platform's own ids."""
     user, other = (simulator.user(number, app["X-Lark-App-Id"]) for number in (11, 12))
     status, headers, found = call(f"{api}/v1/users?email={user['email'].upper()}", key=key, headers=app)
     check("a user by e-mail address: 200", (status, found.get("open_id")), (200, user["open_id"]), found)
@@ -110,7 +110,7 @@ def directory(api, key, app, simulator):
     check("many users: 200", status, 200, batch)
     check("in the order of the request", [it["user"]["open_id"] for it in batch["users"]],
           [other["open_id"], user["open_id"]])
-    check("with those who are none", [it["requested"] for it in batch["not_found"]], [{"open_id": unknown}])
+    check("with the unknown ones", [it["requested"] for it in batch["not_found"]], [{"open_id": unknown}])
     check("and nothing failed", batch["failed"], [])
     status, _, body = call(f"{api}/v1/users/batch", key=key, headers=app, body={"ids": ["x"]})
     check("a wrong entry is named: 400", (status, body["errors"][0]["field"]), (400, "ids[0]"), body)
@@ -137,7 +137,7 @@ def directory(api, key, app, simulator):
 
 
 def warm_up(api, key, app, simulator, stack):
-    """What is to be done once after each deployment: then users are in the cache whom nobody has asked for."""
+    """The warm-up after each deployment: afterwards users whom nobody has requested are in the cache."""
     event = schedule_input(stack, "WarmCacheFunctionHourly", "rate(1 hour)")
     patient = boto3.client("lambda", config=Config(read_timeout=330, retries={"total_max_attempts": 1}))
     answer = patient.invoke(FunctionName=outputs(stack)["WarmCacheFunctionName"], Payload=json.dumps(event))
@@ -156,7 +156,7 @@ def api_keys(api, admin, app, user):
         "name": "smoke test", "scopes": ["users:read"], "apps": [app["X-Lark-App-Id"]],
         "rate_limit": {"limit": 2, "window_seconds": 3600}})
     check("an admin makes an API key: 201", status, 201, made)
-    check("nobody keeps that answer", headers["Cache-Control"], "no-store")
+    check("that answer must not be cached", headers["Cache-Control"], "no-store")
     there = api + headers["Location"]
 
     status, headers, body = call(user, key=made["key"])
@@ -191,8 +191,8 @@ def apps(api, admin, simulator):
 
     status, headers, made = call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before, "name": "smoke test"})
     check("an admin registers it: 201", status, 201, made)
-    check("and is told where it is", api + headers["Location"], there)
-    check("its secret does not come out", before in json.dumps(made), False)
+    check("and gets its location", api + headers["Location"], there)
+    check("the answer has no secret", before in json.dumps(made), False)
     check("once more: 409", call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before})[0], 409)
     status, _, issued = call(token[0], key=admin, headers=token[1])
     check("it gets a token", status, 200, issued)
@@ -200,10 +200,10 @@ def apps(api, admin, simulator):
     status, _, body = call(there, key=admin, method="PATCH", body={"secret": after, "previous_secret_seconds": 3600})
     check("its secret is changed here, and not yet at the platform", status, 200, body)
     check("the secret is another one", body["secret_fingerprint"] != made["secret_fingerprint"], True)
-    check("the one before counts for a while", "previous_secret_until" in body, True, body)
-    check("so its token stays", call(token[0], key=admin, headers=token[1])[2].get("token"), issued["token"])
+    check("the previous secret stays valid for a while", "previous_secret_until" in body, True, body)
+    check("so its token stays valid", call(token[0], key=admin, headers=token[1])[2].get("token"), issued["token"])
     status, _, body = call(there, key=admin)
-    check("an admin sees how its token stands", [it["kind"] for it in body["tokens"]], ["tenant"], body)
+    check("an admin sees the state of its token", [it["kind"] for it in body["tokens"]], ["tenant"], body)
 
     status, _, body = call(there, key=admin, method="PATCH", body={"status": "disabled"})
     check("the app is disabled", status, 200, body)
@@ -222,9 +222,9 @@ def login(api, key, app, simulator):
     status, headers, body = call(f"{api}/v1/oauth/authorize?app_id={app_id}&scope=contact:user.base:readonly")
     check("a browser is sent to the log-in page: 302", status, 302, body)
     page, cookie = headers["Location"], headers["Set-Cookie"].split(";")[0]
-    check("with a cookie for this host alone", cookie.startswith("__Host-lark-login-"), True, cookie)
+    check("with a cookie for this host only", cookie.startswith("__Host-lark-login-"), True, cookie)
     [callback] = urllib.parse.parse_qs(urllib.parse.urlsplit(page).query)["redirect_uri"]
-    check("the way back is the callback", urllib.parse.urlsplit(callback).path, "/v1/oauth/callback")
+    check("the redirect URL is the callback", urllib.parse.urlsplit(callback).path, "/v1/oauth/callback")
     simulator.change_app(app_id, redirect_uris=[callback])
     check("the log-in page is the simulator's", page.startswith(f"{simulator.url}/"), True, page)
     status, headers, body = call(page, body=b"user=7&decision=approve")
@@ -242,7 +242,7 @@ def login(api, key, app, simulator):
     check("the login lasts", body["login"].get("days_left", 0) > 0, True, body["login"])
     status, _, body = call(f"{api}/v1/oauth/users/{open_id}", key=key, headers=app, method="DELETE")
     check("the login is ended: 204", status, 204, body)
-    # The process that handed the token out believes itself for five seconds.
+    # The process that returned the token trusts its memory for five seconds.
     status, _, body = eventually(lambda: call(token, key=key, headers=app), 409)
     check("the user has to log in again: 409", (status, body.get("code")), (409, "reauthorization_required"), body)
 
@@ -275,7 +275,7 @@ def main(arguments):
     status, _, body = call(f"{api}/health")
     check("health answers without a key", status, 200, body)
     status, _, body = call(f"{api}/health/ready")
-    check("health/ready reaches what it depends on", status, 200, body)
+    check("health/ready reaches its dependencies", status, 200, body)
     check("none of that called Lark", simulator.counters()[0], {})
 
     check("no key: 401", call(user, headers=app)[0], 401)
@@ -286,7 +286,7 @@ def main(arguments):
 
     status, headers, body = call(user, key=key, headers=app)
     check("a user: 200", status, 200, body)
-    check("it is the one asked for", body.get("open_id"), open_id, body)
+    check("it is the requested one", body.get("open_id"), open_id, body)
     check("the first answer is not from the cache", "hit" in headers.get("Cache-Status", ""), False)
     check("it has a request id", bool(headers.get("X-Request-Id")), True)
     status, headers, body = call(user, key=key, headers=app)
@@ -294,7 +294,7 @@ def main(arguments):
     check("the second answer is from the cache", "hit" in headers.get("Cache-Status", ""), True, headers)
     requests, issued = simulator.counters()
     check("that took one token", issued, 1, requests)
-    check("and two requests of the platform, one for the token and one for the user", sum(requests.values()), 2, requests)
+    check("and two requests to the platform, one for the token and one for the user", sum(requests.values()), 2, requests)
 
     status, headers, body = call(f"{api}/v1/users/{unknown}?id_type=open_id", key=key, headers=app)
     check("an unknown user: 404", status, 404, body)
@@ -312,7 +312,7 @@ def main(arguments):
                                                arguments.stack, "RefreshTokensFunctionEveryMinute", "rate(1 minute)")))
     payload = answer["Payload"].read().decode()
     check("the scheduled refresh runs", answer.get("FunctionError"), None, payload)
-    check("and leaves a token alone that is not due", simulator.counters()[1], 1, payload)
+    check("and does not refresh a token that is not due", simulator.counters()[1], 1, payload)
 
     directory(api, key, app, simulator)
     warm_up(api, key, app, simulator, arguments.stack)

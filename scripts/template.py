@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class Loader(yaml.SafeLoader):
-    """Knows CloudFormation's short forms."""
+    """Understands CloudFormation's short forms."""
 
 
 def _short_form(loader, suffix, node):

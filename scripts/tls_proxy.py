@@ -63,7 +63,7 @@ async def copy(reader, writer):
             writer.write(data)
             await writer.drain()
     except OSError:
-        pass  # Either side may go at any time; closing the other one is the answer.
+        pass  # Either side may disconnect at any time; then close the other one.
     finally:
         writer.close()
 

@@ -8,7 +8,7 @@ SLOTS = 16384
 
 
 def call(port, *words):
-    """One command, one short answer."""
+    """Sends one command and reads one short answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         request = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
         connection.sendall(request.encode())
