@@ -18,7 +18,7 @@ keep_logs_in() {
   mkdir -p "$root/.data"
   if command -v flock >/dev/null; then
     exec 8>"$root/.data/.$1.lock"
-    flock --nonblock 8 || fail "another run of this is under way; it uses .data/$1"
+    flock --nonblock 8 || fail "another run of this is active; it uses .data/$1"
   fi
   rm -rf "$logs"
   mkdir -p "$logs"

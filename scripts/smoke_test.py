@@ -147,7 +147,7 @@ def warm_up(api, key, app, simulator, stack):
     print(f"    {report}")
     somebody = simulator.user(4711, app["X-Lark-App-Id"])["open_id"]
     status, headers, body = call(f"{api}/v1/users/{somebody}", key=key, headers=app)
-    check("a user nobody has asked for: 200", (status, body.get("open_id")), (200, somebody), body)
+    check("a user nobody has requested: 200", (status, body.get("open_id")), (200, somebody), body)
     check("from the cache", "; hit; " in headers["Cache-Status"], True, headers["Cache-Status"])
 
 

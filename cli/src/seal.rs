@@ -53,7 +53,7 @@ async fn rotate(services: &Services, is_continued: bool, output: &Output) -> Res
     let next_step = "continue with: lark-service seal rotate-key --continue".to_owned();
     let tally = tally.map_err(|error| Failure::Explained(error, next_step))?;
     let text = format!(
-        "sealed {} of {} records of {} apps anew with the data key {key_id}; in a day, `lark-service seal retire-keys` \
+        "re-sealed {} of {} records of {} apps with the data key {key_id}; in a day, `lark-service seal retire-keys` \
          removes the older ones",
         tally.resealed, tally.records, tally.apps
     );
@@ -114,7 +114,7 @@ fn resealer(services: &Services) -> Resealer {
 
 fn progress(tally: &Tally) -> String {
     format!(
-        "{} apps, {} records looked at, {} sealed anew",
+        "{} apps, {} records read, {} re-sealed",
         tally.apps, tally.records, tally.resealed
     )
 }

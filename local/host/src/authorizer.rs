@@ -78,10 +78,7 @@ impl Authorizer {
         caller.ok_or_else(|| Error::PermissionDenied("the API key is not valid".to_owned()))
     }
 
-    #[expect(
-        clippy::option_option,
-        reason = "nothing cached, and a cached refusal"
-    )]
+    #[expect(clippy::option_option, reason = "nothing cached, and a cached refusal")]
     fn kept(&self, header: &HeaderValue) -> Option<Option<Arc<CallerFields>>> {
         let kept = self.decisions.get(header.as_bytes())?;
         (Instant::now() < kept.until).then_some(kept.caller)
