@@ -157,11 +157,12 @@ pub(crate) async fn run(command: AppCommand, output: &Output) -> Result<(), Fail
 async fn add(new: Add, output: &Output) -> Result<(), Failure> {
     let secret = secret_input::secret("App Secret")?;
     let new = NewApp {
+        app_id: new.app_id,
+        secret,
         name: new.name,
         domain: new.domain.into(),
         kind: new.kind.into(),
         redirect_targets: new.redirect_targets,
-        ..NewApp::new(new.app_id, secret)
     };
     let services = session::open().await?;
     services.apps.register(&new, &actor(), soon()).await?;
@@ -280,7 +281,9 @@ impl Update {
             name: self.name,
             domain: self.domain.map(Domain::from),
             redirect_targets: targets,
-            ..AppChange::default()
+            status: None,
+            secret: None,
+            previous_secret_ttl: None,
         };
         if change.is_empty() {
             let detail =

@@ -193,11 +193,12 @@ impl SeedApp {
             });
         }
         Ok(NewApp {
+            app_id,
+            secret: self.secret.clone(),
             domain: self.domain,
             kind: self.kind,
             name: self.name.clone(),
             redirect_targets: self.redirect_targets.clone(),
-            ..NewApp::new(app_id, self.secret.clone())
         })
     }
 }

@@ -49,11 +49,12 @@ impl CreateBody {
             Error::invalid("app_id", "must be 1 to 64 letters, digits, `_` or `-`")
         })?;
         Ok(NewApp {
+            app_id,
+            secret: self.secret,
             name: self.name,
             domain: self.domain,
             kind: self.kind,
             redirect_targets: self.redirect_targets,
-            ..NewApp::new(app_id, self.secret)
         })
     }
 }

@@ -96,25 +96,34 @@ pub(super) fn changed(
     actor: &Actor,
     now: Timestamp,
 ) -> Record {
+    // Every field, so that the compiler asks for a new one here.
+    let AppChange {
+        name,
+        domain,
+        status,
+        secret,
+        previous_secret_ttl,
+        redirect_targets,
+    } = change;
     let (mut fields, mut action) = (Vec::new(), "changed");
-    if let Some(name) = &change.name {
+    if let Some(name) = name {
         record = record.with("name", Value::Text(name.clone()));
         fields.push("name");
     }
-    if let Some(domain) = change.domain {
+    if let Some(domain) = domain {
         record = record.with("domain", Value::Text(domain.as_str().to_owned()));
         fields.push("domain");
     }
-    if let Some(targets) = &change.redirect_targets {
+    if let Some(targets) = redirect_targets {
         record = record.with("redirect_targets", Value::Text(targets.join(" ")));
         fields.push("redirect_targets");
     }
-    if let Some(status) = change.status {
+    if let Some(status) = status {
         record = record.with("status", Value::Text(status.as_str().to_owned()));
         fields.push("status");
         action = status.as_str();
     }
-    let mut previous_ttl = change.previous_secret_ttl;
+    let mut previous_ttl = *previous_secret_ttl;
     if let Some(sealed) = sealed {
         if let Some(current) = record
             .attributes
@@ -131,7 +140,7 @@ pub(super) fn changed(
         if ttl.is_zero() {
             record.attributes.remove("previous_secret");
             record.attributes.remove("previous_secret_until");
-            if change.secret.is_none() {
+            if secret.is_none() {
                 action = "previous_secret_dropped";
             }
         } else {

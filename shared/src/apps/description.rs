@@ -53,20 +53,33 @@ impl<'a> AppDescription<'a> {
     /// The description of `app`.
     #[must_use]
     pub fn of(app: &'a App) -> Self {
-        let previous = app.secrets.previous.as_ref();
+        // Every field, so that the compiler asks for a new one here.
+        let App {
+            app_id,
+            name,
+            domain,
+            kind,
+            status,
+            secrets,
+            redirect_targets,
+            created_at,
+            changed_at,
+            version,
+        } = app;
+        let previous = secrets.previous.as_ref();
         Self {
-            app_id: app.app_id.as_str(),
-            name: &app.name,
-            domain: app.domain,
-            kind: app.kind,
-            status: app.status,
+            app_id: app_id.as_str(),
+            name,
+            domain: *domain,
+            kind: *kind,
+            status: *status,
             secret: HIDDEN,
-            secret_fingerprint: app.secrets.current.fingerprint.as_str(),
+            secret_fingerprint: secrets.current.fingerprint.as_str(),
             previous_secret_until: previous.map(|(_, until)| until.to_string()),
-            redirect_targets: &app.redirect_targets,
-            created_at: app.created_at.to_string(),
-            changed_at: app.changed_at.to_string(),
-            version: app.version,
+            redirect_targets,
+            created_at: created_at.to_string(),
+            changed_at: changed_at.to_string(),
+            version: *version,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! An app as a record of the store. Its secrets are sealed.
 
-use super::{App, AppKind, AppStatus, Secret, Secrets, corrupt};
+use super::{App, AppKind, AppStatus, NewApp, Secret, Secrets, corrupt};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::ids::AppId;
 use crate::lark::Domain;
 use crate::seal::Sealer;
-use crate::store::Record;
+use crate::store::{Key, Record, Value};
 
 /// Whether the app was deleted: its record stays for a while, so that every process learns of it.
 pub(super) fn is_deleted(record: &Record) -> bool {
@@ -18,6 +18,28 @@ pub(super) fn is_deleted(record: &Record) -> bool {
 /// other attribute unchanged.
 pub(super) fn seal_context(app_id: &AppId) -> String {
     format!("apps/{app_id}/secret")
+}
+
+/// The record of a new app, at `key`, with its `sealed` secret.
+pub(super) fn new(key: Key, version: u64, new: &NewApp, sealed: Vec<u8>, now: Timestamp) -> Record {
+    // Every field, so that the compiler asks for a new one here.
+    let NewApp {
+        app_id: _,
+        name,
+        domain,
+        kind,
+        secret: _,
+        redirect_targets,
+    } = new;
+    let text = |text: &str| Value::Text(text.to_owned());
+    Record::new(key, version)
+        .with("name", text(name))
+        .with("domain", text(domain.as_str()))
+        .with("kind", text(kind.as_str()))
+        .with("status", text(AppStatus::Enabled.as_str()))
+        .with("secret", Value::Bytes(sealed))
+        .with("redirect_targets", Value::Text(redirect_targets.join(" ")))
+        .with("created_at", Value::Number(now.as_millis()))
 }
 
 /// The app that `record` holds. A previous secret that is no longer valid at `now` is left out.

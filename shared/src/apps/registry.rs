@@ -60,20 +60,7 @@ impl Apps {
             Some(_) => return Err(Error::AlreadyExists(format!("the app {}", new.app_id))),
         };
         let version = self.version_after(old.map_or(0, |old| old.version));
-        let record = Record::new(key(&new.app_id), version)
-            .with("name", Value::Text(new.name.clone()))
-            .with("domain", Value::Text(new.domain.as_str().to_owned()))
-            .with("kind", Value::Text(new.kind.as_str().to_owned()))
-            .with(
-                "status",
-                Value::Text(AppStatus::Enabled.as_str().to_owned()),
-            )
-            .with("secret", Value::Bytes(sealed))
-            .with(
-                "redirect_targets",
-                Value::Text(new.redirect_targets.join(" ")),
-            )
-            .with("created_at", Value::Number(now.as_millis()));
+        let record = record::new(key(&new.app_id), version, new, sealed, now);
         let record = changes::stamped(record, actor, "created", &[], now);
         match self
             .mirror
