@@ -15,7 +15,6 @@ use crate::telemetry::{self, metrics};
 mod admission;
 mod call;
 mod json;
-pub mod openapi;
 mod problem;
 mod reply;
 

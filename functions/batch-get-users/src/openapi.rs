@@ -1,7 +1,7 @@
 //! What the API's document says of it.
 
+use api_document::{Answer, Content, Operation, Tag};
 use lark_service::api_keys::Scope;
-use lark_service::http::openapi::{Answer, Content, Operation, Tag};
 
 use crate::body::{BatchBody, UserBatch};
 

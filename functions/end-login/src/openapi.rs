@@ -1,7 +1,7 @@
 //! What the API's document says of it.
 
+use api_document::{Answer, Operation, Parameter, Tag};
 use lark_service::api_keys::Scope;
-use lark_service::http::openapi::{Answer, Operation, Parameter, Tag};
 use lark_service::ids::OpenId;
 
 /// `DELETE /v1/oauth/users/{open_id}`.

@@ -1,6 +1,6 @@
 //! What the API's document says of it.
 
-use lark_service::http::openapi::{Answer, Operation, Parameter, Tag, headers, problems};
+use api_document::{Answer, Operation, Parameter, Tag, headers, problems};
 use lark_service::schema;
 
 /// `GET /v1/oauth/callback`.

@@ -1,7 +1,7 @@
 //! What the API's document says of it.
 
+use api_document::{Answer, Content, Operation, Tag, parameters, problems};
 use lark_service::api_keys::Scope;
-use lark_service::http::openapi::{Answer, Content, Operation, Tag, parameters, problems};
 use lark_service::lark::departments::Department;
 
 /// `GET /v1/departments/{id}`.

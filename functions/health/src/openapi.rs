@@ -1,6 +1,6 @@
 //! What the API's document says of it.
 
-use lark_service::http::openapi::{Answer, Content, Operation, ProblemResponse, Tag, problems};
+use api_document::{Answer, Content, Operation, ProblemResponse, Tag, problems};
 use lark_service::readiness::Readiness;
 
 use crate::Alive;

@@ -1,8 +1,8 @@
 //! What the API's document says of it.
 
+use api_document::{Answer, Content, Operation, Tag, headers, parameters, problems};
 use lark_service::api_keys::Scope;
 use lark_service::changes::Change;
-use lark_service::http::openapi::{Answer, Content, Operation, Tag, headers, parameters, problems};
 use lark_service::page::{Page, PageRules};
 
 use crate::body::{AppDetails, ChangeBody, CreateBody};

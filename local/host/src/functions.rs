@@ -1,10 +1,10 @@
 //! The table of functions: it passes each handler its arguments, as its `main` does on Lambda. A function that is only in
 //! the template or only in the table stops the start.
 
+use api_document::Operation;
 use futures_util::future::BoxFuture;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::{Context, Error, LambdaEvent};
-use lark_service::http::openapi::Operation;
 use lark_service::wiring::Services;
 use serde_json::Value;
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lark_service::http::openapi::{
+use api_document::{
     Answer, Content, Described, Example, Header, Operation, Parameter, ProblemResponse, Tag,
     headers, parameters, problems,
 };
-use lark_service::http::{Problem, openapi};
+use lark_service::http::Problem;
 use serde::Serialize;
 use serde_yaml_ng::{Mapping, Value};
 
@@ -183,7 +183,7 @@ impl Components {
             );
         }
         if !problem.codes.is_empty() {
-            let schema = self.schema(&Described::of::<openapi::Page>());
+            let schema = self.schema(&Described::of::<api_document::Page>());
             content.insert("text/html".into(), object([("schema", schema)]));
         }
         insert(&mut described, "content", content.into());

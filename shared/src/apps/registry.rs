@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::change::{changed, check, name_problem, secret_problem, targets_problem};
-use super::{App, AppChange, AppStatus, Apps, NewApp, key, record};
+use super::{App, AppChange, Apps, NewApp, key, record};
 use crate::changes::{self, Actor, Change};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;

@@ -50,11 +50,11 @@ impl ChatService {
         }
     }
 
-    /// A page of the chats that the app's bot is in: a [`crate::page::Page`] of [`super::Chat`]s as JSON.
+    /// A page of the chats that the app's bot is in: a [`crate::page::Page`] of [`chats::Chat`]s as JSON.
     ///
     /// # Errors
     /// [`Error::LarkForbidden`] for an app without a bot; [`Error::InvalidArgument`] naming `page_token` when Lark does not
-    /// know it; the errors of [`TokenService::token`]; [`Error::LarkUnavailable`] and its like when Lark fails and no entry is
+    /// know it; the errors of [`Platform::send`]; [`Error::LarkUnavailable`] and its like when Lark fails and no entry is
     /// cached; [`Error::DeadlineExceeded`].
     pub async fn list(
         &self,
@@ -66,7 +66,7 @@ impl ChatService {
         self.look_up(context, question, deadline).await
     }
 
-    /// A page of the chats that the app's bot may see and that match `name`: a [`crate::page::Page`] of [`super::Chat`]s as
+    /// A page of the chats that the app's bot may see and that match `name`: a [`crate::page::Page`] of [`chats::Chat`]s as
     /// JSON.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl ChatService {
         self.look_up(context, question, deadline).await
     }
 
-    /// The chat `id`: a [`super::Chat`] as JSON.
+    /// The chat `id`: a [`chats::Chat`] as JSON.
     ///
     /// # Errors
     /// [`Error::ChatNotFound`], also when it was dissolved; and as [`ChatService::list`].
@@ -96,7 +96,7 @@ impl ChatService {
         self.look_up(context, question, deadline).await
     }
 
-    /// A page of the people in the chat, bots left out: a [`crate::page::Page`] of [`super::ChatMember`]s as JSON.
+    /// A page of the people in the chat, bots left out: a [`crate::page::Page`] of [`chats::ChatMember`]s as JSON.
     ///
     /// # Errors
     /// As [`ChatService::chat`]; [`Error::LarkForbidden`] when the app's bot is not in the chat.

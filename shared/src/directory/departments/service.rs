@@ -54,7 +54,7 @@ impl DepartmentService {
     ///
     /// # Errors
     /// [`Error::DepartmentNotFound`]; [`Error::LarkForbidden`] when it is outside the app's contact scope; the errors of
-    /// [`TokenService::token`]; [`Error::LarkUnavailable`] and its like when Lark fails and no entry is cached;
+    /// [`Platform::send`]; [`Error::LarkUnavailable`] and its like when Lark fails and no entry is cached;
     /// [`Error::DeadlineExceeded`].
     pub async fn department(
         &self,

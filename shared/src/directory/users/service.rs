@@ -62,7 +62,7 @@ impl UserService {
     /// The user `id`, as the app sees them.
     ///
     /// # Errors
-    /// [`Error::UserNotFound`]; the errors of [`TokenService::token`]; [`Error::LarkUnavailable`] and its like when Lark fails
+    /// [`Error::UserNotFound`]; the errors of [`Platform::send`]; [`Error::LarkUnavailable`] and its like when Lark fails
     /// and no entry is cached; [`Error::DeadlineExceeded`].
     pub async fn user(
         &self,

@@ -2,8 +2,8 @@
 
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use super::{Described, Example};
-use crate::schema::{address, constant, plain};
+use crate::{Described, Example};
+use lark_service::schema::{address, constant, plain};
 
 /// A header of an answer.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{OneOf, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 /// Makes the schema of a type that is read and written that of a type that is written.
-pub(super) fn adapt(schema: &mut RefOr<Schema>) {
+pub(crate) fn adapt(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {
         Schema::Object(object) => {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
-use super::answers;
+use crate::answers;
 
 /// A body of a request or an answer.
 #[derive(Clone)]
@@ -143,10 +143,13 @@ impl Described {
 #[derive(Debug)]
 pub enum Page {}
 
-crate::schema::describe!(
-    Page,
-    "Page",
-    utoipa::openapi::schema::ObjectBuilder::new()
-        .schema_type(utoipa::openapi::schema::Type::String)
-        .description(Some("A page for a person at a browser."))
-);
+impl utoipa::PartialSchema for Page {
+    fn schema() -> RefOr<Schema> {
+        utoipa::openapi::schema::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("A page for a person at a browser."))
+            .into()
+    }
+}
+
+impl ToSchema for Page {}

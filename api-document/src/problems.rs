@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use utoipa::ToSchema;
 
-use super::Header;
-use super::headers;
-use crate::error::{Error, ErrorCode, FailureKind, LarkFailure, LoginEnd};
-use crate::ids::{AppId, OpenId};
-use crate::store::StoreError;
+use crate::Header;
+use crate::headers;
+use lark_service::error::{Error, ErrorCode, FailureKind, LarkFailure, LoginEnd};
+use lark_service::ids::{AppId, OpenId};
+use lark_service::store::StoreError;
 
 /// The answers under one status: errors of one or more codes.
 #[derive(Clone, Copy, Debug)]
@@ -274,7 +274,7 @@ fn example(code: ErrorCode) -> Error {
         ErrorCode::UserNotFound => Error::UserNotFound,
         ErrorCode::DepartmentNotFound => Error::DepartmentNotFound,
         ErrorCode::ChatNotFound => Error::ChatNotFound,
-        ErrorCode::PayloadTooLarge => Error::PayloadTooLarge(super::super::MAX_BODY_BYTES),
+        ErrorCode::PayloadTooLarge => Error::PayloadTooLarge(lark_service::http::MAX_BODY_BYTES),
         ErrorCode::RateLimited => Error::RateLimited {
             retry_after: Duration::from_millis(1_200),
             failure: Some(refusal(

@@ -3,7 +3,7 @@
 //!
 //! `lark-local-host` puts the descriptions of all functions together. Nothing of this is in a function's artefact.
 
-use crate::api_keys::Scope;
+use lark_service::api_keys::Scope;
 
 mod answers;
 mod content;

@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::Described;
-use crate::ids::{AppId, TenantKey};
-use crate::lark::chats::ChatId;
-use crate::lark::departments::{DepartmentId, DepartmentIdKind};
-use crate::page::{PageRules, TokenForm};
-use crate::schema::plain;
+use crate::Described;
+use lark_service::ids::{AppId, TenantKey};
+use lark_service::lark::chats::ChatId;
+use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
+use lark_service::page::{PageRules, TokenForm};
+use lark_service::schema::plain;
 
 /// Where a parameter stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
