@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::project::{files, report, text};
 
 /// The sources of the crates whose `lib.rs` lists its modules in floors.
-const CRATES: [&str; 1] = ["shared/src"];
+const CRATES: [&str; 2] = ["shared/src", "local/simulator/src"];
 
 /// The floor of each module of `library`, the text of a `lib.rs`; the ground has the highest number.
 fn floors(library: &str) -> BTreeMap<&str, usize> {

@@ -27,9 +27,11 @@ async fn a_key_lives_from_its_making_to_its_end() {
         made["key"].as_str().unwrap(),
     );
     assert!(key.starts_with(&format!("lsk_{id}_")));
+    // As the API writes it.
+    let limit = serde_json::json!({"limit": 600, "window_seconds": 60});
     assert_eq!(
         (&made["rate_limit"], &made["status"]),
-        (&"600/60".into(), &"active".into())
+        (&limit, &"active".into())
     );
     let services = place.services().await;
     let caller = services

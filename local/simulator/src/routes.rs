@@ -1,8 +1,12 @@
 //! The table of endpoints: the rows of every API family.
 
+use crate::auth;
+use crate::contact;
 use crate::endpoint::Endpoint;
+use crate::im;
+use crate::marketplace;
+use crate::oauth;
 use crate::request::Request;
-use crate::{auth, contact, im, marketplace, oauth};
 
 /// The result of a method and a path.
 pub(crate) enum Route {
