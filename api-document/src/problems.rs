@@ -235,7 +235,7 @@ fn meaning(code: ErrorCode) -> String {
     text.replace("](docs/http", "](http")
 }
 
-/// An error with the code: what the document shows is what [`super::super::Problem`] makes of it.
+/// An error with the code: what the document shows is what [`lark_service::http::Problem`] makes of it.
 #[expect(clippy::too_many_lines, reason = "a row per code")]
 fn example(code: ErrorCode) -> Error {
     let app_id = || AppId::parse("cli_a1b2c3d4e5f6").expect("it is one");

@@ -52,6 +52,8 @@ def main(environment_file, simulator_url, logs):
         for number, name in enumerate(others):
             other = start(f"get-user, {name}", f"other-{number}.log", environment)
             cases.append((f"`get-user`, L1 hit, {name}", other, events[:1], "detail=memory"))
+            other = start(f"get-user, {name}", f"other-{number}-l2.log", without_local_cache)
+            cases.append((f"`get-user`, L2 hit, {USERS} users in turn, {name}", other, events, "detail=valkey"))
         warm_calls(cases)
 
 

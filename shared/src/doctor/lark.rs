@@ -150,8 +150,8 @@ fn judge(theirs: Timestamp, ours: Timestamp, reference: &str) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Status;
     use super::*;
+    use crate::doctor::Status;
 
     #[test]
     fn a_clock_that_is_off_either_way_is_judged_by_how_far() {

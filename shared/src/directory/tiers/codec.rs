@@ -135,9 +135,9 @@ fn words(ids: &[ItemId]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::{AppTenant, IdKind};
     use super::*;
     use crate::cache::versioned;
+    use crate::directory::tiers::{AppTenant, IdKind};
     use crate::ids::AppId;
 
     fn entries() -> Vec<Entry> {

@@ -226,8 +226,8 @@ fn jittered(ttl: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::IdKind;
     use super::*;
+    use crate::directory::tiers::IdKind;
 
     const TTL: Duration = Duration::from_secs(1_000);
 

@@ -81,8 +81,8 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{AbsentReason, FetchStamp};
     use super::*;
+    use crate::directory::tiers::entry::{AbsentReason, FetchStamp};
 
     #[test]
     fn the_header_says_which_tier_answered_and_for_how_long_it_holds() {
