@@ -8,6 +8,7 @@ mod guard;
 mod interleavings;
 mod limits;
 mod logins;
+mod platform;
 mod runs;
 mod tokens;
 mod users;
