@@ -40,9 +40,9 @@ pub(crate) struct Function {
     pub(crate) operations: fn() -> Vec<Operation>,
 }
 
-/// `http!(get_user(s): &s.admission, &s.users)`: the crate, and what its handler takes of the services `s` before the request.
+/// `http!(get_user::handle(s): &s.admission, &s.users)`: the crate, and what its handler takes of the services `s` before the request.
 macro_rules! http {
-    ($function:ident($services:ident): $($argument:expr),+) => {
+    ($function:ident::handle($services:ident): $($argument:expr),+) => {
         Function {
             crate_name: stringify!($function),
             handler: Handler::Http(|$services, request| {
@@ -55,7 +55,7 @@ macro_rules! http {
 
 /// As [`http`], of the authorizer.
 macro_rules! authorizer {
-    ($function:ident($services:ident): $($argument:expr),+) => {
+    ($function:ident::handle($services:ident): $($argument:expr),+) => {
         Function {
             crate_name: stringify!($function),
             handler: Handler::Authorizer(|$services, event| {
@@ -68,7 +68,7 @@ macro_rules! authorizer {
 
 /// As [`http`], of a function that is invoked with an event.
 macro_rules! invoked {
-    ($function:ident($services:ident): $($argument:expr),+) => {
+    ($function:ident::handle($services:ident): $($argument:expr),+) => {
         Function {
             crate_name: stringify!($function),
             handler: Handler::Invoked(|$services, payload, context| {
@@ -85,25 +85,25 @@ macro_rules! invoked {
 
 /// Every function. The API's document has their operations in this order.
 pub(crate) const FUNCTIONS: &[Function] = &[
-    authorizer!(authorize(s): &s.api_keys),
-    http!(health(s): &s.storage, s.cache.as_ref()),
-    http!(get_token(s): &s.admission, &s.tokens),
-    http!(get_user(s): &s.admission, &s.users),
-    http!(find_user(s): &s.admission, &s.users),
-    http!(batch_get_users(s): &s.admission, &s.users),
-    http!(get_department(s): &s.admission, &s.departments),
-    http!(list_department_users(s): &s.admission, &s.departments),
-    http!(list_chats(s): &s.admission, &s.chats),
-    http!(get_chat(s): &s.admission, &s.chats),
-    http!(list_chat_members(s): &s.admission, &s.chats),
-    http!(manage_apps(s): &s.admission, &s.apps, &s.tokens),
-    http!(manage_api_keys(s): &s.admission, &s.api_keys),
-    http!(start_login(s): &s.admission, &s.logins, s.config.public_url.as_ref()),
-    http!(finish_login(s): &s.logins, s.config.public_url.as_ref()),
-    http!(end_login(s): &s.admission, &s.logins),
-    invoked!(store_app_ticket(s): &s.apps, &s.tokens),
-    invoked!(refresh_tokens(s): &s.refresher()),
-    invoked!(warm_cache(s): &s.warmer()),
+    authorizer!(authorize::handle(s): &s.api_keys),
+    http!(health::handle(s): &s.storage, s.cache.as_ref()),
+    http!(get_token::handle(s): &s.admission, &s.tokens),
+    http!(get_user::handle(s): &s.admission, &s.users),
+    http!(find_user::handle(s): &s.admission, &s.users),
+    http!(batch_get_users::handle(s): &s.admission, &s.users),
+    http!(get_department::handle(s): &s.admission, &s.departments),
+    http!(list_department_users::handle(s): &s.admission, &s.departments),
+    http!(list_chats::handle(s): &s.admission, &s.chats),
+    http!(get_chat::handle(s): &s.admission, &s.chats),
+    http!(list_chat_members::handle(s): &s.admission, &s.chats),
+    http!(manage_apps::handle(s): &s.admission, &s.apps, &s.tokens),
+    http!(manage_api_keys::handle(s): &s.admission, &s.api_keys),
+    http!(start_login::handle(s): &s.admission, &s.logins, s.config.public_url.as_ref()),
+    http!(finish_login::handle(s): &s.logins, s.config.public_url.as_ref()),
+    http!(end_login::handle(s): &s.admission, &s.logins),
+    invoked!(store_app_ticket::handle(s): &s.apps, &s.tokens),
+    invoked!(refresh_tokens::handle(s): &s.refresher()),
+    invoked!(warm_cache::handle(s): &s.warmer()),
 ];
 
 impl Function {
