@@ -72,7 +72,7 @@ fn every_sample_event_is_of_a_function() {
 fn every_function_has_a_place_in_the_local_host() {
     let table = text("local/host/src/functions.rs");
     let table = table.split("#[cfg(test)]").next().unwrap_or_default();
-    let is_there = |name: &str| table.contains(&format!("!({}(", name.replace('-', "_")));
+    let is_there = |name: &str| table.contains(&format!("!({}::handle(", name.replace('-', "_")));
     report(
         functions()
             .iter()
