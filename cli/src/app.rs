@@ -181,7 +181,7 @@ async fn list(output: &Output) -> Result<(), Failure> {
     let mut after = None::<String>;
     loop {
         let page = services.apps.list(after.as_deref(), PAGE, soon()).await?;
-        let rows = page.apps.iter().map(|app| {
+        let rows = page.items.iter().map(|app| {
             let cells = vec![
                 app.app_id.to_string(),
                 app.name.clone(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clap::Args;
 use lark_service::clock::SystemClock;
 use lark_service::config::variable;
-use lark_service::doctor::{Check, Options, Report, Status, examine};
 use lark_service::ids::AppId;
+use lark_service_doctor::{Check, Options, Report, Status, examine};
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -128,7 +128,7 @@ async fn list(output: &Output) -> Result<(), Failure> {
             .api_keys
             .list(after.as_deref(), PAGE, soon())
             .await?;
-        let rows = page.keys.iter().map(|key| {
+        let rows = page.items.iter().map(|key| {
             let view = ApiKeyDescription::of(key);
             let cells = vec![
                 key.key_id.clone(),

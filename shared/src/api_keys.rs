@@ -28,7 +28,7 @@ mod registry;
 
 pub use description::ApiKeyDescription;
 pub use grant::{AllowedApps, Caller, RateLimit, Scope, UnknownScope};
-pub use info::{ApiKeyChange, ApiKeyInfo, ApiKeyPage, KeyState, NewApiKey};
+pub use info::{ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";

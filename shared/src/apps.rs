@@ -31,7 +31,6 @@ mod tickets;
 
 pub use change::{AppChange, NewApp};
 pub use description::AppDescription;
-pub use registry::AppPage;
 pub(crate) use sealed::{sealed_attributes, sealed_records};
 pub use tickets::AppTicket;
 

@@ -4,9 +4,6 @@
 //! its own. A tidy test keeps it so (`tests/tidy/layers.rs`).
 
 // What an operator does from the command line.
-#[cfg(feature = "embedded")]
-pub mod doctor;
-
 pub mod resealing;
 pub mod seed;
 

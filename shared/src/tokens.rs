@@ -32,14 +32,13 @@ mod tiers;
 mod upkeep;
 
 #[cfg(feature = "embedded")]
-pub(crate) use codec::SHARDS;
+pub use codec::SHARDS;
 pub use info::{FailureInfo, LoginInfo, TokenInfo};
 pub use logins::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
 pub use refresher::{Refresher, RunReport};
 pub(crate) use sealed::{leased_until, sealed_attributes};
 pub use service::{TokenService, Trust};
 pub use state::{Lease, TokenFailure, TokenState, Verdict};
-pub use upkeep::TokenPage;
 
 /// The kinds of the platform's tokens.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -281,7 +281,10 @@ async fn connect_cache(
 }
 
 /// The connection settings of the cache in `config`, looked up if only its name is known.
-pub(crate) async fn cache_settings(
+///
+/// # Errors
+/// [`StartError::Cache`] if the cache is not found or its URL cannot be read.
+pub async fn cache_settings(
     config: &CacheConfig,
     timeout: Duration,
     sdk: &SdkConfig,

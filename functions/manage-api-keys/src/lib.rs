@@ -90,8 +90,8 @@ async fn list(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Re
     let mut page = api_keys
         .list(page.after(), page.limit(), call.deadline())
         .await?;
-    page.keys.retain(|key| caller.apps.covers(&key.apps));
-    Reply::json(&key_page(&page.keys, page.next_page_token))
+    page.items.retain(|key| caller.apps.covers(&key.apps));
+    Reply::json(&key_page(&page.items, page.next_page_token))
 }
 
 async fn change(

@@ -100,7 +100,7 @@ async fn list(caller: &Caller, apps: &Apps, call: &Call<'_>) -> Result<Reply> {
     let (found, next) = match &caller.apps {
         AllowedApps::All => {
             let page = apps.list(after, size, call.deadline()).await?;
-            (page.apps, page.next_page_token)
+            (page.items, page.next_page_token)
         }
         // A key's own apps are few; they are read by name.
         AllowedApps::Only(allowed) => {

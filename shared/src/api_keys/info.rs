@@ -103,15 +103,6 @@ impl KeyState {
     }
 }
 
-/// A page of keys, by id.
-#[derive(Clone, Debug, Default)]
-pub struct ApiKeyPage {
-    /// The keys.
-    pub keys: Vec<ApiKeyInfo>,
-    /// Where the next page begins; `None` on the last one.
-    pub next_page_token: Option<String>,
-}
-
 /// The key in `record`, with its state at `now`; `None` if there is none.
 pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
     let expires_at = record.number("ends_at").map(Timestamp::from_millis);

@@ -5,9 +5,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::info::{changed, check, infos, joined, with_end, with_limit};
-use super::{
-    ApiKeyChange, ApiKeyInfo, ApiKeyPage, ApiKeys, NewApiKey, is_key_id, store_key, used_key,
-};
+use super::{ApiKeyChange, ApiKeyInfo, ApiKeys, NewApiKey, is_key_id, store_key, used_key};
 use crate::changes::{self, Actor, Change};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -89,7 +87,7 @@ impl ApiKeys {
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
-    ) -> Result<ApiKeyPage> {
+    ) -> Result<Page<ApiKeyInfo>> {
         let after = after.map(|id| format!("{LISTED_PREFIX}{id}"));
         let page = self
             .storage
@@ -115,8 +113,8 @@ impl ApiKeys {
             .await?;
         let mut keys = infos(&records, self.clock.now());
         keys.sort_by(|one, other| one.key_id.cmp(&other.key_id));
-        Ok(ApiKeyPage {
-            keys,
+        Ok(Page {
+            items: keys,
             next_page_token: page.next.as_deref().and_then(id),
         })
     }

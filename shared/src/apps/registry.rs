@@ -23,15 +23,6 @@ pub(super) const LISTED: &str = "listed";
 /// The prefix of the sort keys in the list.
 pub(super) const LISTED_PREFIX: &str = "id#";
 
-/// A page of apps, by id.
-#[derive(Clone, Debug, Default)]
-pub struct AppPage {
-    /// The apps.
-    pub apps: Vec<std::sync::Arc<App>>,
-    /// Where the next page begins; `None` on the last one.
-    pub next_page_token: Option<String>,
-}
-
 impl Apps {
     /// Registers an app.
     ///
@@ -144,12 +135,12 @@ impl Apps {
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
-    ) -> Result<AppPage> {
+    ) -> Result<Page<std::sync::Arc<App>>> {
         let (app_ids, next_page_token) = self.ids(after, limit, deadline).await?;
         let mut apps = self.read_many(&app_ids, deadline).await?;
         apps.sort_by(|one, other| one.app_id.cmp(&other.app_id));
-        Ok(AppPage {
-            apps,
+        Ok(Page {
+            items: apps,
             next_page_token,
         })
     }

@@ -28,7 +28,10 @@ pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> 
 
 impl Apps {
     /// A page of the ids of registered apps, including those with unusable records, and where the next page begins.
-    pub(crate) async fn ids(
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::error::Error::Store).
+    pub async fn ids(
         &self,
         after: Option<&str>,
         limit: usize,

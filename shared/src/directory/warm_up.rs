@@ -109,7 +109,7 @@ impl Warmer {
         let mut after = beginning.clone();
         loop {
             let page = self.apps.list(after.as_deref(), PAGE, deadline).await?;
-            self.warm_page(page.apps, report, work).await;
+            self.warm_page(page.items, report, work).await;
             if work.has_passed() {
                 // The next run repeats this page: what is done already is fresh by then.
                 report.is_unfinished = true;

@@ -17,7 +17,7 @@ use crate::store::{Due, Record, StoreError, Table, Value};
 
 /// The number of partitions of the index of due tokens. DynamoDB allows 1,000 writes/s on each; changing the number requires
 /// rewriting every record.
-pub(crate) const SHARDS: u8 = 16;
+pub const SHARDS: u8 = 16;
 
 impl TokenState {
     /// The record of this state.

@@ -7,20 +7,12 @@ use crate::apps::{AppKind, NewApp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
+use crate::page::Page;
 use crate::store::{Expect, StoreError, Table};
 
 /// How many tokens of a deleted app are read at a time, and deleted at a time.
 const FORGET_PAGE: usize = 200;
 const FORGET_CONCURRENCY: usize = 16;
-
-/// A page of an app's tokens, without their values.
-#[derive(Clone, Debug, Default)]
-pub struct TokenPage {
-    /// The tokens.
-    pub items: Vec<TokenInfo>,
-    /// Where the next page begins; `None` on the last one.
-    pub next_page_token: Option<String>,
-}
 
 impl TokenService {
     /// Lets the next scheduled run fetch the first token of a new app. A marketplace app also has a token for each tenant;
@@ -172,7 +164,7 @@ impl TokenService {
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
-    ) -> Result<TokenPage> {
+    ) -> Result<Page<TokenInfo>> {
         let prefix = kind
             .map(|kind| format!("{}#", kind.as_str()))
             .unwrap_or_default();
@@ -195,7 +187,7 @@ impl TokenService {
             .and_then(|sort| sort.strip_prefix(&prefix));
         let now = self.tiers().clock.now();
         let infos = page.records.iter();
-        Ok(TokenPage {
+        Ok(Page {
             next_page_token: next.map(str::to_owned),
             items: infos
                 .filter_map(|record| TokenInfo::of(record, now))

@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::types::{
 use lark_service::clock::{SystemClock, Timestamp};
 use lark_service::config::{Config, VARIABLES};
 use lark_service::deadline::Deadline;
-use lark_service::doctor::{Check, Options, Report, Status, examine};
 use lark_service::store::Table;
 use lark_service::store::dynamodb::{TableNames, schema};
 use lark_service::wiring::{Adapters, Services};
+use lark_service_doctor::{Check, Options, Report, Status, examine};
 use lark_simulator::Simulator;
 use secrecy::ExposeSecret;
 

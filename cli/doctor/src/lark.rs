@@ -12,9 +12,9 @@ use url::Url;
 use super::Check;
 use super::apps::Known;
 use super::report::because;
-use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, StoreConfig};
-use crate::lark::Domain;
+use lark_service::clock::{Clock, Timestamp};
+use lark_service::config::{Config, StoreConfig};
+use lark_service::lark::Domain;
 
 const LARK: &str = "lark";
 const CLOCK: &str = "clock";
@@ -151,7 +151,7 @@ fn judge(theirs: Timestamp, ours: Timestamp, reference: &str) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Status;
+    use crate::Status;
 
     #[test]
     fn a_clock_that_is_off_either_way_is_judged_by_how_far() {

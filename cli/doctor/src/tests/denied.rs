@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::*;
-use crate::store::StoreError;
-use crate::store::dynamodb::DynamoDbError;
-use crate::store::intercepted::{InterceptedStore, Operation, StoreHook};
-use crate::wiring::Adapters;
+use lark_service::store::StoreError;
+use lark_service::store::dynamodb::DynamoDbError;
+use lark_service::store::intercepted::{InterceptedStore, Operation, StoreHook};
+use lark_service::wiring::Adapters;
 
 /// Denies writes, as a role without `dynamodb:PutItem` does.
 #[derive(Debug)]

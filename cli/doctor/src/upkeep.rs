@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use super::apps::Known;
 use super::report::because;
 use super::{Check, soon};
-use crate::api_keys::KeyState;
-use crate::clock::Timestamp;
-use crate::config::StoreConfig;
-use crate::error::Result;
-use crate::tokens::{SHARDS, TokenKind};
-use crate::wiring::Services;
+use lark_service::api_keys::KeyState;
+use lark_service::clock::Timestamp;
+use lark_service::config::StoreConfig;
+use lark_service::error::Result;
+use lark_service::tokens::{SHARDS, TokenKind};
+use lark_service::wiring::Services;
 
 const API_KEYS: &str = "api_keys";
 const SCHEDULE: &str = "schedule";
@@ -41,10 +41,10 @@ async fn api_keys(services: &Services) -> Check {
             Ok(page) => page,
             Err(error) => return unread(API_KEYS, &error),
         };
-        if page.keys.iter().any(|key| key.state == KeyState::Active) {
+        if page.items.iter().any(|key| key.state == KeyState::Active) {
             return Check::ok(API_KEYS, "there is an active one");
         }
-        seen += page.keys.len();
+        seen += page.items.len();
         after = page.next_page_token;
         if after.is_none() {
             break;
@@ -140,7 +140,7 @@ async fn ended_logins(services: &Services, known: &Known) -> Result<(usize, usiz
     Ok((ended, all))
 }
 
-fn unread(name: &'static str, error: &crate::error::Error) -> Check {
+fn unread(name: &'static str, error: &lark_service::error::Error) -> Check {
     let remedy = "run `lark-service doctor` again; see the check `permissions`";
     Check::failed(name, because(error), remedy)
 }

@@ -9,16 +9,16 @@ use futures_util::future::join_all;
 
 use super::report::because;
 use super::{Check, soon};
-use crate::aws;
-use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, KeysConfig, StoreConfig};
-use crate::seal::{KeyFile, KeySource, Sealer};
-use crate::store::dynamodb::DynamoDbError;
-use crate::store::embedded::{EmbeddedStore, OpenError};
-use crate::store::{
+use lark_service::aws;
+use lark_service::clock::{Clock, Timestamp};
+use lark_service::config::{Config, KeysConfig, StoreConfig};
+use lark_service::seal::{KeyFile, KeySource, Sealer};
+use lark_service::store::dynamodb::DynamoDbError;
+use lark_service::store::embedded::{EmbeddedStore, OpenError};
+use lark_service::store::{
     Attributes, Expect, Key, Record, SchemaProblem, StoreError, Table, TableReport,
 };
-use crate::wiring::{Adapters, Services};
+use lark_service::wiring::{Adapters, Services};
 
 const STORE: &str = "store";
 const SCHEMA: &str = "schema";

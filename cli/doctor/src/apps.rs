@@ -7,14 +7,14 @@ use futures_util::{StreamExt, stream};
 
 use super::report::because;
 use super::{Check, Options, soon};
-use crate::apps::{App, AppKind};
-use crate::deadline::Deadline;
-use crate::error::{Error, FailureKind, LarkFailure};
-use crate::ids::AppId;
-use crate::lark::auth::{self, AppCredentials, Issue};
-use crate::lark::{Domain, Installation, Sender};
-use crate::seal::SealError;
-use crate::wiring::Services;
+use lark_service::apps::{App, AppKind};
+use lark_service::deadline::Deadline;
+use lark_service::error::{Error, FailureKind, LarkFailure};
+use lark_service::ids::AppId;
+use lark_service::lark::auth::{self, AppCredentials, Issue};
+use lark_service::lark::{Domain, Installation, Sender};
+use lark_service::seal::SealError;
+use lark_service::wiring::Services;
 
 const APPS: &str = "apps";
 const DEFAULT_APP: &str = "default_app";

@@ -3,10 +3,10 @@
 use lark_simulator::{seeded_app_id, seeded_app_secret};
 
 use super::*;
-use crate::apps::{AppChange, AppStatus};
-use crate::changes::Actor;
-use crate::clock::ManualClock;
-use crate::store::{Expect, Key, Record, Value};
+use lark_service::apps::{AppChange, AppStatus};
+use lark_service::changes::Actor;
+use lark_service::clock::ManualClock;
+use lark_service::store::{Expect, Key, Record, Value};
 
 #[tokio::test]
 async fn a_wrong_secret_is_to_be_rotated() {

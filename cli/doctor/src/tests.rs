@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use lark_simulator::{Simulator, seeded_app_id, seeded_app_secret};
 
 use super::*;
-use crate::clock::SystemClock;
-use crate::seed::Seed;
-use crate::store::Table;
-use crate::store::embedded::EmbeddedStore;
-use crate::wiring::Adapters;
+use lark_service::clock::SystemClock;
+use lark_service::seed::Seed;
+use lark_service::store::Table;
+use lark_service::store::embedded::EmbeddedStore;
+use lark_service::wiring::Adapters;
 
 mod denied;
 mod service;
@@ -263,7 +263,7 @@ async fn a_store_out_of_reach_names_what_decides_where_it_is() {
         .with("LARK_SERVICE_STORE", "dynamodb");
     for table in Table::ALL {
         let name = format!("LARK_SERVICE_{}_TABLE", table.name().to_uppercase());
-        let known = crate::config::VARIABLES
+        let known = lark_service::config::VARIABLES
             .iter()
             .find(|known| known.name == name);
         place = place.with(known.unwrap().name, "x");

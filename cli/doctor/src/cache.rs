@@ -8,12 +8,12 @@ use redis::{ErrorKind, RedisError};
 
 use super::report::because;
 use super::{Check, soon};
-use crate::aws;
-use crate::cache::valkey::{ValkeyCache, ValkeySettings};
-use crate::cache::{Cache, CacheError};
-use crate::clock::Clock;
-use crate::config::{CacheConfig, CacheEndpoint, Config};
-use crate::wiring;
+use lark_service::aws;
+use lark_service::cache::valkey::{ValkeyCache, ValkeySettings};
+use lark_service::cache::{Cache, CacheError};
+use lark_service::clock::Clock;
+use lark_service::config::{CacheConfig, CacheEndpoint, Config};
+use lark_service::wiring;
 
 const CACHE: &str = "cache";
 const PERMISSIONS: &str = "cache_permissions";

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::Check;
-use crate::config::{Config, KeysConfig, StoreConfig};
+use lark_service::config::{Config, KeysConfig, StoreConfig};
 
 const FOLDER: &str = "data_folder";
 const KEY_FILE: &str = "key_file";

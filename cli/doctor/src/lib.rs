@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::aws;
-use crate::clock::Clock;
-use crate::config::{Config, StoreConfig};
-use crate::deadline::Deadline;
-use crate::ids::AppId;
-use crate::wiring::Services;
+use lark_service::aws;
+use lark_service::clock::Clock;
+use lark_service::config::{Config, StoreConfig};
+use lark_service::deadline::Deadline;
+use lark_service::ids::AppId;
+use lark_service::wiring::Services;
 
 mod apps;
 mod cache;
