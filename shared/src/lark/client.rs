@@ -249,7 +249,8 @@ impl LarkClient {
         let api = &request.api;
         let started = Instant::now();
         let exchange = async { read(request, &exchange(self.prepared(sender, request)).await?) };
-        let outcome = tokio::time::timeout(timeout, exchange)
+        let outcome = Deadline::after(timeout)
+            .run(exchange)
             .await
             .unwrap_or_else(|_| {
                 Err(LarkFailure::without_answer(
