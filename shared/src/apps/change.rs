@@ -88,14 +88,15 @@ impl AppChange {
     }
 }
 
-/// `record` after `change`.
+/// `record` after `change`, or `None` if that changes nothing. `sealed` is the new secret, `None` if there is none or it is the
+/// current one already.
 pub(super) fn changed(
     mut record: Record,
     change: &AppChange,
     sealed: Option<Vec<u8>>,
     actor: &Actor,
     now: Timestamp,
-) -> Record {
+) -> Option<Record> {
     // Every field, so that the compiler asks for a new one here.
     let AppChange {
         name,
@@ -148,7 +149,7 @@ pub(super) fn changed(
             record = record.with("previous_secret_until", Value::Number(until));
         }
     }
-    changes::stamped(record, actor, action, &fields, now)
+    (!fields.is_empty()).then(|| changes::stamped(record, actor, action, &fields, now))
 }
 
 pub(super) fn check(problems: &[Option<FieldError>]) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use tracing::info;
 
 use super::change::{changed, check, name_problem, secret_problem, targets_problem};
@@ -12,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::page::Page;
+use crate::seal::SealError;
 use crate::store::{Expect, Key, Record, StoreError, Table, Value};
 
 /// How often a change is retried after a conflict.
@@ -91,9 +93,34 @@ impl Apps {
             }
             None => None,
         };
-        let edit = |record: Record, now| changed(record, change, sealed.clone(), actor, now);
-        let record = self.edit(app_id, edit, deadline).await?;
+        let edit = |record: Record, has_secret: bool, now| {
+            // The same request once more, or its write whose answer was lost: the secret before it stays the previous one.
+            let sealed = sealed.clone().filter(|_| !has_secret);
+            changed(record, change, sealed, actor, now)
+        };
+        let secret = change.secret.as_ref();
+        let record = self.edit(app_id, secret, edit, deadline).await?;
         self.remember(&record, deadline).await
+    }
+
+    /// Whether `secret` is the current one in `record`. One that cannot be opened is not.
+    async fn is_current(
+        &self,
+        record: &Record,
+        secret: &SecretString,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        let (Some(sealed), Some(app_id)) =
+            (record.bytes("secret"), AppId::parse(&record.key.partition))
+        else {
+            return Ok(false);
+        };
+        let context = record::seal_context(&app_id);
+        match self.sealer.open(&context, sealed, deadline).await {
+            Ok(current) => Ok(current.expose_secret() == secret.expose_secret()),
+            Err(SealError::Broken | SealError::UnknownKey(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes an app: it can no longer be used. The caller must delete its tokens.
@@ -103,13 +130,13 @@ impl Apps {
     pub async fn delete(&self, app_id: &AppId, actor: &Actor, deadline: Deadline) -> Result<()> {
         let listed = Key::new(LISTED, format!("{LISTED_PREFIX}{app_id}"));
         let entry = self.storage().get(Table::Apps, &listed, deadline).await?;
-        let edit = |record: Record, now: Timestamp| {
+        let edit = |record: Record, _, now: Timestamp| {
             let mut deleted = Record::new(record.key, record.version)
                 .with("status", Value::Text("deleted".to_owned()));
             deleted.expires_at = Some(now + DELETED);
-            changes::stamped(deleted, actor, "deleted", &[], now)
+            Some(changes::stamped(deleted, actor, "deleted", &[], now))
         };
-        self.edit(app_id, edit, deadline).await?;
+        self.edit(app_id, None, edit, deadline).await?;
         self.remembered.remove(app_id);
         if let Some(entry) = entry {
             let expect = Expect::Version(entry.version);
@@ -167,11 +194,13 @@ impl Apps {
         .await
     }
 
-    /// Writes the record as `edit` changes it, with retries on conflicts.
+    /// Writes the record as `edit` changes it, with retries on conflicts; without a change nothing is written. `edit` is told
+    /// whether `secret` is the record's current one.
     async fn edit(
         &self,
         app_id: &AppId,
-        edit: impl Fn(Record, Timestamp) -> Record,
+        secret: Option<&SecretString>,
+        edit: impl Fn(Record, bool, Timestamp) -> Option<Record>,
         deadline: Deadline,
     ) -> Result<Record> {
         for _ in 0..ATTEMPTS {
@@ -185,10 +214,14 @@ impl Apps {
             changes::keep(self.storage(), Table::Apps, &record, deadline).await?;
             let expect = Expect::Version(record.version);
             let version = self.version_after(record.version);
-            let edited = Record {
-                version,
-                ..edit(record, self.clock.now())
+            let has_secret = match secret {
+                Some(secret) => self.is_current(&record, secret, deadline).await?,
+                None => false,
             };
+            let Some(edited) = edit(record.clone(), has_secret, self.clock.now()) else {
+                return Ok(record);
+            };
+            let edited = Record { version, ..edited };
             match self
                 .mirror
                 .put(Table::Apps, &edited, expect, deadline)

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lark_service::apps::Secret;
+use lark_service::ids::AppId;
 use lark_service_tests::requests::TestRequest;
-use lark_service_tests::world::{APP, Process, World};
+use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::AppPatch;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::apps::{ask, world};
@@ -99,4 +102,72 @@ async fn a_secret_rotates_under_load_whoever_hears_of_it_first() {
             "of {calls}, the service first: {is_service_first}"
         );
     }
+}
+
+/// The secrets of the app after these changes: the current one and the previous one.
+async fn secrets_after(changes: &[serde_json::Value]) -> (String, Option<String>) {
+    let (_world, process) = world().await;
+    let path = format!("/v1/apps/{APP}");
+    for change in changes {
+        let answer = ask(&process, "PATCH", &path, change.clone()).await;
+        assert_eq!(answer.status, 200, "{changes:?}: {}", answer.body);
+    }
+    let app_id = AppId::parse(APP).unwrap();
+    let app = process.0.apps.read(&app_id, soon()).await.unwrap();
+    let text = |secret: &Secret| secret.value.expose_secret().to_owned();
+    let previous = app.secrets.previous.as_ref();
+    (
+        text(&app.secrets.current),
+        previous.map(|(secret, _)| text(secret)),
+    )
+}
+
+#[tokio::test]
+async fn a_rotation_may_be_repeated_as_often_as_its_answer_is_lost() {
+    let first = lark_simulator::seeded_app_secret(APP);
+    let first = first.as_str();
+    let to = |secret: &str| json!({ "secret": secret });
+    let within =
+        |secret: &str, seconds: u32| json!({"secret": secret, "previous_secret_seconds": seconds});
+    let rows = [
+        (vec![to("s1")], ("s1", Some(first))),
+        (vec![to("s1"), to("s1")], ("s1", Some(first))),
+        (vec![to("s1"), to("s1"), to("s1")], ("s1", Some(first))),
+        (vec![to("s1"), to("s2"), to("s2")], ("s2", Some("s1"))),
+        (vec![to("s1"), to(first)], (first, Some("s1"))),
+        (vec![to("s1"), to(first), to(first)], (first, Some("s1"))),
+        (vec![to(first)], (first, None)),
+        (
+            vec![within("s1", 60), within("s1", 60)],
+            ("s1", Some(first)),
+        ),
+        (vec![within("s1", 0), within("s1", 0)], ("s1", None)),
+        (vec![to("s1"), within("s1", 0)], ("s1", None)),
+        (
+            vec![to("s1"), json!({"name": "Portal"}), to("s1")],
+            ("s1", Some(first)),
+        ),
+        (
+            vec![to("s1"), json!({"secret": "s1", "name": "Portal"})],
+            ("s1", Some(first)),
+        ),
+    ];
+    for (changes, (current, previous)) in rows {
+        let expected = (current.to_owned(), previous.map(str::to_owned));
+        assert_eq!(secrets_after(&changes).await, expected, "{changes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_rotation_leaves_one_line_about_it() {
+    let (_world, process) = world().await;
+    let path = format!("/v1/apps/{APP}");
+    for _ in 0..3 {
+        ask(&process, "PATCH", &path, json!({"secret": "s1"})).await;
+    }
+    let changes = format!("{path}/changes");
+    let page = ask(&process, "GET", &changes, serde_json::Value::Null).await;
+    let actions = page.body["items"].as_array().unwrap().iter();
+    let actions: Vec<_> = actions.map(|change| change["action"].clone()).collect();
+    assert_eq!(actions, ["created", "secret_rotated"]);
 }
