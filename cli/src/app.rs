@@ -165,8 +165,8 @@ async fn add(new: Add, output: &Output) -> Result<(), Failure> {
         redirect_targets: new.redirect_targets,
     };
     let services = session::open().await?;
-    services.apps.register(&new, &actor(), soon()).await?;
-    services.tokens.make_first_due(&new, soon()).await?;
+    let (apps, tokens) = (&services.apps, &services.tokens);
+    tokens.register_app(apps, &new, &actor(), soon()).await?;
     let app = services.apps.read(&new.app_id, soon()).await?;
     let text = format!(
         "registered the app {}; its first token is due now",

@@ -344,8 +344,10 @@ impl Apps {
 
     /// Whether the remembered copy of an app is still current, as far as the shared cache can tell.
     async fn is_unchanged(&self, known: &Remembered) -> bool {
-        let age = self.clock.now().since(known.read_at);
-        if age >= REMEMBERED {
+        let now = self.clock.now();
+        let age = now.since(known.read_at);
+        // From the future: the clock was set back, and how old it is cannot be known.
+        if age >= REMEMBERED || known.read_at > now {
             return false;
         }
         match self

@@ -125,8 +125,11 @@ async fn seed_app(
     tokens: &TokenService,
     deadline: Deadline,
 ) -> Result<bool> {
-    match apps.register(new, &Actor::seed(), deadline).await {
-        Ok(()) => {}
+    match tokens
+        .register_app(apps, new, &Actor::seed(), deadline)
+        .await
+    {
+        Ok(()) => return Ok(true),
         Err(Error::AlreadyExists(_)) => {
             let known = apps.read(&new.app_id, deadline).await?;
             let change = difference(&known, new);

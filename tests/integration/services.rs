@@ -2,6 +2,7 @@
 
 mod batch;
 mod chats;
+mod clocks;
 mod departments;
 mod freshness;
 mod guard;
@@ -9,6 +10,7 @@ mod interleavings;
 mod limits;
 mod logins;
 mod platform;
+mod revocations;
 mod runs;
 mod tokens;
 mod users;

@@ -72,6 +72,43 @@ impl StoreHook for StoreSwitch {
     }
 }
 
+/// Fails one operation of a store, as a throttled one fails.
+#[derive(Debug)]
+pub struct FailOnce {
+    operation: Operation,
+    table: Table,
+    /// How many such operations pass before; negative: it has failed.
+    before: AtomicI64,
+}
+
+impl FailOnce {
+    /// Fails the next `operation` on `table`, after `before` that pass.
+    #[must_use]
+    pub const fn after(before: i64, operation: Operation, table: Table) -> Self {
+        Self {
+            operation,
+            table,
+            before: AtomicI64::new(before),
+        }
+    }
+}
+
+#[async_trait]
+impl StoreHook for FailOnce {
+    async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError> {
+        let is_it = operation == self.operation && table == Some(self.table);
+        if is_it && self.before.fetch_sub(1, Ordering::SeqCst) == 0 {
+            let table = self.table.name();
+            return Err(StoreError::unavailable(
+                operation.name(),
+                table,
+                "throttled",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// A cache that can be switched off.
 #[derive(Debug)]
 pub struct SwitchableCache {

@@ -48,6 +48,16 @@ impl std::fmt::Debug for SimulatedClock {
     }
 }
 
+/// A clock that is fast by this much.
+#[derive(Debug)]
+struct FastClock(Arc<dyn Clock>, Duration);
+
+impl Clock for FastClock {
+    fn now(&self) -> Timestamp {
+        self.0.now() + self.1
+    }
+}
+
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(i64::try_from(self.0.now_ms()).expect("a moment of this age"))
@@ -119,6 +129,19 @@ impl World {
         self.build(store, &[])
     }
 
+    /// A process that reaches the store through `store`, with these variables set.
+    #[must_use]
+    pub fn process_over_with(&self, store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Process {
+        self.build(store, variables)
+    }
+
+    /// A process whose host's clock is fast by `fast`. The store and the shared cache keep the right time.
+    #[must_use]
+    pub fn process_that_is_fast(&self, fast: Duration) -> Process {
+        let clock = Arc::new(FastClock(Arc::clone(&self.clock), fast));
+        self.build_with(self.shared_store(), clock, &[])
+    }
+
     /// The store that processes share.
     #[must_use]
     pub fn shared_store(&self) -> Arc<dyn Store> {
@@ -126,6 +149,15 @@ impl World {
     }
 
     fn build(&self, store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Process {
+        self.build_with(store, Arc::clone(&self.clock), variables)
+    }
+
+    fn build_with(
+        &self,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        variables: &[(&str, &str)],
+    ) -> Process {
         let base_url = self.simulator.base_url();
         let config = Config::from_lookup(|name| {
             let given = variables.iter().find(|(known, _)| *known == name);
@@ -148,7 +180,7 @@ impl World {
             store,
             cache: Some(Arc::clone(&self.cache) as _),
             keys: Arc::clone(&self.sealer),
-            clock: Arc::clone(&self.clock),
+            clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),
         };
         Process(Services::new(
@@ -289,6 +321,14 @@ impl Process {
         let app = self.0.apps.enabled(&app_id, soon()).await?;
         let key = TokenKey::user(app_id, open_id);
         self.0.tokens.token(&app, &key, Trust::Local, soon()).await
+    }
+
+    /// The generation of the user's login, as this process knows it.
+    #[must_use]
+    pub fn known_generation(&self, open_id: &OpenId) -> u64 {
+        let key = TokenKey::user(AppId::parse(APP).expect("an app id"), open_id);
+        let login = self.0.tokens.known_login(&key);
+        login.expect("a login").generation
     }
 
     /// The user with this number in the simulator's directory.

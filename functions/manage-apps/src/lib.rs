@@ -84,9 +84,10 @@ async fn create(
     let body: CreateBody = call.json()?;
     let new = body.read()?;
     allow(caller, &new.app_id)?;
-    apps.register(&new, &Actor::api_key(&caller.key_id), call.deadline())
+    let actor = Actor::api_key(&caller.key_id);
+    tokens
+        .register_app(apps, &new, &actor, call.deadline())
         .await?;
-    tokens.make_first_due(&new, call.deadline()).await?;
     let app = apps.read(&new.app_id, call.deadline()).await?;
     Ok(Reply::json(&AppDescription::of(&app))?
         .with_status(StatusCode::CREATED)
@@ -140,8 +141,9 @@ async fn delete(
     call: &Call<'_>,
 ) -> Result<Reply> {
     let actor = Actor::api_key(&caller.key_id);
-    apps.delete(app_id, &actor, call.deadline()).await?;
-    tokens.forget_app(app_id, call.deadline()).await?;
+    tokens
+        .delete_app(apps, app_id, &actor, call.deadline())
+        .await?;
     Ok(Reply::nothing())
 }
 

@@ -67,6 +67,12 @@ impl LoginEnd {
         }
     }
 
+    /// Whether a refusal of the refresh token leaves it valid, because an administrator can take the reason back: the user is
+    /// missing (20008) or in a bad state (20066), may not use the app (20010), or refreshing is switched off (20074).
+    pub(crate) const fn is_reversible(code: Option<i64>) -> bool {
+        matches!(code, Some(20_008 | 20_010 | 20_066 | 20_074))
+    }
+
     /// What a refusal of the refresh token means: codes of "Refresh user_access_token".
     pub(crate) const fn of(code: Option<i64>) -> Self {
         match code {

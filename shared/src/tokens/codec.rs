@@ -46,6 +46,10 @@ impl TokenState {
                 .with("leased_until", Value::Number(lease.until.as_millis()))
                 .with("lease_mark", Value::Text(lease.mark.clone()));
         }
+        if self.voided > 0 {
+            let voided = i64::try_from(self.voided).unwrap_or(i64::MAX);
+            record = record.with("voided", Value::Number(voided));
+        }
         if let Some(login) = &self.login {
             record = login_codec::write(record, &self.key, login, sealer, deadline).await?;
         }
@@ -107,6 +111,10 @@ impl TokenState {
             due_at: record.due.map(|due| due.at),
             expires_at: record.expires_at,
             login: login_codec::read(record, &key, sealer, deadline).await?,
+            voided: record
+                .number("voided")
+                .and_then(|voided| u64::try_from(voided).ok())
+                .unwrap_or(0),
             key,
         })
     }
@@ -137,6 +145,7 @@ impl TokenState {
             token,
             failure: self.failure.as_ref().map(StoredFailure::of),
             login: self.login.as_ref().map(login_codec::CachedLogin::of),
+            voided: self.voided,
         };
         let handed_out = self.token.as_ref().map_or(Duration::ZERO, |token| {
             (token.expires_at - schedule::margin(token.issued_at, token.expires_at)).since(now)
@@ -145,7 +154,12 @@ impl TokenState {
             .failure
             .as_ref()
             .map_or(Duration::ZERO, |failure| failure.retry_at.since(now));
-        let ttl = handed_out.max(cooling).max(TOMBSTONE_TTL);
+        let hides_older = if self.token.is_none() && self.voided > 0 {
+            TOMBSTONE_TTL
+        } else {
+            MIN_TTL
+        };
+        let ttl = handed_out.max(cooling).max(hides_older);
         Ok((
             serde_json::to_vec(&entry).expect("an entry is plain data"),
             ttl,
@@ -181,12 +195,16 @@ impl TokenState {
             due_at: None,
             expires_at: None,
             login: entry.login.map(login_codec::CachedLogin::into_login),
+            voided: entry.voided,
         }))
     }
 }
 
-/// The TTL of a state without token and failure in the shared cache: longer than any write of an older one can take.
-const TOMBSTONE_TTL: Duration = Duration::from_secs(60);
+/// The least TTL of a state in the shared cache: longer than any write of an older one by a process that runs can take.
+const MIN_TTL: Duration = Duration::from_secs(60);
+/// The TTL of a tombstone, a state whose token was made void. A process may be frozen with an older state in hand for
+/// as long as it likes: the tombstone outlives the longest-lived token, so what such a process puts back has ended by itself.
+const TOMBSTONE_TTL: Duration = Duration::from_secs(3 * 3_600);
 
 #[derive(Deserialize, Serialize)]
 struct CachedState {
@@ -194,6 +212,8 @@ struct CachedState {
     failure: Option<StoredFailure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login: Option<login_codec::CachedLogin>,
+    #[serde(default)]
+    voided: u64,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -85,9 +85,12 @@ pub struct LoginInfo {
 }
 
 impl TokenInfo {
-    /// The info in `record` at `now`; `None` if it is not a token's record.
+    /// The info in `record` at `now`; `None` if it is not a token's record, or what stayed of a deleted one.
     #[must_use]
     pub fn of(record: &Record, now: Timestamp) -> Option<Self> {
+        if is_forgotten(record) {
+            return None;
+        }
         let key = TokenKey::from_store_key(&record.key)?;
         let moment = |name: &str| {
             let millis = record.number(name)?;
@@ -108,6 +111,12 @@ impl TokenInfo {
             subject: key.subject,
         })
     }
+}
+
+/// Whether `record` is what stayed of a deleted token: nothing but the version at which it was made void, and for how long that
+/// is kept.
+pub(super) fn is_forgotten(record: &Record) -> bool {
+    record.expires_at.is_some() && record.attributes.keys().eq(["voided"])
 }
 
 impl FailureInfo {

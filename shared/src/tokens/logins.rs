@@ -21,17 +21,24 @@ use crate::ids::{AppId, OpenId};
 use crate::lark::oauth::Grant;
 use crate::store::{Expect, StoreError};
 
+mod callers;
 pub(super) mod codec;
 mod login;
 mod rescue;
 
+pub(super) use callers::LoginCallers;
 use login::reauthorization_required;
 pub use login::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
 
 /// How often a write is retried after a conflict.
 const ATTEMPTS: u32 = 16;
-/// How long a write is retried while the pair waits in the shared cache.
-const WRITE_PATIENCE: Duration = Duration::from_secs(4);
+/// How long the write of a pair is retried, counted from the platform's answer: however late that came, the refresh token is
+/// spent.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same while the pair waits in the shared cache.
+const RESCUED_TIMEOUT: Duration = Duration::from_secs(4);
+/// No refresh token is presented with less time left: the call and the write must fit in.
+pub(super) const REFRESH_TIME: Duration = ISSUE_TIMEOUT.saturating_add(COMMIT_TIMEOUT);
 /// The first pause before a failed write is retried; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
@@ -42,6 +49,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct LoginKeeper {
     tiers: Arc<TokenTiers>,
     issuer: Arc<Issuer>,
+    callers: LoginCallers,
 }
 
 impl TokenService {
@@ -104,11 +112,21 @@ impl TokenService {
 }
 
 impl LoginKeeper {
-    pub(super) const fn new(tiers: Arc<TokenTiers>, issuer: Arc<Issuer>) -> Self {
-        Self { tiers, issuer }
+    pub(super) fn new(tiers: Arc<TokenTiers>, issuer: Arc<Issuer>) -> Self {
+        Self {
+            tiers,
+            issuer,
+            callers: LoginCallers::default(),
+        }
     }
 
-    /// Presents the refresh token of the login that this process has leased, and makes the outcome durable.
+    /// Who waits for which login.
+    pub(super) const fn callers(&self) -> &LoginCallers {
+        &self.callers
+    }
+
+    /// Presents the refresh token of the login that this process has leased, and makes the outcome durable. Callers that wait
+    /// for it are held until then.
     pub(super) async fn refresh(
         &self,
         before: &TokenState,
@@ -130,22 +148,32 @@ impl LoginKeeper {
                 LoginEnd::NoOfflineAccess,
             ));
         };
-        let outcome = if self.has_time_to_refresh(leased) {
+        let needed = Deadline::after(REFRESH_TIME);
+        let presented = self.callers.present(&leased.key, needed);
+        let outcome = if presented.is_some() && self.has_time_to_refresh(leased) {
             let grant = Grant::Refresh(&value);
-            self.issuer.exchange(app, &grant, deadline).await
+            self.issuer
+                .exchange(app, &grant, deadline.max(needed))
+                .await
         } else {
-            // Frozen between lease and call: another process may hold the lease by now.
+            // Nobody waits long enough, or it was frozen between lease and call: another process may hold the lease by now.
             Err(LarkFailure {
                 is_unsent: true,
                 ..LarkFailure::without_answer(
                     FailureKind::Timeout,
-                    "the process was paused before it could send the request",
+                    "the time left was too short to send the request",
                 )
             })
         };
         match outcome {
-            Ok(pair) => self.commit_pair(leased, pair, deadline).await,
+            Ok(pair) => self.commit_pair(leased, pair).await,
             Err(failure) => {
+                if failure.kind == FailureKind::GrantVoid
+                    && let Some(pair) = self.pair_in_waiting(before, deadline).await
+                {
+                    // It was spent by a process whose pair came into the shared cache only now.
+                    return self.commit_pair(leased, pair).await;
+                }
                 let now = self.tiers.clock.now();
                 let secret = &app.secrets.current.fingerprint;
                 let state = leased.not_refreshed(was_uncertain, failure, secret, now);
@@ -165,17 +193,13 @@ impl LoginKeeper {
         self.rescued(state, deadline).await
     }
 
-    /// Makes `pair` durable as the successor of the pair in `leased`, unless a later one is there.
-    pub(super) async fn commit_pair(
-        &self,
-        leased: &TokenState,
-        pair: Pair,
-        deadline: Deadline,
-    ) -> Result<SharedToken> {
+    /// Makes `pair` durable as the successor of the pair in `leased`, unless a later one is there. It has a time of its own.
+    pub(super) async fn commit_pair(&self, leased: &TokenState, pair: Pair) -> Result<SharedToken> {
         let generation = generation(leased);
+        let deadline = Deadline::after(COMMIT_TIMEOUT);
         // A pair that is safe in the shared cache is not worth a caller's whole time.
         let deadline = if self.rescue(leased, &pair, deadline).await {
-            deadline.at_most(WRITE_PATIENCE)
+            deadline.at_most(RESCUED_TIMEOUT)
         } else {
             deadline
         };
@@ -193,10 +217,7 @@ impl LoginKeeper {
                 Err(Error::Store(StoreError::Conflict)) if conflicts < ATTEMPTS => {
                     conflicts += 1;
                     match self.tiers.read_store(&leased.key, deadline).await {
-                        Ok(Stored {
-                            expect: Expect::Absent,
-                            ..
-                        }) => {
+                        Ok(stored) if stored.state.login.is_none() => {
                             // The user logged out in the meantime.
                             self.forget_rescue(&leased.key).await;
                             return Err(reauthorization_required(
@@ -239,7 +260,12 @@ impl LoginKeeper {
         let expect = Expect::Version(leased.version);
         match self.tiers.write(&state, expect, deadline).await {
             Ok(()) => {
-                self.tiers.publish(&state, deadline).await;
+                if state.token.is_none() {
+                    // If it does not arrive, the scheduled run repeats it: the state is due.
+                    self.tiers.publish_surely(&state, deadline).await;
+                } else {
+                    self.tiers.publish(&state, deadline).await;
+                }
                 settle(&self.tiers, state, app)
             }
             Err(Error::Store(StoreError::Conflict)) => {

@@ -11,6 +11,8 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use super::codec::SHARDS;
+use super::info::is_forgotten;
+use super::logins::REFRESH_TIME;
 use super::queue::{FairQueue, Limits};
 use super::renewal::Renewal;
 use super::tiers::TokenTiers;
@@ -18,7 +20,7 @@ use super::{TokenKey, TokenKind, TokenService, TokenState, Verdict};
 use crate::apps::{App, Apps};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, ErrorCode, LoginEnd, Result};
 use crate::ids::AppId;
 use crate::store::{DuePosition, Expect, Record, StoreError, Table};
 
@@ -54,7 +56,7 @@ pub struct RunReport {
     pub skipped: u64,
     /// Of deleted or disabled apps: no longer due, or, for logins, due later.
     pub retired: u64,
-    /// Left for the next run: their app has too many.
+    /// Left for the next run: the time was too short for them.
     pub left: u64,
     /// Whether time ran out before everything due was done.
     pub is_partial: bool,
@@ -69,6 +71,18 @@ enum Ending {
     Refused,
     Skipped,
     Retired,
+    /// Not begun: the time left is too short.
+    Left,
+}
+
+/// What a page of the index had. Counts of records.
+#[derive(Default)]
+struct Page {
+    due: u64,
+    /// Not a token's.
+    unusable: u64,
+    /// Too many of one app wait already.
+    postponed: u64,
 }
 
 /// The unread part of the index.
@@ -96,9 +110,18 @@ impl Refresher {
     /// Renews everything that is due now, until it is done or `deadline` is near. Apps take turns.
     ///
     /// # Errors
-    /// [`Error::Store`] when the index cannot be read. Single tokens that fail are counted instead.
+    /// [`Error::Store`] when the index or the apps cannot be read; what had been begun was finished. Single tokens that fail are
+    /// counted instead.
     pub async fn run(&self, deadline: Deadline) -> Result<RunReport> {
         let mut report = RunReport::default();
+        let outcome = self.work(&mut report, deadline).await;
+        report.log();
+        outcome.map(|()| report)
+    }
+
+    async fn work(&self, report: &mut RunReport, deadline: Deadline) -> Result<()> {
+        let mut failed = None;
+        let mut postponed = 0;
         let mut reading = Reading::begin(self.tiers().clock.now());
         let mut queue = FairQueue::new(Limits {
             in_flight: self.concurrency,
@@ -108,25 +131,28 @@ impl Refresher {
         let mut refused: HashSet<AppId> = HashSet::new();
         let mut running = FuturesUnordered::new();
         loop {
-            let is_late = deadline.remaining() < RESERVE;
-            while !is_late
+            // After a failure nothing more is begun. What is under way ends by itself: a refresh token that was presented is
+            // lost if nobody awaits the answer.
+            let may_begin = failed.is_none() && deadline.remaining() >= RESERVE;
+            while may_begin
+                && failed.is_none()
                 && queue.startable() < LOW_WATER * self.concurrency
                 && !reading.shards.is_empty()
             {
-                for record in self.next_page(&mut reading, deadline).await? {
-                    report.due += 1;
-                    let Some(app_id) = AppId::parse(&record.key.partition) else {
-                        report.failed += 1;
-                        continue;
-                    };
-                    if !queue.push(&app_id, record) {
-                        report.left += 1;
+                let read = self.read_on(&mut reading, &mut queue, &mut apps, deadline);
+                match read.await {
+                    Ok(found) => {
+                        report.due += found.due;
+                        report.failed += found.unusable;
+                        postponed += found.postponed;
                     }
+                    Err(error) => failed = Some(error),
                 }
-                let owners: Vec<_> = queue.owners().cloned().collect();
-                self.look_up(&owners, &mut apps, deadline).await?;
             }
-            while !is_late && let Some((app_id, record)) = queue.pop() {
+            while may_begin
+                && failed.is_none()
+                && let Some((app_id, record)) = queue.pop()
+            {
                 if refused.contains(&app_id) {
                     // One refusal per app and run is enough.
                     report.failed += 1;
@@ -141,7 +167,16 @@ impl Refresher {
                 }));
             }
             let Some((app_id, ending)) = running.next().await else {
-                report.is_partial = queue.waiting() > 0 || !reading.shards.is_empty();
+                let is_done = queue.waiting() == 0 && reading.shards.is_empty();
+                if is_done && may_begin && failed.is_none() && postponed > 0 {
+                    // An app had more than may wait at a time: what is left of it is still in the index.
+                    report.due -= postponed;
+                    postponed = 0;
+                    reading = Reading::begin(self.tiers().clock.now());
+                    continue;
+                }
+                report.left += postponed;
+                report.is_partial = !is_done || postponed > 0 || failed.is_some();
                 break;
             };
             queue.finished(&app_id);
@@ -150,8 +185,31 @@ impl Refresher {
                 refused.insert(app_id);
             }
         }
-        report.log();
-        Ok(report)
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Reads a page of every shard into the queue, and the apps of what is in it.
+    async fn read_on(
+        &self,
+        reading: &mut Reading,
+        queue: &mut FairQueue<AppId, Record>,
+        apps: &mut HashMap<AppId, Option<Arc<App>>>,
+        deadline: Deadline,
+    ) -> Result<Page> {
+        let mut page = Page::default();
+        for record in self.next_page(reading, deadline).await? {
+            page.due += 1;
+            let Some(app_id) = AppId::parse(&record.key.partition) else {
+                page.unusable += 1;
+                continue;
+            };
+            if !queue.push(&app_id, record) {
+                page.postponed += 1;
+            }
+        }
+        let owners: Vec<_> = queue.owners().cloned().collect();
+        self.look_up(&owners, apps, deadline).await?;
+        Ok(page)
     }
 
     /// The next page of every shard that has one, the longest overdue first.
@@ -208,17 +266,14 @@ impl Refresher {
     ) -> Ending {
         let outcome = match app.filter(|app| app.is_enabled()) {
             Some(app) => self.renew_leased(record, &app, deadline).await,
-            None => self
-                .retire(record, deadline)
-                .await
-                .map(|()| Ending::Retired),
+            None => self.retire(record, deadline).await,
         };
         match outcome {
             Ok(ending) => ending,
             Err(Error::Store(StoreError::Conflict)) => Ending::Skipped,
             Err(error) => {
                 warn!(token.key = %record.key, error.code = error.code().as_str(), %error, "a token is not refreshed");
-                if error.code() == ErrorCode::AppRefused {
+                if is_of_app(&error) {
                     Ending::Refused
                 } else {
                     Ending::Failed
@@ -254,6 +309,12 @@ impl Refresher {
         deadline: Deadline,
     ) -> Result<Ending> {
         let (tokens, key) = (self.tokens.clone(), state.key.clone());
+        let is_login = key.kind == TokenKind::User;
+        if is_login && deadline.remaining() < REFRESH_TIME {
+            return Ok(Ending::Left);
+        }
+        let logins = self.tokens.logins();
+        let _waiting = is_login.then(|| logins.callers().wait(&key, deadline));
         let renewal = Renewal::until(tokens, key, app.clone(), deadline);
         let expect = Expect::Version(state.version);
         let leased = renewal.take_lease(state, expect).await?;
@@ -281,10 +342,7 @@ impl Refresher {
         let (tiers, expect) = (self.tiers(), Expect::Version(state.version));
         let now = tiers.clock.now();
         if let Some(pair) = self.tokens.logins().pair_in_waiting(state, deadline).await {
-            self.tokens
-                .logins()
-                .commit_pair(state, pair, deadline)
-                .await?;
+            self.tokens.logins().commit_pair(state, pair).await?;
             return Ok(Ending::Refreshed);
         }
         let is_in_doubt = state
@@ -292,9 +350,14 @@ impl Refresher {
             .as_ref()
             .is_some_and(|login| login.uncertain_since.is_some());
         match state.user_verdict(now) {
+            // By our clock alone it expired unused: the platform decides, which is asked once.
+            Verdict::Refuse(error) if is_only_expired(&error, state) => {}
             Verdict::Refuse(error) if error.code() == ErrorCode::ReauthorizationRequired => {
-                let retired = retired(state, now);
-                tiers.write(&retired, expect, deadline).await?;
+                // It ended, or was deleted: the shared cache must know before this run forgets about it.
+                if !tiers.publish_surely(state, deadline).await {
+                    return Ok(Ending::Failed);
+                }
+                tiers.write(&state.retired(now), expect, deadline).await?;
                 return Ok(Ending::Retired);
             }
             Verdict::Serve(token) if is_in_doubt => {
@@ -309,31 +372,48 @@ impl Refresher {
 
     /// Its app is deleted or disabled. A token leaves the index and comes back with a caller's first request; a login is
     /// checked again later.
-    async fn retire(&self, record: &Record, deadline: Deadline) -> Result<()> {
+    async fn retire(&self, record: &Record, deadline: Deadline) -> Result<Ending> {
         let expect = Expect::Version(record.version);
+        if is_forgotten(record) {
+            let state = TokenState::from_record(record, &self.tiers().sealer, deadline).await?;
+            if !self.tiers().publish_surely(&state, deadline).await {
+                return Ok(Ending::Failed);
+            }
+        }
         let mut retired = record.clone();
         retired.version += 1;
         let key = TokenKey::from_store_key(&record.key);
-        let is_login = key.is_some_and(|key| key.kind == TokenKind::User);
+        let is_login = key.is_some_and(|key| key.kind == TokenKind::User) && !is_forgotten(record);
         retired.due = retired.due.filter(|_| is_login);
         if let Some(due) = &mut retired.due {
             due.at = self.tiers().clock.now() + LOGIN_PAUSE;
         }
-        Ok(self
-            .tiers()
+        self.tiers()
             .storage
             .put(Table::Tokens, &retired, expect, deadline)
-            .await?)
+            .await?;
+        Ok(Ending::Retired)
     }
 }
 
-/// `state` without a due time: there is nothing to renew.
-fn retired(state: &TokenState, now: Timestamp) -> TokenState {
-    TokenState {
-        version: state.next_version(now),
-        due_at: None,
-        ..state.clone()
-    }
+/// Whether the platform refuses the app itself, not one of its tenants: 10013 and 99991673 say that a tenant does not have the app,
+/// or is mistyped.
+fn is_of_app(error: &Error) -> bool {
+    let code = error.lark().and_then(|failure| failure.code);
+    error.code() == ErrorCode::AppRefused && !matches!(code, Some(10_013 | 99_991_673))
+}
+
+/// Whether `error` says no more than that the refresh token in `state` has expired.
+fn is_only_expired(error: &Error, state: &TokenState) -> bool {
+    let is_expired = matches!(
+        error,
+        Error::ReauthorizationRequired {
+            end: LoginEnd::Expired,
+            ..
+        }
+    );
+    let login = state.login.as_ref();
+    is_expired && login.is_some_and(|login| login.ended.is_none())
 }
 
 /// `state`, due again at `at`.
@@ -361,6 +441,7 @@ impl RunReport {
             Ending::Failed | Ending::Refused => &mut self.failed,
             Ending::Skipped => &mut self.skipped,
             Ending::Retired => &mut self.retired,
+            Ending::Left => &mut self.left,
         };
         *count += 1;
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::issuer::{ISSUE_TIMEOUT, Issued, counted, is_about_app_token, unasked};
-use super::state::failure_to_error;
+use super::logins::REFRESH_TIME;
+use super::state::{LEASE, failure_to_error};
 use super::tiers::{Stored, TokenTiers};
 use super::{SharedToken, TokenKey, TokenKind, TokenService, TokenState, Trust, Verdict};
 use crate::apps::{App, AppKind};
@@ -22,8 +23,6 @@ use crate::error::{Error, FailureKind, LarkFailure, Result};
 use crate::ids::TenantKey;
 use crate::store::{Expect, StoreError, Table};
 
-/// The TTL of the lease: it covers the token request and the writes around it.
-const LEASE: Duration = Duration::from_secs(15);
 /// The time for a renewal, including the wait for others. Longer than [`LEASE`]: when the holder died, its successor still has
 /// time.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(28);
@@ -164,7 +163,14 @@ impl Renewal {
         }
         let logins = self.tokens.logins();
         if let Some(pair) = logins.pair_in_waiting(&state, self.deadline).await {
-            return Lease::Settled(logins.commit_pair(&state, pair, self.deadline).await);
+            return Lease::Settled(logins.commit_pair(&state, pair).await);
+        }
+        if self.key.kind == TokenKind::User
+            && !logins
+                .callers()
+                .is_awaited(&self.key, Deadline::after(REFRESH_TIME))
+        {
+            return Lease::Settled(Err(Error::DeadlineExceeded));
         }
         match self.take_lease(&state, expect).await {
             Ok(leased) => Lease::Taken(Box::new((state, leased))),
@@ -191,8 +197,11 @@ impl Renewal {
             .into());
         }
         let tiers = self.tiers();
-        let state = self.after(&tiers.blank(&self.key), self.issue().await);
-        tiers.publish(&state, self.deadline).await;
+        let state = self.after(&tiers.blind(&self.key), self.issue().await);
+        if state.failure.is_none() {
+            tiers.publish(&state, self.deadline).await;
+        }
+        // A failure of a process that sees no store says nothing to the others, which may know a token that works.
         settle(tiers, state, &self.app)
     }
 

@@ -18,10 +18,26 @@ const LATEST: Duration = Duration::from_secs(20 * 60);
 /// The pause after an outage doubles up to this: the scheduled run comes every minute.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
 /// The pause after refused credentials doubles from a minute up to this.
-const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(15 * 60);
+pub const MAX_REFUSAL_PAUSE: Duration = Duration::from_secs(15 * 60);
 
 /// The pause while waiting for a marketplace app's ticket.
 const TICKET_PAUSE: Duration = Duration::from_secs(1);
+
+/// How far the clocks of two hosts may be apart. What began later than that has not begun: the clock of the host that wrote it was
+/// fast.
+pub const SKEW: Duration = Duration::from_secs(60);
+
+/// Whether `moment`, at which something began, lies in the future at `now`.
+#[must_use]
+pub fn is_in_future(moment: Timestamp, now: Timestamp) -> bool {
+    moment > now + SKEW
+}
+
+/// Whether what ends at `until` and lasts `longest` at most has not ended at `now`, and can have begun.
+#[must_use]
+pub fn lasts(until: Timestamp, longest: Duration, now: Timestamp) -> bool {
+    until > now && until.since(now) <= longest + SKEW
+}
 
 /// How much of a token's life is left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,11 +51,11 @@ pub enum TokenPhase {
 }
 
 /// How much is left at `now` of a token that lives from `issued_at` to `expires_at`. A short-lived token has a margin of a
-/// quarter of its life.
+/// quarter of its life. One that begins in the future has ended: when it really ends is not known.
 #[must_use]
 pub fn phase(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> TokenPhase {
     let left = expires_at.since(now);
-    if left.is_zero() {
+    if left.is_zero() || is_in_future(issued_at, now) {
         TokenPhase::Ended
     } else if left > margin(issued_at, expires_at) {
         TokenPhase::Fresh
@@ -102,6 +118,25 @@ mod tests {
     use super::*;
 
     const ISSUED: Timestamp = Timestamp::from_seconds(1_000_000);
+
+    #[test]
+    fn what_begins_in_the_future_has_ended_and_nothing_lasts_longer_than_it_can() {
+        let (hour, life) = (Duration::from_secs(3_600), Duration::from_secs(7_200));
+        for (fast, expected) in [
+            (Duration::ZERO, TokenPhase::Fresh),
+            (SKEW, TokenPhase::Fresh),
+            (SKEW + Duration::from_millis(1), TokenPhase::Ended),
+            (3 * hour, TokenPhase::Ended),
+            (24 * 365 * hour, TokenPhase::Ended),
+        ] {
+            let issued = ISSUED + fast;
+            assert_eq!(phase(issued, issued + life, ISSUED), expected, "{fast:?}");
+        }
+        assert!(lasts(ISSUED + hour, hour, ISSUED));
+        assert!(lasts(ISSUED + hour + SKEW, hour, ISSUED));
+        assert!(!lasts(ISSUED + 2 * hour, hour, ISSUED));
+        assert!(!lasts(ISSUED, hour, ISSUED));
+    }
 
     #[test]
     fn a_two_hour_token_is_due_25_to_20_minutes_before_its_end_and_handed_out_for_7000_seconds() {

@@ -1,5 +1,6 @@
 //! Tokens for callers: from L1, L2, L3, and only then by a renewal.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use crate::seal::Sealer;
 use crate::store::Storage;
 use crate::telemetry::metrics;
 
-/// How long a caller waits for a newer token when there is one near its end.
+/// How long a caller waits for a newer token when there is one near its end. Not for a login whose refresh token has been
+/// presented: that caller waits until the outcome is stored.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which tier a caller trusts.
@@ -123,9 +125,9 @@ impl TokenService {
         match verdict {
             Verdict::Serve(token) => Ok(token),
             Verdict::Refuse(error) => Err(*error),
-            Verdict::Renew(None) => self.renewed(key, app, deadline).await,
+            Verdict::Renew(None) => self.renewed(key, app, deadline, deadline).await,
             Verdict::Renew(Some(old)) => match self
-                .renewed(key, app, deadline.at_most(RENEWAL_PATIENCE))
+                .renewed(key, app, deadline.at_most(RENEWAL_PATIENCE), deadline)
                 .await
             {
                 Ok(token) => Ok(token),
@@ -149,12 +151,25 @@ impl TokenService {
         self.tiers().remembered_login(key)
     }
 
-    /// Joins the renewal in flight in this process, or starts one.
-    async fn renewed(&self, key: &TokenKey, app: &App, deadline: Deadline) -> Result<SharedToken> {
+    /// Joins the renewal in flight in this process, or starts one. Waits for `patience`; for a login whose refresh token has
+    /// been presented meanwhile, until the outcome is stored.
+    async fn renewed(
+        &self,
+        key: &TokenKey,
+        app: &App,
+        patience: Deadline,
+        deadline: Deadline,
+    ) -> Result<SharedToken> {
+        let waiting =
+            (key.kind == TokenKind::User).then(|| self.logins().callers().wait(key, deadline));
         let renewal = || Renewal::begin(self.clone(), key.clone(), app.clone()).run();
-        let outcome = deadline
-            .run(self.inner.flights.join(key.clone(), renewal))
-            .await?;
+        let mut flight = pin!(self.inner.flights.join(key.clone(), renewal));
+        let outcome = match patience.run(flight.as_mut()).await {
+            Err(_) if waiting.as_ref().is_some_and(|waiting| !waiting.leave()) => {
+                deadline.run(flight).await?
+            }
+            outcome => outcome?,
+        };
         outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
     }
 }

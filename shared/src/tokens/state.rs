@@ -10,6 +10,11 @@ use crate::error::{Error, FailureKind, LarkFailure};
 use crate::seal::Fingerprint;
 use crate::tokens::schedule;
 
+/// How long a lease lasts: it covers the token request and the writes around it.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// How long the record of a deleted token stays: longer than any token of it that a tier may still have.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
+
 /// The state of a token, at one version.
 #[derive(Clone, Debug)]
 pub struct TokenState {
@@ -29,6 +34,9 @@ pub struct TokenState {
     pub expires_at: Option<Timestamp>,
     /// For a user's token: its login.
     pub login: Option<Login>,
+    /// The version at which the last token was made void: rejected by the platform, or its login ended. Every token of a lower
+    /// version is void, in whatever tier it is found. Zero: none was.
+    pub voided: u64,
 }
 
 /// A process's lease for renewing a token.
@@ -86,10 +94,10 @@ pub(super) fn failure_to_error(
             failure,
             retry_after,
         },
+        // The platform refuses the user for as long as an administrator wants it: the login lives on.
+        FailureKind::GrantVoid | FailureKind::Forbidden => Error::LarkForbidden(failure),
         FailureKind::TokenInvalid
         | FailureKind::NotFound
-        | FailureKind::Forbidden
-        | FailureKind::GrantVoid
         | FailureKind::Invalid
         | FailureKind::Rejected => Error::LarkRejected(failure),
     }
@@ -119,6 +127,7 @@ impl TokenState {
             due_at: Some(now),
             expires_at: None,
             login: None,
+            voided: 0,
         }
     }
 
@@ -137,10 +146,8 @@ impl TokenState {
             schedule::phase(token.issued_at, token.expires_at, now)
         });
         let cooling = self
-            .failure
-            .as_ref()
-            .filter(|failure| failure.fingerprint == secrets.current.fingerprint)
-            .filter(|failure| failure.retry_at > now);
+            .cooling(now)
+            .filter(|failure| failure.fingerprint == secrets.current.fingerprint);
         match (phase, token, cooling) {
             (TokenPhase::Fresh, Some(token), _) | (TokenPhase::Ending, Some(token), Some(_)) => {
                 Verdict::Serve(token.clone())
@@ -151,10 +158,29 @@ impl TokenState {
         }
     }
 
+    /// The last failure, while no attempt is allowed because of it. A login in doubt may wait for the end of its access token.
+    pub(super) fn cooling(&self, now: Timestamp) -> Option<&TokenFailure> {
+        self.failure.as_ref().filter(|failure| {
+            let is_for_token = self.token.as_ref().is_some_and(|token| {
+                failure.retry_at <= token.expires_at && !self.is_from_future(now)
+            });
+            schedule::lasts(failure.retry_at, schedule::MAX_REFUSAL_PAUSE, now)
+                || is_for_token && failure.retry_at > now
+        })
+    }
+
     /// Whether a process is renewing it.
     #[must_use]
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.leased.as_ref().is_some_and(|lease| lease.until > now)
+        let lease = self.leased.as_ref();
+        lease.is_some_and(|lease| schedule::lasts(lease.until, LEASE, now))
+    }
+
+    /// Whether its token was issued later than `now`: the clock of the process that wrote it was fast.
+    #[must_use]
+    pub fn is_from_future(&self, now: Timestamp) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|token| schedule::is_in_future(token.issued_at, now))
     }
 
     /// The next version: higher than this one and than any assigned before `now`, even in a deleted record.
@@ -201,6 +227,7 @@ impl TokenState {
             due_at: Some(due_at),
             expires_at: None,
             login: None,
+            voided: self.voided,
         }
     }
 
@@ -229,17 +256,47 @@ impl TokenState {
         }
     }
 
-    /// The state after the platform rejected the token before its time.
+    /// Takes over the token of `older`, which the process knows, if this state has none and `older`'s was not made void. A
+    /// login's token goes with its login.
+    pub(super) fn keep_token_of(&mut self, older: &Self) {
+        if self.token.is_none() && self.login.is_none() && self.voided <= older.version {
+            self.token.clone_from(&older.token);
+        }
+    }
+
+    /// The state after the platform rejected the token before its time: every token known so far is void.
     #[must_use]
     pub fn without_token(&self, now: Timestamp) -> Self {
+        let version = self.next_version(now);
+        Self {
+            version,
+            voided: version,
+            token: None,
+            // The scheduled run renews it, if no caller does, and so replaces what other tiers have of it.
+            due_at: Some(now),
+            ..self.clone()
+        }
+    }
+
+    /// What stays of a token that was deleted, with its login if it had one: every token known so far is void. The scheduled
+    /// run sees to it that the shared cache knows, should this process not get that far.
+    #[must_use]
+    pub fn forgotten(&self, now: Timestamp) -> Self {
+        let version = self.next_version(now);
+        Self {
+            version,
+            voided: version,
+            expires_at: Some(now + FORGOTTEN),
+            ..Self::unknown(self.key.clone(), now)
+        }
+    }
+
+    /// The state without a due time: the scheduled run has nothing to do.
+    #[must_use]
+    pub fn retired(&self, now: Timestamp) -> Self {
         Self {
             version: self.next_version(now),
-            token: None,
-            due_at: if self.login.is_some() {
-                self.due_at
-            } else {
-                Some(now)
-            },
+            due_at: None,
             ..self.clone()
         }
     }

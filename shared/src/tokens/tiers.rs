@@ -63,7 +63,7 @@ pub(super) struct Stored {
 impl Remembered {
     /// Whether a shared tier confirmed it recently enough to hand it out at `now`.
     pub(super) fn is_trusted(&self, now: Timestamp) -> bool {
-        self.checked_at + TRUSTED > now
+        self.checked_at <= now && self.checked_at + TRUSTED > now
     }
 
     /// What to do for a caller at `now`.
@@ -116,6 +116,13 @@ impl TokenTiers {
         };
         metrics::cache_request("tokens", "store", "hit");
         let state = TokenState::from_record(&record, &self.sealer, deadline).await?;
+        if state.is_from_future(self.clock.now()) {
+            warn!(
+                lark.app_id = key.app_id.as_str(),
+                token.kind = key.kind.as_str(),
+                "a token from the future is replaced: the clock of a process is or was fast"
+            );
+        }
         let state = self.unless_void(state);
         if state.token.is_some() {
             self.publish(&state, deadline).await;
@@ -146,7 +153,7 @@ impl TokenTiers {
             }
             None => None,
         };
-        let state = state.map(|state| self.remember(state));
+        let state = state.map(|state| self.remember(self.unless_void(state)));
         // Without token and failure it is a tombstone: older states are void, and the store has the valid one.
         let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
         metrics::cache_request(
@@ -220,13 +227,40 @@ impl TokenTiers {
         }
     }
 
-    /// Keeps `state` in L1, unless something newer is there.
-    pub(super) fn remember(&self, state: TokenState) -> Arc<TokenState> {
-        let state = Arc::new(state);
-        let newer = self
-            .remembered
-            .get(&state.key)
+    /// Puts `state` into L2, unless something newer is there, for a write that revokes: past the breaker and patiently, because
+    /// what it does not reach goes on handing out the old token. Returns whether it arrived.
+    pub(super) async fn publish_surely(&self, state: &TokenState, deadline: Deadline) -> bool {
+        let Some(cache) = &self.cache else {
+            return true;
+        };
+        let entry = state
+            .to_entry(&self.sealer, self.clock.now(), deadline)
+            .await;
+        let Ok((entry, ttl)) = entry else {
+            return false;
+        };
+        let key = state.key.cache_key();
+        let put = cache.put_newer_surely(&key, state.version, &entry, ttl, deadline);
+        match put.await {
+            Ok(_) => true,
+            Err(error) => {
+                warn!(lark.app_id = state.key.app_id.as_str(), %error, "a revocation has not reached the shared cache yet");
+                false
+            }
+        }
+    }
+
+    /// Keeps `state` in L1, unless something newer is there, and returns it. A token that the process knows stays with a newer
+    /// state that has none, unless it was made void: only a tombstone voids.
+    pub(super) fn remember(&self, mut state: TokenState) -> Arc<TokenState> {
+        let known = self.remembered.get(&state.key);
+        let newer = known
+            .as_ref()
             .is_some_and(|known| known.state.version > state.version);
+        if let Some(known) = known.filter(|_| !newer) {
+            state.keep_token_of(&known.state);
+        }
+        let state = Arc::new(state);
         if !newer {
             let remembered = Remembered {
                 state: Arc::clone(&state),
@@ -240,26 +274,21 @@ impl TokenTiers {
     /// `state`, without its token if that is known to be void: the platform rejected it while the store did not answer.
     pub(super) fn unless_void(&self, state: TokenState) -> TokenState {
         match self.remembered.get(&state.key) {
-            Some(known) if known.state.version > state.version && known.state.token.is_none() => {
-                TokenState {
-                    version: known.state.version,
-                    token: None,
-                    ..state
-                }
-            }
+            Some(known) if known.state.voided > state.version => TokenState {
+                version: known.state.version,
+                voided: known.state.voided,
+                token: None,
+                ..state
+            },
             Some(_) | None => state,
         }
     }
 
-    /// An empty state with the version that L1 has.
-    pub(super) fn blank(&self, key: &TokenKey) -> TokenState {
-        let version = self
-            .remembered
-            .get(key)
-            .map_or(0, |known| known.state.version);
-        TokenState {
-            version,
-            ..TokenState::unknown(key.clone(), self.clock.now())
+    /// The state that L1 has, or an empty one: what a process without the store continues from.
+    pub(super) fn blind(&self, key: &TokenKey) -> TokenState {
+        match self.remembered.get(key) {
+            Some(known) => TokenState::clone(&known.state),
+            None => TokenState::unknown(key.clone(), self.clock.now()),
         }
     }
 
@@ -269,7 +298,7 @@ impl TokenTiers {
         for _ in 0..ATTEMPTS {
             match self.invalidate_once(key, rejected, deadline).await {
                 Ok(state) => {
-                    self.publish(&state, deadline).await;
+                    self.publish_surely(&state, deadline).await;
                     self.remember(state);
                     return;
                 }
@@ -284,8 +313,8 @@ impl TokenTiers {
             return;
         }
         // Without the store, a void state with a fresh version hides the token in the cache and in the process.
-        let void = self.blank(key).without_token(self.clock.now());
-        self.publish(&void, deadline).await;
+        let void = self.blind(key).without_token(self.clock.now());
+        self.publish_surely(&void, deadline).await;
         self.remember(void);
     }
 

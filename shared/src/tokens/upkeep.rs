@@ -2,14 +2,18 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::info::is_forgotten;
 use super::{TokenInfo, TokenKey, TokenKind, TokenService, TokenState};
-use crate::apps::{AppKind, NewApp};
+use crate::apps::{AppKind, Apps, NewApp};
+use crate::changes::Actor;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::page::Page;
 use crate::store::{Expect, StoreError, Table};
 
+/// How often a deletion is retried after a conflict.
+const ATTEMPTS: u32 = 8;
 /// How many tokens of a deleted app are read at a time, and deleted at a time.
 const FORGET_PAGE: usize = 200;
 const FORGET_CONCURRENCY: usize = 16;
@@ -90,33 +94,85 @@ impl TokenService {
         }
     }
 
-    /// Deletes the token `key` from all tiers; returns whether there was a record.
+    /// Deletes the token `key`; returns whether there was one. No tier has it any more, or, where the shared cache does not
+    /// answer, the scheduled run repeats it until it does. A record without secrets stays for a day.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Store`]: it may be deleted or not; a retry resumes.
     pub async fn forget(&self, key: &TokenKey, deadline: Deadline) -> Result<bool> {
         let tiers = self.tiers();
-        let found = tiers
-            .storage
-            .get(Table::Tokens, &key.store_key(), deadline)
-            .await?;
-        tiers
-            .storage
-            .delete(Table::Tokens, &key.store_key(), Expect::Anything, deadline)
-            .await?;
-        let version = found.as_ref().map_or(0, |record| record.version);
-        let now = tiers.clock.now();
-        let void = TokenState {
-            version,
-            ..TokenState::unknown(key.clone(), now)
-        };
-        let void = void.without_token(now);
-        tiers.publish(&void, deadline).await;
-        tiers.remember(void);
-        Ok(found.is_some())
+        for _ in 0..ATTEMPTS {
+            let now = tiers.clock.now();
+            let Some(record) = tiers.record(key, deadline).await? else {
+                let void = TokenState::unknown(key.clone(), now).without_token(now);
+                tiers.publish_surely(&void, deadline).await;
+                tiers.remember(void);
+                return Ok(false);
+            };
+            let was_there = !is_forgotten(&record);
+            let before = TokenState {
+                version: record.version,
+                ..TokenState::unknown(key.clone(), now)
+            };
+            let state = before.forgotten(now);
+            match tiers
+                .write(&state, Expect::Version(record.version), deadline)
+                .await
+            {
+                Ok(()) => {}
+                Err(Error::Store(StoreError::Conflict)) => continue,
+                Err(error) => return Err(error),
+            }
+            tiers.remember(state.clone());
+            if tiers.publish_surely(&state, deadline).await {
+                // If this fails, the scheduled run does it.
+                let expect = Expect::Version(state.version);
+                let _ = tiers.write(&state.retired(now), expect, deadline).await;
+            }
+            return Ok(was_there);
+        }
+        Err(StoreError::Conflict.into())
     }
 
-    /// Deletes every token and login of a deleted app.
+    /// Registers an app, without anything that an earlier one of the same id may have left, and lets the next scheduled run
+    /// fetch its first token.
+    ///
+    /// # Errors
+    /// As [`Apps::register`]; a retry resumes.
+    pub async fn register_app(
+        &self,
+        apps: &Apps,
+        new: &NewApp,
+        actor: &Actor,
+        deadline: Deadline,
+    ) -> Result<()> {
+        if let Err(Error::AppNotFound(_)) = apps.read(&new.app_id, deadline).await {
+            self.forget_app(&new.app_id, deadline).await?;
+        }
+        apps.register(new, actor, deadline).await?;
+        self.make_first_due(new, deadline).await
+    }
+
+    /// Deletes an app and all its tokens and logins. When a part of it failed, it can be repeated until everything is gone.
+    ///
+    /// # Errors
+    /// [`Error::AppNotFound`] if nothing was left to delete; [`Error::Store`].
+    pub async fn delete_app(
+        &self,
+        apps: &Apps,
+        app_id: &AppId,
+        actor: &Actor,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let deleted = apps.delete(app_id, actor, deadline).await;
+        if !matches!(deleted, Ok(()) | Err(Error::AppNotFound(_))) {
+            return deleted;
+        }
+        let forgotten = self.forget_app(app_id, deadline).await?;
+        if forgotten > 0 { Ok(()) } else { deleted }
+    }
+
+    /// Deletes every token and login of a deleted app, and returns how many there were.
     ///
     /// # Errors
     /// [`Error::Store`]; a retry resumes.
@@ -138,13 +194,13 @@ impl TokenService {
             let keys = page
                 .records
                 .iter()
+                .filter(|record| !is_forgotten(record) || record.due.is_some())
                 .filter_map(|record| TokenKey::from_store_key(&record.key));
             let keys: Vec<_> = keys.collect();
-            forgotten += keys.len() as u64;
-            stream::iter(keys)
+            forgotten += stream::iter(keys)
                 .map(|key| async move { self.forget(&key, deadline).await })
                 .buffer_unordered(FORGET_CONCURRENCY)
-                .try_for_each(|_| std::future::ready(Ok(())))
+                .try_fold(0, async |sum, was_there| Ok(sum + u64::from(was_there)))
                 .await?;
             after = page.next;
             if after.is_none() {

@@ -1,8 +1,12 @@
 //! Apps: what operators change, and how it affects other callers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lark_service::store::Table;
+use lark_service::store::intercepted::{InterceptedStore, Operation};
 use lark_service_tests::requests::{TestRequest, TestResponse};
+use lark_service_tests::switchable::FailOnce;
 use lark_service_tests::world::{APP, Process, World};
 use serde_json::{Value, json};
 
@@ -232,4 +236,48 @@ async fn a_deleted_app_takes_its_tokens_and_logins_with_it() {
         (answer.code(), &answer.body["reason"]),
         ("reauthorization_required", &json!("not_logged_in"))
     );
+}
+
+#[tokio::test]
+async fn a_deletion_that_failed_half_way_is_repeated_until_nothing_is_left() {
+    let (world, process) = world().await;
+    let open_id = process.log_in(world.control(), 7).await.unwrap();
+    let throttled = FailOnce::after(0, Operation::List, Table::Tokens);
+    let store = InterceptedStore::new(world.shared_store(), Arc::new(throttled));
+    let operator = world.process_over(Arc::new(store));
+    let path = format!("/v1/apps/{APP}");
+    let failed = ask(&operator, "DELETE", &path, Value::Null).await;
+    assert_eq!((failed.status, failed.code()), (503, "store_unavailable"));
+    let repeated = ask(&operator, "DELETE", &path, Value::Null).await;
+    assert_eq!(repeated.status, 204, "{}", repeated.body);
+    let done = ask(&operator, "DELETE", &path, Value::Null).await;
+    assert_eq!((done.status, done.code()), (404, "app_not_found"));
+    let secret = lark_simulator::seeded_app_secret(APP);
+    let again = json!({"app_id": APP, "secret": secret});
+    assert_eq!(ask(&operator, "POST", "/v1/apps", again).await.status, 201);
+    world.advance(Duration::from_secs(6));
+    let error = process.user_token(&open_id).await.unwrap_err();
+    assert_eq!(error.code().as_str(), "reauthorization_required");
+}
+
+#[tokio::test]
+async fn an_app_that_is_registered_anew_inherits_nothing_of_a_deletion_that_nobody_repeated() {
+    let (world, process) = world().await;
+    let open_id = process.log_in(world.control(), 7).await.unwrap();
+    let throttled = FailOnce::after(0, Operation::List, Table::Tokens);
+    let store = InterceptedStore::new(world.shared_store(), Arc::new(throttled));
+    let operator = world.process_over(Arc::new(store));
+    let path = format!("/v1/apps/{APP}");
+    assert_eq!(
+        ask(&operator, "DELETE", &path, Value::Null).await.status,
+        503
+    );
+    let secret = lark_simulator::seeded_app_secret(APP);
+    let again = json!({"app_id": APP, "secret": secret});
+    assert_eq!(ask(&operator, "POST", "/v1/apps", again).await.status, 201);
+    for process in [&process, &world.process()] {
+        world.advance(Duration::from_secs(6));
+        let error = process.user_token(&open_id).await.unwrap_err();
+        assert_eq!(error.code().as_str(), "reauthorization_required");
+    }
 }

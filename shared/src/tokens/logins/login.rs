@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::error::{Error, LarkFailure, LoginEnd};
+use crate::error::{Error, FailureKind, LarkFailure, LoginEnd};
 use crate::ids::OpenId;
 use crate::seal::Fingerprint;
 use crate::tokens::schedule::{self, TokenPhase};
@@ -23,7 +23,8 @@ const ENDED: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The state needed to get the next access token of a user.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// Counts the token pairs. Only a later pair replaces a pair.
+    /// Orders the token pairs of a user: only a later pair replaces a pair. It grows with time and never begins anew, not even
+    /// after a logout that deleted the record.
     pub generation: u64,
     /// The refresh token, if `offline_access` was granted.
     pub refresh: Option<RefreshToken>,
@@ -83,9 +84,8 @@ impl TokenState {
     /// The state right after the user consented; it replaces everything known before.
     #[must_use]
     pub fn logged_in(&self, pair: Pair, now: Timestamp, jitter: f64) -> Self {
-        let generation = self.login.as_ref().map_or(0, |login| login.generation) + 1;
         let login = Login {
-            generation,
+            generation: self.next_generation(now),
             refresh: pair.refresh,
             scopes: pair.scopes,
             consented_at: now,
@@ -107,7 +107,7 @@ impl TokenState {
             pair.scopes
         };
         let login = Login {
-            generation: old.generation + 1,
+            generation: self.next_generation(now),
             // An answer without a refresh token keeps the old one.
             refresh: pair.refresh.or_else(|| old.refresh.clone()),
             scopes,
@@ -116,6 +116,12 @@ impl TokenState {
             ended: None,
         };
         self.with(login, pair.token, now, jitter)
+    }
+
+    /// A generation higher than any that the user's login had: as versions do, it grows past a deletion.
+    fn next_generation(&self, now: Timestamp) -> u64 {
+        let before = self.login.as_ref().map_or(0, |login| login.generation);
+        self.next_version(now).max(before.saturating_add(1))
     }
 
     /// The state right after `token` came with `login`.
@@ -129,6 +135,7 @@ impl TokenState {
             due_at: due_at(&login, jitter),
             expires_at: expires_at(&login, now),
             login: Some(login),
+            voided: self.voided,
         }
     }
 
@@ -144,7 +151,7 @@ impl TokenState {
         let Some(old) = &self.login else {
             return self.clone();
         };
-        if failure.kind == crate::error::FailureKind::GrantVoid {
+        if failure.kind == FailureKind::GrantVoid && !LoginEnd::is_reversible(failure.code) {
             let end = if was_uncertain.is_some() {
                 LoginEnd::OutcomeLost
             } else {
@@ -189,6 +196,7 @@ impl TokenState {
                 ..self.clone()
             },
         };
+        let voided = state.version;
         let login = state.login.map(|login| Login {
             refresh: None,
             ended: Some((end, now)),
@@ -197,9 +205,11 @@ impl TokenState {
         });
         Self {
             token: None,
-            due_at: None,
+            // The scheduled run sees to it that the shared cache knows.
+            due_at: Some(now),
             expires_at: Some(now + ENDED),
             login,
+            voided,
             ..state
         }
     }
@@ -215,10 +225,7 @@ impl TokenState {
         let phase = self.token.as_ref().map_or(TokenPhase::Ended, |token| {
             schedule::phase(token.issued_at, token.expires_at, now)
         });
-        let cooling = self
-            .failure
-            .as_ref()
-            .filter(|failure| failure.retry_at > now);
+        let cooling = self.cooling(now);
         match (phase, &self.token, login.dead_end(now), cooling) {
             (TokenPhase::Fresh, Some(token), _, _)
             | (TokenPhase::Ending, Some(token), Some(_), _)

@@ -29,7 +29,7 @@ impl LoginKeeper {
         let Some(cache) = &self.tiers.cache else {
             return false;
         };
-        let rescued = Rescued::of(generation(leased), pair);
+        let rescued = Rescued::of(leased, pair);
         let plain: SecretString = serde_json::to_string(&rescued)
             .expect("a pair is plain data")
             .into();
@@ -49,7 +49,7 @@ impl LoginKeeper {
         }
     }
 
-    /// The pair that a process got for exactly this state but could not store.
+    /// The pair that a process got under the lease in `state` but could not store.
     pub(super) async fn rescued(&self, state: &TokenState, deadline: Deadline) -> Option<Pair> {
         let stored = self
             .tiers
@@ -67,8 +67,12 @@ impl LoginKeeper {
             .await
             .ok()?;
         let rescued: Rescued = serde_json::from_str(plain.expose_secret()).ok()?;
-        (rescued.generation == generation(state)).then(|| rescued.pair())
+        rescued.belongs_to(state).then(|| rescued.pair())
     }
+}
+
+fn mark(state: &TokenState) -> Option<&str> {
+    state.leased.as_ref().map(|lease| lease.mark.as_str())
 }
 
 fn rescue_key(key: &TokenKey) -> String {
@@ -79,10 +83,11 @@ fn rescue_context(key: &TokenKey) -> String {
     format!("login-rescue/{}/{}", key.app_id, key.subject)
 }
 
-/// A pair and the generation that it succeeds.
+/// A pair, the generation that it succeeds, and the lease under which it was got.
 #[derive(Deserialize, Serialize)]
 struct Rescued {
     generation: u64,
+    lease: String,
     access_token: String,
     fingerprint: Fingerprint,
     issued_at: Timestamp,
@@ -93,11 +98,12 @@ struct Rescued {
 }
 
 impl Rescued {
-    fn of(generation: u64, pair: &Pair) -> Self {
+    fn of(leased: &TokenState, pair: &Pair) -> Self {
         let refresh = pair.refresh.as_ref();
         let value = refresh.and_then(|refresh| refresh.value.as_ref());
         Self {
-            generation,
+            generation: generation(leased),
+            lease: mark(leased).unwrap_or_default().to_owned(),
             access_token: pair.token.value.expose_secret().to_owned(),
             fingerprint: pair.token.fingerprint.clone(),
             issued_at: pair.token.issued_at,
@@ -106,6 +112,11 @@ impl Rescued {
             refresh_expires_at: refresh.map_or(pair.token.expires_at, |it| it.expires_at),
             scopes: pair.scopes.clone(),
         }
+    }
+
+    /// Whether it is the successor of the pair in `state`: another lease of the same generation has its own outcome.
+    fn belongs_to(&self, state: &TokenState) -> bool {
+        self.generation == generation(state) && mark(state) == Some(&*self.lease)
     }
 
     fn pair(self) -> Pair {
