@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lark_service::apps::AppContext;
+use lark_service::cache::Cache;
 use lark_service::cache::memory::MemoryCache;
 use lark_service::clock::{Clock, Timestamp};
 use lark_service::config::Config;
@@ -62,6 +63,17 @@ impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(i64::try_from(self.0.now_ms()).expect("a moment of this age"))
     }
+}
+
+/// How a process reaches what it shares with others, and how fast its clock is.
+#[derive(Debug)]
+pub struct Parts {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The shared cache.
+    pub cache: Arc<dyn Cache>,
+    /// How fast its clock is.
+    pub fast: Duration,
 }
 
 /// A simulated platform with a store and a shared cache that can be made to fail.
@@ -138,8 +150,24 @@ impl World {
     /// A process whose host's clock is fast by `fast`. The store and the shared cache keep the right time.
     #[must_use]
     pub fn process_that_is_fast(&self, fast: Duration) -> Process {
-        let clock = Arc::new(FastClock(Arc::clone(&self.clock), fast));
-        self.build_with(self.shared_store(), clock, &[])
+        let parts = Parts {
+            store: self.shared_store(),
+            cache: Arc::clone(&self.cache) as _,
+            fast,
+        };
+        self.process_of(parts, &[])
+    }
+
+    /// A process of these parts, with these variables set.
+    #[must_use]
+    pub fn process_of(&self, parts: Parts, variables: &[(&str, &str)]) -> Process {
+        let Parts { store, cache, fast } = parts;
+        let clock: Arc<dyn Clock> = if fast.is_zero() {
+            Arc::clone(&self.clock)
+        } else {
+            Arc::new(FastClock(Arc::clone(&self.clock), fast))
+        };
+        self.build_of(store, cache, clock, variables)
     }
 
     /// The store that processes share.
@@ -149,12 +177,14 @@ impl World {
     }
 
     fn build(&self, store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Process {
-        self.build_with(store, Arc::clone(&self.clock), variables)
+        let cache = Arc::clone(&self.cache) as _;
+        self.build_of(store, cache, Arc::clone(&self.clock), variables)
     }
 
-    fn build_with(
+    fn build_of(
         &self,
         store: Arc<dyn Store>,
+        cache: Arc<dyn Cache>,
         clock: Arc<dyn Clock>,
         variables: &[(&str, &str)],
     ) -> Process {
@@ -178,7 +208,7 @@ impl World {
         });
         let adapters = Adapters {
             store,
-            cache: Some(Arc::clone(&self.cache) as _),
+            cache: Some(cache),
             keys: Arc::clone(&self.sealer),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Checks that need a store that answers.
 const ON_STORE: [&str; 3] = ["schema", "permissions", "data_keys"];
 /// Checks that need a store that answers and data keys that work.
-const ON_KEYS: [&str; 7] = [
+const ON_KEYS: [&str; 8] = [
     "apps",
     "default_app",
     "credentials",
@@ -38,6 +38,7 @@ const ON_KEYS: [&str; 7] = [
     "api_keys",
     "schedule",
     "logins",
+    "token_times",
 ];
 
 /// What to check.

@@ -11,26 +11,26 @@ use lark_service::api_keys::KeyState;
 use lark_service::clock::Timestamp;
 use lark_service::config::StoreConfig;
 use lark_service::error::Result;
-use lark_service::tokens::{SHARDS, TokenKind};
+use lark_service::tokens::SHARDS;
+use lark_service::tokens::schedule::is_in_future;
 use lark_service::wiring::Services;
 
 const API_KEYS: &str = "api_keys";
 const SCHEDULE: &str = "schedule";
 const LOGINS: &str = "logins";
+const TIMES: &str = "token_times";
 /// The schedule runs every minute; what is due for longer was missed by many runs.
 const OVERDUE: Duration = Duration::from_secs(600);
-/// How many keys or logins are listed per page.
+/// How many keys or tokens are listed per page.
 const PAGE: usize = 200;
-/// How many pages are read, of keys and of one app's logins.
+/// How many pages are read, of keys and of one app's tokens.
 const MAX_PAGES: usize = 50;
 
 /// Checks keys, schedule and logins.
 pub(super) async fn examine(services: &Services, known: &[Known]) -> Vec<Check> {
-    vec![
-        api_keys(services).await,
-        schedule(services).await,
-        logins(services, known).await,
-    ]
+    let mut checks = vec![api_keys(services).await, schedule(services).await];
+    checks.extend(tokens(services, known).await);
+    checks
 }
 
 async fn api_keys(services: &Services) -> Check {
@@ -92,25 +92,34 @@ async fn schedule(services: &Services) -> Check {
     }
 }
 
-async fn logins(services: &Services, known: &[Known]) -> Check {
-    let (mut ended, mut apps, mut all) = (0_usize, Vec::new(), 0_usize);
+/// The checks of all tokens: logins that ended, and what a fast clock has left behind.
+async fn tokens(services: &Services, known: &[Known]) -> Vec<Check> {
+    let (mut sum, mut apps) = (Tokens::default(), Vec::new());
     for known in known {
-        match ended_logins(services, known).await {
-            Ok((0, logins)) => all += logins,
-            Ok((count, logins)) => {
-                ended += count;
-                all += logins;
-                apps.push(known.app_id.as_str());
+        match read_tokens(services, known).await {
+            Ok(tokens) => {
+                if tokens.ended > 0 {
+                    apps.push(known.app_id.as_str());
+                }
+                sum.all += tokens.all;
+                sum.logins += tokens.logins;
+                sum.ended += tokens.ended;
+                sum.from_future += tokens.from_future;
             }
-            Err(error) => return unread(LOGINS, &error),
+            Err(error) => return vec![unread(LOGINS, &error), unread(TIMES, &error)],
         }
     }
+    vec![logins(&sum, &apps), times(&sum)]
+}
+
+fn logins(tokens: &Tokens, apps: &[&str]) -> Check {
+    let Tokens { logins, ended, .. } = tokens;
     match apps.first() {
-        None => Check::ok(LOGINS, format!("none of {all} needs the user")),
+        None => Check::ok(LOGINS, format!("none of {logins} needs the user")),
         Some(app_id) => Check::warning(
             LOGINS,
             format!(
-                "{ended} of {all} logins have ended, of the apps {}",
+                "{ended} of {logins} logins have ended, of the apps {}",
                 apps.join(", ")
             ),
             format!(
@@ -120,24 +129,56 @@ async fn logins(services: &Services, known: &[Known]) -> Check {
     }
 }
 
-/// How many logins of the app have ended, and how many exist.
-async fn ended_logins(services: &Services, known: &Known) -> Result<(usize, usize)> {
-    let (mut ended, mut all, mut after) = (0, 0, None::<String>);
+fn times(tokens: &Tokens) -> Check {
+    let Tokens {
+        all, from_future, ..
+    } = tokens;
+    if *from_future == 0 {
+        return Check::ok(TIMES, format!("none of {all} tokens is from the future"));
+    }
+    Check::warning(
+        TIMES,
+        format!(
+            "{from_future} of {all} tokens are from the future: the clock of a process is or was fast. They are not handed out, \
+             and replaced when they are next asked for"
+        ),
+        "let every machine that runs the service follow a time server: timedatectl set-ntp true",
+    )
+}
+
+/// Counts of tokens.
+#[derive(Default)]
+struct Tokens {
+    all: usize,
+    logins: usize,
+    /// Logins that ended.
+    ended: usize,
+    /// Issued later than now.
+    from_future: usize,
+}
+
+async fn read_tokens(services: &Services, known: &Known) -> Result<Tokens> {
+    let (mut tokens, mut after) = (Tokens::default(), None::<String>);
+    let now = services.clock.now();
     for _ in 0..MAX_PAGES {
-        let user = Some(TokenKind::User);
         let page = services
             .tokens
-            .list(&known.app_id, user, after.as_deref(), PAGE, soon())
+            .list(&known.app_id, None, after.as_deref(), PAGE, soon())
             .await?;
-        let logins = page.items.iter().filter_map(|token| token.login.as_ref());
-        ended += logins.filter(|login| login.ended.is_some()).count();
-        all += page.items.len();
+        for token in &page.items {
+            let issued_at = token.issued_at.as_deref().and_then(Timestamp::parse);
+            let login = token.login.as_ref();
+            tokens.all += 1;
+            tokens.logins += usize::from(login.is_some());
+            tokens.ended += usize::from(login.is_some_and(|login| login.ended.is_some()));
+            tokens.from_future += usize::from(issued_at.is_some_and(|at| is_in_future(at, now)));
+        }
         after = page.next_page_token;
         if after.is_none() {
             break;
         }
     }
-    Ok((ended, all))
+    Ok(tokens)
 }
 
 fn unread(name: &'static str, error: &lark_service::error::Error) -> Check {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::logins::codec as login_codec;
-use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState, schedule};
+use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure, Result};
@@ -119,14 +119,8 @@ impl TokenState {
         })
     }
 
-    /// The cache entry of this state, and its TTL: the token's remaining time less the margin, or the time until the next
-    /// allowed attempt. A state with neither is kept briefly: it hides older ones.
-    pub(super) async fn to_entry(
-        &self,
-        sealer: &Sealer,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(Vec<u8>, Duration)> {
+    /// The cache entry of this state, which is kept for [`ENTRY_TTL`].
+    pub(super) async fn to_entry(&self, sealer: &Sealer, deadline: Deadline) -> Result<Vec<u8>> {
         let token = match &self.token {
             None => None,
             Some(token) => {
@@ -147,23 +141,7 @@ impl TokenState {
             login: self.login.as_ref().map(login_codec::CachedLogin::of),
             voided: self.voided,
         };
-        let handed_out = self.token.as_ref().map_or(Duration::ZERO, |token| {
-            (token.expires_at - schedule::margin(token.issued_at, token.expires_at)).since(now)
-        });
-        let cooling = self
-            .failure
-            .as_ref()
-            .map_or(Duration::ZERO, |failure| failure.retry_at.since(now));
-        let hides_older = if self.token.is_none() && self.voided > 0 {
-            TOMBSTONE_TTL
-        } else {
-            MIN_TTL
-        };
-        let ttl = handed_out.max(cooling).max(hides_older);
-        Ok((
-            serde_json::to_vec(&entry).expect("an entry is plain data"),
-            ttl,
-        ))
+        Ok(serde_json::to_vec(&entry).expect("an entry is plain data"))
     }
 
     /// The state that a cache entry holds; `None` for any other value.
@@ -200,11 +178,9 @@ impl TokenState {
     }
 }
 
-/// The least TTL of a state in the shared cache: longer than any write of an older one by a process that runs can take.
-const MIN_TTL: Duration = Duration::from_secs(60);
-/// The TTL of a tombstone, a state whose token was made void. A process may be frozen with an older state in hand for
-/// as long as it likes: the tombstone outlives the longest-lived token, so what such a process puts back has ended by itself.
-const TOMBSTONE_TTL: Duration = Duration::from_secs(3 * 3_600);
+/// The TTL of a state in the shared cache, whatever it says: for how long its token is handed out is in the state. It outlives the
+/// longest-lived token. So a process that was frozen with an older state in hand puts back nothing that still works.
+pub(super) const ENTRY_TTL: Duration = Duration::from_secs(3 * 3_600);
 
 #[derive(Deserialize, Serialize)]
 struct CachedState {

@@ -92,8 +92,11 @@ impl Renewal {
                     Lease::Busy => None,
                 };
                 self.release_fast_lease().await;
-                if let Some(outcome) = outcome {
-                    return outcome;
+                match outcome {
+                    // Frozen so long between request and answer that the token may have ended meanwhile.
+                    Some(Ok(token)) if token.expires_at <= self.tiers().clock.now() => {}
+                    Some(outcome) => return outcome,
+                    None => {}
                 }
             }
             if self.deadline.has_passed() {

@@ -110,7 +110,10 @@ impl TokenService {
             return Ok(token);
         }
         metrics::cache_request("tokens", "memory", "miss");
-        let verdict = match tiers.read(key, deadline).await? {
+        let found = tiers.read(key, deadline).await?;
+        // Read again: the process may have been frozen meanwhile.
+        let now = tiers.clock.now();
+        let verdict = match found {
             Shared::State(state) => state.verdict(&app.secrets, now),
             // No shared tier answers: the process's own token is better than another token request.
             Shared::Unknown => remembered.as_ref().map_or(Verdict::Renew(None), |known| {
@@ -131,6 +134,7 @@ impl TokenService {
                 .await
             {
                 Ok(token) => Ok(token),
+                Err(error) if old.expires_at <= tiers.clock.now() => Err(error),
                 Err(error) => {
                     warn!(lark.app_id = app.app_id.as_str(), %error, "handing out a token near its end");
                     Ok(old)

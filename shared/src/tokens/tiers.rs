@@ -8,6 +8,7 @@ use quick_cache::sync::Cache as LocalCache;
 use secrecy::ExposeSecret;
 use tracing::warn;
 
+use super::codec::ENTRY_TTL;
 use super::{Login, SharedToken, Token, TokenKey, TokenState, Verdict};
 use crate::apps::Secrets;
 use crate::cache::{CacheClient, CacheError, split_version};
@@ -216,13 +217,11 @@ impl TokenTiers {
     /// Puts `state` into L2, unless something newer is there.
     pub(super) async fn publish(&self, state: &TokenState, deadline: Deadline) {
         let Some(cache) = &self.cache else { return };
-        let entry = state
-            .to_entry(&self.sealer, self.clock.now(), deadline)
-            .await;
-        if let Ok((entry, ttl)) = entry {
+        let entry = state.to_entry(&self.sealer, deadline).await;
+        if let Ok(entry) = entry {
             // If the cache rejects it, the next reader reads the store.
             let _ = cache
-                .put_newer(&state.key.cache_key(), state.version, &entry, ttl)
+                .put_newer(&state.key.cache_key(), state.version, &entry, ENTRY_TTL)
                 .await;
         }
     }
@@ -233,14 +232,12 @@ impl TokenTiers {
         let Some(cache) = &self.cache else {
             return true;
         };
-        let entry = state
-            .to_entry(&self.sealer, self.clock.now(), deadline)
-            .await;
-        let Ok((entry, ttl)) = entry else {
+        let entry = state.to_entry(&self.sealer, deadline).await;
+        let Ok(entry) = entry else {
             return false;
         };
         let key = state.key.cache_key();
-        let put = cache.put_newer_surely(&key, state.version, &entry, ttl, deadline);
+        let put = cache.put_newer_surely(&key, state.version, &entry, ENTRY_TTL, deadline);
         match put.await {
             Ok(_) => true,
             Err(error) => {

@@ -7,6 +7,7 @@ use lark_service::apps::{AppChange, AppStatus};
 use lark_service::changes::Actor;
 use lark_service::clock::ManualClock;
 use lark_service::store::{Expect, Key, Record, Value};
+use lark_service::tokens::{TokenKey, Trust};
 
 #[tokio::test]
 async fn a_wrong_secret_is_to_be_rotated() {
@@ -79,6 +80,30 @@ async fn a_clock_that_is_off_is_to_follow_a_time_server() {
     place.simulator.control().advance(Duration::from_secs(300));
     let report = place.examined().await;
     failed(&report, "clock", "s behind", "timedatectl set-ntp true");
+}
+
+#[tokio::test]
+async fn a_token_from_the_future_names_the_time_server() {
+    let place = Place::healthy().await;
+    let config = place.config();
+    let mut adapters = Adapters::connect(&config).await.unwrap();
+    let fast = SystemClock.now() + Duration::from_secs(3 * 3_600);
+    adapters.clock = Arc::new(ManualClock::at(fast));
+    let services = Services::new(config, &adapters);
+    let app_id = AppId::parse(&seeded_app_id(1)).unwrap();
+    let app = services.apps.enabled(&app_id, soon()).await.unwrap();
+    let key = TokenKey::tenant(app_id, None);
+    let token = services.tokens.token(&app, &key, Trust::Local, soon());
+    token.await.unwrap();
+    drop((services, adapters));
+    let report = place.examined().await;
+    check(
+        &report,
+        "token_times",
+        Status::Warning,
+        "1 of 1",
+        "timedatectl set-ntp true",
+    );
 }
 
 #[tokio::test]

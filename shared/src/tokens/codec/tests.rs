@@ -31,11 +31,7 @@ async fn a_state_reads_back_from_record_and_entry_and_its_token_is_sealed_in_bot
     let deadline = Deadline::after(Duration::from_secs(5));
     let state = state();
     let record = state.to_record(&sealer, deadline).await.unwrap();
-    let (entry, ttl) = state
-        .to_entry(&sealer, Timestamp::from_seconds(1_000_000), deadline)
-        .await
-        .unwrap();
-    assert_eq!(ttl, Duration::from_secs(7_000));
+    let entry = state.to_entry(&sealer, deadline).await.unwrap();
     assert!(!format!("{record:?}").contains("t-secret"));
     assert!(!String::from_utf8_lossy(&entry).contains("t-secret"));
     let from_record = TokenState::from_record(&record, &sealer, deadline)
@@ -62,10 +58,7 @@ async fn an_entry_of_another_token_or_key_ring_is_no_entry() {
     let sealer = Sealer::new(KeySource::Given(KeyRing::generate().unwrap()));
     let other = Sealer::new(KeySource::Given(KeyRing::generate().unwrap()));
     let deadline = Deadline::after(Duration::from_secs(5));
-    let (entry, _) = state()
-        .to_entry(&sealer, Timestamp::default(), deadline)
-        .await
-        .unwrap();
+    let entry = state().to_entry(&sealer, deadline).await.unwrap();
     assert!(
         TokenState::from_entry(&key("cli_b"), 1, &entry, &sealer, deadline)
             .await
