@@ -299,7 +299,8 @@ impl Apps {
             let (apps, app_id) = (self.clone(), app_id.clone());
             async move { apps.read(&app_id, Deadline::after(READ_TIMEOUT)).await }
         };
-        let read = self.reads.join(app_id.clone(), work);
+        let reads = &self.reads;
+        let read = reads.join_within(app_id.clone(), READ_TIMEOUT, &*self.clock, work);
         let outcome = deadline.run(read).await?;
         outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
     }

@@ -74,6 +74,8 @@ pub struct Claim {
     /// The fencing number of the lease, if it was taken: a later holder has a higher one, as long as the cache's clock goes
     /// forward. `None`: another owner holds it.
     pub fence: Option<u64>,
+    /// The cache's time, in microseconds since the Unix epoch.
+    pub now_us: u64,
     /// The value at the guarded key, as stored.
     pub value: Option<Bytes>,
 }
@@ -91,6 +93,16 @@ impl Claim {
         let after = version.map_or(0, |(version, _)| version.saturating_add(1));
         Self {
             fence: Some(now_us.max(after)),
+            now_us,
+            value,
+        }
+    }
+
+    /// The answer at `now_us` to a claim of a lease that another owner holds.
+    const fn refused(now_us: u64, value: Option<Bytes>) -> Self {
+        Self {
+            fence: None,
+            now_us,
             value,
         }
     }
@@ -142,6 +154,15 @@ pub trait Cache: fmt::Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<Claim, CacheError>;
 
+    /// Lets the lease at `lease` last `ttl` from now if `owner` still holds it; returns whether it does. A lease that has ended
+    /// is not taken again, even if nobody else has it: its owner may have been frozen while another one took it and gave it
+    /// back. The fence stays the one of the claim.
+    async fn extend(&self, lease: &str, owner: &[u8], ttl: Duration) -> Result<bool, CacheError>;
+
+    /// [`Cache::put_newer`] of one value while `owner` holds the lease at `lease`, atomically; returns whether it holds it. If it
+    /// does not, nothing is put. In a cluster both keys must be in one slot.
+    async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError>;
+
     /// Deletes the value at `key`; with `only_if`, only if it equals that, compared atomically. Returns whether it deleted
     /// one.
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError>;
@@ -156,6 +177,17 @@ pub trait Cache: fmt::Debug + Send + Sync {
         cost: u32,
         patience: Duration,
     ) -> Result<Decision, CacheError>;
+
+    /// Takes back a request of `cost` that [`Cache::throttle`] admitted and that did not proceed: `place_us` is its
+    /// [`Decision::place_us`]. Does so only if no other request was admitted at `key` since, because later places were assigned
+    /// behind it; returns whether it did. See [`give_back`](crate::quota::gcra::give_back).
+    async fn give_back(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        place_us: u64,
+    ) -> Result<bool, CacheError>;
 
     /// Makes [`Cache::throttle`] admit nothing at `key` for `length`, at most for
     /// [`MAX_PAUSE`](crate::quota::gcra::MAX_PAUSE): it refuses requests whose patience ends before the pause does. A pause
@@ -179,6 +211,9 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// All members of the sorted set at `key` with their scores, the highest first. The set is removed atomically: even with
     /// concurrent callers, each addition is taken once.
     async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError>;
+
+    /// The cache's time, in microseconds since the Unix epoch: the one that orders what several processes fetched.
+    async fn now_us(&self) -> Result<u64, CacheError>;
 
     /// Whether the cache answers.
     async fn ping(&self) -> Result<(), CacheError>;

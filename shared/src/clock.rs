@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// A moment, in milliseconds since the Unix epoch.
 #[derive(
@@ -108,15 +109,41 @@ impl Clock for SystemClock {
     }
 }
 
+/// Measures how long something takes, in Tokio's time and by a clock, and believes the longer one. A frozen process wakes up
+/// with timers that may have stood still, and a clock may be set back: either of the two still tells that time has passed.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    started: Instant,
+    began: Timestamp,
+}
+
+impl Stopwatch {
+    /// Begins now.
+    #[must_use]
+    pub fn start(clock: &dyn Clock) -> Self {
+        Self {
+            started: Instant::now(),
+            began: clock.now(),
+        }
+    }
+
+    /// How long ago it was started; `clock` is the one that it was started with.
+    #[must_use]
+    pub fn elapsed(&self, clock: &dyn Clock) -> Duration {
+        let by_clock = clock.now().since(self.began);
+        self.started.elapsed().max(by_clock)
+    }
+}
+
 /// A clock that moves with Tokio's time, which tests pause.
 #[cfg(test)]
 #[derive(Debug)]
-pub(crate) struct TokioClock(tokio::time::Instant);
+pub(crate) struct TokioClock(Instant);
 
 #[cfg(test)]
 impl TokioClock {
     pub(crate) fn start() -> Self {
-        Self(tokio::time::Instant::now())
+        Self(Instant::now())
     }
 }
 
@@ -171,6 +198,22 @@ mod tests {
             (now + Duration::from_secs(1)).since(now),
             Duration::from_secs(1)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stopwatch_believes_whoever_says_that_more_time_has_passed() {
+        let clock = ManualClock::at(Timestamp::from_seconds(1_000));
+        let watch = Stopwatch::start(&clock);
+        assert_eq!(watch.elapsed(&clock), Duration::ZERO);
+        // Timers stood still while the process was frozen.
+        clock.advance(Duration::from_secs(70));
+        assert_eq!(watch.elapsed(&clock), Duration::from_secs(70));
+        tokio::time::advance(Duration::from_secs(90)).await;
+        assert_eq!(watch.elapsed(&clock), Duration::from_secs(90));
+        let ahead = ManualClock::at(Timestamp::from_seconds(9_000));
+        let watch = Stopwatch::start(&ahead);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(watch.elapsed(&clock), Duration::from_secs(5), "set back");
     }
 
     #[test]

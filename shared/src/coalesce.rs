@@ -3,21 +3,48 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+
+use crate::clock::{Clock, Stopwatch};
 
 /// The work panicked. Its waiters get this error; later callers start new work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the shared work panicked")]
 pub struct Panicked;
 
-type Flight<V> = Shared<BoxFuture<'static, Result<V, Panicked>>>;
+type Outcome<V> = Shared<BoxFuture<'static, Result<V, Panicked>>>;
 
 /// Work in flight, by key. The work is a separate task: it continues when a caller stops waiting, the first one included.
 #[derive(Debug)]
 pub struct Flights<K, V> {
-    in_flight: Arc<Mutex<HashMap<K, Flight<V>>>>,
+    in_flight: Arc<Mutex<InFlight<K, V>>>,
+}
+
+#[derive(Debug)]
+struct InFlight<K, V> {
+    by_key: HashMap<K, Flight<V>>,
+    /// How many flights have started: the number of the last one.
+    started: u64,
+}
+
+#[derive(Debug)]
+struct Flight<V> {
+    number: u64,
+    /// Since when it is in flight, where that decides whether it is joined.
+    watch: Option<Stopwatch>,
+    outcome: Outcome<V>,
+}
+
+impl<K, V> Default for InFlight<K, V> {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            started: 0,
+        }
+    }
 }
 
 impl<K, V> Default for Flights<K, V> {
@@ -37,33 +64,74 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let flight = {
-            let mut in_flight = self
-                .in_flight
-                .lock()
-                .expect("no panic while holding the flights");
-            match in_flight.get(&key) {
-                Some(flight) => flight.clone(),
-                None => {
-                    let flight = self.start(key.clone(), work());
-                    in_flight.insert(key, flight.clone());
-                    flight
-                }
-            }
+        let outcome = self.joined(key, None, |_| true, work);
+        outcome.await
+    }
+
+    /// As [`Flights::join`], but work that is in flight for longer than `longest` is not joined: the process was frozen with it,
+    /// and its outcome is an old one. `work` then starts beside it, and later callers join that.
+    ///
+    /// # Errors
+    /// [`Panicked`].
+    pub async fn join_within<F>(
+        &self,
+        key: K,
+        longest: Duration,
+        clock: &dyn Clock,
+        work: impl FnOnce() -> F,
+    ) -> Result<V, Panicked>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let is_young = |watch: &Stopwatch| watch.elapsed(clock) <= longest;
+        let outcome = self.joined(key, Some(Stopwatch::start(clock)), is_young, work);
+        outcome.await
+    }
+
+    /// The outcome of the flight for `key` that may be joined, or of a new one.
+    fn joined<F>(
+        &self,
+        key: K,
+        watch: Option<Stopwatch>,
+        is_young: impl FnOnce(&Stopwatch) -> bool,
+        work: impl FnOnce() -> F,
+    ) -> Outcome<V>
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .expect("no panic while holding the flights");
+        let known = in_flight.by_key.get(&key);
+        if let Some(flight) = known
+            && flight.watch.as_ref().is_none_or(is_young)
+        {
+            return flight.outcome.clone();
+        }
+        in_flight.started += 1;
+        let number = in_flight.started;
+        let outcome = self.start(key.clone(), number, work());
+        let flight = Flight {
+            number,
+            watch,
+            outcome: outcome.clone(),
         };
-        flight.await
+        in_flight.by_key.insert(key, flight);
+        outcome
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "every caller waits for it; it ends when the last one's cancellation would not"
     )]
-    fn start<F>(&self, key: K, work: F) -> Flight<V>
+    fn start<F>(&self, key: K, number: u64, work: F) -> Outcome<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let landing = Landing {
-            key: Some(key),
+            key,
+            number,
             in_flight: Arc::clone(&self.in_flight),
         };
         let task = tokio::spawn(async move {
@@ -76,17 +144,20 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
 
 /// Takes a flight off the list when its task ends, by a panic too.
 struct Landing<K: Eq + Hash, V> {
-    key: Option<K>,
-    in_flight: Arc<Mutex<HashMap<K, Flight<V>>>>,
+    key: K,
+    number: u64,
+    in_flight: Arc<Mutex<InFlight<K, V>>>,
 }
 
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.in_flight
-                .lock()
-                .expect("no panic while holding the flights")
-                .remove(&key);
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .expect("no panic while holding the flights");
+        let listed = in_flight.by_key.get(&self.key);
+        if listed.is_some_and(|flight| flight.number == self.number) {
+            in_flight.by_key.remove(&self.key);
         }
     }
 }
@@ -96,9 +167,12 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use tokio::sync::Notify;
+    use tokio::sync::{Notify, oneshot};
 
     use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+
+    const LONGEST: Duration = Duration::from_secs(28);
 
     #[tokio::test]
     async fn many_callers_share_one_work_and_the_next_starts_anew() {
@@ -135,6 +209,56 @@ mod tests {
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_err());
         assert_eq!(second, Ok(7));
+    }
+
+    /// Work that ends when told to, with what it is told.
+    fn told() -> (oneshot::Sender<u32>, impl Future<Output = u32>) {
+        let (tell, hear) = oneshot::channel();
+        (tell, async { hear.await.unwrap() })
+    }
+
+    #[tokio::test]
+    async fn work_that_was_frozen_beyond_its_time_is_not_joined() {
+        let clock = &ManualClock::at(Timestamp::from_seconds(1_700_000_000));
+        let flights = &Flights::<&str, u32>::default();
+        let ((tell_old, old), (tell_new, new)) = (told(), told());
+        let mut first = std::pin::pin!(flights.join_within("k", LONGEST, clock, || old));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        // Young enough: its outcome is shared.
+        clock.advance(LONGEST);
+        let (_, unused) = told();
+        let mut joined = std::pin::pin!(flights.join_within("k", LONGEST, clock, || unused));
+        assert!(futures_util::poll!(joined.as_mut()).is_pending());
+        clock.advance(Duration::from_millis(1));
+        let mut fresh = std::pin::pin!(flights.join_within("k", LONGEST, clock, || new));
+        assert!(futures_util::poll!(fresh.as_mut()).is_pending());
+        // The old one lands first and does not take the new one off the list.
+        tell_old.send(1).unwrap();
+        assert_eq!(joined.await, Ok(1));
+        assert_eq!(first.await, Ok(1));
+        let (_, unused) = told();
+        let mut later = std::pin::pin!(flights.join_within("k", LONGEST, clock, || unused));
+        assert!(futures_util::poll!(later.as_mut()).is_pending());
+        tell_new.send(2).unwrap();
+        assert_eq!((fresh.await, later.await), (Ok(2), Ok(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokio_s_time_alone_makes_a_flight_too_old() {
+        let clock = ManualClock::at(Timestamp::from_seconds(1_700_000_000));
+        let flights = Flights::<&str, u32>::default();
+        let slow = async {
+            tokio::time::sleep(LONGEST * 2).await;
+            1
+        };
+        let first = flights.join_within("k", LONGEST, &clock, || slow);
+        let second = async {
+            tokio::time::sleep(LONGEST + Duration::from_millis(1)).await;
+            flights
+                .join_within("k", LONGEST, &clock, || async { 2 })
+                .await
+        };
+        assert_eq!(tokio::join!(first, second), (Ok(1), Ok(2)));
     }
 
     #[tokio::test]

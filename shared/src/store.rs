@@ -210,6 +210,14 @@ pub enum Expect {
     Absent,
     /// A record with exactly this version exists.
     Version(u64),
+    /// No record with this version or a later one exists: what was read earlier replaces nothing that was read later. A version
+    /// after `latest` counts as none, since nobody can have given it yet; it would otherwise stay for ever.
+    Older {
+        /// The version that is later than those that it may replace.
+        version: u64,
+        /// The latest version that anybody can have given by now.
+        latest: u64,
+    },
 }
 
 /// Which attributes of records are read. Key, version, due time and expiry always are.
@@ -256,6 +264,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// The store's error; some of the records may have been written.
     async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError>;
+
+    /// Writes each of `records` for which [`Expect::Older`] holds, with its own version and `latest`; the others are left out. Any
+    /// number of records; of several with the same key the one with the highest version is kept. A write costs what a
+    /// [`Store::put`] costs.
+    ///
+    /// # Errors
+    /// The store's error; some of the records may have been written.
+    async fn put_newer(
+        &self,
+        table: Table,
+        records: &[Record],
+        latest: u64,
+    ) -> Result<(), StoreError>;
 
     /// Deletes the record at `key` if `expect` holds. Deleting what is absent succeeds with [`Expect::Anything`].
     ///

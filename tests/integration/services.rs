@@ -7,6 +7,7 @@ mod departments;
 mod freshness;
 mod guard;
 mod interleavings;
+mod late_callers;
 mod limits;
 mod logins;
 mod platform;

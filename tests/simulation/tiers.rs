@@ -69,6 +69,16 @@ impl Store for GatedStore {
         self.through("put_many", table, work).await
     }
 
+    async fn put_newer(
+        &self,
+        table: Table,
+        records: &[Record],
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let work = self.store.put_newer(table, records, version);
+        self.through("put_newer", table, work).await
+    }
+
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {
         let work = self.store.delete(table, key, expect);
         self.through("delete", table, work).await
@@ -173,6 +183,32 @@ impl Cache for GatedCache {
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
         self.through("delete", key, self.cache.delete(key, only_if))
             .await
+    }
+
+    async fn extend(&self, lease: &str, owner: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        self.gates.alive().await;
+        self.cache.extend(lease, owner, ttl).await
+    }
+
+    async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError> {
+        self.gates.alive().await;
+        self.cache.put_held(lease, owner, put).await
+    }
+
+    async fn give_back(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        place_us: u64,
+    ) -> Result<bool, CacheError> {
+        self.gates.alive().await;
+        self.cache.give_back(key, quotas, cost, place_us).await
+    }
+
+    async fn now_us(&self) -> Result<u64, CacheError> {
+        self.gates.alive().await;
+        self.cache.now_us().await
     }
 
     async fn throttle(

@@ -184,6 +184,16 @@ impl Cache for SwitchableCache {
         self.there()?.throttle(key, quotas, cost, patience).await
     }
 
+    async fn give_back(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        place_us: u64,
+    ) -> Result<bool, CacheError> {
+        self.there()?.give_back(key, quotas, cost, place_us).await
+    }
+
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
         self.there()?.pause(key, length).await
     }
@@ -196,6 +206,14 @@ impl Cache for SwitchableCache {
         ttl: Duration,
     ) -> Result<Claim, CacheError> {
         self.there()?.claim(lease, value, owner, ttl).await
+    }
+
+    async fn extend(&self, lease: &str, owner: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        self.there()?.extend(lease, owner, ttl).await
+    }
+
+    async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError> {
+        self.there()?.put_held(lease, owner, put).await
     }
 
     async fn add_scores(
@@ -214,6 +232,10 @@ impl Cache for SwitchableCache {
 
     async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
         self.there()?.take_scores(key).await
+    }
+
+    async fn now_us(&self) -> Result<u64, CacheError> {
+        self.there()?.now_us().await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

@@ -29,6 +29,16 @@ const SURE_ATTEMPTS: u32 = 3;
 const SURE_PATIENCE: Duration = Duration::from_millis(500);
 const SURE_PAUSE: Duration = Duration::from_millis(100);
 
+/// A timer that fires later than this after its time shows that the process was stopped meanwhile: frozen after an answer, or
+/// kept from running. What failed in that time says nothing about the cache.
+const STOPPED: Duration = Duration::from_millis(100);
+
+/// How the wait for an operation ended.
+struct Waited<T> {
+    outcome: Result<T, CacheError>,
+    was_stopped: bool,
+}
+
 /// A [`Cache`] with the service's policy.
 #[derive(Clone, Debug)]
 pub struct CacheClient {
@@ -171,6 +181,28 @@ impl CacheClient {
         self.observe("claim", patience, claim).await
     }
 
+    /// See [`Cache::extend`], and [`super::Lease`].
+    pub(super) async fn extend(
+        &self,
+        lease: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let extended = self.cache.extend(lease, owner, ttl);
+        self.observe("extend", WRITE_PATIENCE, extended).await
+    }
+
+    /// See [`Cache::put_held`], and [`super::Lease`].
+    pub(super) async fn put_held(
+        &self,
+        lease: &str,
+        owner: &[u8],
+        put: &Put,
+    ) -> Result<bool, CacheError> {
+        let put = self.cache.put_held(lease, owner, put);
+        self.observe("put_held", WRITE_PATIENCE, put).await
+    }
+
     /// See [`Cache::delete`].
     ///
     /// # Errors
@@ -203,6 +235,21 @@ impl CacheClient {
             self.cache.throttle(key, quotas, cost, patience),
         )
         .await
+    }
+
+    /// See [`Cache::give_back`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the place is then lost, or given back all the same.
+    pub async fn give_back(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        place_us: u64,
+    ) -> Result<bool, CacheError> {
+        let given = self.cache.give_back(key, quotas, cost, place_us);
+        self.observe("give_back", READ_PATIENCE, given).await
     }
 
     /// See [`Cache::pause`].
@@ -259,6 +306,15 @@ impl CacheClient {
             .await
     }
 
+    /// See [`Cache::now_us`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller goes by its own clock.
+    pub async fn now_us(&self) -> Result<u64, CacheError> {
+        self.observe("now", READ_PATIENCE, self.cache.now_us())
+            .await
+    }
+
     /// Whether the cache answers within its time-out, regardless of the breaker.
     ///
     /// # Errors
@@ -284,34 +340,52 @@ impl CacheClient {
             }
         };
         let started = Instant::now();
-        let outcome = self.wait(patience, heard, work).await;
+        let Waited {
+            outcome,
+            was_stopped,
+        } = self.wait(patience, heard, work).await;
         metrics::cache_operation(operation, result_label(&outcome), started.elapsed());
         match &outcome {
             Ok(_) => self.breaker.succeeded(),
+            // The connection may have died in the meantime; the next operation finds out about the cache.
+            Err(_) if was_stopped => {}
             Err(error) => self.breaker.failed(operation, heard, error),
         }
         outcome
     }
 
     /// Waits for `work` up to `patience`, but no longer than for a read once the breaker is open and no operation succeeded
-    /// since it started.
+    /// since it started. If the process was stopped meanwhile, the answer may be there unread: it is waited for once more.
     async fn wait<T>(
         &self,
         patience: Duration,
         heard: Heard,
         work: impl Future<Output = Result<T, CacheError>>,
-    ) -> Result<T, CacheError> {
+    ) -> Waited<T> {
         let mut work = pin!(work);
         let mut left = patience.min(self.timeout);
-        loop {
+        let mut was_stopped = false;
+        let outcome = loop {
             let step = left.min(READ_PATIENCE);
-            if let Ok(outcome) = tokio::time::timeout(step, work.as_mut()).await {
-                return outcome;
+            let began = Instant::now();
+            let answer = tokio::time::timeout(step, work.as_mut()).await;
+            let is_stopped = began.elapsed() > step + STOPPED;
+            if let Ok(outcome) = answer {
+                was_stopped |= is_stopped;
+                break outcome;
+            }
+            if is_stopped && !was_stopped {
+                was_stopped = true;
+                continue;
             }
             left -= step;
             if left.is_zero() || self.breaker.gives_up(heard) {
-                return Err(CacheError::Timeout);
+                break Err(CacheError::Timeout);
             }
+        };
+        Waited {
+            outcome,
+            was_stopped,
         }
     }
 

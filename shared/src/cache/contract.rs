@@ -39,7 +39,9 @@ macro_rules! test_cache_adapter {
                 a_refused_claim_does_not_renew_the_lease, a_lease_that_was_given_back_is_free,
                 a_fence_is_a_moment_in_microseconds, a_fence_is_above_the_version_that_is_there,
                 an_earlier_holder_replaces_nothing_of_a_later_one, one_of_many_takes_the_lease,
-                a_lease_may_guard_nothing_but_itself;
+                a_lease_may_guard_nothing_but_itself, a_lease_is_extended_by_its_holder_alone,
+                a_lease_that_has_ended_is_not_extended, the_holder_of_a_lease_puts_what_is_newer,
+                who_lost_a_lease_puts_nothing, everybody_is_told_the_time, time_goes_on;
             scores: scores_add_up_and_the_highest_come_first, no_more_scores_come_than_the_limit,
                 only_the_highest_scores_are_kept, no_score_of_many_callers_is_lost,
                 scores_expire_after_the_last_addition, whole_scores_are_exact_up_to_2_to_the_53,
@@ -51,7 +53,10 @@ macro_rules! test_cache_adapter {
                 many_callers_get_no_more_than_the_burst, who_has_patience_is_given_a_place_in_the_queue,
                 many_callers_get_places_that_differ, a_wait_counts_in_every_window,
                 who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_is_cut_off,
-                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
+                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back,
+                the_last_place_is_given_back, places_are_given_back_in_the_order_of_leaving,
+                a_place_is_kept_once_somebody_came_after_it, a_place_is_given_back_once,
+                giving_a_place_back_leaves_a_pause, all_that_was_given_back_leaves_no_entry;
         }
     };
     (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
@@ -142,6 +147,11 @@ impl Aged {
     ) -> Decision {
         let decision = self.cache.throttle(key, quotas, cost, patience);
         decision.await.unwrap()
+    }
+
+    async fn give_back(&self, key: &str, quotas: &[Quota], cost: u32, decision: &Decision) -> bool {
+        let given = self.cache.give_back(key, quotas, cost, decision.place_us);
+        given.await.unwrap()
     }
 
     async fn pause(&self, key: &str, length: Duration) {

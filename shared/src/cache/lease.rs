@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CacheClient, CacheError, Claim};
+use super::{CacheClient, CacheError, Claim, Put};
 
 /// One process's bid for a lease in the shared cache.
 ///
@@ -44,8 +44,9 @@ impl Lease {
     }
 
     /// Takes the lease unless another bid holds it, and reads the guarded value in the same step. A bid that already holds the
-    /// lease renews it, with a new time to live and a new fence: a claim whose answer was lost can be retried. The value and
-    /// the fence of a claim have no meaning if no value is guarded.
+    /// lease renews it, with a new time to live and a new fence: a claim whose answer was lost can be retried. For work that has
+    /// begun, [`Lease::extend`] is right: a claim would take a lease anew that was lost meanwhile. The value and the fence of a
+    /// claim have no meaning if no value is guarded.
     ///
     /// # Errors
     /// Any [`CacheError`]. Whether the lease was taken is then unknown.
@@ -53,6 +54,28 @@ impl Lease {
         let guarded = self.guarded.as_deref();
         self.cache
             .claim(&self.key, guarded, self.owner.as_bytes(), self.ttl)
+            .await
+    }
+
+    /// Lets the lease last for its whole time from now if this bid still holds it; returns whether it does. A lease that was lost
+    /// stays lost, even if nobody holds it now.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]. Whether the lease is held is then unknown.
+    pub async fn extend(&self) -> Result<bool, CacheError> {
+        self.cache
+            .extend(&self.key, self.owner.as_bytes(), self.ttl)
+            .await
+    }
+
+    /// [`super::Cache::put_newer`] of one value while this bid holds the lease, in one step; returns whether it does. If it does
+    /// not, nothing is put. In a cluster the value's key must be in the slot of the lease.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]. Whether the value was put is then unknown.
+    pub async fn put(&self, put: &Put) -> Result<bool, CacheError> {
+        self.cache
+            .put_held(&self.key, self.owner.as_bytes(), put)
             .await
     }
 
@@ -120,6 +143,36 @@ mod tests {
         assert!(!other.may_proceed().await);
         one.release().await;
         assert!(other.may_proceed().await);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_lost_is_neither_extended_nor_written_under() {
+        let (cache, clock) = cache();
+        let put = |text: &'static str| Put {
+            key: "value".to_owned(),
+            version: 1,
+            value: text.into(),
+            ttl: TTL * 10,
+        };
+        let (one, other) = (bid(&cache), bid(&cache));
+        assert!(one.may_proceed().await);
+        clock.advance(TTL / 2);
+        assert!(one.extend().await.unwrap());
+        clock.advance(TTL / 2);
+        assert!(one.put(&put("held")).await.unwrap());
+        clock.advance(TTL / 2);
+        assert!(!one.extend().await.unwrap(), "it has ended");
+        assert!(other.may_proceed().await);
+        other.release().await;
+        // Nobody holds it now, but another one did.
+        assert!(!one.extend().await.unwrap());
+        let late = Put {
+            version: 2,
+            ..put("late")
+        };
+        assert!(!one.put(&late).await.unwrap());
+        let stored = cache.get("value").await.unwrap().unwrap();
+        assert!(stored.ends_with(b"held"), "{stored:?}");
     }
 
     #[tokio::test]

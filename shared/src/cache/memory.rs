@@ -28,8 +28,8 @@ const TYPICAL_ENTRY_BYTES: u64 = 1_024;
 /// without more machinery.
 pub struct MemoryCache {
     entries: Mutex<Entries<String, Entry, Weight>>,
-    /// The time of the last claim: several may come within one tick of the clock. Used while `entries` is locked.
-    last_claim_us: AtomicU64,
+    /// The last time that was told: several calls may come within one tick of the clock. Used while `entries` is locked.
+    last_tick_us: AtomicU64,
     clock: Arc<dyn Clock>,
 }
 
@@ -56,7 +56,7 @@ impl MemoryCache {
         let entries = usize::try_from(capacity_bytes / TYPICAL_ENTRY_BYTES).unwrap_or(usize::MAX);
         Self {
             entries: Mutex::new(Entries::with_weighter(entries, capacity_bytes, Weight)),
-            last_claim_us: AtomicU64::new(0),
+            last_tick_us: AtomicU64::new(0),
             clock,
         }
     }
@@ -85,6 +85,36 @@ impl MemoryCache {
         if let Some(next) = state.paused(length, self.now_us()) {
             entries.insert(key.to_owned(), state_entry(&next));
         }
+    }
+
+    /// [`Cache::give_back`], which cannot fail here.
+    pub(crate) fn take_back(&self, key: &str, quotas: &[Quota], cost: u32, place_us: u64) -> bool {
+        let mut entries = self.lock();
+        let state = self.state(&mut entries, key);
+        let next = gcra::give_back(&state, quotas, cost, place_us);
+        let is_taken_back = next.is_some();
+        if let Some(next) = next {
+            entries.insert(key.to_owned(), state_entry(&next));
+        }
+        is_taken_back
+    }
+
+    fn is_held(
+        &self,
+        entries: &mut Entries<String, Entry, Weight>,
+        lease: &str,
+        owner: &[u8],
+    ) -> bool {
+        let holder = self.live(entries, lease);
+        holder.is_some_and(|holder| holder == owner)
+    }
+
+    /// The time, later than at any call before. To be called while `entries` is locked.
+    fn tick_us(&self) -> u64 {
+        let after_last = self.last_tick_us.load(Ordering::Relaxed) + 1;
+        let now_us = self.now_us().max(after_last);
+        self.last_tick_us.store(now_us, Ordering::Relaxed);
+        now_us
     }
 
     /// [`Cache::put_newer`] of one value into `entries`.
@@ -173,14 +203,30 @@ impl Cache for MemoryCache {
         let value = self.live(&mut entries, value);
         let holder = self.live(&mut entries, lease);
         if holder.is_some_and(|holder| holder != owner) {
-            return Ok(Claim { fence: None, value });
+            return Ok(Claim::refused(self.now_us(), value));
         }
         let entry = self.entry(Bytes::copy_from_slice(owner), ttl);
         entries.insert(lease.to_owned(), entry);
-        let after_last = self.last_claim_us.load(Ordering::Relaxed) + 1;
-        let now_us = self.now_us().max(after_last);
-        self.last_claim_us.store(now_us, Ordering::Relaxed);
-        Ok(Claim::taken(now_us, value))
+        Ok(Claim::taken(self.tick_us(), value))
+    }
+
+    async fn extend(&self, lease: &str, owner: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        let mut entries = self.lock();
+        let is_held = self.is_held(&mut entries, lease, owner);
+        if is_held {
+            let entry = self.entry(Bytes::copy_from_slice(owner), ttl);
+            entries.insert(lease.to_owned(), entry);
+        }
+        Ok(is_held)
+    }
+
+    async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError> {
+        let mut entries = self.lock();
+        let is_held = self.is_held(&mut entries, lease, owner);
+        if is_held {
+            self.put_newer_into(&mut entries, put);
+        }
+        Ok(is_held)
     }
 
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
@@ -202,6 +248,16 @@ impl Cache for MemoryCache {
         patience: Duration,
     ) -> Result<Decision, CacheError> {
         Ok(self.admit(key, quotas, cost, patience))
+    }
+
+    async fn give_back(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        place_us: u64,
+    ) -> Result<bool, CacheError> {
+        Ok(self.take_back(key, quotas, cost, place_us))
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
@@ -235,6 +291,11 @@ impl Cache for MemoryCache {
         let stored = self.live(&mut entries, key);
         entries.remove(key);
         Ok(scores::top(stored.as_ref(), usize::MAX))
+    }
+
+    async fn now_us(&self) -> Result<u64, CacheError> {
+        let _entries = self.lock();
+        Ok(self.tick_us())
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

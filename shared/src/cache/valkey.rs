@@ -73,7 +73,7 @@ pub struct SettingsError(#[from] RedisError);
 ///
 /// It connects when it is first used, or by [`ValkeyCache::warm`], and reconnects by itself. While the server is unreachable,
 /// calls fail at once, and connecting is attempted at most once per second. When a connection turns out to be dead, the
-/// command is repeated once on a new one, except those that add or take scores. A repeated [`Cache::put_newer`] or
+/// command is repeated once on a new one, except those that add or take scores or give places back. A repeated [`Cache::put_newer`] or
 /// [`Cache::delete`] may find its own effect and not count it, a repeated [`Cache::claim`] renews its own lease, and a
 /// repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
 #[derive(Debug)]
@@ -193,13 +193,29 @@ impl Cache for ValkeyCache {
     ) -> Result<Claim, CacheError> {
         let ttl_ms = millis(ttl).to_string();
         let arguments = [owner, ttl_ms.as_bytes()];
-        let (taken_at, value): (Option<u64>, Option<Bytes>) = self
+        let (is_taken, now_us, value): (bool, u64, Option<Bytes>) = self
             .run_script(Repeat::Safe, &scripts::CLAIM, &[lease, value], &arguments)
             .await?;
-        Ok(match taken_at {
-            Some(now_us) => Claim::taken(now_us, value),
-            None => Claim { fence: None, value },
+        Ok(if is_taken {
+            Claim::taken(now_us, value)
+        } else {
+            Claim::refused(now_us, value)
         })
+    }
+
+    async fn extend(&self, lease: &str, owner: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        let ttl_ms = millis(ttl).to_string();
+        let arguments = [owner, ttl_ms.as_bytes()];
+        self.run_script(Repeat::Safe, &scripts::EXTEND, &[lease], &arguments)
+            .await
+    }
+
+    async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError> {
+        let [value, ttl_ms] = put_arguments(put);
+        let arguments = [owner, &value, &ttl_ms];
+        let keys = [lease, put.key.as_str()];
+        self.run_script(Repeat::Safe, &scripts::PUT_HELD, &keys, &arguments)
+            .await
     }
 
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
@@ -227,19 +243,36 @@ impl Cache for ValkeyCache {
             .run_script(Repeat::Safe, &scripts::THROTTLE, &[key], &arguments)
             .await?;
         match reply.as_slice() {
-            [is_allowed, wait_us, paused_us, backlogs_us @ ..]
+            [is_allowed, wait_us, paused_us, now_us, backlogs_us @ ..]
                 if backlogs_us.len() == quotas.len() =>
             {
                 let levels = Levels {
                     is_allowed: *is_allowed == 1,
                     wait_us: *wait_us,
                     paused_us: *paused_us,
+                    now_us: *now_us,
                     backlogs_us,
                 };
                 Ok(Decision::new(quotas, cost, patience, &levels))
             }
             _ => Err(CacheError::unavailable("not the reply of the script")),
         }
+    }
+
+    /// Not repeated: another request may have been admitted to the same place meanwhile.
+    async fn give_back(
+        &self,
+        key: &str,
+        quotas: &[Quota],
+        cost: u32,
+        place_us: u64,
+    ) -> Result<bool, CacheError> {
+        let costs = quotas.iter().map(|quota| quota.cost_us(cost));
+        let numbers = std::iter::once(place_us).chain(costs);
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
+        self.run_script(Repeat::Never, &scripts::GIVE_BACK, &[key], &arguments)
+            .await
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
@@ -288,6 +321,11 @@ impl Cache for ValkeyCache {
     async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
         self.run_script(Repeat::Never, &scripts::TAKE_SCORES, &[key], &[])
             .await
+    }
+
+    async fn now_us(&self) -> Result<u64, CacheError> {
+        let (seconds, micros): (u64, u64) = self.run(Repeat::Safe, &cmd("TIME")).await?;
+        Ok(seconds.saturating_mul(1_000_000).saturating_add(micros))
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

@@ -4,10 +4,15 @@
 //! fresh for its TTL, served half as long again while one caller renews it, and kept for a day to be served while Lark fails.
 //! Absences are cached too, for a short while and with their reason; missing permissions never are.
 //!
-//! `key` has the cache keys, `entry` the lifetimes, `codec` the formats; `read` goes through the tiers, `walk` decides what to
-//! do with their entries, `renew` fetches from Lark, `fill` writes the result.
+//! `key` has the cache keys, `entry` the lifetimes, `time` the clock, `codec` the formats; `read` goes through the tiers, `walk`
+//! decides what to do with their entries, `renew` fetches from Lark under the lease that `tenure` holds, `fill` writes the
+//! result.
+//!
+//! In every tier only a later version replaces an entry. A version is the moment at which Lark was asked, by the shared cache's
+//! clock, and so is the age of an entry: a process that was frozen with an answer makes nothing old look new.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use quick_cache::sync::Cache as LocalCache;
@@ -26,6 +31,8 @@ mod freshness;
 mod key;
 mod read;
 mod renew;
+mod tenure;
+mod time;
 mod walk;
 
 pub use entry::{AbsentReason, Content, Entry};
@@ -33,6 +40,9 @@ pub use fill::BatchAnswer;
 pub use freshness::{Freshness, Tier};
 pub use key::{AppTenant, Collection, IdKind, ItemId, ItemKey};
 pub use read::{Lookup, LookupOutcome, PartialLookup};
+pub use time::Inquiry;
+
+use time::TierClock;
 
 /// For how many apps and tenants an outage of Lark is remembered.
 const MAX_OUTAGES: usize = 1_000;
@@ -113,12 +123,14 @@ pub struct Tiers {
 struct Inner {
     storage: Storage,
     cache: Option<CacheClient>,
-    clock: Arc<dyn Clock>,
+    clock: TierClock,
     settings: TierSettings,
     local: LocalCache<ItemKey, Arc<Entry>, Weigher>,
     flights: Flights<ItemKey, Result<(Arc<Entry>, Tier)>>,
     /// Until when callers with an entry to serve do not ask Lark.
     outages: LocalCache<AppTenant, Timestamp>,
+    /// Whether the log already says that some clock is wrong.
+    has_warned: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -152,11 +164,12 @@ impl Tiers {
             inner: Arc::new(Inner {
                 storage,
                 cache,
-                clock,
+                clock: TierClock::new(clock),
                 settings,
                 local,
                 flights: Flights::default(),
                 outages: LocalCache::new(MAX_OUTAGES),
+                has_warned: AtomicBool::new(false),
             }),
         }
     }

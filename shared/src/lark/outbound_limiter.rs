@@ -91,24 +91,40 @@ impl OutboundLimiter {
     ) -> Result<(), LarkFailure> {
         let began = Instant::now();
         let quotas = api.tier.quotas(&self.limits);
-        let mut decision = None;
-        if self.priority == Priority::Background {
-            let halves: Vec<Quota> = quotas
-                .iter()
-                .map(|quota| quota.share(BACKGROUND, 1))
-                .collect();
-            let key = key("lark_background", installation, api);
-            decision = Some(self.wait(&key, &halves, deadline).await);
-        }
-        if decision.is_none_or(|decision| decision.is_allowed) {
-            let key = key("lark", installation, api);
-            decision = Some(self.wait(&key, &quotas, deadline).await);
-        }
+        let key = key("lark", installation, api);
+        let decision = match self.priority {
+            Priority::Interactive => self.wait(&key, &quotas, deadline).await,
+            Priority::Background => self.wait_behind(&key, installation, api, deadline).await,
+        };
         metrics::lark_wait(api.name.clone(), began.elapsed());
-        match decision {
-            Some(refused) if !refused.is_allowed => Err(held_back(&refused)),
-            Some(_) | None => Ok(()),
+        if decision.is_allowed {
+            Ok(())
+        } else {
+            Err(held_back(&decision))
         }
+    }
+
+    /// The turn of a background call: first within the half for such calls, then within the whole.
+    async fn wait_behind(
+        &self,
+        whole: &LimitKey,
+        installation: Installation<'_>,
+        api: &Api,
+        deadline: Deadline,
+    ) -> Decision {
+        let quotas = api.tier.quotas(&self.limits);
+        let halves = quotas.iter().map(|quota| quota.share(BACKGROUND, 1));
+        let halves: Vec<Quota> = halves.collect();
+        let half = key("lark_background", installation, api);
+        let first = self.wait(&half, &halves, deadline).await;
+        if !first.is_allowed {
+            return first;
+        }
+        let second = self.wait(whole, &quotas, deadline).await;
+        if !second.is_allowed {
+            self.limiter.give_back(&half, &halves, 1, &first).await;
+        }
+        second
     }
 
     /// If `failure` says that the platform counted too many calls, no process sends any more for the requested pause. Returns

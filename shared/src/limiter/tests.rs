@@ -245,3 +245,153 @@ async fn who_waits_for_a_turn_goes_on_when_it_comes() {
     assert!(!refused.is_allowed);
     assert_eq!(began.elapsed().as_secs(), 2);
 }
+
+/// One call per second, and none at once after another.
+fn one_per_second() -> [Quota; 1] {
+    [quota(60).with_burst(NonZeroU32::MIN)]
+}
+
+/// The turn of a call for which there is time.
+async fn turn(limiter: &Limiter) -> bool {
+    let (key, quotas) = (key(), one_per_second());
+    let turn = limiter.wait_for_turn(&key, &quotas, 1, gcra::MAX_PATIENCE);
+    turn.await.is_allowed
+}
+
+/// Limiters of two processes, over one cache or each by itself, that go by Tokio's time.
+fn by_tokio_s_time(is_shared: bool) -> [Limiter; 2] {
+    let clock: Arc<dyn Clock> = Arc::new(crate::clock::TokioClock::start());
+    let cache = MemoryCache::new(1 << 20, Arc::clone(&clock));
+    let cache = is_shared.then(|| CacheClient::new(Arc::new(cache), TIMEOUT));
+    let one = Limiter::new(cache, clock).with_share(NonZeroU32::MIN);
+    [one.clone(), one]
+}
+
+#[tokio::test(start_paused = true)]
+async fn seven_callers_that_thaw_together_still_go_out_one_by_one() {
+    for is_shared in [true, false] {
+        let limiters = by_tokio_s_time(is_shared);
+        let began = tokio::time::Instant::now();
+        let calls = (0..7_usize).map(|number| {
+            let limiter = limiters[number % 2].clone();
+            tokio::spawn(async move { turn(&limiter).await.then(|| began.elapsed()) })
+        });
+        let calls: Vec<_> = calls.collect();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        // Frozen: all timers run out at once, and their patience is over.
+        tokio::time::advance(Duration::from_secs(70)).await;
+        let mut moments = Vec::new();
+        for call in calls {
+            moments.extend(call.await.unwrap());
+        }
+        moments.sort_unstable();
+        // Two had their turns before, one had its turn after; the others are told to come again.
+        assert_eq!(moments.len(), 3, "{moments:?}");
+        for pair in moments.windows(2) {
+            assert!(pair[1] - pair[0] >= Duration::from_secs(1), "{moments:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_thaws_with_patience_left_waits_for_another_place() {
+    let [one, other] = by_tokio_s_time(true);
+    let began = tokio::time::Instant::now();
+    let wait = |limiter: Limiter| async move {
+        assert!(turn(&limiter).await);
+        began.elapsed()
+    };
+    let calls: Vec<_> = (0..4).map(|_| tokio::spawn(wait(one.clone()))).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::advance(Duration::from_secs(4)).await;
+    let mut moments = vec![wait(other).await];
+    for call in calls {
+        moments.push(call.await.unwrap());
+    }
+    moments.sort_unstable();
+    assert_eq!(moments.len(), 5);
+    for pair in moments.windows(2) {
+        assert!(
+            pair[1] - pair[0] >= Duration::from_millis(990),
+            "{moments:?}"
+        );
+    }
+}
+
+/// A process that is suspended with its timers notices it by the clock.
+#[tokio::test(start_paused = true)]
+async fn timers_that_stood_still_make_nobody_punctual() {
+    let clock = clock();
+    let limiter = limiter(Some(shared(&clock)), &clock);
+    assert!(limiter.admit(&key(), &one_per_second(), 1).await.is_allowed);
+    let late = tokio::spawn({
+        let limiter = limiter.clone();
+        async move { turn(&limiter).await }
+    });
+    tokio::task::yield_now().await;
+    clock.advance(Duration::from_secs(70));
+    assert!(late.await.unwrap());
+    // The call counts at the moment at which it goes out.
+    let next = limiter.admit(&key(), &one_per_second(), 1).await;
+    assert_eq!(
+        (next.is_allowed, next.retry_after),
+        (false, Duration::from_secs(1))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_of_a_caller_who_gave_up_is_the_next_one_s() {
+    for is_shared in [true, false] {
+        let [limiter, _] = by_tokio_s_time(is_shared);
+        let next = || turn(&limiter);
+        assert!(next().await);
+        // Five wait in line, and all of them leave.
+        let waiting = futures_util::future::join_all((0..5).map(|_| next()));
+        let gave_up = tokio::time::timeout(Duration::from_millis(500), waiting).await;
+        assert!(gave_up.is_err());
+        let began = tokio::time::Instant::now();
+        assert!(next().await);
+        assert!(
+            began.elapsed() <= Duration::from_millis(501),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_others_stand_behind_is_lost() {
+    let [limiter, other] = by_tokio_s_time(true);
+    let next = || turn(&limiter);
+    assert!(next().await);
+    let gives_up = tokio::time::timeout(Duration::from_millis(500), next());
+    let stays = turn(&other);
+    let began = tokio::time::Instant::now();
+    let (gave_up, stayed) = tokio::join!(gives_up, stays);
+    assert!(gave_up.is_err() && stayed);
+    assert_eq!(began.elapsed().as_secs(), 2);
+    assert!(next().await);
+    assert_eq!(began.elapsed().as_secs(), 3);
+}
+
+#[tokio::test]
+async fn unused_places_are_remembered_within_bounds() {
+    let clock = clock();
+    let limiter = limiter(None, &clock);
+    for number in 0..2 * MAX_UNUSED {
+        let key = LimitKey::new("api_key", number);
+        let quotas = [quota(240).with_burst(NonZeroU32::MIN)];
+        drop(Place {
+            limiter: &limiter,
+            key: &key,
+            quotas: &quotas,
+            cost: 1,
+            place_us: 1,
+        });
+    }
+    assert_eq!(limiter.unused().len(), MAX_UNUSED);
+    limiter
+        .admit(&LimitKey::new("api_key", 7), &[quota(240)], 1)
+        .await;
+    assert_eq!(limiter.unused().len(), MAX_UNUSED - 1);
+}

@@ -22,6 +22,9 @@ pub struct Decision {
     pub remaining: u32,
     /// How long until the whole burst is available again and any pause is over.
     pub reset_after: Duration,
+    /// What it takes to give the request's place back if it does not proceed: the moment at which the first window is full again,
+    /// in microseconds of the clock that decided. Zero if nothing was taken.
+    pub place_us: u64,
     /// The quota's limit. Without any quota, the maximum.
     pub limit: u32,
     /// The quota's window. Without any quota, zero.
@@ -35,6 +38,8 @@ pub(crate) struct Levels<'l> {
     pub(crate) wait_us: u64,
     /// The time left of a pause.
     pub(crate) paused_us: u64,
+    /// The moment of the decision.
+    pub(crate) now_us: u64,
     /// How long each window takes to be full again.
     pub(crate) backlogs_us: &'l [u64],
 }
@@ -73,8 +78,11 @@ impl Decision {
             let patience_us = micros(patience.min(MAX_PATIENCE));
             (0, levels.wait_us.saturating_sub(patience_us).max(1))
         };
+        let is_taken = levels.is_allowed && cost > 0;
+        let first_us = levels.backlogs_us.first().filter(|_| is_taken);
         Self {
             is_allowed: levels.is_allowed,
+            place_us: first_us.map_or(0, |first_us| levels.now_us + first_us),
             wait: Duration::from_micros(wait_us),
             retry_after: Duration::from_micros(retry_us),
             remaining: if paused.is_zero() { remaining } else { 0 },
@@ -125,6 +133,7 @@ mod tests {
         retry_after: Duration::ZERO,
         remaining: 42,
         reset_after: Duration::from_millis(16_100),
+        place_us: 0,
         limit: 600,
         window: Duration::from_secs(60),
     };

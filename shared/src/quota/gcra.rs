@@ -6,7 +6,8 @@
 //!
 //! A request with patience is assigned a place in the queue: the first moment at which every window has enough and no pause is
 //! left. All windows count the request from that moment on, not from when it was asked for: what waits for one window would
-//! otherwise leave the others too early. Later requests act later, so an assigned place needs no second check.
+//! otherwise leave the others too early. Later requests act later, so an assigned place needs no second check, as long as it is
+//! used at its moment. One that is not used is given back if it is the last ([`give_back`]).
 
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ pub fn decide(
         is_allowed,
         wait_us,
         paused_us,
+        now_us,
         backlogs_us: &backlogs_us,
     };
     let decision = Decision::new(quotas, cost, patience, &levels);
@@ -79,6 +81,25 @@ pub fn decide(
         full_at_us: backlogs_us.iter().map(|backlog| now_us + backlog).collect(),
     });
     (decision, next)
+}
+
+/// The state after an admitted request of `cost` did not proceed: `place_us` is its [`Decision::place_us`]. `None`: somebody was
+/// admitted after it, or it was given back before; nothing changes.
+///
+/// Only the last place can be given back. Those after any other were assigned by it, and one more request in its stead would
+/// act at the moment of one of them. Windows that had room beyond the wait get less back than was taken, never more.
+#[must_use]
+pub fn give_back(state: &State, quotas: &[Quota], cost: u32, place_us: u64) -> Option<State> {
+    let is_last = place_us > 0 && state.full_at_us.first() == Some(&place_us);
+    let costs_us = quotas.iter().map(|quota| quota.cost_us(cost));
+    let costs_us = costs_us.chain(std::iter::repeat(0));
+    let moments = state.full_at_us.iter().zip(costs_us);
+    is_last.then(|| State {
+        paused_until_us: state.paused_until_us,
+        full_at_us: moments
+            .map(|(moment, cost_us)| moment.saturating_sub(cost_us))
+            .collect(),
+    })
 }
 
 impl State {

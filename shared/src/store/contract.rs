@@ -31,7 +31,8 @@ macro_rules! test_store_adapter {
                 what_is_put_with_many_replaces_whole_records, of_a_record_put_twice_at_once_the_last_is_written,
                 putting_no_records_is_fine, a_deleted_record_is_gone, the_store_answers;
             conditions: anything_goes_over_nothing_and_something, absent_holds_only_where_nothing_is,
-                a_version_holds_only_for_itself, versions_cover_the_whole_range, a_refused_put_writes_nothing,
+                a_version_holds_only_for_itself, older_holds_over_nothing_and_over_what_is_older,
+                of_many_those_that_are_newer_are_written, versions_cover_the_whole_range, a_refused_put_writes_nothing,
                 a_refused_delete_deletes_nothing, deleting_nothing_is_fine_unless_something_is_expected,
                 one_of_many_writers_of_a_version_wins, one_of_many_first_writers_wins;
             expiry: a_record_is_there_until_it_expires, an_expiry_is_rounded_up_to_the_second,

@@ -32,6 +32,9 @@ use condition::Condition;
 use item::{key_item, read_item, record_item};
 use observed::Call;
 
+/// How many conditional writes of one call are in flight at a time.
+const CONCURRENT_PUTS: usize = 16;
+
 /// A [`Store`] in DynamoDB.
 ///
 /// An expired record counts as absent at once, whenever DynamoDB actually deletes it. The caller sets the time-outs; the SDK
@@ -146,6 +149,28 @@ impl Store for DynamoDbStore {
         let output = sent.map_err(|error| call.refused(error))?;
         call.consumed(output.consumed_capacity());
         Ok(())
+    }
+
+    /// A request each: a batch of writes has no conditions.
+    async fn put_newer(
+        &self,
+        table: Table,
+        records: &[Record],
+        latest: u64,
+    ) -> Result<(), StoreError> {
+        let puts = records.iter().map(|record| async move {
+            let version = record.version;
+            let expect = Expect::Older { version, latest };
+            match self.put(table, record, expect).await {
+                Err(StoreError::Conflict) => Ok(()),
+                outcome => outcome,
+            }
+        });
+        let puts: Vec<_> = puts.collect();
+        stream::iter(puts)
+            .buffer_unordered(CONCURRENT_PUTS)
+            .try_collect()
+            .await
     }
 
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {

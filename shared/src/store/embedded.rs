@@ -149,6 +149,19 @@ impl Store for EmbeddedStore {
             .await
     }
 
+    async fn put_newer(
+        &self,
+        table: Table,
+        records: &[Record],
+        latest: u64,
+    ) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let change = Change::PutNewer(records.to_vec(), latest);
+        self.write("put_newer", table, change).await
+    }
+
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {
         self.write("delete", table, Change::Delete(key.clone(), expect))
             .await

@@ -19,7 +19,7 @@ pub enum Operation {
     GetMany,
     /// [`Store::put`].
     Put,
-    /// [`Store::put_many`].
+    /// [`Store::put_many`] and [`Store::put_newer`].
     PutMany,
     /// [`Store::delete`].
     Delete,
@@ -59,6 +59,9 @@ pub trait StoreHook: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// The error of the operation, which then never reaches the store.
     async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError>;
+
+    /// Runs after a [`Store::get`] from `table`, with its answer at hand: by then the answer may be out of date.
+    async fn after_get(&self, _table: Table) {}
 }
 
 /// A store whose operations run after a hook.
@@ -90,7 +93,9 @@ impl InterceptedStore {
 impl Store for InterceptedStore {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
         let store = self.after_hook(Operation::Get, Some(table)).await?;
-        store.get(table, key).await
+        let answer = store.get(table, key).await;
+        self.hook.after_get(table).await;
+        answer
     }
 
     async fn get_many(
@@ -111,6 +116,16 @@ impl Store for InterceptedStore {
     async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {
         let store = self.after_hook(Operation::PutMany, Some(table)).await?;
         store.put_many(table, records).await
+    }
+
+    async fn put_newer(
+        &self,
+        table: Table,
+        records: &[Record],
+        latest: u64,
+    ) -> Result<(), StoreError> {
+        let store = self.after_hook(Operation::PutMany, Some(table)).await?;
+        store.put_newer(table, records, latest).await
     }
 
     async fn delete(&self, table: Table, key: &Key, expect: Expect) -> Result<(), StoreError> {

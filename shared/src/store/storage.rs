@@ -113,6 +113,29 @@ impl Storage {
         .await
     }
 
+    /// See [`Store::put_newer`].
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`], and the store's errors; some of the records may have been written.
+    pub async fn put_newer(
+        &self,
+        table: Table,
+        records: &[Record],
+        latest: u64,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.observe(
+            "put_newer",
+            table,
+            records
+                .first()
+                .map(|record| &record.key as &(dyn Display + Sync)),
+            deadline,
+            self.store.put_newer(table, records, latest),
+        )
+        .await
+    }
+
     /// See [`Store::delete`].
     ///
     /// # Errors

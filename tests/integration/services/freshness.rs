@@ -168,3 +168,19 @@ async fn who_has_left_is_gone_when_the_profile_is_renewed() {
     assert_eq!(gone.code(), ErrorCode::UserNotFound);
     assert_eq!(world.user_requests(), 3);
 }
+
+/// Not from the store either, which keeps what it has for outages.
+#[tokio::test]
+async fn who_has_left_does_not_come_back_while_the_platform_is_away() {
+    let mut world = World::begin().await;
+    let process = world.process();
+    process.user(7).await.unwrap();
+    world.control().delete_user(7).unwrap();
+    world.advance(SOFT);
+    let gone = process.user(7).await.unwrap_err();
+    assert_eq!(gone.code(), ErrorCode::UserNotFound);
+    world.advance(Duration::from_secs(61));
+    world.simulator.pause().await;
+    let unknown = world.process().user(7).await.unwrap_err();
+    assert_eq!(unknown.code(), ErrorCode::LarkUnavailable);
+}

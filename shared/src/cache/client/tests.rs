@@ -70,6 +70,12 @@ impl Cache for Moody {
     ) -> Result<Claim, CacheError> {
         self.answers().await?.claim(lease, value, owner, ttl).await
     }
+    async fn extend(&self, lease: &str, owner: &[u8], ttl: Duration) -> Result<bool, CacheError> {
+        self.answers().await?.extend(lease, owner, ttl).await
+    }
+    async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError> {
+        self.answers().await?.put_held(lease, owner, put).await
+    }
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
         self.answers().await?.delete(key, only_if).await
     }
@@ -80,6 +86,9 @@ impl Cache for Moody {
         _: u32,
         _: Duration,
     ) -> Result<Decision, CacheError> {
+        unreachable!("not asked for here")
+    }
+    async fn give_back(&self, _: &str, _: &[Quota], _: u32, _: u64) -> Result<bool, CacheError> {
         unreachable!("not asked for here")
     }
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
@@ -99,6 +108,9 @@ impl Cache for Moody {
     }
     async fn take_scores(&self, _: &str) -> Result<Vec<(String, f64)>, CacheError> {
         unreachable!("not asked for here")
+    }
+    async fn now_us(&self) -> Result<u64, CacheError> {
+        self.answers().await?.now_us().await
     }
     async fn ping(&self) -> Result<(), CacheError> {
         self.probes.fetch_add(1, Ordering::SeqCst);
@@ -184,6 +196,55 @@ async fn a_freeze_costs_each_caller_50_ms_once_and_nobody_anything_after() {
         let most = if millis < 50 { READ_PATIENCE } else { NO_TIME };
         assert!(waited <= most, "caller at {millis} ms waited {waited:?}");
     }
+}
+
+/// The process is stopped for `length`: all its timers run out at once, and nothing else happens.
+async fn stop_the_process(length: Duration) {
+    let_probes_run().await;
+    tokio::time::advance(length).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_lay_unread_while_the_process_was_stopped_is_read() {
+    for (patience, is_write) in [(READ_PATIENCE, false), (WRITE_PATIENCE, true)] {
+        let (client, cache) = client();
+        cache.mood.send_replace(Mood::Frozen);
+        let asked = async {
+            if is_write {
+                client.put("key", b"value", LONG).await
+            } else {
+                client.get("key").await.map(drop)
+            }
+        };
+        let stopped = async {
+            stop_the_process(Duration::from_secs(70)).await;
+            // The answer arrives with the next look at the socket, after the timer.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            cache.mood.send_replace(Mood::Well);
+        };
+        let (outcome, ()) = tokio::join!(asked, stopped);
+        assert!(outcome.is_ok(), "{patience:?}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_while_the_process_was_stopped_says_nothing_about_the_cache() {
+    let (client, cache) = client();
+    cache.mood.send_replace(Mood::Frozen);
+    for _ in 0..5 {
+        let (asked, ()) = tokio::join!(
+            timed(client.get("key")),
+            stop_the_process(Duration::from_secs(70))
+        );
+        assert!(matches!(asked.1, Err(CacheError::Timeout)), "{asked:?}");
+        let most = Duration::from_secs(70) + READ_PATIENCE;
+        assert!(asked.0 <= most, "waited {:?}", asked.0);
+    }
+    cache.mood.send_replace(Mood::Well);
+    client.get("key").await.unwrap();
+    // A process that is awake still finds out at once.
+    freeze(&client, &cache).await;
+    assert_skipped(&client).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -160,3 +160,99 @@ pub async fn a_lease_may_guard_nothing_but_itself(cache: &Aged) {
     assert!(!give_back(cache, &keys, "one").await);
     assert!(give_back(cache, &keys, "two").await);
 }
+
+async fn extend(cache: &Aged, keys: &Keys, owner: &str, ttl: Duration) -> bool {
+    let extended = cache.cache.extend(&keys.lease, owner.as_bytes(), ttl);
+    extended.await.unwrap()
+}
+
+/// Puts "text" under the lease; returns whether the lease is held.
+async fn put_held(cache: &Aged, keys: &Keys, owner: &str, version: u64, text: &str) -> bool {
+    let put = put(&keys.value, version, text, LONG);
+    let put = cache.cache.put_held(&keys.lease, owner.as_bytes(), &put);
+    put.await.unwrap()
+}
+
+pub async fn a_lease_is_extended_by_its_holder_alone(cache: &Aged) {
+    let keys = keys(cache);
+    assert!(!extend(cache, &keys, "one", LONG).await, "it is free");
+    assert!(claim(cache, &keys, "one", SHORT).await.is_taken());
+    for other in ["two", "one ", "", "One"] {
+        assert!(!extend(cache, &keys, other, LONG).await, "{other:?}");
+    }
+    assert!(extend(cache, &keys, "one", LONG).await);
+    cache.let_short_pass().await;
+    let other = claim(cache, &keys, "two", LONG).await;
+    assert_eq!(other.fence, None, "it was extended");
+    assert!(extend(cache, &keys, "one", SHORT).await);
+    cache.let_short_pass().await;
+    assert!(claim(cache, &keys, "two", LONG).await.is_taken());
+}
+
+pub async fn a_lease_that_has_ended_is_not_extended(cache: &Aged) {
+    let keys = keys(cache);
+    assert!(claim(cache, &keys, "one", SHORT).await.is_taken());
+    cache.let_short_pass().await;
+    assert!(!extend(cache, &keys, "one", LONG).await);
+    assert_eq!(cache.get(&keys.lease).await, None, "nothing took it");
+    // Another one had it meanwhile.
+    taken(cache, &keys, "two").await;
+    assert!(give_back(cache, &keys, "two").await);
+    assert!(!extend(cache, &keys, "one", LONG).await);
+    taken(cache, &keys, "two").await;
+}
+
+pub async fn the_holder_of_a_lease_puts_what_is_newer(cache: &Aged) {
+    let keys = keys(cache);
+    let fence = taken(cache, &keys, "one").await;
+    assert!(put_held(cache, &keys, "one", fence, "first").await);
+    for (version, text) in [(fence, "same"), (fence - 1, "older")] {
+        assert!(put_held(cache, &keys, "one", version, text).await, "{text}");
+        let kept = cache.version(&keys.value).await;
+        assert_eq!(kept, Some((fence, Bytes::from("first"))), "{text}");
+    }
+    assert!(put_held(cache, &keys, "one", fence + 1, "newer").await);
+    let kept = cache.version(&keys.value).await;
+    assert_eq!(kept, Some((fence + 1, Bytes::from("newer"))));
+    // A value without a version gives way, and the lease is still held.
+    cache.put(&keys.value, b"bare").await;
+    assert!(put_held(cache, &keys, "one", 1, "versioned").await);
+    let kept = cache.version(&keys.value).await;
+    assert_eq!(kept, Some((1, Bytes::from("versioned"))));
+    assert!(give_back(cache, &keys, "one").await);
+}
+
+pub async fn who_lost_a_lease_puts_nothing(cache: &Aged) {
+    let keys = keys(cache);
+    let fence = claim(cache, &keys, "one", SHORT).await.fence.unwrap();
+    cache.let_short_pass().await;
+    assert!(!put_held(cache, &keys, "one", fence, "late").await);
+    assert_eq!(cache.get(&keys.value).await, None);
+    taken(cache, &keys, "two").await;
+    assert!(!put_held(cache, &keys, "one", u64::MAX, "late").await);
+    assert!(give_back(cache, &keys, "two").await);
+    assert!(!put_held(cache, &keys, "one", u64::MAX, "late").await);
+    assert_eq!(cache.get(&keys.value).await, None);
+}
+
+pub async fn everybody_is_told_the_time(cache: &Aged) {
+    let keys = keys(cache);
+    let holder = claim(cache, &keys, "one", LONG).await;
+    let refused = claim(cache, &keys, "two", LONG).await;
+    assert_eq!(holder.fence, Some(holder.now_us), "nothing is there");
+    assert!(refused.now_us >= holder.now_us, "{refused:?} {holder:?}");
+    let year_us = 365 * 24 * 3_600 * 1_000_000;
+    for claim in [holder, refused] {
+        assert!((50 * year_us..200 * year_us).contains(&claim.now_us));
+    }
+}
+
+pub async fn time_goes_on(cache: &Aged) {
+    let first = cache.cache.now_us().await.unwrap();
+    let claim = claim(cache, &keys(cache), "one", LONG).await;
+    let last = cache.cache.now_us().await.unwrap();
+    assert!(first <= claim.now_us && claim.now_us <= last);
+    (cache.let_time_pass)(SHORT).await;
+    let later = cache.cache.now_us().await.unwrap();
+    assert!(later >= last + 700_000, "{later} after {last}");
+}

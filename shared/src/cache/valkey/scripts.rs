@@ -22,16 +22,37 @@ pub(super) static PUT_NEWER: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the lease; `KEYS[2]`: the value's key; `ARGV[1]`: the owner; `ARGV[2]`: time to live in milliseconds. Answers the
-/// server's time in microseconds, in digits, if the lease was taken, and the value.
+/// `KEYS[1]`: the lease; `KEYS[2]`: the value's key; `ARGV[1]`: the owner; `ARGV[2]`: time to live in milliseconds. Answers
+/// whether the lease was taken (1 or 0), the server's time in microseconds, in digits, and the value.
 pub(super) static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local value = redis.call('GET', KEYS[2])
          local holder = redis.call('GET', KEYS[1])
-         if holder and holder ~= ARGV[1] then return {false, value} end
-         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
          local time = redis.call('TIME')
-         return {string.format('%.0f', time[1] * 1000000 + time[2]), value}",
+         local now = string.format('%.0f', time[1] * 1000000 + time[2])
+         if holder and holder ~= ARGV[1] then return {0, now, value} end
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+         return {1, now, value}",
+    )
+});
+
+/// `KEYS[1]`: the lease; `ARGV[1]`: the owner; `ARGV[2]`: time to live in milliseconds. Answers whether the owner holds it.
+pub(super) static EXTEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0",
+    )
+});
+
+/// `KEYS[1]`: the lease; `KEYS[2]`: the value's key; `ARGV[1]`: the owner; then the versioned value and its time to live, as for
+/// [`PUT_NEWER`]. Answers whether the owner holds the lease.
+pub(super) static PUT_HELD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+         local stored = redis.call('GETRANGE', KEYS[2], 0, 19)
+         if #stored < 20 or not string.find(stored, '^%d+$') or stored < string.sub(ARGV[2], 1, 20) then
+             redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+         end
+         return 1",
     )
 });
 
@@ -45,7 +66,7 @@ pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
 /// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience allowed; then for each window the time of its
 /// burst and the time of the cost. Decides as [`crate::quota::gcra::decide`] does and keeps the same text;
 /// [`crate::quota::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it may
-/// proceed, how much of a pause is left, and for each window how long it takes to be full.
+/// proceed, how much of a pause is left, the server's time, and for each window how long it takes to be full.
 ///
 /// All times are whole microseconds, which Lua's floating-point numbers hold exactly up to 2^53; `Quota` keeps them below.
 /// They are written with `%.0f`: by default Lua writes 14 digits, `1.7e+15`. Time comes from the server, so that the clocks of
@@ -78,7 +99,30 @@ pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
              end
              redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
          end
-         return {allowed and 1 or 0, wait, paused, unpack(backlogs)}",
+         return {allowed and 1 or 0, wait, paused, now, unpack(backlogs)}",
+    )
+});
+
+/// `KEYS[1]`: the key, as [`THROTTLE`] keeps it; `ARGV[1]`: the moment at which the request that did not proceed left the first
+/// window to be full; then for each window the time of the cost. Decides as [`crate::quota::gcra::give_back`] does. Answers
+/// whether the cost was given back.
+pub(super) static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local moments = {}
+         for moment in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
+         if moments[2] ~= tonumber(ARGV[1]) then return 0 end
+         local entry, last = string.format('%.0f', moments[1]), moments[1]
+         for window = 2, #moments do
+             local moment = math.max(moments[window] - (ARGV[window] or 0), 0)
+             entry, last = entry .. string.format(' %.0f', moment), math.max(last, moment)
+         end
+         local time = redis.call('TIME')
+         if last <= time[1] * 1000000 + time[2] then
+             redis.call('UNLINK', KEYS[1])
+         else
+             redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
+         end
+         return 1",
     )
 });
 

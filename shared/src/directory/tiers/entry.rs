@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::key::ItemId;
+use super::time::CLOCK_SKEW;
 use crate::clock::Timestamp;
 
 /// The jitter of a TTL, as a part of it, so that entries filled together do not expire together.
@@ -21,9 +22,9 @@ pub(super) const STALE_IF_ERROR: Duration = Duration::from_secs(24 * 3_600);
 pub struct Entry {
     /// The result.
     pub content: Content,
-    /// Only a higher version replaces it in the shared cache.
+    /// Only a higher version replaces it.
     pub version: u64,
-    /// When Lark returned it.
+    /// When Lark was asked for it.
     pub fetched_at: Timestamp,
     /// Until when it is fresh (the soft TTL).
     pub fresh_until: Timestamp,
@@ -160,6 +161,15 @@ impl Entry {
         self.fetched_at + STALE_IF_ERROR <= now
     }
 
+    /// Whether its times can be true at `now` for something that is fresh for about `ttl`: it does not begin in the future, and
+    /// has no more life left than any can have. Otherwise some clock was wrong.
+    pub(super) fn is_credible(&self, now: Timestamp, ttl: Duration) -> bool {
+        let (now, longest) = (now + CLOCK_SKEW, ttl.mul_f64(1.0 + JITTER));
+        self.fetched_at <= now
+            && self.fresh_until <= now + longest
+            && self.serve_until <= now + longest.mul_f64(1.0 + SERVED_LONGER)
+    }
+
     /// Whether it holds an item.
     #[must_use]
     pub const fn has_body(&self) -> bool {
@@ -255,6 +265,40 @@ mod tests {
         }
         assert!((900..930).contains(&shortest), "{shortest}");
         assert!((1_070..=1_100).contains(&longest), "{longest}");
+    }
+
+    #[test]
+    fn what_begins_in_the_future_or_lives_too_long_is_not_believed() {
+        let now = Timestamp::from_seconds(10_000);
+        let check = |expected: bool, change: fn(&mut Entry, Timestamp)| {
+            for _ in 0..100 {
+                let mut entry = entry(Vec::new());
+                change(&mut entry, now);
+                assert_eq!(entry.is_credible(now, TTL), expected, "{entry:?}");
+            }
+        };
+        check(true, |_, _| {});
+        check(true, |it, now| it.fetched_at = now + CLOCK_SKEW);
+        check(true, |it, now| it.fetched_at = now - TTL * 1_000);
+        check(true, |it, now| it.fresh_until = now - TTL * 1_000);
+        check(true, |it, now| it.fresh_until = now + TTL.mul_f64(1.1));
+        check(true, |it, now| it.serve_until = now + TTL.mul_f64(1.65));
+        check(false, |it, now| {
+            it.fetched_at = now + CLOCK_SKEW + Duration::from_millis(1);
+        });
+        check(false, |it, now| it.fetched_at = now + TTL * 9_000_000);
+        check(false, |it, now| {
+            it.fresh_until = now + TTL.mul_f64(1.1) + CLOCK_SKEW + Duration::from_secs(1);
+        });
+        check(false, |it, now| {
+            it.serve_until = now + TTL.mul_f64(1.65) + CLOCK_SKEW + Duration::from_secs(1);
+        });
+        check(false, |it, _| {
+            it.serve_until = Timestamp::from_millis(i64::MAX)
+        });
+        let absent = Entry::absent(AbsentReason::Unknown, loading(), TTL);
+        assert!(absent.is_credible(now, TTL));
+        assert!(!absent.is_credible(now, TTL / 2));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quick_cache::sync::{EntryAction, EntryResult};
 use tracing::warn;
 
 use super::codec;
@@ -12,11 +13,14 @@ use super::entry::{AbsentReason, Content, Entry, FetchStamp, STALE_IF_ERROR};
 use super::freshness::Tier;
 use super::key::{ItemId, ItemKey};
 use super::read::Known;
+use super::tenure::FETCH_TIMEOUT;
+use super::time::{CLOCK_SKEW, Inquiry};
 use super::{AppTenant, Found, Inner, Item, Loaded, Tiers};
 use crate::cache::Put;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::store::{Expect, Record, Table};
+use crate::quota::micros;
+use crate::store::{Record, Table};
 
 /// How long the store keeps a pointer. It does not change with its item, so it is written seldom.
 const POINTER_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -26,7 +30,8 @@ const POINTERS_ONE_IN: u32 = 24;
 const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Tiers {
-    /// Stores a batch answer for `app_tenant`; returns its items, in their order.
+    /// Stores a batch answer for `app_tenant`; returns its items, in their order. What arrives so late that the process must have
+    /// been frozen is returned and not stored.
     pub async fn keep_many(
         &self,
         app_tenant: &AppTenant,
@@ -36,7 +41,7 @@ impl Tiers {
         deadline: Deadline,
     ) -> Vec<Found> {
         let inner = &self.inner;
-        let loading = inner.loading(arrival.took);
+        let loading = arrival.inquiry.stamp(&inner.clock);
         let mut filled = Vec::new();
         let mut found = Vec::with_capacity(items.len());
         for item in items {
@@ -49,6 +54,9 @@ impl Tiers {
             }));
             filled.extend(entries);
         }
+        if loading.took > FETCH_TIMEOUT {
+            return found;
+        }
         filled.extend(inner.absences(absent, loading));
         let is_kept = |(key, entry): &&(ItemKey, Arc<Entry>)| {
             arrival.locally && (!entry.is_pointer() || arrival.asked.contains(&key.id))
@@ -56,7 +64,7 @@ impl Tiers {
         inner.fill_memory(filled.iter().filter(is_kept));
         let records = inner.records(&filled, Pointers::These(arrival.asked));
         tokio::join!(
-            inner.fill_cache(&filled, loading.at),
+            inner.fill_cache_after(&arrival.inquiry, &filled),
             inner.keep(records, deadline)
         );
         found
@@ -68,11 +76,14 @@ impl Tiers {
         app_tenant: &AppTenant,
         leads: &[(ItemId, ItemId)],
         absent: Vec<(ItemKey, AbsentReason)>,
-        took: Duration,
+        inquiry: Inquiry,
         deadline: Deadline,
     ) {
         let inner = &self.inner;
-        let loading = inner.loading(took);
+        let loading = inquiry.stamp(&inner.clock);
+        if loading.took > FETCH_TIMEOUT {
+            return;
+        }
         let leads = leads.iter().map(|(from, to)| {
             let key = ItemKey::new(app_tenant.clone(), from.clone());
             let ttl = inner.settings.ttl(from.kind.collection());
@@ -83,7 +94,7 @@ impl Tiers {
         inner.fill_memory(filled.iter());
         let records = inner.records(&filled, Pointers::All);
         tokio::join!(
-            inner.fill_cache(&filled, loading.at),
+            inner.fill_cache_after(&inquiry, &filled),
             inner.keep(records, deadline)
         );
     }
@@ -92,8 +103,8 @@ impl Tiers {
 /// How a batch answer arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchAnswer<'a> {
-    /// How long Lark took.
-    pub took: Duration,
+    /// The request that brought it.
+    pub inquiry: Inquiry,
     /// Whether the in-process cache keeps it too.
     pub locally: bool,
     /// The requested ids: the store gets the pointers of these, the shared cache those of all.
@@ -132,16 +143,6 @@ impl Pointers<'_> {
 }
 
 impl Inner {
-    /// The stamp of a result that arrives now without a lease.
-    pub(super) fn loading(&self, took: Duration) -> FetchStamp {
-        let at = self.clock.now();
-        FetchStamp {
-            version: micros(at),
-            at,
-            took,
-        }
-    }
-
     fn absences(
         &self,
         absent: Vec<(ItemKey, AbsentReason)>,
@@ -208,9 +209,39 @@ impl Inner {
         entries
     }
 
+    /// Keeps `entries` in the process, each unless a later one is there.
     pub(super) fn fill_memory<'e>(&self, entries: impl Iterator<Item = &'e (ItemKey, Arc<Entry>)>) {
+        let now = self.clock.now();
         for (key, entry) in entries {
-            self.local.insert(key.clone(), Arc::clone(entry));
+            let newer_stays = |_: &ItemKey, old: &mut Arc<Entry>| {
+                if self.gives_way(key, old, entry, now) {
+                    *old = Arc::clone(entry);
+                }
+                EntryAction::Retain(())
+            };
+            // The comparison and the replacement are one step for other tasks.
+            if let EntryResult::Vacant(place) = self.local.entry(key, None, newer_stays) {
+                // It fails if somebody removed the place meanwhile, which nobody does.
+                let _ = place.insert(Arc::clone(entry));
+            }
+        }
+    }
+
+    /// Whether `old` is replaced by `new`: it is an earlier version, or cannot be right.
+    fn gives_way(&self, key: &ItemKey, old: &Entry, new: &Entry, now: Timestamp) -> bool {
+        old.version < new.version
+            || old.version > self.latest_version(now)
+            || !self.is_credible(key, old, Tier::Memory, now)
+    }
+
+    /// As [`Inner::fill_cache`], of what `inquiry` brought. Versions by the clock of a host stay out of the shared cache.
+    pub(super) async fn fill_cache_after(
+        &self,
+        inquiry: &Inquiry,
+        entries: &[(ItemKey, Arc<Entry>)],
+    ) {
+        if inquiry.is_ordered {
+            self.fill_cache(entries, self.clock.now()).await;
         }
     }
 
@@ -219,7 +250,7 @@ impl Inner {
         let Some(cache) = &self.cache else { return };
         let puts: Vec<Put> = entries
             .iter()
-            .map(|(key, entry)| put(key, entry, now))
+            .map(|(key, entry)| put_of(key, entry, now))
             .collect();
         let _ = match puts.as_slice() {
             [] => return,
@@ -250,42 +281,34 @@ impl Inner {
         records.collect()
     }
 
-    /// If the store fails, a later look-up calls Lark.
+    /// Writes each of `records` unless the store has a later one. If the store fails, a later look-up calls Lark.
     pub(super) async fn keep(&self, records: Vec<Record>, deadline: Deadline) {
         let deadline = deadline.at_most(KEEP_PATIENCE);
-        let outcome = match records.as_slice() {
-            [] => return,
-            [one] => {
-                let put = self
-                    .storage
-                    .put(Table::Directory, one, Expect::Anything, deadline);
-                put.await
-            }
-            many => {
-                self.storage
-                    .put_many(Table::Directory, many, deadline)
-                    .await
-            }
+        let latest = self.latest_version(self.clock.now());
+        let Some(newest) = records.iter().map(|record| record.version).max() else {
+            return;
         };
-        if let Err(error) = outcome {
+        // A host whose clock is slow does not know how late it is.
+        let latest = latest.max(newest.saturating_add(micros(CLOCK_SKEW)));
+        let put = self
+            .storage
+            .put_newer(Table::Directory, &records, latest, deadline);
+        if let Err(error) = put.await {
             warn!(%error, "an answer from Lark is not stored");
         }
     }
 
-    /// Deletes from the store what Lark no longer has.
-    pub(super) async fn forget(&self, key: &ItemKey, deadline: Deadline) {
-        let deadline = deadline.at_most(KEEP_PATIENCE);
-        let key = key.store_key();
-        let delete = self
-            .storage
-            .delete(Table::Directory, &key, Expect::Anything, deadline);
-        if let Err(error) = delete.await {
-            warn!(%error, "an entry that Lark no longer has is still stored");
-        }
+    /// Writes to the store that Lark no longer has what was there. A record without content stays for as long as an earlier answer
+    /// could be served, so that none comes back; it costs what deleting the other costs.
+    pub(super) async fn forget(&self, key: &ItemKey, loading: FetchStamp, deadline: Deadline) {
+        let mut nothing = Record::new(key.store_key(), loading.version);
+        nothing.expires_at = Some(loading.at + STALE_IF_ERROR);
+        self.keep(vec![nothing], deadline).await;
     }
 }
 
-fn put(key: &ItemKey, entry: &Entry, now: Timestamp) -> Put {
+/// `entry` for the shared cache.
+pub(super) fn put_of(key: &ItemKey, entry: &Entry, now: Timestamp) -> Put {
     // A pointer is checked against its item, so it may live long.
     let until = if entry.is_pointer() {
         entry.fetched_at + STALE_IF_ERROR
@@ -298,11 +321,4 @@ fn put(key: &ItemKey, entry: &Entry, now: Timestamp) -> Put {
         value: Bytes::from(codec::to_value(entry)),
         ttl: until.since(now),
     }
-}
-
-/// A version for a result fetched without a lease.
-fn micros(now: Timestamp) -> u64 {
-    u64::try_from(now.as_millis())
-        .unwrap_or(0)
-        .saturating_mul(1_000)
 }

@@ -2,6 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::warn;
 
 use super::codec;
 use super::entry::{AbsentReason, Content, Entry};
@@ -13,6 +17,9 @@ use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::store::{Attributes, Key, Table};
 use crate::telemetry::metrics;
+
+/// A look-up that took longer was frozen meanwhile: what it read may be out of date, and is written to no other tier.
+const WRITE_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// The result of a look-up in all tiers.
 #[derive(Clone, Debug)]
@@ -121,7 +128,7 @@ impl Inner {
 
     async fn partial_lookup(&self, key: &ItemKey, asking: LookupMode) -> Walk {
         let now = self.clock.now();
-        let mut walk = Walk::new(key.clone(), asking);
+        let mut walk = Walk::new(key.clone(), asking, self.clock.stopwatch());
         walk.is_over = self.walk_memory(&mut walk, now);
         if !walk.is_over {
             self.walk_cache(std::slice::from_mut(&mut walk), now).await;
@@ -145,7 +152,9 @@ impl Inner {
         deadline: Deadline,
     ) -> Vec<Lookup> {
         let now = self.clock.now();
-        let mut walks: Vec<Walk> = keys.into_iter().map(|key| Walk::new(key, asking)).collect();
+        let watch = self.clock.stopwatch();
+        let walks = keys.into_iter().map(|key| Walk::new(key, asking, watch));
+        let mut walks: Vec<Walk> = walks.collect();
         for walk in &mut walks {
             walk.is_over = self.walk_memory(walk, now);
         }
@@ -158,13 +167,51 @@ impl Inner {
 
     /// The entry in the process, if it is enough.
     pub(super) fn in_memory(&self, key: &ItemKey) -> Option<Known> {
-        let mut walk = Walk::new(key.clone(), LookupMode::One);
+        let mut walk = Walk::new(key.clone(), LookupMode::One, self.clock.stopwatch());
         let is_enough = self.steps_in_memory(&mut walk, self.clock.now());
         walk.known.filter(|_| is_enough)
     }
 
+    fn remembered(&self, key: &ItemKey, now: Timestamp) -> Option<Arc<Entry>> {
+        let entry = self.local.get(key)?;
+        let is_credible = self.is_credible(key, &entry, Tier::Memory, now);
+        is_credible.then_some(entry)
+    }
+
+    /// Whether the times of `entry`, found in `tier`, can be true. If not, it counts as absent, and the next answer of Lark
+    /// replaces it; the log says so once.
+    pub(super) fn is_credible(
+        &self,
+        key: &ItemKey,
+        entry: &Entry,
+        tier: Tier,
+        now: Timestamp,
+    ) -> bool {
+        let collection = key.id.kind.collection();
+        let ttl = match entry.content {
+            Content::Absent(_) => self.settings.absent_ttl,
+            Content::Body { .. } | Content::Pointer(_) => self.settings.ttl(collection),
+        };
+        let is_credible = entry.is_credible(now, ttl);
+        if !is_credible {
+            metrics::cache_request(collection.name(), tier.as_str(), "incredible");
+            if !self.has_warned.swap(true, Ordering::Relaxed) {
+                let fetched_in_ms = entry.fetched_at.as_millis() - now.as_millis();
+                let fresh_for_ms = entry.fresh_until.as_millis() - now.as_millis();
+                warn!(
+                    collection = collection.name(),
+                    tier = tier.as_str(),
+                    fetched_in_ms,
+                    fresh_for_ms,
+                    "an entry begins in the future or lives too long: the clock of some host is wrong; it is replaced"
+                );
+            }
+        }
+        is_credible
+    }
+
     fn steps_in_memory(&self, walk: &mut Walk, now: Timestamp) -> bool {
-        while let Some(entry) = self.local.get(&walk.at) {
+        while let Some(entry) = self.remembered(&walk.at, now) {
             match walk.offer(entry, Tier::Memory, now) {
                 Step::Follow => {}
                 Step::Enough => return true,
@@ -221,6 +268,7 @@ impl Inner {
             let mut followed = Vec::new();
             for (walk, value) in pending.into_iter().zip(values) {
                 let entry = value.as_ref().and_then(codec::from_value);
+                let entry = entry.filter(|it| self.is_credible(&walk.at, it, Tier::Valkey, now));
                 let step = entry.map(|entry| walk.offer(Arc::new(entry), Tier::Valkey, now));
                 match step {
                     Some(Step::Enough) => {
@@ -251,7 +299,7 @@ impl Inner {
 
     /// A pointer's target may be in the process although the pointer was not.
     fn walk_memory_again(&self, walk: &mut Walk, now: Timestamp) -> bool {
-        let entry = self.local.get(&walk.at);
+        let entry = self.remembered(&walk.at, now);
         entry.is_some_and(|entry| walk.offer(entry, Tier::Memory, now) == Step::Enough)
     }
 
@@ -282,6 +330,7 @@ impl Inner {
                 let entry = records
                     .get(key)
                     .and_then(|record| codec::from_record(record));
+                let entry = entry.filter(|it| self.is_credible(&walk.at, it, Tier::Store, now));
                 let step = entry.map(|entry| walk.offer(Arc::new(entry), Tier::Store, now));
                 let result = match step {
                     Some(Step::Enough) => {
@@ -302,19 +351,19 @@ impl Inner {
     }
 
     /// Writes what slower tiers had into the faster ones.
-    async fn remember_walks(&self, walks: &[Walk], now: Timestamp) {
+    pub(super) async fn remember_walks(&self, walks: &[Walk], now: Timestamp) {
         let mut for_cache = Vec::new();
         for walk in walks {
             let Some(known) = &walk.known else { continue };
-            if known.tier == Tier::Memory {
+            let was_frozen = self.clock.since(&walk.watch) > WRITE_BACK_WITHIN;
+            if known.tier == Tier::Memory || was_frozen {
                 continue;
             }
-            self.local.insert(walk.at.clone(), Arc::clone(&known.entry));
             let mut found = vec![(walk.at.clone(), Arc::clone(&known.entry))];
             if let Some(pointer) = &walk.pointer {
-                self.local.insert(walk.asked.clone(), Arc::clone(pointer));
                 found.push((walk.asked.clone(), Arc::clone(pointer)));
             }
+            self.fill_memory(found.iter());
             if known.tier == Tier::Store && known.entry.is_fresh(now) {
                 for_cache.append(&mut found);
             }

@@ -3,24 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::codec;
-use super::entry::{Content, Entry, FetchStamp};
-use super::fill::Pointers;
+use super::entry::{Content, Entry};
+use super::fill::{Pointers, put_of};
 use super::freshness::{Freshness, Tier};
 use super::key::ItemKey;
 use super::read::{Known, Lookup};
+use super::tenure::{FETCH_TIMEOUT, LEASE_TTL, Tenure};
 use super::walk::LookupMode;
 use super::{Found, Inner, Loaded, Tiers};
 use crate::cache::Lease;
+use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::telemetry::metrics;
 
-/// The time for one fetch from Lark, whether or not a caller still waits for it.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(28);
 /// How long a caller with a servable entry waits for a newer one. The fetch continues after that, unless the process is
 /// frozen.
 const REVALIDATION_PATIENCE: Duration = Duration::from_millis(400);
@@ -28,8 +27,10 @@ const REVALIDATION_PATIENCE: Duration = Duration::from_millis(400);
 const STALE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long after a failure of Lark callers with an entry to serve do not ask it.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
-/// The TTL of the fetch lease; a slow fetch extends it. If the holder dies, the others wait this long.
-const LEASE_TTL: Duration = Duration::from_secs(3);
+/// How often a fetch extends its lease.
+const EXTENDED_EVERY: Duration = LEASE_TTL.checked_div(3).expect("three is not zero");
+/// A fetch that looks up so much later than it should was frozen meanwhile.
+const STOPPED: Duration = Duration::from_millis(500);
 /// The first wait of a process for another's result; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait between two checks.
@@ -37,10 +38,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// Whether this process fetches from Lark.
 enum Plan {
-    /// It does, holds the lease, and versions its result with the fence.
-    AskWithLease { lease: Lease, fence: u64 },
-    /// It does, as every process may: there is no shared cache to coordinate them.
-    AskWithoutLease,
+    /// It does: with the lease, whose fence is the version of the result, or as every process may that has no shared cache.
+    Ask(Tenure),
     /// It does not: the result arrived in the meantime, or another process is fetching and the known entry is servable.
     Answer(Known),
 }
@@ -73,7 +72,7 @@ impl Tiers {
         &self,
         lookup: Lookup,
         deadline: Deadline,
-        load: impl FnOnce(ItemKey, Deadline) -> F + Send + 'static,
+        load: impl Fn(ItemKey, Deadline) -> F + Send + 'static,
     ) -> Result<Known>
     where
         F: Future<Output = Result<Loaded>> + Send + 'static,
@@ -125,10 +124,10 @@ impl Inner {
     }
 
     /// Whether Lark failed this app a moment ago.
-    fn is_out(&self, key: &ItemKey, now: crate::clock::Timestamp) -> bool {
+    pub(super) fn is_out(&self, key: &ItemKey, now: Timestamp) -> bool {
         self.outages
             .get(&key.app_tenant)
-            .is_some_and(|until| until > now)
+            .is_some_and(|until| until > now && until <= now + OUTAGE_PAUSE)
     }
 
     /// Joins the fetch in flight for this key, or starts one.
@@ -136,14 +135,17 @@ impl Inner {
         self: &Arc<Self>,
         lookup: Lookup,
         deadline: Deadline,
-        load: impl FnOnce(ItemKey, Deadline) -> F + Send + 'static,
+        load: impl Fn(ItemKey, Deadline) -> F + Send + 'static,
     ) -> Result<Known>
     where
         F: Future<Output = Result<Loaded>> + Send + 'static,
     {
         let key = lookup.key.clone();
         let work = || Arc::clone(self).renew(lookup, load);
-        let outcome = deadline.run(self.flights.join(key, work)).await?;
+        let flight = self
+            .flights
+            .join_within(key, FETCH_TIMEOUT, self.clock.host(), work);
+        let outcome = deadline.run(flight).await?;
         let outcome = outcome.map_err(|panicked| Error::internal(panicked.to_string()))?;
         outcome.map(|(entry, tier)| Known { entry, tier })
     }
@@ -151,7 +153,7 @@ impl Inner {
     async fn renew<F>(
         self: Arc<Self>,
         lookup: Lookup,
-        load: impl FnOnce(ItemKey, Deadline) -> F + Send,
+        load: impl Fn(ItemKey, Deadline) -> F + Send,
     ) -> Result<(Arc<Entry>, Tier)>
     where
         F: Future<Output = Result<Loaded>> + Send,
@@ -163,83 +165,113 @@ impl Inner {
         if let Some(newer) = at_hand.filter(|it| self.is_news(&it.entry, known.as_ref())) {
             return Ok((newer.entry, newer.tier));
         }
-        let (lease, mut fence) = match self.plan(&key, known.as_ref(), deadline).await? {
-            Plan::AskWithLease { lease, fence } => (Some(lease), Some(fence)),
-            Plan::AskWithoutLease => (None, None),
-            Plan::Answer(known) => return Ok((known.entry, known.tier)),
-        };
-        let began = Instant::now();
-        let mut loading = std::pin::pin!(load(key.clone(), deadline));
-        let outcome = loop {
-            match tokio::time::timeout(LEASE_TTL / 3, &mut loading).await {
-                Ok(outcome) => break outcome,
-                Err(_) => fence = held_longer(lease.as_ref()).await.or(fence),
-            }
-        };
-        let outcome = match outcome {
-            Ok(loaded) => {
-                let loading = self.loading(began.elapsed());
-                let loading = FetchStamp {
-                    version: fence.unwrap_or(loading.version),
-                    ..loading
-                };
-                Ok(self
-                    .store_loaded(&key, loaded, loading, known.as_ref(), deadline)
-                    .await)
-            }
-            Err(error) => {
-                if error.is_outage() {
-                    let until = self.clock.now() + OUTAGE_PAUSE;
-                    self.outages.insert(key.app_tenant.clone(), until);
+        loop {
+            let tenure = match self.plan(&key, known.as_ref(), deadline).await? {
+                Plan::Ask(tenure) => tenure,
+                Plan::Answer(known) => return Ok((known.entry, known.tier)),
+            };
+            let loading = load(key.clone(), deadline);
+            let (outcome, tenure, was_frozen) = self.ask(tenure, loading).await;
+            match outcome {
+                Ok(loaded) => {
+                    let known = known.as_ref();
+                    let settled = self.store_loaded(&key, loaded, tenure, known, deadline);
+                    return Ok(settled.await);
                 }
-                Err(error)
+                // Its connection died while the process was frozen: that says nothing about Lark.
+                Err(error) if error.is_outage() && was_frozen && !deadline.has_passed() => {
+                    tenure.end().await;
+                }
+                Err(error) => {
+                    if error.is_outage() && !was_frozen {
+                        let until = self.clock.now() + OUTAGE_PAUSE;
+                        self.outages.insert(key.app_tenant.clone(), until);
+                    }
+                    tenure.end().await;
+                    return Err(error);
+                }
             }
-        };
-        if let Some(lease) = lease {
-            lease.release().await;
         }
-        Ok((outcome?, Tier::Lark))
     }
 
+    /// Waits for Lark and keeps the lease meanwhile. Returns also whether the process was frozen in between.
+    async fn ask(
+        &self,
+        mut tenure: Tenure,
+        loading: impl Future<Output = Result<Loaded>> + Send,
+    ) -> (Result<Loaded>, Tenure, bool) {
+        let mut loading = std::pin::pin!(loading);
+        let mut was_frozen = false;
+        loop {
+            let watch = self.clock.stopwatch();
+            let turn = tokio::time::timeout(EXTENDED_EVERY, &mut loading).await;
+            was_frozen |= self.clock.since(&watch) > EXTENDED_EVERY + STOPPED;
+            match turn {
+                Ok(outcome) => return (outcome, tenure, was_frozen),
+                Err(_) => tenure.extend(&self.clock).await,
+            }
+        }
+    }
+
+    /// Stores what was loaded, unless the lease was lost meanwhile: then another process may know better.
     async fn store_loaded(
         &self,
         key: &ItemKey,
         loaded: Loaded,
-        loading: FetchStamp,
+        tenure: Tenure,
         known: Option<&Known>,
         deadline: Deadline,
-    ) -> Arc<Entry> {
+    ) -> (Arc<Entry>, Tier) {
+        let loading = tenure.inquiry.stamp(&self.clock);
         let entries = self.entries(key, loaded, loading);
         let main = Arc::clone(&entries[0].1);
-        let pointers = Pointers::after(known.map(|known| &*known.entry), &main);
+        let (asked, others): (Vec<_>, Vec<_>) =
+            entries.iter().cloned().partition(|it| it.0 == *key);
+        let (at, entry) = asked.first().unwrap_or(&entries[0]);
+        let put = put_of(at, entry, self.clock.now());
+        if !tenure.publish(&put, &self.clock).await {
+            let ours = Known {
+                entry: Arc::clone(&main),
+                tier: Tier::Lark,
+            };
+            let found = self.found_meanwhile(key, Some(&ours), deadline).await;
+            let Known { entry, tier } = found.unwrap_or(ours);
+            return (entry, tier);
+        }
         let at_hand = entries
             .iter()
             .filter(|(at, entry)| at == key || !entry.is_pointer());
         self.fill_memory(at_hand);
+        let pointers = Pointers::after(known.map(|known| &*known.entry), &main);
         let records = self.records(&entries, pointers);
         let keep = async {
             if records.is_empty() && known.is_some_and(|known| known.entry.has_body()) {
-                self.forget(key, deadline).await;
+                self.forget(key, loading, deadline).await;
             } else {
                 self.keep(records, deadline).await;
             }
         };
-        tokio::join!(self.fill_cache(&entries, loading.at), keep);
-        main
+        tokio::join!(self.fill_cache_after(&tenure.inquiry, &others), keep);
+        tenure.end().await;
+        (main, Tier::Lark)
     }
 
     /// Whether this process may fetch `key`; waits while another process does, unless the known entry is servable.
     async fn plan(&self, key: &ItemKey, known: Option<&Known>, deadline: Deadline) -> Result<Plan> {
         let Some(cache) = &self.cache else {
-            return Ok(Plan::AskWithoutLease);
+            return Ok(Plan::Ask(Tenure::without_lease(self.inquire_alone())));
         };
         let lease = Lease::new(cache, key.lease_key(), LEASE_TTL).guarding(key.cache_key());
         let mut wait = FIRST_WAIT;
         loop {
+            let asked = self.clock.stopwatch();
             let Ok(claim) = lease.claim().await else {
-                return Ok(Plan::AskWithoutLease);
+                return Ok(Plan::Ask(Tenure::without_lease(self.inquire_alone())));
             };
+            let is_another_time = self.clock.hear(&asked, claim.now_us);
+            let now = self.clock.now();
             let stored = claim.value.as_ref().and_then(codec::from_value);
+            let stored = stored.filter(|it| self.is_credible(key, it, Tier::Valkey, now));
             if stored.is_some_and(|stored| self.is_news(&stored, known))
                 && let Some(found) = self.found_meanwhile(key, known, deadline).await
             {
@@ -248,10 +280,22 @@ impl Inner {
                 }
                 return Ok(Plan::Answer(found));
             }
-            if let Some(fence) = claim.fence {
-                return Ok(Plan::AskWithLease { lease, fence });
+            // This host's clock was wrong: what seemed to be too old is not.
+            if is_another_time && let Some(known) = known.filter(|it| it.entry.is_fresh(now)) {
+                if claim.is_taken() {
+                    lease.release().await;
+                }
+                return Ok(Plan::Answer(known.clone()));
             }
-            if let Some(known) = known.filter(|known| known.entry.is_servable(self.clock.now())) {
+            if let Some(fence) = claim.fence {
+                if self.clock.since(&asked) < LEASE_TTL {
+                    let inquiry = self.inquire_as(fence);
+                    return Ok(Plan::Ask(Tenure::under(lease, inquiry, asked)));
+                }
+                // Frozen before the answer was read: the lease has ended.
+                continue;
+            }
+            if let Some(known) = known.filter(|known| known.entry.is_servable(now)) {
                 return Ok(Plan::Answer(known.clone()));
             }
             if deadline.remaining() <= wait {
@@ -279,10 +323,4 @@ impl Inner {
             .known
             .filter(|found| self.is_news(&found.entry, known))
     }
-}
-
-/// Extends a lease that this process still holds and returns the new fence: Lark is slow, or the outbound limiter delays
-/// calls. `None`: the process was frozen, and another one has the lease.
-async fn held_longer(lease: Option<&Lease>) -> Option<u64> {
-    lease?.claim().await.ok()?.fence
 }

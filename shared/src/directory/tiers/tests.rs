@@ -34,7 +34,11 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(Passing(Instant::now()));
+        Self::by(Arc::new(Passing(Instant::now())))
+    }
+
+    /// Everything goes by `clock`.
+    fn by(clock: Arc<dyn Clock>) -> Self {
         let store = EmbeddedStore::in_memory(Arc::clone(&clock)).unwrap();
         Self {
             cache: Arc::new(MemoryCache::new(1 << 20, Arc::clone(&clock))),
@@ -47,6 +51,11 @@ impl Place {
     }
 
     fn process(&self) -> Tiers {
+        self.process_by(Arc::clone(&self.clock))
+    }
+
+    /// A process on a host with this clock.
+    fn process_by(&self, clock: Arc<dyn Clock>) -> Tiers {
         let settings = TierSettings {
             user_ttl: Duration::from_secs(3_600),
             department_ttl: Duration::from_secs(3_600),
@@ -56,7 +65,6 @@ impl Place {
             local_cache_bytes: 1 << 20,
         };
         let cache = CacheClient::new(Arc::clone(&self.cache), Duration::from_secs(5));
-        let clock = Arc::clone(&self.clock);
         Tiers::new(self.storage.clone(), Some(cache), clock, settings)
     }
 
@@ -92,6 +100,9 @@ fn key() -> ItemKey {
     };
     ItemKey::new(app_tenant, ItemId::new(IdKind::OpenId, "ou_1"))
 }
+
+mod clocks;
+mod frozen;
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_takes_longer_than_a_lease_keeps_it() {

@@ -6,7 +6,7 @@ use super::entry::{AbsentReason, Content, Entry};
 use super::freshness::Tier;
 use super::key::ItemKey;
 use super::read::{Known, Lookup};
-use crate::clock::Timestamp;
+use crate::clock::{Stopwatch, Timestamp};
 
 /// How many items a caller wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,6 +30,8 @@ pub(super) struct Walk {
     is_misled: bool,
     pub(super) known: Option<Known>,
     pub(super) is_over: bool,
+    /// Since when it is under way.
+    pub(super) watch: Stopwatch,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,7 +45,7 @@ pub(super) enum Step {
 }
 
 impl Walk {
-    pub(super) fn new(asked: ItemKey, asking: LookupMode) -> Self {
+    pub(super) fn new(asked: ItemKey, asking: LookupMode, watch: Stopwatch) -> Self {
         Self {
             at: asked.clone(),
             asked,
@@ -52,6 +54,7 @@ impl Walk {
             is_misled: false,
             known: None,
             is_over: false,
+            watch,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reading an app's whole directory: every profile into the tiers, every id into a filter.
 
 use std::collections::{BTreeSet, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::info;
@@ -12,7 +12,7 @@ use crate::apps::AppContext;
 use crate::cache::{Put, split_version};
 use crate::deadline::Deadline;
 use crate::directory::guard::filter::MAX_IDS;
-use crate::directory::tiers::{AppTenant, BatchAnswer};
+use crate::directory::tiers::{AppTenant, BatchAnswer, Inquiry};
 use crate::directory::users::item_of;
 use crate::error::{Error, Result};
 use crate::lark::contacts::User;
@@ -91,10 +91,10 @@ impl Warmer {
             }
             let id = DepartmentId::parse(DepartmentIdKind::OpenDepartmentId, &department)?;
             loop {
-                let (page, took) = self.users_page(context, &id, draft, work).await?;
+                let (page, inquiry) = self.users_page(context, &id, draft, work).await?;
                 page.items.iter().for_each(|user| draft.add(user));
                 report.directory_users += page.items.len() as u64;
-                self.keep(app_tenant, &page.items, took, work).await;
+                self.keep(app_tenant, &page.items, inquiry, work).await;
                 draft.page_token = page.next_page_token;
                 pages += 1;
                 if pages % PAGES_TO_CHECKPOINT == 0 {
@@ -136,14 +136,14 @@ impl Warmer {
         id: &DepartmentId,
         draft: &Draft,
         work: Deadline,
-    ) -> Result<(Page<User>, Duration)> {
+    ) -> Result<(Page<User>, Inquiry)> {
         let page = PageRequest {
             page_size: MAX_DEPARTMENT_PAGE,
             page_token: draft.page_token.clone(),
         };
-        let began = Instant::now();
+        let inquiry = self.tiers.inquire().await;
         let request = departments::list_users(id, &page);
-        Ok((self.ask(context, &request, work).await?, began.elapsed()))
+        Ok((self.ask(context, &request, work).await?, inquiry))
     }
 
     async fn ask<T>(
@@ -158,10 +158,10 @@ impl Warmer {
         Ok(self.platform.send(context, request, work).await?)
     }
 
-    async fn keep(&self, app_tenant: &AppTenant, users: &[User], took: Duration, work: Deadline) {
+    async fn keep(&self, app_tenant: &AppTenant, users: &[User], inquiry: Inquiry, work: Deadline) {
         let nobody_asked = HashSet::new();
         let arrival = BatchAnswer {
-            took,
+            inquiry,
             locally: false,
             asked: &nobody_asked,
         };

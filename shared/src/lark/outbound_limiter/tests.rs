@@ -195,6 +195,34 @@ async fn calls_in_the_background_take_half_of_the_limit_when_alone() {
     assert!((100..=110).contains(&moments.len()), "{}", moments.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_background_call_that_is_held_back_leaves_its_half_to_the_next() {
+    let [limiter] = processes();
+    let background = limiter.in_background();
+    let app_id = app("cli_a");
+    let installation = installation(&app_id, None);
+    let half = key("lark_background", installation, &CONTACT_USER_GET);
+    let refusal = failure(Some(FREQUENCY_LIMIT), 429, Some(MINUTE));
+    limiter
+        .pause_after(installation, &CONTACT_USER_GET, &refusal)
+        .await;
+    for _ in 0..100 {
+        let deadline = Deadline::after(SECOND * 5);
+        let turn = background
+            .acquire(installation, &CONTACT_USER_GET, deadline)
+            .await;
+        assert!(turn.is_err());
+    }
+    let quotas = CONTACT_USER_GET.tier.quotas(&limiter.limits);
+    let halves = quotas.iter().map(|quota| quota.share(BACKGROUND, 1));
+    let halves: Vec<Quota> = halves.collect();
+    let state = limiter.limiter.admit(&half, &halves, 0).await;
+    assert_eq!(
+        state.remaining,
+        halves.iter().map(Quota::burst).min().unwrap()
+    );
+}
+
 fn failure(code: Option<i64>, http_status: u16, retry_after: Option<Duration>) -> LarkFailure {
     LarkFailure {
         code,

@@ -14,26 +14,34 @@ use crate::store::Expect;
 pub(super) struct Condition {
     now: AttributeValue,
     version: Option<AttributeValue>,
+    latest: Option<AttributeValue>,
 }
 
 impl Condition {
     /// The condition for `expect` at the moment `now`; `None` when any state is allowed.
     pub(super) fn of(expect: Expect, now: Timestamp) -> Option<Self> {
-        let version = match expect {
+        let (version, latest) = match expect {
             Expect::Anything => return None,
-            Expect::Absent => None,
-            Expect::Version(version) => Some(number(version)),
+            Expect::Absent => (None, None),
+            Expect::Version(version) => (Some(number(version)), None),
+            Expect::Older { version, latest } => (Some(number(version)), Some(number(latest))),
         };
         Some(Self {
             now: number(epoch_seconds(now)),
             version,
+            latest,
         })
     }
 
     pub(super) fn expression(&self) -> String {
-        let expression = match self.version {
-            None => "attribute_not_exists(#pk) OR #ttl <= :now",
-            Some(_) => "#version = :version AND (attribute_not_exists(#ttl) OR #ttl > :now)",
+        let expression = match (&self.version, &self.latest) {
+            (None, _) => "attribute_not_exists(#pk) OR #ttl <= :now",
+            (Some(_), Some(_)) => {
+                "attribute_not_exists(#version) OR #version < :version OR #version > :latest OR #ttl <= :now"
+            }
+            (Some(_), None) => {
+                "#version = :version AND (attribute_not_exists(#ttl) OR #ttl > :now)"
+            }
         };
         expression.to_owned()
     }
@@ -50,8 +58,10 @@ impl Condition {
 
     pub(super) fn values(self) -> HashMap<String, AttributeValue> {
         let version = self.version.map(|version| (":version".to_owned(), version));
+        let latest = self.latest.map(|latest| (":latest".to_owned(), latest));
         version
             .into_iter()
+            .chain(latest)
             .chain([(":now".to_owned(), self.now)])
             .collect()
     }

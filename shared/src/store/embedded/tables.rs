@@ -168,6 +168,9 @@ impl<'t> Open<'t> {
             Expect::Anything => true,
             Expect::Absent => live.is_none(),
             Expect::Version(version) => live.is_some_and(|record| record.version == version),
+            Expect::Older { version, latest } => {
+                live.is_none_or(|record| record.version < version || record.version > latest)
+            }
         };
         if !holds {
             return Err(Failure::Refused(StoreError::Conflict));

@@ -21,6 +21,8 @@ pub(super) enum Change {
     Put(Record, Expect),
     /// Unconditional.
     PutMany(Vec<Record>),
+    /// Each if it is newer than what is there, and that not later than the version given.
+    PutNewer(Vec<Record>, u64),
     Delete(Key, Expect),
     /// Changes nothing; answered once the database could write.
     Nothing,
@@ -132,7 +134,7 @@ fn changes_anything(group: &[Request], verdicts: &[Result<(), StoreError>]) -> b
 fn written(request: &Request) -> usize {
     match &request.change {
         Change::Put(..) => 1,
-        Change::PutMany(records) => records.len(),
+        Change::PutMany(records) | Change::PutNewer(records, _) => records.len(),
         Change::Delete(..) | Change::Nothing => 0,
     }
 }
@@ -143,6 +145,14 @@ fn apply(tables: &mut Open<'_>, request: &Request, now: Timestamp) -> Result<(),
         Change::PutMany(records) => records
             .iter()
             .try_for_each(|record| tables.put(request.table, record, Expect::Anything, now)),
+        Change::PutNewer(records, latest) => records.iter().try_for_each(|record| {
+            let (version, latest) = (record.version, *latest);
+            let expect = Expect::Older { version, latest };
+            match tables.put(request.table, record, expect, now) {
+                Err(Failure::Refused(StoreError::Conflict)) => Ok(()),
+                outcome => outcome,
+            }
+        }),
         Change::Delete(key, expect) => tables.delete(request.table, key, *expect, now),
         Change::Nothing => Ok(()),
     }

@@ -1,7 +1,6 @@
 //! The run of one batch: through the tiers, then to Lark.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -10,7 +9,8 @@ use super::{Batch, Outcome, Wanted};
 use crate::apps::AppContext;
 use crate::deadline::Deadline;
 use crate::directory::tiers::{
-    AbsentReason, AppTenant, BatchAnswer, IdKind, Item, ItemId, ItemKey, Lookup, LookupOutcome,
+    AbsentReason, AppTenant, BatchAnswer, IdKind, Inquiry, Item, ItemId, ItemKey, Lookup,
+    LookupOutcome,
 };
 use crate::directory::users::UserService;
 use crate::directory::users::item::{id_of, is_for_all, item_asked};
@@ -43,14 +43,13 @@ pub(super) struct Run<'r> {
 struct Chunk {
     ids: Vec<UserId>,
     answer: std::result::Result<Vec<User>, SendError>,
-    took: Duration,
+    inquiry: Inquiry,
 }
 
 /// The owners of the addresses of a chunk.
 struct Resolved {
     contacts: Vec<Contact>,
     answer: Result<Vec<Option<String>>>,
-    took: Duration,
 }
 
 /// The outcome for one id that was requested from Lark.
@@ -115,6 +114,10 @@ impl<'r> Run<'r> {
 
     /// Asks Lark for the owners of `contacts`; returns the owners that need a fetch.
     pub(super) async fn resolve(&mut self, contacts: Vec<Contact>) -> Vec<Missing> {
+        if contacts.is_empty() {
+            return Vec::new();
+        }
+        let inquiry = self.users.inner.tiers.inquire().await;
         let calls: Vec<BoxFuture<'_, Resolved>> = chunks_of(contacts)
             .into_iter()
             .map(|chunk| self.resolve_chunk(chunk).boxed())
@@ -124,9 +127,7 @@ impl<'r> Run<'r> {
             .collect()
             .await;
         let (mut led, mut absent) = (Vec::new(), Vec::new());
-        let mut took = Duration::ZERO;
         for resolved in answers {
-            took = took.max(resolved.took);
             let asked = resolved.contacts.iter().map(Contact::item_id);
             match resolved.answer {
                 Ok(open_ids) => {
@@ -143,11 +144,16 @@ impl<'r> Run<'r> {
                 }
             }
         }
-        self.keep_leads(&led, absent, took).await;
+        self.keep_leads(&led, absent, inquiry).await;
         self.follow(led).await
     }
 
-    async fn keep_leads(&mut self, led: &[(ItemId, ItemId)], absent: Vec<ItemId>, took: Duration) {
+    async fn keep_leads(
+        &mut self,
+        led: &[(ItemId, ItemId)],
+        absent: Vec<ItemId>,
+        inquiry: Inquiry,
+    ) {
         if led.is_empty() && absent.is_empty() {
             return;
         }
@@ -155,7 +161,13 @@ impl<'r> Run<'r> {
         let gone = absent.iter().map(|id| (self.key(id.clone()), reason));
         let tiers = &self.users.inner.tiers;
         tiers
-            .keep_leads(&self.app_tenant, led, gone.collect(), took, self.deadline)
+            .keep_leads(
+                &self.app_tenant,
+                led,
+                gone.collect(),
+                inquiry,
+                self.deadline,
+            )
             .await;
         let absent = absent.into_iter().map(|id| (id, Ok(Err(reason))));
         self.outcomes.extend(absent);
@@ -187,13 +199,11 @@ impl<'r> Run<'r> {
     }
 
     async fn resolve_chunk(&self, contacts: Vec<Contact>) -> Resolved {
-        let began = Instant::now();
         let request = contacts::find_users(&contacts);
         let platform = &self.users.inner.platform;
         let answer = platform.send(self.context, &request, self.deadline).await;
         Resolved {
             answer: answer.map_err(Error::from),
-            took: began.elapsed(),
             contacts,
         }
     }
@@ -204,8 +214,9 @@ impl<'r> Run<'r> {
         let is_open = |it: &Missing| it.lookup.key().id.kind == IdKind::OpenId;
         let (mut open, others): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_open);
         if !others.is_empty() {
+            let inquiry = self.users.inner.tiers.inquire().await;
             let led = self.fetch_all(others, asked).await;
-            self.keep_leads(&led, Vec::new(), Duration::ZERO).await;
+            self.keep_leads(&led, Vec::new(), inquiry).await;
             open.extend(self.follow(led).await);
         }
         self.fetch_all(open, asked).await;
@@ -273,7 +284,7 @@ impl<'r> Run<'r> {
             };
             let error = match users {
                 Ok(users) => {
-                    let kept = self.keep(chunk.ids, &users, chunk.took, asked).await;
+                    let kept = self.keep(chunk.ids, &users, chunk.inquiry, asked).await;
                     outcomes.extend(kept);
                     continue;
                 }
@@ -289,7 +300,7 @@ impl<'r> Run<'r> {
         &self,
         ids: Vec<UserId>,
         users: &[User],
-        took: Duration,
+        inquiry: Inquiry,
         asked: &HashSet<ItemId>,
     ) -> Vec<(UserId, Fetched)> {
         let (mut present, mut outcomes, mut absent) = (Vec::new(), Vec::new(), Vec::new());
@@ -312,7 +323,7 @@ impl<'r> Run<'r> {
         }
         let (ids, items): (Vec<UserId>, Vec<Item>) = present.into_iter().unzip();
         let arrival = BatchAnswer {
-            took,
+            inquiry,
             locally: true,
             asked,
         };
@@ -328,7 +339,7 @@ impl<'r> Run<'r> {
     /// The users of `ids`. Where one unknown id fails the whole call, the ids are split in halves, down to that one.
     fn fetch_chunk(&self, ids: Vec<UserId>) -> BoxFuture<'_, Vec<Chunk>> {
         async move {
-            let began = Instant::now();
+            let inquiry = self.users.inner.tiers.inquire().await;
             let request = contacts::batch_get_users(&ids);
             let platform = &self.users.inner.platform;
             let answer = platform.send(self.context, &request, self.deadline).await;
@@ -343,7 +354,7 @@ impl<'r> Run<'r> {
             vec![Chunk {
                 ids,
                 answer,
-                took: began.elapsed(),
+                inquiry,
             }]
         }
         .boxed()

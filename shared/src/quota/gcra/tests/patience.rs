@@ -150,6 +150,93 @@ proptest! {
     }
 }
 
+/// The acts of `steps` when some of those who were admitted do not act, and give their places back after a while: who gives
+/// back is chosen by `lapses`, one number for each step, as the number of steps after which it does.
+fn acts_but_lapsed(quotas: &[Quota], steps: &[Step], lapses: &[Option<usize>]) -> Vec<Act> {
+    let (mut state, mut now_us, mut acts) = (State::default(), NOW_US, Vec::new());
+    let mut unused: Vec<(usize, u32, u64)> = Vec::new();
+    for (number, (step, lapse)) in steps.iter().zip(lapses).enumerate() {
+        now_us += step.gap_us;
+        let (due, later) = unused.into_iter().partition(|(at, ..)| *at <= number);
+        unused = later;
+        let due: Vec<(usize, u32, u64)> = due;
+        for (_, cost, place_us) in due.into_iter().rev() {
+            state = give_back(&state, quotas, cost, place_us).unwrap_or(state);
+        }
+        let patience = Duration::from_micros(step.patience_us);
+        let (decision, next) = decide(&state, quotas, step.cost, patience, now_us);
+        state = next.unwrap_or(state);
+        match lapse {
+            Some(after) if decision.is_allowed => {
+                unused.push((number + after, step.cost, decision.place_us));
+            }
+            None if decision.is_allowed => acts.push(Act {
+                at_us: now_us + micros(decision.wait),
+                cost: step.cost,
+            }),
+            Some(_) | None => {}
+        }
+    }
+    acts
+}
+
+proptest! {
+    /// Whoever gives back, and whenever: nobody acts too early because of it.
+    #[test]
+    fn no_window_sees_more_than_a_strict_limit_act_when_places_are_given_back(
+        quotas in vec(strict(), 1..=3),
+        steps in steps(),
+        lapses in vec(proptest::option::of(1_usize..6), 300),
+    ) {
+        let acts = acts_but_lapsed(&quotas, &steps, &lapses);
+        for quota in &quotas {
+            for (first, from) in acts.iter().enumerate() {
+                let in_window = acts[first..].iter().take_while(|act| act.at_us - from.at_us <= micros(quota.window()));
+                prop_assert!(in_window.map(|act| act.cost).sum::<u32>() <= quota.limit());
+            }
+        }
+    }
+
+    /// With one window, what was given back at once was never taken.
+    #[test]
+    fn a_place_given_back_at_once_is_as_good_as_new(quota in quota(), steps in steps(), cost in 1_u32..10) {
+        let quotas = [quota];
+        let (mut state, mut now_us) = (State::default(), NOW_US);
+        for step in steps {
+            now_us += step.gap_us;
+            let patience = Duration::from_micros(step.patience_us);
+            state = decide(&state, &quotas, step.cost, patience, now_us).1.unwrap_or(state);
+        }
+        let (taken, next) = decide(&state, &quotas, cost, MAX_PATIENCE, now_us);
+        if let Some(next) = next.filter(|_| taken.is_allowed) {
+            let back = give_back(&next, &quotas, cost, taken.place_us).unwrap();
+            let again = decide(&back, &quotas, cost, MAX_PATIENCE, now_us);
+            prop_assert_eq!(again, (taken, Some(next.clone())));
+            prop_assert_eq!(give_back(&back, &quotas, cost, taken.place_us), None);
+        }
+    }
+}
+
+#[test]
+fn a_place_is_given_back_only_by_the_last_in_the_queue() {
+    let quota = [Quota::strict(some(1), Duration::from_secs(1))];
+    let mut state = State::default();
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let (decision, next) = decide(&state, &quota, 1, MAX_PATIENCE, NOW_US);
+        state = next.unwrap();
+        places.push(decision.place_us);
+    }
+    for earlier in [places[0], places[1], 0] {
+        assert_eq!(give_back(&state, &quota, 1, earlier), None);
+    }
+    let state = give_back(&state, &quota, 1, places[2]).unwrap();
+    let state = give_back(&state, &quota, 1, places[1]).unwrap();
+    let (decision, _) = decide(&state, &quota, 1, MAX_PATIENCE, NOW_US);
+    assert_eq!(decision.wait, quota[0].interval());
+    assert_eq!(decision.place_us, places[1]);
+}
+
 #[test]
 fn those_who_wait_for_the_end_of_a_pause_leave_one_after_the_other() {
     let quota = [Quota::strict(some(50), Duration::from_secs(1))];
