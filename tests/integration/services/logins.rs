@@ -505,3 +505,13 @@ async fn a_pair_that_waits_in_the_cache_is_no_successor_of_a_later_login() {
         LoginEnd::OutcomeLost
     );
 }
+
+#[tokio::test]
+async fn a_pair_that_is_stored_waits_nowhere_else() {
+    let (world, process, open_id) = world().await;
+    world.advance(LIFE);
+    process.user_token(&open_id).await.unwrap();
+    assert_eq!(world.control().counters().refresh_grants, 1);
+    let rescued = format!("lark:login-rescue:{APP}:{open_id}");
+    assert_eq!(world.cache.get(&rescued).await.unwrap(), None);
+}

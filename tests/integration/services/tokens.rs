@@ -308,3 +308,19 @@ async fn a_token_rejected_while_the_store_is_away_does_not_come_back_with_it() {
     }
     assert_eq!((world.rejected_calls(), world.token_requests()), (1, 2));
 }
+
+#[tokio::test]
+async fn without_the_cache_the_lease_in_the_store_lets_one_process_ask() {
+    let world = World::begin().await;
+    world.cache.stop();
+    let slow = Fault {
+        delay_ms: 300,
+        ..Fault::new(TOKEN, FaultAction::Continue)
+    };
+    world.control().add_fault(slow).unwrap();
+    let (one, other) = (world.process(), world.process());
+    let (first, second) = tokio::join!(one.token(), other.token());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.value.expose_secret(), second.value.expose_secret());
+    assert_eq!(world.token_requests(), 1);
+}
