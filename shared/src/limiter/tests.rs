@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use tokio::task::JoinSet;
+
 use super::*;
 use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::clock::{ManualClock, Timestamp};
@@ -274,16 +276,14 @@ async fn seven_callers_that_thaw_together_still_go_out_one_by_one() {
         let began = tokio::time::Instant::now();
         let calls = (0..7_usize).map(|number| {
             let limiter = limiters[number % 2].clone();
-            tokio::spawn(async move { turn(&limiter).await.then(|| began.elapsed()) })
+            async move { turn(&limiter).await.then(|| began.elapsed()) }
         });
-        let calls: Vec<_> = calls.collect();
+        let calls: JoinSet<_> = calls.collect();
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         // Frozen: all timers run out at once, and their patience is over.
         tokio::time::advance(Duration::from_secs(70)).await;
-        let mut moments = Vec::new();
-        for call in calls {
-            moments.extend(call.await.unwrap());
-        }
+        let moments = calls.join_all().await;
+        let mut moments: Vec<Duration> = moments.into_iter().flatten().collect();
         moments.sort_unstable();
         // Two had their turns before, one had its turn after; the others are told to come again.
         assert_eq!(moments.len(), 3, "{moments:?}");
@@ -301,13 +301,11 @@ async fn who_thaws_with_patience_left_waits_for_another_place() {
         assert!(turn(&limiter).await);
         began.elapsed()
     };
-    let calls: Vec<_> = (0..4).map(|_| tokio::spawn(wait(one.clone()))).collect();
+    let calls: JoinSet<_> = (0..4).map(|_| wait(one.clone())).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     tokio::time::advance(Duration::from_secs(4)).await;
     let mut moments = vec![wait(other).await];
-    for call in calls {
-        moments.push(call.await.unwrap());
-    }
+    moments.extend(calls.join_all().await);
     moments.sort_unstable();
     assert_eq!(moments.len(), 5);
     for pair in moments.windows(2) {
@@ -324,13 +322,9 @@ async fn timers_that_stood_still_make_nobody_punctual() {
     let clock = clock();
     let limiter = limiter(Some(shared(&clock)), &clock);
     assert!(limiter.admit(&key(), &one_per_second(), 1).await.is_allowed);
-    let late = tokio::spawn({
-        let limiter = limiter.clone();
-        async move { turn(&limiter).await }
-    });
-    tokio::task::yield_now().await;
-    clock.advance(Duration::from_secs(70));
-    assert!(late.await.unwrap());
+    let suspended = async { clock.advance(Duration::from_secs(70)) };
+    let (late, ()) = tokio::join!(turn(&limiter), suspended);
+    assert!(late);
     // The call counts at the moment at which it goes out.
     let next = limiter.admit(&key(), &one_per_second(), 1).await;
     assert_eq!(

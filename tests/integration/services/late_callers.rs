@@ -14,6 +14,7 @@ use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction};
 use secrecy::ExposeSecret;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// Holds the answer to one read of an app back until the test lets it go, once there is somebody to tell.
 #[derive(Debug)]
@@ -63,7 +64,8 @@ async fn a_caller_who_sees_that_an_app_changed_joins_no_read_from_before() {
     change(&other, renamed).await;
     let (hold, mut held) = mpsc::unbounded_channel();
     *hook.0.lock().await = Some(hold);
-    let early = tokio::spawn({
+    let mut early = JoinSet::new();
+    early.spawn({
         let (process, app_id) = (process.clone(), app_id.clone());
         async move { process.0.apps.enabled(&app_id, soon()).await }
     });
@@ -81,7 +83,7 @@ async fn a_caller_who_sees_that_an_app_changed_joins_no_read_from_before() {
     };
     let (late, ()) = tokio::join!(late, let_go);
     assert_eq!(late.unwrap_err().code(), ErrorCode::AppDisabled);
-    let early = early.await.unwrap().unwrap();
+    let early = early.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(early.name, "Renamed", "what was true when it asked");
 }
 
@@ -96,14 +98,15 @@ async fn who_finds_a_lease_of_another_in_the_store_waits_for_it() {
         ..Fault::new("auth.tenant_access_token.internal", FaultAction::Continue)
     };
     world.control().add_fault(slow).unwrap();
-    let first = tokio::spawn(async move { one.token().await });
+    let mut first = JoinSet::new();
+    first.spawn(async move { one.token().await });
     let asked = world
         .control()
         .arrived("auth.tenant_access_token.internal", 1);
     let asked = tokio::time::timeout(Duration::from_secs(10), asked).await;
     asked.expect("the platform is asked");
     let second = other.token().await.unwrap();
-    let first = first.await.unwrap().unwrap();
+    let first = first.join_next().await.unwrap().unwrap().unwrap();
     assert_eq!(first.value.expose_secret(), second.value.expose_secret());
     assert_eq!(world.token_requests(), 1);
 }

@@ -43,7 +43,8 @@ async fn leave(place: &Place, tiers: &Tiers, tier: Tier, entry: &Entry) {
 
 #[tokio::test]
 async fn what_begins_in_the_future_or_lives_too_long_is_replaced_in_every_tier() {
-    let cases: [(&str, fn(Entry) -> Entry); 6] = [
+    type Change = fn(Entry) -> Entry;
+    let cases: [(&str, Change); 6] = [
         ("hours ahead", |it| ahead(it, HOURS)),
         ("years ahead", |it| ahead(it, YEARS)),
         ("hours ahead, but for its version", |it| Entry {

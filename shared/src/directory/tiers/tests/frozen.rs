@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::clock::ManualClock;
@@ -106,11 +107,23 @@ pub(super) async fn bodies(place: &Place, tiers: &Tiers) -> [String; 3] {
     ]
 }
 
+/// Begins `work` in the background.
+fn begin<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinSet<T> {
+    let mut begun = JoinSet::new();
+    begun.spawn(work);
+    begun
+}
+
+/// What the work that was begun comes to.
+async fn end<T: Send + 'static>(mut begun: JoinSet<T>) -> T {
+    begun.join_next().await.unwrap().unwrap()
+}
+
 /// Begins a look-up in `tiers` that hangs at Lark.
-async fn ask(tiers: &Tiers) -> (tokio::task::JoinHandle<Result<Option<Found>>>, Reply) {
+async fn ask(tiers: &Tiers) -> (JoinSet<Result<Option<Found>>>, Reply) {
     let (mut asked, load) = silent();
     let tiers = tiers.clone();
-    let asking = tokio::spawn(async move { tiers.look_up(&key(), soon(), load).await });
+    let asking = begin(async move { tiers.look_up(&key(), soon(), load).await });
     (asking, asked.recv().await.unwrap())
 }
 
@@ -138,7 +151,7 @@ async fn a_thawed_process_puts_nothing_old_over_what_another_found_meanwhile() {
                 let_the_lease_be_extended().await;
             }
             let _ = reply.send(found("older"));
-            let answer = asking_one.await.unwrap().unwrap().unwrap();
+            let answer = end(asking_one).await.unwrap().unwrap();
             let case = format!("{frozen:?}, extends: {extends}");
             assert_eq!(answer.body, "newer", "{case}");
             assert_eq!(bodies(&place, &other).await, ["newer"; 3], "{case}");
@@ -167,7 +180,7 @@ async fn a_thawed_process_brings_nobody_back_who_is_gone() {
         // Nobody remembers any more that there is nothing.
         clock.advance(Duration::from_secs(61));
         let _ = reply.send(found("older"));
-        asking_one.await.unwrap().unwrap();
+        end(asking_one).await.unwrap();
         let [local, cached, stored] = bodies(&place, &one).await;
         // What it knew before stays in the process, too old to be served.
         assert_ne!(local, "older", "{known_for:?}");
@@ -186,7 +199,7 @@ async fn what_was_asked_before_a_freeze_is_as_old_as_that_and_is_kept_by_nobody(
         let (asking_one, reply) = ask(&one).await;
         clock.advance(frozen);
         let _ = reply.send(found("old"));
-        let answer = asking_one.await.unwrap().unwrap().unwrap();
+        let answer = end(asking_one).await.unwrap().unwrap();
         assert_eq!(
             (answer.body.as_str(), answer.freshness.age),
             ("old", frozen)
@@ -219,13 +232,13 @@ async fn a_fetch_that_was_frozen_beyond_its_time_is_not_joined() {
     clock.advance(Duration::from_secs(29));
     let (asking_second, second) = ask(&one).await;
     let _ = second.send(found("fresh"));
-    let fresh = asking_second.await.unwrap().unwrap().unwrap();
+    let fresh = end(asking_second).await.unwrap().unwrap();
     assert_eq!(
         (fresh.body.as_str(), fresh.freshness.age),
         ("fresh", Duration::ZERO)
     );
     let _ = first.send(found("old"));
-    let answer = asking_first.await.unwrap().unwrap().unwrap();
+    let answer = end(asking_first).await.unwrap().unwrap();
     assert_eq!(answer.body, "fresh", "something newer is there");
     assert_eq!(bodies(&place, &one).await, ["fresh"; 3]);
 }
@@ -240,7 +253,7 @@ async fn a_failure_of_a_frozen_process_says_nothing_about_lark() {
     let (place, clock) = place();
     let one = place.process();
     let (mut asked, load) = silent();
-    let asking = tokio::spawn({
+    let asking = begin({
         let one = one.clone();
         async move { one.look_up(&key(), soon(), load).await }
     });
@@ -251,7 +264,7 @@ async fn a_failure_of_a_frozen_process_says_nothing_about_lark() {
     let again = asked.recv().await.unwrap();
     assert!(!one.inner.is_out(&key(), clock.now()));
     let _ = again.send(found("well"));
-    let answer = asking.await.unwrap().unwrap().unwrap();
+    let answer = end(asking).await.unwrap().unwrap();
     assert_eq!(
         (answer.body.as_str(), answer.freshness.age),
         ("well", Duration::ZERO)
@@ -265,7 +278,7 @@ async fn a_failure_of_a_process_that_is_awake_is_an_outage_for_a_while() {
     let one = place.process();
     let (asking, reply) = ask(&one).await;
     let _ = reply.send(Err(outage()));
-    assert!(asking.await.unwrap().is_err());
+    assert!(end(asking).await.is_err());
     assert!(one.inner.is_out(&key(), clock.now()));
     assert!(
         !one.inner
@@ -350,12 +363,11 @@ async fn the_lease_of_another_process_is_waited_for_and_its_answer_taken() {
     let (place, _) = place();
     let (one, other) = (place.process(), place.process());
     let (asking_one, reply) = ask(&one).await;
-    let waiting =
-        tokio::spawn(async move { asking(&other, || unreachable!("another one asks")).await });
+    let waiting = begin(async move { asking(&other, || unreachable!("another one asks")).await });
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
     let _ = reply.send(found("one"));
-    assert_eq!(waiting.await.unwrap().0.unwrap().body, "one");
-    assert_eq!(asking_one.await.unwrap().unwrap().unwrap().body, "one");
+    assert_eq!(end(waiting).await.0.unwrap().body, "one");
+    assert_eq!(end(asking_one).await.unwrap().unwrap().body, "one");
 }
