@@ -9,12 +9,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Cache, CacheError, Claim, Put};
+use crate::breaker::{Admission, Breaker, Failure, Policy, Started};
 use crate::quota::{Decision, Quota};
 use crate::telemetry::metrics;
-
-mod breaker;
-
-use breaker::{Admission, Breaker, Heard};
 
 /// The time-out of a read, after which the caller goes to the next tier, and of a probe.
 const READ_PATIENCE: Duration = Duration::from_millis(50);
@@ -22,6 +19,14 @@ const READ_PATIENCE: Duration = Duration::from_millis(50);
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 /// The time-out of a large value or a write of many values.
 const BULK_PATIENCE: Duration = Duration::from_secs(1);
+/// Three errors in a row open the breaker. A cache that does not respond at all opens it at once.
+const BREAKER: Policy = Policy {
+    name: "the cache",
+    timeouts: 1,
+    errors: Some(3),
+    first_pause: Duration::from_millis(100),
+    longest_pause: Duration::from_secs(10),
+};
 
 /// A [`Cache`] with the service's policy.
 #[derive(Clone, Debug)]
@@ -40,7 +45,7 @@ impl CacheClient {
         Self {
             cache,
             timeout,
-            breaker: Arc::default(),
+            breaker: Arc::new(Breaker::new(BREAKER)),
         }
     }
 
@@ -229,20 +234,24 @@ impl CacheClient {
         patience: Duration,
         work: impl Future<Output = Result<T, CacheError>>,
     ) -> Result<T, CacheError> {
-        let heard = match self.breaker.admit() {
-            Admission::Ask(heard) => heard,
+        let before = match self.breaker.admit() {
+            Admission::Ask(before) => before,
             Admission::Skip => return Err(CacheError::Skipped),
-            Admission::SkipAndProbe => {
+            Admission::Probe(_) => {
                 self.start_probe();
                 return Err(CacheError::Skipped);
             }
         };
         let started = Instant::now();
-        let outcome = self.wait(patience, heard, work).await;
+        let outcome = self.wait(patience, before, work).await;
         metrics::cache_operation(operation, result_label(&outcome), started.elapsed());
         match &outcome {
             Ok(_) => self.breaker.succeeded(),
-            Err(error) => self.breaker.failed(operation, heard, error),
+            Err(error) => {
+                if let Some(failure) = failure(error, patience.min(self.timeout)) {
+                    self.breaker.failed(operation, before, failure, error);
+                }
+            }
         }
         outcome
     }
@@ -252,7 +261,7 @@ impl CacheClient {
     async fn wait<T>(
         &self,
         patience: Duration,
-        heard: Heard,
+        before: Started,
         work: impl Future<Output = Result<T, CacheError>>,
     ) -> Result<T, CacheError> {
         let mut work = pin!(work);
@@ -263,7 +272,7 @@ impl CacheClient {
                 return outcome;
             }
             left -= step;
-            if left.is_zero() || self.breaker.gives_up(heard) {
+            if left.is_zero() || self.breaker.gives_up(before) {
                 return Err(CacheError::Timeout);
             }
         }
@@ -295,6 +304,15 @@ const fn result_label<T>(outcome: &Result<T, CacheError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(_) => "error",
+    }
+}
+
+/// The error of an operation that was `allowed` so much time, for the breaker.
+const fn failure(error: &CacheError, allowed: Duration) -> Option<Failure> {
+    match error {
+        CacheError::Timeout => Some(Failure::Timeout(allowed)),
+        CacheError::Unavailable(_) => Some(Failure::Error),
+        CacheError::Skipped => None,
     }
 }
 
