@@ -20,6 +20,8 @@ mod inspection;
 #[cfg(any(test, feature = "contract"))]
 pub mod intercepted;
 mod mirror;
+#[cfg(test)]
+pub(crate) mod moody;
 mod storage;
 
 pub use error::StoreError;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod chats;
+mod copies;
 mod departments;
 mod freshness;
 mod guard;
