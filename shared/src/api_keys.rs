@@ -2,6 +2,9 @@
 //!
 //! A key reads `lsk_<id>_<secret>`. The id is public and finds the record; the secret has 256 bits, so a plain SHA-256 of it
 //! is safe to keep and cheap to check.
+//!
+//! The store decides whether a key is good. While it fails, or does not answer within 150 ms, a key that it confirmed within
+//! the last minute to this process is still admitted; every other one is neither admitted nor refused, but an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +27,14 @@ use crate::store::{Expect, Key, Record, Storage, Table, Value};
 mod description;
 mod grant;
 mod info;
+mod known;
 mod registry;
 
 pub use description::ApiKeyDescription;
 pub use grant::{AllowedApps, Caller, RateLimit, Scope, UnknownScope};
 pub use info::{ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
+
+use known::KnownKeys;
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";
@@ -114,6 +120,14 @@ pub struct ApiKeys {
     clock: Arc<dyn Clock>,
     /// When this process last recorded the use of a key.
     noted: Arc<LocalCache<String, Timestamp>>,
+    known: Arc<KnownKeys>,
+}
+
+/// What the store says of a key, or in its place a record that it confirmed a moment ago.
+enum Found {
+    Stored(Option<Record>),
+    /// With the reason why it counts.
+    Known(Record, String),
 }
 
 impl ApiKeys {
@@ -124,6 +138,7 @@ impl ApiKeys {
             storage,
             clock,
             noted: Arc::new(LocalCache::new(MAX_NOTED)),
+            known: Arc::new(KnownKeys::new()),
         }
     }
 
@@ -131,23 +146,68 @@ impl ApiKeys {
     /// which.
     ///
     /// # Errors
-    /// [`Error::Store`] when the store is unavailable.
+    /// [`Error::Store`] when the store is unavailable and did not confirm the key to this process within the last minute.
     pub async fn authenticate(&self, token: &str, deadline: Deadline) -> Result<Option<Caller>> {
         let Some(key) = ApiKey::parse(token) else {
             return Ok(None);
         };
-        let Some(record) = self
-            .storage
-            .get(Table::ApiKeys, &store_key(key.id()), deadline)
-            .await?
-        else {
-            return Ok(None);
+        let asked_at = self.clock.now();
+        let record = match self.find(key.id(), deadline).await? {
+            Found::Stored(Some(record)) => record,
+            Found::Stored(None) => {
+                self.known.forget(key.id());
+                return Ok(None);
+            }
+            Found::Known(record, why) => {
+                let caller = self.caller(&key, &record);
+                if caller.is_some() {
+                    warn!(
+                        key_id = key.id(),
+                        why, "admitting a key that the store confirmed a moment ago"
+                    );
+                }
+                return Ok(caller);
+            }
         };
         let caller = self.caller(&key, &record);
         if caller.is_some() {
+            self.known.confirm(key.id(), record, asked_at);
             self.note_use(key.id(), deadline).await;
+        } else if !self.is_active(&record) {
+            self.known.forget(key.id());
         }
         Ok(caller)
+    }
+
+    async fn find(&self, id: &str, deadline: Deadline) -> Result<Found> {
+        let key = store_key(id);
+        let stored = tokio::select! {
+            biased;
+            stored = self.storage.get(Table::ApiKeys, &key, deadline) => stored,
+            record = self.known_later(id) => {
+                return Ok(Found::Known(record, "the store is slow".to_owned()));
+            }
+        };
+        match stored {
+            Ok(record) => Ok(Found::Stored(record)),
+            Err(error) => match self.known.instead_of(&error, id, self.clock.now()) {
+                Some(record) => Ok(Found::Known(record, error.to_string())),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// What is known of the key, after [`known::PATIENCE`]; never, if nothing is.
+    async fn known_later(&self, id: &str) -> Record {
+        tokio::time::sleep(known::PATIENCE).await;
+        match self.known.get(id, self.clock.now()) {
+            Some(record) => record,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn is_active(&self, record: &Record) -> bool {
+        info::info(record, self.clock.now()).is_some_and(|info| info.state == KeyState::Active)
     }
 
     fn caller(&self, key: &ApiKey, record: &Record) -> Option<Caller> {

@@ -4,17 +4,20 @@
 //! trust store is most of an SDK's start-up time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::future::ProvideCredentials as ProvidedCredentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::clock::{Clock, SystemClock, Timestamp};
 
 mod http_client;
 
@@ -38,6 +41,10 @@ const ATTEMPTS: u32 = 3;
 /// The longest wait before the second attempt; it doubles for the third. The SDK's default of a second would make every
 /// connection that died during a freeze cost a caller half a second.
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+/// How long credentials may be looked up at the start.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long before their end credentials are looked up again.
+const ENDS_SOON: Duration = Duration::from_secs(5 * 60);
 /// How long one attempt may take. The caller's own time-out bounds all of them.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -164,7 +171,55 @@ async fn from_default_chain(http: &reqwest::Client, settings: &AwsSettings) -> S
     if let Some(credentials) = &settings.credentials {
         loader = loader.credentials_provider(static_credentials(credentials));
     }
-    loader.load().await
+    let config = loader.load().await;
+    match config.credentials_provider() {
+        Some(chain) => {
+            let provider = SharedCredentialsProvider::new(LookedUp::of(chain).await);
+            config.into_builder().credentials_provider(provider).build()
+        }
+        None => config,
+    }
+}
+
+/// The credentials of the default chain, looked up before the first request: a role or a program may take seconds, for which
+/// the time-outs of requests leave no room.
+#[derive(Debug)]
+struct LookedUp {
+    chain: SharedCredentialsProvider,
+    first: Option<Credentials>,
+}
+
+impl LookedUp {
+    async fn of(chain: SharedCredentialsProvider) -> Self {
+        let look_up = chain.provide_credentials();
+        let first = tokio::time::timeout(LOOK_UP_TIMEOUT, look_up).await;
+        // If there are none, the first request says why.
+        let first = first.ok().and_then(Result::ok);
+        Self { chain, first }
+    }
+}
+
+impl ProvideCredentials for LookedUp {
+    fn provide_credentials<'a>(&'a self) -> ProvidedCredentials<'a>
+    where
+        Self: 'a,
+    {
+        match &self.first {
+            Some(first) if is_good(first, SystemClock.now()) => {
+                ProvidedCredentials::ready(Ok(first.clone()))
+            }
+            _ => self.chain.provide_credentials(),
+        }
+    }
+}
+
+/// Whether the credentials do not end soon.
+fn is_good(credentials: &Credentials, now: Timestamp) -> bool {
+    let expiry = credentials.expiry().map(|expiry| {
+        let since_epoch = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::default() + since_epoch
+    });
+    expiry.is_none_or(|expiry| expiry > now + ENDS_SOON)
 }
 
 fn static_credentials(credentials: &AwsCredentials) -> Credentials {
@@ -192,4 +247,47 @@ fn timeout_config() -> TimeoutConfig {
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A chain whose credentials end when the test says.
+    #[derive(Debug)]
+    struct Chain {
+        ends_in: Option<Duration>,
+        asked: Arc<AtomicU32>,
+    }
+
+    impl ProvideCredentials for Chain {
+        fn provide_credentials<'a>(&'a self) -> ProvidedCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let now = u64::try_from(SystemClock.now().as_millis()).unwrap();
+            let end = |ends_in| UNIX_EPOCH + Duration::from_millis(now) + ends_in;
+            let end = self.ends_in.map(end);
+            ProvidedCredentials::ready(Ok(Credentials::new("id", "key", None, end, "test")))
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_looked_up_at_the_start_and_again_before_they_end() {
+        for (ends_in, lookups) in [(None, 1), (Some(3_600), 1), (Some(299), 3)] {
+            let asked = Arc::<AtomicU32>::default();
+            let chain = Chain {
+                ends_in: ends_in.map(Duration::from_secs),
+                asked: Arc::clone(&asked),
+            };
+            let provider = LookedUp::of(SharedCredentialsProvider::new(chain)).await;
+            for _ in 0..2 {
+                provider.provide_credentials().await.unwrap();
+            }
+            assert_eq!(asked.load(Ordering::SeqCst), lookups, "{ends_in:?} s");
+        }
+    }
 }

@@ -47,6 +47,7 @@ pub mod cache;
 
 // The ground: no dependencies within this crate but the clock.
 pub mod aws;
+pub mod breaker;
 pub mod coalesce;
 pub mod deadline;
 pub mod ids;

@@ -38,6 +38,8 @@ use refusals::{failed, refusal};
 
 /// How long a login may take.
 pub const LIFE: Duration = Duration::from_secs(600);
+/// How long it is kept that an attempt was taken: longer than a write of the store is repeated.
+const TAKEN: Duration = Duration::from_secs(60);
 /// Where the platform sends the browser back to, under the service's address.
 pub const CALLBACK_PATH: &str = "/v1/oauth/callback";
 /// The longest accepted code; the platform's have about 64 characters.
@@ -283,6 +285,7 @@ impl Logins {
 
     async fn attempt(&self, id: &str, deadline: Deadline) -> Result<Attempt> {
         let record = self.storage.get(Table::Tokens, &key(id), deadline).await?;
+        let record = record.filter(|record| record.number(TAKEN_AT).is_none());
         let record = record.ok_or(Error::LoginInvalid(UNKNOWN_STATE))?;
         let corrupt = |name: &str| StoreError::Corrupt {
             table: Table::Tokens.name(),
@@ -309,11 +312,18 @@ impl Logins {
     }
 
     /// Claims the attempt for this answer. Of two concurrent answers with the same state, one wins.
+    ///
+    /// The attempt is replaced by a note that it is taken, and not deleted: the store recognizes its own put after a lost
+    /// answer, while a deletion that is repeated looks like another's.
     async fn claim(&self, attempt: &Attempt, deadline: Deadline) -> Result<()> {
         let expect = Expect::Version(attempt.version);
+        let now = self.clock.now();
+        let mut taken = Record::new(key(&attempt.id), attempt.version + 1)
+            .with(TAKEN_AT, Value::Number(now.as_millis()));
+        taken.expires_at = Some(now + TAKEN);
         match self
             .storage
-            .delete(Table::Tokens, &key(&attempt.id), expect, deadline)
+            .put(Table::Tokens, &taken, expect, deadline)
             .await
         {
             Ok(()) => Ok(()),
@@ -322,6 +332,9 @@ impl Logins {
         }
     }
 }
+
+/// What an attempt has once an answer took it: since when, and nothing else.
+const TAKEN_AT: &str = "taken_at";
 
 const UNKNOWN_STATE: &str =
     "the login is unknown, was finished before or took more than ten minutes; begin again";

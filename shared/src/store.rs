@@ -20,6 +20,8 @@ mod inspection;
 #[cfg(any(test, feature = "contract"))]
 pub mod intercepted;
 mod mirror;
+#[cfg(test)]
+pub(crate) mod moody;
 mod storage;
 
 pub use error::StoreError;
@@ -136,7 +138,7 @@ pub struct Record {
     pub key: Key,
     /// Grows with each write; chosen by the writer. Compared by [`Expect::Version`].
     pub version: u64,
-    /// The content. Names are snake case and never one of `pk`, `sk`, `version`, `due_shard`, `due_at`, `ttl`.
+    /// The content. Names are snake case and never one of `pk`, `sk`, `version`, `due_shard`, `due_at`, `ttl`, `write_id`.
     pub attributes: BTreeMap<String, Value>,
     /// Its entry in the index of due records, if it has one.
     pub due: Option<Due>,
@@ -255,6 +257,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Writes the whole record if `expect` holds.
     ///
+    /// An adapter may repeat a put whose answer was lost, and then takes what it finds of its own for success: a conflict means
+    /// that another call stands in the way. (If yet another call has written over one's own record before the repetition, that
+    /// is a conflict too.)
+    ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold; nothing is then written.
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError>;
@@ -279,6 +285,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Deletes the record at `key` if `expect` holds. Deleting what is absent succeeds with [`Expect::Anything`].
+    ///
+    /// What was deleted cannot show by whom: after a lost answer a repetition with [`Expect::Version`] is a conflict. Where it
+    /// matters who of several took a record, put one that says that it is taken.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold.

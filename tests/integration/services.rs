@@ -3,6 +3,7 @@
 mod batch;
 mod chats;
 mod clocks;
+mod copies;
 mod departments;
 mod freshness;
 mod guard;

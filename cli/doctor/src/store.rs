@@ -253,7 +253,10 @@ pub(super) async fn permissions(config: &Config, services: &Services) -> Vec<Che
         };
         let denied = match error {
             StoreError::Unavailable { source, .. } => refusal(&**source),
-            StoreError::Conflict | StoreError::Timeout { .. } | StoreError::Corrupt { .. } => None,
+            StoreError::Conflict
+            | StoreError::Timeout { .. }
+            | StoreError::Skipped { .. }
+            | StoreError::Corrupt { .. } => None,
         };
         match denied.filter(|code| code.contains("AccessDenied")) {
             Some(_) => Check::failed(

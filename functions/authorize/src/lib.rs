@@ -1,5 +1,5 @@
 //! The authorizer of the HTTP API: payload format 2.0, simple responses. API Gateway keeps the answer for a while, so a
-//! revoked key works until then.
+//! revoked key works until then. While the store fails, what it confirmed within the last minute counts: a minute more.
 
 use std::collections::HashMap;
 

@@ -207,11 +207,13 @@ impl ApiKeys {
                 return Ok(());
             };
             let edited = Record { version, ..edited };
-            match self
+            let put = self
                 .storage
                 .put(Table::ApiKeys, &edited, expect, deadline)
-                .await
-            {
+                .await;
+            // Whatever its outcome: it may have happened.
+            self.known.forget(key_id);
+            match put {
                 Ok(()) => {
                     return changes::keep(&self.storage, Table::ApiKeys, &edited, deadline).await;
                 }

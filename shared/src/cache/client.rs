@@ -9,13 +9,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Cache, CacheError, Claim, Put};
+use crate::breaker::{Admission, Breaker, Failure, Policy, Started};
 use crate::deadline::Deadline;
 use crate::quota::{Decision, Quota};
 use crate::telemetry::metrics;
-
-mod breaker;
-
-use breaker::{Admission, Breaker, Heard};
 
 /// The time-out of a read, after which the caller goes to the next tier, and of a probe.
 const READ_PATIENCE: Duration = Duration::from_millis(50);
@@ -23,6 +20,14 @@ const READ_PATIENCE: Duration = Duration::from_millis(50);
 const WRITE_PATIENCE: Duration = Duration::from_millis(250);
 /// The time-out of a large value or a write of many values.
 const BULK_PATIENCE: Duration = Duration::from_secs(1);
+/// Three errors in a row open the breaker. A cache that does not respond at all opens it at once.
+const BREAKER: Policy = Policy {
+    name: "the cache",
+    timeouts: 1,
+    errors: Some(3),
+    first_pause: Duration::from_millis(100),
+    longest_pause: Duration::from_secs(10),
+};
 
 /// How often a write is attempted that must arrive, how long one attempt takes, and the pause before the next.
 const SURE_ATTEMPTS: u32 = 3;
@@ -56,7 +61,7 @@ impl CacheClient {
         Self {
             cache,
             timeout,
-            breaker: Arc::default(),
+            breaker: Arc::new(Breaker::new(BREAKER)),
         }
     }
 
@@ -331,10 +336,10 @@ impl CacheClient {
         patience: Duration,
         work: impl Future<Output = Result<T, CacheError>>,
     ) -> Result<T, CacheError> {
-        let heard = match self.breaker.admit() {
-            Admission::Ask(heard) => heard,
+        let before = match self.breaker.admit() {
+            Admission::Ask(before) => before,
             Admission::Skip => return Err(CacheError::Skipped),
-            Admission::SkipAndProbe => {
+            Admission::Probe(_) => {
                 self.start_probe();
                 return Err(CacheError::Skipped);
             }
@@ -343,13 +348,17 @@ impl CacheClient {
         let Waited {
             outcome,
             was_stopped,
-        } = self.wait(patience, heard, work).await;
+        } = self.wait(patience, before, work).await;
         metrics::cache_operation(operation, result_label(&outcome), started.elapsed());
         match &outcome {
             Ok(_) => self.breaker.succeeded(),
             // The connection may have died in the meantime; the next operation finds out about the cache.
             Err(_) if was_stopped => {}
-            Err(error) => self.breaker.failed(operation, heard, error),
+            Err(error) => {
+                if let Some(failure) = failure(error, patience.min(self.timeout)) {
+                    self.breaker.failed(operation, before, failure, error);
+                }
+            }
         }
         outcome
     }
@@ -359,7 +368,7 @@ impl CacheClient {
     async fn wait<T>(
         &self,
         patience: Duration,
-        heard: Heard,
+        before: Started,
         work: impl Future<Output = Result<T, CacheError>>,
     ) -> Waited<T> {
         let mut work = pin!(work);
@@ -379,7 +388,7 @@ impl CacheClient {
                 continue;
             }
             left -= step;
-            if left.is_zero() || self.breaker.gives_up(heard) {
+            if left.is_zero() || self.breaker.gives_up(before) {
                 break Err(CacheError::Timeout);
             }
         };
@@ -415,6 +424,15 @@ const fn result_label<T>(outcome: &Result<T, CacheError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(_) => "error",
+    }
+}
+
+/// The error of an operation that was `allowed` so much time, for the breaker.
+const fn failure(error: &CacheError, allowed: Duration) -> Option<Failure> {
+    match error {
+        CacheError::Timeout => Some(Failure::Timeout(allowed)),
+        CacheError::Unavailable(_) => Some(Failure::Error),
+        CacheError::Skipped => None,
     }
 }
 

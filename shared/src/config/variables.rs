@@ -116,7 +116,8 @@ variables! {
         /// With `dynamodb` and without a KMS key: the key ring in a file of mode 0600, which is made when it is missing.
         /// Without either, nothing can be sealed or opened, and requests that need it fail with `internal`.
         LARK_SERVICE_KEY_FILE: "file path", Otherwise("none");
-        /// The time for one operation of the store, always cut to what is left of the request's deadline.
+        /// The time for one operation of the store, always cut to what is left of the request's deadline. A read is given up
+        /// after 2 s in any case (of more than 400 records: 2 s for each 400).
         LARK_SERVICE_STORE_TIMEOUT_MS: "milliseconds, above 0", Value("10000");
     }
     Cache {

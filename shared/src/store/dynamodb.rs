@@ -5,10 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, Timestamp};
@@ -29,31 +33,84 @@ pub use schema::TableNames;
 
 use batch::{CONCURRENT_BATCHES, READ_BATCH, WRITE_BATCH};
 use condition::Condition;
-use item::{key_item, read_item, record_item};
-use observed::Call;
+use item::{WriteId, key_item, read_item, record_item};
+use observed::{Call, Connected};
+
+/// How long one attempt of a read may take. DynamoDB answers within milliseconds: what takes a second is tried on another
+/// connection.
+const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The most attempts of a read.
+const READ_ATTEMPTS: u32 = 3;
+/// How long one attempt of a write may take.
+const WRITE_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most attempts of a write: all the time that it usually has.
+const WRITE_ATTEMPTS: u32 = 5;
 
 /// How many conditional writes of one call are in flight at a time.
 const CONCURRENT_PUTS: usize = 16;
 
 /// A [`Store`] in DynamoDB.
 ///
-/// An expired record counts as absent at once, whenever DynamoDB actually deletes it. The caller sets the time-outs; the SDK
-/// retries throttled and broken calls as configured.
+/// An expired record counts as absent at once, whenever DynamoDB actually deletes it. The SDK repeats throttled, broken and
+/// silent attempts: of a read three times with a second for each, of a write five times with two seconds for each. Until the
+/// first answer a read is given as much as a write: the first connection may take a second from another continent. The caller
+/// sets the time-out over all of them.
+///
+/// A repeated put recognizes what its first attempt wrote by an attribute of its own, `write_id`: DynamoDB shows the item with
+/// which a condition fails, so this takes no second read. An emulator that does not show it (dynalite) leaves the conflict.
 #[derive(Clone, Debug)]
 pub struct DynamoDbStore {
-    client: Client,
+    /// For reads, see [`DynamoDbStore::reads`].
+    quick: Client,
+    /// For writes, and for what no caller waits for.
+    patient: Client,
+    connected: Connected,
     names: TableNames,
     clock: Arc<dyn Clock>,
 }
 
+/// `client` with so many attempts, each of which may take so long, and which says so in `connected` when one was answered.
+fn with_attempts(
+    client: &Client,
+    connected: &Connected,
+    attempts: u32,
+    timeout: Duration,
+) -> Client {
+    let config = client.config();
+    let retries = config
+        .retry_config()
+        .cloned()
+        .unwrap_or_else(RetryConfig::standard);
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(timeout);
+    let config = config
+        .to_builder()
+        .retry_config(retries.with_max_attempts(attempts))
+        .timeout_config(timeouts.build())
+        .interceptor(connected.clone());
+    Client::from_conf(config.build())
+}
+
 impl DynamoDbStore {
-    /// The store in the tables `names`.
+    /// The store in the tables `names`, over `client`, whose time-outs and attempts are replaced by the store's own.
     #[must_use]
     pub fn new(client: Client, names: TableNames, clock: Arc<dyn Clock>) -> Self {
+        let connected = Connected::default();
+        let with = |attempts, timeout| with_attempts(&client, &connected, attempts, timeout);
         Self {
-            client,
+            quick: with(READ_ATTEMPTS, READ_ATTEMPT_TIMEOUT),
+            patient: with(WRITE_ATTEMPTS, WRITE_ATTEMPT_TIMEOUT),
+            connected,
             names,
             clock,
+        }
+    }
+
+    /// The client for reads.
+    fn reads(&self) -> &Client {
+        if self.connected.get() {
+            &self.quick
+        } else {
+            &self.patient
         }
     }
 
@@ -73,7 +130,7 @@ impl Store for DynamoDbStore {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Record>, StoreError> {
         let call = Call::new("get", table);
         let request = self
-            .client
+            .reads()
             .get_item()
             .table_name(self.names.get(table))
             .set_key(Some(key_item(key)))
@@ -132,11 +189,20 @@ impl Store for DynamoDbStore {
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         let call = Call::new("put", table);
         let condition = self.condition(expect);
+        let write_id = condition.as_ref().map(|_| WriteId::random());
+        let item = match &write_id {
+            Some(write_id) => write_id.mark(record),
+            None => record_item(record),
+        };
+        let shown = write_id
+            .as_ref()
+            .map(|_| ReturnValuesOnConditionCheckFailure::AllOld);
         let request = self
-            .client
+            .patient
             .put_item()
             .table_name(self.names.get(table))
-            .set_item(Some(record_item(record)))
+            .set_item(Some(item))
+            .set_return_values_on_condition_check_failure(shown)
             .set_condition_expression(condition.as_ref().map(Condition::expression))
             .set_expression_attribute_names(condition.as_ref().map(Condition::names))
             .set_expression_attribute_values(condition.map(Condition::values))
@@ -146,8 +212,14 @@ impl Store for DynamoDbStore {
             .interceptor(call.attempts())
             .send()
             .await;
-        let output = sent.map_err(|error| call.refused(error))?;
-        call.consumed(output.consumed_capacity());
+        match sent {
+            Ok(output) => call.consumed(output.consumed_capacity()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|it| shows(it, write_id.as_ref())) => {}
+            Err(error) => return Err(call.refused(error)),
+        }
         Ok(())
     }
 
@@ -177,7 +249,7 @@ impl Store for DynamoDbStore {
         let call = Call::new("delete", table);
         let condition = self.condition(expect);
         let request = self
-            .client
+            .patient
             .delete_item()
             .table_name(self.names.get(table))
             .set_key(Some(key_item(key)))
@@ -222,7 +294,7 @@ impl Store for DynamoDbStore {
         let call = Call::new("ping", Table::Apps);
         let key = Key::new("ping", "ping");
         let request = self
-            .client
+            .reads()
             .get_item()
             .table_name(self.names.get(Table::Apps))
             .set_key(Some(key_item(&key)));
@@ -241,4 +313,12 @@ impl Store for DynamoDbStore {
             .try_collect()
             .await
     }
+}
+
+/// Whether the condition fails because of the item that the call with `write_id` wrote itself.
+fn shows(error: &PutItemError, write_id: Option<&WriteId>) -> bool {
+    let PutItemError::ConditionalCheckFailedException(failed) = error else {
+        return false;
+    };
+    matches!((failed.item(), write_id), (Some(item), Some(id)) if id.is_of(item))
 }

@@ -17,6 +17,14 @@ pub enum StoreError {
         /// The table's name.
         table: &'static str,
     },
+    /// A read was not attempted, because the store has not answered others.
+    #[error("{operation} on {table} is skipped while the store does not answer")]
+    Skipped {
+        /// `get`, `list`, …
+        operation: &'static str,
+        /// The table's name.
+        table: &'static str,
+    },
     /// The store refused, failed or is unreachable; a write may or may not have happened.
     #[error("{operation} on {table} failed")]
     Unavailable {

@@ -1,5 +1,5 @@
-//! The few records that everything else needs (apps, data keys), with a copy in the shared cache for when the store is
-//! unreachable. The store is always asked first: a copy is never preferred to its answer.
+//! The few records that everything else needs (apps, data keys), with a copy in the shared cache for when the store fails or
+//! does not answer within 100 ms. The store is always asked first: a copy is never preferred to its answer.
 //!
 //! API keys have no copies: whoever can write to the cache could grant themselves access while the store is down.
 
@@ -13,6 +13,9 @@ use crate::deadline::Deadline;
 
 /// How long a copy is kept after the last read of the store.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long the store may take before a copy answers in its place.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The state of a copy in the shared cache.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,7 +42,8 @@ impl Mirror {
         Self { storage, cache }
     }
 
-    /// The record at `key`, from the store or, if that fails, from the copy.
+    /// The record at `key`, from the store or, if that fails or takes longer than 100 ms, from the copy. Without a copy the
+    /// store has all its time.
     ///
     /// # Errors
     /// The store's error, when there is no copy either.
@@ -49,7 +53,16 @@ impl Mirror {
         key: &Key,
         deadline: Deadline,
     ) -> Result<Option<Record>, StoreError> {
-        match self.storage.get(table, key, deadline).await {
+        let answer = tokio::select! {
+            biased;
+            answer = self.storage.get(table, key, deadline) => answer,
+            record = self.copied_later(table, key) => {
+                let waited_ms = PATIENCE.as_millis();
+                warn!(store.table = table.name(), waited_ms, "going on with the copy of a record");
+                return Ok(Some(record));
+            }
+        };
+        match answer {
             Ok(Some(record)) => {
                 self.copy(table, &record).await;
                 Ok(Some(record))
@@ -136,6 +149,15 @@ impl Mirror {
         }
     }
 
+    /// The copy, after [`PATIENCE`]; never, if there is none.
+    async fn copied_later(&self, table: Table, key: &Key) -> Record {
+        tokio::time::sleep(PATIENCE).await;
+        match self.copied(table, key).await {
+            Some(record) => record,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn copied(&self, table: Table, key: &Key) -> Option<Record> {
         let stored = self
             .cache
@@ -151,3 +173,6 @@ impl Mirror {
 fn cache_key(table: Table, key: &Key) -> String {
     format!("lark:record:{}:{key}", table.name())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,7 @@
-//! The policy around every store: time-outs limited to the deadline, metrics and the slow-operation log.
+//! The policy around every store: time-outs limited to the deadline, a breaker for reads, metrics and the slow-operation log.
+//!
+//! A read that gets no answer gives up soon, because a caller waits for it and may have something else to go on with. A write
+//! must arrive: it has all the time that the deadline leaves, and is never skipped.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -8,6 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span, warn};
 
 use super::{Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table};
+use crate::breaker::{Admission, Breaker, Failure, Policy, Started};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics;
@@ -15,34 +19,81 @@ use crate::telemetry::metrics;
 /// Operations that take longer are logged: a slow-query log for serverless.
 const SLOW: Duration = Duration::from_millis(100);
 
+/// The time-out of a read: two attempts of an adapter.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+/// A read of many records has as much time for each so many.
+const MANY: usize = 400;
+/// The time-out of the one read that finds out whether the store answers again. A wait that was cut shorter than this by its
+/// deadline says nothing about the store.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+/// Only silence opens the breaker. An error, a refusal or a request to slow down is an answer, and costs no wait.
+const BREAKER: Policy = Policy {
+    name: "the store",
+    timeouts: 2,
+    errors: None,
+    first_pause: Duration::from_millis(1_500),
+    longest_pause: Duration::from_secs(6),
+};
+
 /// A [`Store`] with the service's policy.
+///
+/// Two reads in a row without an answer open a breaker: for a while reads fail at once, and one caller at a time finds out
+/// whether the store is back. Clones share the breaker.
 #[derive(Clone, Debug)]
 pub struct Storage {
     store: Arc<dyn Store>,
     timeout: Duration,
+    breaker: Arc<Breaker>,
+}
+
+/// An operation, for its measurements.
+#[derive(Clone, Copy)]
+struct Operation<'o> {
+    name: &'static str,
+    table: Table,
+    /// The key, or what else it is about.
+    subject: Option<&'o (dyn Display + Sync)>,
+}
+
+impl<'o> Operation<'o> {
+    const fn on(
+        name: &'static str,
+        table: Table,
+        subject: Option<&'o (dyn Display + Sync)>,
+    ) -> Self {
+        Self {
+            name,
+            table,
+            subject,
+        }
+    }
 }
 
 impl Storage {
-    /// Wraps `store`; each operation is limited to `timeout` and to its deadline.
+    /// Wraps `store`; each operation is limited to `timeout` and to its deadline, and a read to two seconds in any case (to as
+    /// much for each 400 of many records).
     #[must_use]
     pub fn new(store: Arc<dyn Store>, timeout: Duration) -> Self {
-        Self { store, timeout }
+        Self {
+            store,
+            timeout,
+            breaker: Arc::new(Breaker::new(BREAKER)),
+        }
     }
 
     /// See [`Store::get`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and the store's errors.
+    /// [`StoreError::Timeout`], [`StoreError::Skipped`], and the store's errors.
     pub async fn get(
         &self,
         table: Table,
         key: &Key,
         deadline: Deadline,
     ) -> Result<Option<Record>, StoreError> {
-        self.observe(
-            "get",
-            table,
-            Some(key),
+        self.read(
+            Operation::on("get", table, Some(key)),
+            READ_PATIENCE,
             deadline,
             self.store.get(table, key),
         )
@@ -52,7 +103,7 @@ impl Storage {
     /// See [`Store::get_many`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and the store's errors.
+    /// [`StoreError::Timeout`], [`StoreError::Skipped`], and the store's errors.
     pub async fn get_many(
         &self,
         table: Table,
@@ -60,10 +111,14 @@ impl Storage {
         attributes: Attributes,
         deadline: Deadline,
     ) -> Result<Vec<Record>, StoreError> {
-        self.observe(
-            "get_many",
-            table,
-            keys.first().map(|key| key as &(dyn Display + Sync)),
+        let batches = u32::try_from(keys.len().div_ceil(MANY)).unwrap_or(u32::MAX);
+        self.read(
+            Operation::on(
+                "get_many",
+                table,
+                keys.first().map(|key| key as &(dyn Display + Sync)),
+            ),
+            READ_PATIENCE * batches.max(1),
             deadline,
             self.store.get_many(table, keys, attributes),
         )
@@ -81,10 +136,8 @@ impl Storage {
         expect: Expect,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        self.observe(
-            "put",
-            table,
-            Some(&record.key),
+        self.write(
+            Operation::on("put", table, Some(&record.key)),
             deadline,
             self.store.put(table, record, expect),
         )
@@ -101,12 +154,14 @@ impl Storage {
         records: &[Record],
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        self.observe(
-            "put_many",
-            table,
-            records
-                .first()
-                .map(|record| &record.key as &(dyn Display + Sync)),
+        self.write(
+            Operation::on(
+                "put_many",
+                table,
+                records
+                    .first()
+                    .map(|record| &record.key as &(dyn Display + Sync)),
+            ),
             deadline,
             self.store.put_many(table, records),
         )
@@ -124,12 +179,14 @@ impl Storage {
         latest: u64,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        self.observe(
-            "put_newer",
-            table,
-            records
-                .first()
-                .map(|record| &record.key as &(dyn Display + Sync)),
+        self.write(
+            Operation::on(
+                "put_newer",
+                table,
+                records
+                    .first()
+                    .map(|record| &record.key as &(dyn Display + Sync)),
+            ),
             deadline,
             self.store.put_newer(table, records, latest),
         )
@@ -147,10 +204,8 @@ impl Storage {
         expect: Expect,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        self.observe(
-            "delete",
-            table,
-            Some(key),
+        self.write(
+            Operation::on("delete", table, Some(key)),
             deadline,
             self.store.delete(table, key, expect),
         )
@@ -160,7 +215,7 @@ impl Storage {
     /// See [`Store::list`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and the store's errors.
+    /// [`StoreError::Timeout`], [`StoreError::Skipped`], and the store's errors.
     pub async fn list(
         &self,
         table: Table,
@@ -170,10 +225,9 @@ impl Storage {
         limit: usize,
         deadline: Deadline,
     ) -> Result<ListPage, StoreError> {
-        self.observe(
-            "list",
-            table,
-            Some(&partition),
+        self.read(
+            Operation::on("list", table, Some(&partition)),
+            READ_PATIENCE,
             deadline,
             self.store.list(table, partition, sort_prefix, after, limit),
         )
@@ -183,7 +237,7 @@ impl Storage {
     /// See [`Store::due`].
     ///
     /// # Errors
-    /// [`StoreError::Timeout`], and the store's errors.
+    /// [`StoreError::Timeout`], [`StoreError::Skipped`], and the store's errors.
     pub async fn due(
         &self,
         shard: u8,
@@ -192,30 +246,63 @@ impl Storage {
         limit: usize,
         deadline: Deadline,
     ) -> Result<Vec<Record>, StoreError> {
-        self.observe(
-            "due",
-            Table::Tokens,
-            None,
+        self.read(
+            Operation::on("due", Table::Tokens, None),
+            READ_PATIENCE,
             deadline,
             self.store.due(shard, until, after, limit),
         )
         .await
     }
 
-    /// See [`Store::ping`].
+    /// See [`Store::ping`]. It asks the store whatever the breaker says.
     ///
     /// # Errors
     /// [`StoreError::Timeout`], and the store's errors.
     pub async fn ping(&self, deadline: Deadline) -> Result<(), StoreError> {
-        self.observe("ping", Table::Apps, None, deadline, self.store.ping())
+        let operation = Operation::on("ping", Table::Apps, None);
+        let limit = deadline.at_most(READ_PATIENCE);
+        self.write(operation, limit, self.store.ping()).await
+    }
+
+    /// Waits for `work`, which changes nothing, up to `patience`; not at all while the breaker is open, unless it is this
+    /// caller's turn to ask.
+    async fn read<T>(
+        &self,
+        operation: Operation<'_>,
+        patience: Duration,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let (started, patience) = match self.breaker.admit() {
+            Admission::Ask(started) => (started, patience),
+            Admission::Probe(started) => (started, PROBE_PATIENCE),
+            Admission::Skip => {
+                return Err(StoreError::Skipped {
+                    operation: operation.name,
+                    table: operation.table.name(),
+                });
+            }
+        };
+        self.observe(operation, started, deadline.at_most(patience), work)
+            .await
+    }
+
+    /// Waits for `work` as long as the deadline allows.
+    async fn write<T>(
+        &self,
+        operation: Operation<'_>,
+        deadline: Deadline,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.observe(operation, self.breaker.start(), deadline, work)
             .await
     }
 
     async fn observe<T>(
         &self,
-        operation: &'static str,
-        table: Table,
-        subject: Option<&(dyn Display + Sync)>,
+        operation: Operation<'_>,
+        started: Started,
         deadline: Deadline,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
@@ -224,32 +311,45 @@ impl Storage {
             store.consumed_capacity = Empty,
             store.attempts = Empty
         );
-        let started = Instant::now();
+        let began = Instant::now();
+        let allowed = deadline.cut(self.timeout);
         let outcome = deadline
             .at_most(self.timeout)
             .run(work.instrument(span.clone()))
             .await;
         let outcome = outcome.unwrap_or(Err(StoreError::Timeout {
-            operation,
-            table: table.name(),
+            operation: operation.name,
+            table: operation.table.name(),
         }));
-        let took = started.elapsed();
-        metrics::store_operation(operation, table.name(), result_label(&outcome), took);
+        let took = began.elapsed();
+        let result = result_label(&outcome);
+        metrics::store_operation(operation.name, operation.table.name(), result, took);
         if took > SLOW {
-            log_slow(&span, operation, table, subject, took);
+            log_slow(&span, operation, took);
+        }
+        match &outcome {
+            Err(error @ StoreError::Timeout { .. }) if allowed >= PROBE_PATIENCE => {
+                let failure = Failure::Timeout(allowed);
+                self.breaker.failed(operation.name, started, failure, error);
+            }
+            // Cut short, it says nothing.
+            Err(StoreError::Timeout { .. } | StoreError::Skipped { .. }) => {}
+            Ok(_)
+            | Err(
+                StoreError::Conflict | StoreError::Unavailable { .. } | StoreError::Corrupt { .. },
+            ) => self.breaker.succeeded(),
         }
         outcome
     }
 }
 
-fn log_slow(
-    span: &Span,
-    operation: &'static str,
-    table: Table,
-    subject: Option<&(dyn Display + Sync)>,
-    took: Duration,
-) {
+fn log_slow(span: &Span, operation: Operation<'_>, took: Duration) {
     let _entered = span.enter();
+    let Operation {
+        name,
+        table,
+        subject,
+    } = operation;
     // The key of a user may be an id that looks like an e-mail address.
     let key = subject
         .filter(|_| table != Table::Directory)
@@ -257,7 +357,7 @@ fn log_slow(
         .unwrap_or_default();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     warn!(
-        store.operation = operation,
+        store.operation = name,
         store.table = table.name(),
         store.key = key,
         duration_ms,
@@ -269,44 +369,10 @@ const fn result_label<T>(outcome: &Result<T, StoreError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(StoreError::Conflict) => "conflict",
-        Err(StoreError::Timeout { .. }) => "timeout",
+        Err(StoreError::Timeout { .. } | StoreError::Skipped { .. }) => "timeout",
         Err(StoreError::Unavailable { .. } | StoreError::Corrupt { .. }) => "error",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Seek};
-
-    use super::*;
-
-    /// The log line of a slow list of `partition`.
-    fn line(table: Table, partition: &str) -> String {
-        let file = Arc::new(tempfile::tempfile().unwrap());
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(Arc::clone(&file))
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            log_slow(&Span::none(), "list", table, Some(&partition), SLOW);
-        });
-        let (mut file, mut line) = (&*file, String::new());
-        file.rewind().unwrap();
-        file.read_to_string(&mut line).unwrap();
-        line
-    }
-
-    #[test]
-    fn a_slow_list_is_logged_with_its_partition() {
-        let line = line(Table::Tokens, "cli_a");
-        assert!(line.contains(r#"store.operation="list""#), "{line}");
-        assert!(line.contains(r#"store.key="cli_a""#), "{line}");
-    }
-
-    #[test]
-    fn what_a_user_is_found_by_is_not_logged() {
-        let line = line(Table::Directory, "cli_a#a@example.com");
-        assert!(line.contains("a slow store operation"), "{line}");
-        assert!(!line.contains("example"), "{line}");
-    }
-}
+mod tests;

@@ -24,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::{emulator, http_client};
 
 mod batches;
+mod repeats;
 
 /// What a server does with its n-th connection.
 type Behave = fn(usize, TcpStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -69,24 +70,30 @@ impl Drop for Misbehaving {
     }
 }
 
-/// Reads a request to the end of its body. The SDK sends small ones in one piece.
+/// Reads a request to the end of its body, if one comes.
 async fn read_request(stream: &mut TcpStream) -> bool {
+    request_body(stream).await.is_some()
+}
+
+/// The body of the next request, if one comes. The SDK sends small ones in one piece.
+async fn request_body(stream: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
         match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return false,
+            Ok(0) | Err(_) => return None,
             Ok(read) => request.extend_from_slice(&buffer[..read]),
         }
-        let text = String::from_utf8_lossy(&request).to_lowercase();
+        let text = String::from_utf8_lossy(&request);
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             continue;
         };
+        let head = head.to_lowercase();
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "));
         if length.is_none_or(|length| body.len() >= length.trim().parse().unwrap()) {
-            return true;
+            return Some(body.to_owned());
         }
     }
 }

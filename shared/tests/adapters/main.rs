@@ -8,6 +8,8 @@ mod doctor;
 mod dynamodb;
 mod dynamodb_inspection;
 mod http;
+mod lossy;
+mod lost_answers;
 mod server;
 mod valkey;
 mod valkey_cluster;

@@ -83,6 +83,26 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
 }
 
 #[tokio::test]
+async fn a_key_in_use_gets_in_for_a_minute_while_the_store_fails() {
+    let (world, process) = world().await;
+    let new = json!({"scopes": ["users:read"], "apps": [APP]});
+    let created = ask(&process, "POST", "/v1/api-keys", new).await;
+    let key = created.body["key"].as_str().unwrap().to_owned();
+    assert!(is_let_in(&process, &key).await);
+    world.store.stop();
+    world.advance(Duration::from_secs(59));
+    assert!(is_let_in(&process, &key).await);
+    let unknown = authorizer_event(&format!("Bearer {key}"));
+    let cold = world.process().invoke("authorize", unknown.clone()).await;
+    assert!(cold.is_err(), "another process does not know it: {cold:?}");
+    world.advance(Duration::from_secs(1));
+    let late = process.invoke("authorize", unknown).await;
+    assert!(late.is_err(), "a minute has passed: {late:?}");
+    world.store.start();
+    assert!(is_let_in(&process, &key).await);
+}
+
+#[tokio::test]
 async fn a_key_gives_no_more_than_its_maker_has() {
     let (_world, process) = world().await;
     let by_some = |method, target: &str, body: &Value| {

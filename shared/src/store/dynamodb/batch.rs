@@ -48,7 +48,7 @@ impl DynamoDbStore {
             let request =
                 keys_and_attributes(pending, attributes).map_err(|error| call.failed(error))?;
             let request = self
-                .client
+                .reads()
                 .batch_get_item()
                 .request_items(name, request)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -88,7 +88,7 @@ impl DynamoDbStore {
             rounds.wait().await;
             let asked = pending.len();
             let request = self
-                .client
+                .patient
                 .batch_write_item()
                 .request_items(name, pending)
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);

@@ -53,9 +53,9 @@ impl DynamoDbStore {
         let call = Call::new("inspect", table);
         let name = self.names.get(table);
         let (described, time_to_live, backups) = futures_util::join!(
-            self.client.describe_table().table_name(name).send(),
-            self.client.describe_time_to_live().table_name(name).send(),
-            self.client
+            self.patient.describe_table().table_name(name).send(),
+            self.patient.describe_time_to_live().table_name(name).send(),
+            self.patient
                 .describe_continuous_backups()
                 .table_name(name)
                 .send(),

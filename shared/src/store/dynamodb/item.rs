@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::schema::{DUE_AT, DUE_SHARD, PARTITION, SORT, TTL, VERSION};
+use super::schema::{DUE_AT, DUE_SHARD, PARTITION, SORT, TTL, VERSION, WRITE_ID};
 use crate::clock::Timestamp;
 use crate::store::{Due, Key, Record, StoreError, Table, Value};
 
@@ -50,6 +50,32 @@ pub(super) fn record_item(record: &Record) -> Item {
     item
 }
 
+/// Marks an item as written by one call of the port, so that a repetition of its request recognizes it.
+///
+/// The SDK repeats a request whose answer was lost. If the first one had taken effect, the condition of the second does not
+/// hold any more, and what stands in its way is the very item that it would write.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct WriteId([u8; 16]);
+
+impl WriteId {
+    /// An id that no other call has.
+    pub(super) fn random() -> Self {
+        Self(fastrand::u128(..).to_be_bytes())
+    }
+
+    /// `record` as an item with this id.
+    pub(super) fn mark(&self, record: &Record) -> Item {
+        let mut item = record_item(record);
+        item.insert(WRITE_ID.to_owned(), AttributeValue::B(Blob::new(self.0)));
+        item
+    }
+
+    /// Whether the item has this id.
+    pub(super) fn is_of(&self, item: &Item) -> bool {
+        matches!(item.get(WRITE_ID), Some(AttributeValue::B(id)) if id.as_ref() == self.0)
+    }
+}
+
 fn attribute(value: &Value) -> AttributeValue {
     match value {
         Value::Text(text) => AttributeValue::S(text.clone()),
@@ -85,6 +111,7 @@ fn read_content(key: &Key, mut item: Item) -> Result<Record, String> {
         (Some(_), None) | (None, Some(_)) => return Err("it has half a due time".to_owned()),
     };
     let expires_at = take_number(&mut item, TTL)?.map(Timestamp::from_seconds);
+    item.remove(WRITE_ID);
     let attributes = item
         .into_iter()
         .map(|(name, found)| Ok((value(&name, found)?, name)).map(|(v, n)| (n, v)))
@@ -170,6 +197,8 @@ mod tests {
         let read = read_item(Table::Tokens, record_item(&record)).unwrap();
         record.expires_at = Some(Timestamp::from_seconds(2));
         assert_eq!(read, record);
+        let marked = WriteId::random().mark(&record);
+        assert_eq!(read_item(Table::Tokens, marked).unwrap(), record);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl DynamoDbStore {
 
     /// A query of `table` that skips expired records.
     fn live(&self, table: Table) -> QueryFluentBuilder {
-        self.client
+        self.reads()
             .query()
             .table_name(self.names.get(table))
             .filter_expression("attribute_not_exists(#ttl) OR #ttl > :now")

@@ -17,6 +17,8 @@ pub(super) const DUE_SHARD: &str = "due_shard";
 pub(super) const DUE_AT: &str = "due_at";
 /// Number: [`crate::store::Record::expires_at`], in seconds since the Unix epoch, as DynamoDB's time to live requires.
 pub(super) const TTL: &str = "ttl";
+/// Bytes: which call of [`crate::store::Store::put`] wrote the item, if it expected something. No part of the record.
+pub(super) const WRITE_ID: &str = "write_id";
 /// The index of the tokens over [`DUE_SHARD`] and [`DUE_AT`].
 pub(super) const DUE_INDEX: &str = "due";
 
