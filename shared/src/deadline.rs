@@ -111,7 +111,7 @@ mod tests {
                 let answer = answer_behind_a_task().await;
                 let deadline = Deadline::after(Duration::from_millis(20));
                 freeze_until(deadline.0 + LATE);
-                assert_eq!(deadline.run(answer).await, Ok(Ok(7)));
+                assert_eq!(deadline.run(answer).await, Ok(Ok(b'7')));
             })
             .await;
     }
