@@ -34,6 +34,7 @@ generate: ## Writes what is derived from the code: tables of the documents, samp
 	@scripts/generate
 
 unit: ## Runs the workspace's tests beside Valkey and two DynamoDB APIs
+	cargo build --locked --workspace --bins
 	scripts/with-services cargo test --locked --workspace
 
 build: ## Builds the functions for Lambda (ARCH, PROFILE)

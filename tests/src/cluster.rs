@@ -10,7 +10,9 @@ use lark_service::store::dynamodb::schema::create_tables;
 use lark_simulator::{Options, Simulator};
 use tokio::io::AsyncWriteExt;
 
-use crate::servers::{TcpProxy, Valkey, variable};
+use crate::door::Door;
+use crate::network::Servers;
+use crate::servers::{Valkey, tcp_proxy, variable};
 
 /// A simulator, a Valkey, a DynamoDB API behind a proxy, and the variables that point a process to them.
 pub struct TestCluster {
@@ -19,7 +21,7 @@ pub struct TestCluster {
     /// The shared cache.
     pub valkey: Valkey,
     /// The proxy in front of the store.
-    pub dynamodb: TcpProxy,
+    pub dynamodb: Door,
     variables: Vec<(String, String)>,
     _keys: tempfile::TempDir,
 }
@@ -47,17 +49,20 @@ impl TestCluster {
         let simulator = Simulator::start(options).await.expect("a free port");
         let valkey = Valkey::start().await;
         let api = variable("LARK_TEST_DYNAMODB_URL_2");
-        let dynamodb = TcpProxy::start(api.trim_start_matches("http://").to_owned()).await;
-        let names = TableNames::prefixed(&format!(
+        let api = api.trim_start_matches("http://");
+        let dynamodb = tcp_proxy(api.to_owned()).await;
+        let servers = Servers {
+            store: dynamodb.address().to_string(),
+            cache: format!("127.0.0.1:{}", valkey.port()),
+            platform: simulator.addr().to_string(),
+        };
+        let prefix = format!(
             "faults-{}-{:08x}-",
             std::process::id(),
             simulator.addr().port()
-        ));
-        create_tables(&client(&dynamodb.url()).await, &names)
-            .await
-            .expect("new tables");
+        );
         let keys = tempfile::tempdir().expect("a folder");
-        let variables = variables(&simulator, &valkey, &dynamodb, &names, keys.path());
+        let variables = create(&servers.variables(), &prefix, keys.path()).await;
         Self {
             simulator,
             valkey,
@@ -101,19 +106,10 @@ impl TestCluster {
 
     /// The service in the test's own process, with these variables which take precedence over the cluster's.
     pub async fn process_as(&self, variables: &[(&str, &str)]) -> Process {
-        let lookup = |name: &'static str| {
-            let given = variables.iter().find(|(known, _)| *known == name);
-            let found = self.variables.iter().find(|(known, _)| known == name);
-            given
-                .map(|(_, value)| (*value).to_owned())
-                .or_else(|| found.map(|(_, value)| value.clone()))
-        };
-        let config =
-            lark_service::config::Config::from_lookup(lookup).expect("a right configuration");
-        let adapters = lark_service::wiring::Adapters::connect(&config)
-            .await
-            .expect("adapters");
-        Process(lark_service::wiring::Services::new(config, &adapters))
+        let given = variables.iter();
+        let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let all: Vec<_> = self.variables.iter().cloned().chain(given).collect();
+        process(&all).await
     }
 
     /// Applies a seed document, as an operator does.
@@ -171,39 +167,53 @@ pub async fn figure(text: String) {
         .await;
 }
 
-fn variables(
-    simulator: &Simulator,
-    valkey: &Valkey,
-    dynamodb: &TcpProxy,
-    names: &TableNames,
+/// Creates tables whose names begin with `prefix` at the addresses in `servers`. Returns the variables of a process that uses
+/// them, with its key ring in `folder`.
+pub(crate) async fn create(
+    servers: &[(String, String)],
+    prefix: &str,
     folder: &std::path::Path,
 ) -> Vec<(String, String)> {
+    let names = TableNames::prefixed(prefix);
+    let endpoint = servers.iter().find(|(name, _)| name == "AWS_ENDPOINT_URL");
+    let (_, endpoint) = endpoint.expect("an address of the store");
+    create_tables(&client(endpoint).await, &names)
+        .await
+        .expect("new tables");
     let tables = Table::ALL.map(|table| {
         let variable = format!("LARK_SERVICE_{}_TABLE", table.name().to_uppercase());
         (variable, names.get(table).to_owned())
     });
     let key_file = folder.join("data-keys").display().to_string();
     [
-        ("LARK_SERVICE_STORE", "dynamodb".to_owned()),
-        ("LARK_SERVICE_KEY_FILE", key_file),
-        ("LARK_SERVICE_CACHE_URL", valkey.url()),
-        ("LARK_SERVICE_FEISHU_URL", simulator.base_url()),
-        ("LARK_SERVICE_LARK_URL", simulator.base_url()),
-        ("LARK_SERVICE_FEISHU_ACCOUNTS_URL", simulator.base_url()),
-        ("LARK_SERVICE_LARK_ACCOUNTS_URL", simulator.base_url()),
+        ("LARK_SERVICE_STORE", "dynamodb"),
+        ("LARK_SERVICE_KEY_FILE", &key_file),
         // These tests are about outages, not about the platform's limits.
-        ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "1000000".to_owned()),
-        ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "1000000".to_owned()),
-        ("LARK_SERVICE_LOG", "error".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ENDPOINT_URL", dynamodb.url()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "1000000"),
+        ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "1000000"),
+        ("LARK_SERVICE_LOG", "error"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
     ]
-    .map(|(name, value)| (name.to_owned(), value))
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into_iter()
+    .chain(servers.iter().cloned())
     .chain(tables)
     .collect()
+}
+
+/// The service in the test's own process, with these variables; of two with the same name the later one wins.
+pub(crate) async fn process(variables: &[(String, String)]) -> Process {
+    let lookup = |name: &'static str| {
+        let found = variables.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let config = lark_service::config::Config::from_lookup(lookup).expect("a right configuration");
+    let adapters = lark_service::wiring::Adapters::connect(&config)
+        .await
+        .expect("adapters");
+    Process(lark_service::wiring::Services::new(config, &adapters))
 }
 
 async fn client(url: &str) -> Client {

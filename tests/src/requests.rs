@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::world::Process;
 
 /// The template that is deployed: its routes are the routes of every test.
-static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
+pub(crate) static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
     Template::read(&path).expect("a template")
 });
@@ -113,6 +113,54 @@ impl TestRequest {
         self
     }
 
+    /// It as the event of a function process that serves `route`, such as `GET /v1/users/{id}`, in API Gateway's format.
+    #[must_use]
+    pub fn event(&self, route: &str) -> Value {
+        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let pairs: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        let of_route = route
+            .split_once(' ')
+            .map_or("", |(_, path)| path)
+            .split('/');
+        let parameters = of_route.zip(path.split('/')).filter_map(|(name, value)| {
+            let name = name.strip_prefix('{')?.strip_suffix('}')?;
+            Some((name, value))
+        });
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), text(value)));
+        json!({
+            "version": "2.0",
+            "routeKey": route,
+            "rawPath": path,
+            "rawQueryString": query,
+            "cookies": self.headers.get_all("cookie").iter().map(text).collect::<Vec<_>>(),
+            "headers": headers.filter(|(name, _)| *name != "cookie").collect::<HashMap<_, _>>(),
+            "queryStringParameters": pairs,
+            "pathParameters": parameters.collect::<HashMap<_, _>>(),
+            "body": self.body,
+            "isBase64Encoded": false,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "a1b2c3d4e5",
+                "authorizer": self.caller.as_ref().map(|caller| json!({"lambda": caller})),
+                "domainName": "api.example",
+                "http": {
+                    "method": self.method,
+                    "path": path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "192.0.2.10",
+                    "userAgent": "test",
+                },
+                "requestId": format!("test{:016x}", fastrand::u64(..)),
+                "routeKey": route,
+                "stage": "$default",
+                "time": "22/Nov/2026:08:00:00 +0000",
+                "timeEpoch": 1_795_334_400_000_u64,
+            },
+        })
+    }
+
     /// Sends it to `process`.
     pub async fn send(self, process: &Process) -> TestResponse {
         let body = self.body.map_or(Body::Empty, Body::Text);
@@ -126,6 +174,21 @@ impl TestRequest {
 }
 
 impl TestResponse {
+    /// The response in what a function process answered, in API Gateway's format.
+    #[must_use]
+    pub fn of_answer(answer: &Value) -> Self {
+        let given = answer["headers"].as_object().into_iter().flatten();
+        let given = given.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));
+        Self {
+            status: answer["statusCode"]
+                .as_u64()
+                .and_then(|status| u16::try_from(status).ok())
+                .unwrap_or_default(),
+            headers: headers(given),
+            body: json_or_text(answer["body"].as_str().unwrap_or_default()),
+        }
+    }
+
     async fn read(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body in memory").to_bytes();
@@ -140,6 +203,14 @@ impl TestResponse {
     #[must_use]
     pub fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The status and the error code: `200`, `503 store_unavailable`.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        format!("{} {}", self.status, self.code())
+            .trim_end()
+            .to_owned()
     }
 
     /// The header `name`; empty when there is none.

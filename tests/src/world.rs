@@ -1,6 +1,5 @@
 //! One simulated platform, one store, one shared cache, and processes of the service over them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use lark_service::directory::tiers::Found;
 use lark_service::directory::users::{Batch, Wanted};
 use lark_service::ids::{AppId, OpenId};
 use lark_service::lark::contacts::{Contact, UserId, UserIdKind};
-use lark_service::logins::{Callback, LoginStart};
 use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::seed::Seed;
 use lark_service::store::Store;
@@ -23,8 +21,7 @@ use lark_service::store::intercepted::InterceptedStore;
 use lark_service::tokens::{SharedToken, TokenKey, Trust};
 use lark_service::wiring::{Adapters, Services};
 use lark_service::{aws, error};
-use lark_simulator::{Challenge, ClockMode, Consent, Control, Options, Simulator};
-use url::Url;
+use lark_simulator::{ClockMode, Control, Options, Simulator};
 
 use crate::switchable::{StoreSwitch, SwitchableCache};
 
@@ -304,42 +301,6 @@ impl Process {
         let app = self.0.apps.enabled(&app_id, soon()).await?;
         let key = TokenKey::tenant(app_id, None);
         self.0.tokens.token(&app, &key, Trust::Local, soon()).await
-    }
-
-    /// Logs the user with this number in, as their browser does.
-    ///
-    /// # Errors
-    /// As the end of the login.
-    pub async fn log_in(&self, control: &Control, number: u32) -> error::Result<OpenId> {
-        let app_id = AppId::parse(APP).expect("an app id");
-        let public_url: Url = "http://127.0.0.1:9000".parse().expect("a URL");
-        let start = LoginStart {
-            app_id: &app_id,
-            scope: None,
-            redirect_to: None,
-            public_url: &public_url,
-        };
-        let started = self.0.logins.start(&start, soon()).await?;
-        let asked: HashMap<_, _> = started.location.query_pairs().into_owned().collect();
-        let consent = Consent {
-            scope: asked["scope"].clone(),
-            redirect_uri: asked["redirect_uri"].clone(),
-            challenge: Some(Challenge::S256(asked["code_challenge"].clone())),
-        };
-        let code = control
-            .login(APP, number, consent)
-            .expect("a user consents");
-        let callback = Callback {
-            state: asked.get("state").map(String::as_str),
-            code: Some(&code),
-            error: None,
-            public_url: &public_url,
-        };
-        let (name, rest) = started.cookie.split_once('=').expect("a cookie");
-        let value = rest.split(';').next();
-        let cookie = |asked: &str| value.filter(|_| asked == name);
-        let finished = self.0.logins.finish(&callback, cookie, soon()).await?;
-        Ok(finished.outcome?.open_id)
     }
 
     /// The token of a user who logged in.

@@ -111,6 +111,13 @@ impl Template {
         Self::parse(path, &text)
     }
 
+    /// The timeout of one invocation of the function `name`, if it is declared.
+    #[must_use]
+    pub fn timeout(&self, name: &str) -> Option<Duration> {
+        let function = self.functions.iter().find(|it| it.name == name)?;
+        Some(function.timeout)
+    }
+
     /// Reads `text`, the content of `path`.
     ///
     /// # Errors

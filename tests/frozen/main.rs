@@ -1,0 +1,7 @@
+//! Whole function processes, stopped and continued as Lambda stops and continues them, behind proxies that lose, delay and
+//! throttle. The programs must be built first: `cargo build --locked --workspace --bins`.
+
+mod after_answer;
+mod dead_sockets;
+mod hangs;
+mod proxies;
