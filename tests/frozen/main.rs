@@ -2,6 +2,7 @@
 //! throttle. The programs must be built first: `cargo build --locked --workspace --bins`.
 
 mod after_answer;
+mod at_each_request;
 mod dead_sockets;
 mod hangs;
 mod proxies;
