@@ -2,6 +2,10 @@
 //! throttle. The programs must be built first: `cargo build --locked --workspace --bins`.
 
 mod after_answer;
+mod apps;
+mod at_each_request;
 mod dead_sockets;
 mod hangs;
+mod limits;
+mod logins;
 mod proxies;

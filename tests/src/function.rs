@@ -37,6 +37,8 @@ pub struct Function {
     begun: Instant,
     /// The answer to its last post, which it gets with the next event.
     unheard: Option<oneshot::Sender<()>>,
+    /// How its last invocation ended, until somebody is told.
+    ended: Option<Ended>,
 }
 
 /// How an invocation ended.
@@ -107,6 +109,7 @@ impl Function {
             count: 0,
             begun: Instant::now(),
             unheard: None,
+            ended: None,
         };
         let first = tokio::time::timeout(START, function.runtime.post()).await;
         match first.map(|post| post.said) {
@@ -141,28 +144,31 @@ impl Function {
         drop(self.unheard.take());
     }
 
-    /// Waits for the answer to the event, and stops the process before it does anything else.
+    /// Waits for the answer to the event, and stops the process before it does anything else. Who stops waiting may wait again.
     pub async fn end(&mut self) -> Ended {
-        let request_id = self.request_id();
-        let answered = async {
-            loop {
-                let Post { said, heard } = self.runtime.post().await;
-                let (id, answer) = match said {
-                    Said::Next => continue,
-                    Said::Response(id, answer) => (id, Ok(answer)),
-                    Said::Error(id, error) => (id, Err(error)),
-                    Said::InitError(error) => panic!("it does not start: {error}"),
-                };
-                assert_eq!(id, request_id, "it answers another event");
-                break (answer, heard);
-            }
-        };
-        let answered = tokio::time::timeout(self.timeout + GRACE, answered).await;
-        let (answer, heard) = answered.unwrap_or_else(|_| panic!("{} is silent", self.name));
-        let took = self.begun.elapsed();
+        if self.ended.is_none() {
+            let answered = tokio::time::timeout(self.timeout + GRACE, self.answered()).await;
+            let (answer, heard) = answered.unwrap_or_else(|_| panic!("{} is silent", self.name));
+            let took = self.begun.elapsed();
+            self.unheard = Some(heard);
+            self.ended = Some(Ended { answer, took });
+        }
         self.freeze().await;
-        self.unheard = Some(heard);
-        Ended { answer, took }
+        self.ended.take().expect("it has just ended")
+    }
+
+    async fn answered(&mut self) -> (Result<Value, Value>, oneshot::Sender<()>) {
+        loop {
+            let Post { said, heard } = self.runtime.post().await;
+            let (id, answer) = match said {
+                Said::Next => continue,
+                Said::Response(id, answer) => (id, Ok(answer)),
+                Said::Error(id, error) => (id, Err(error)),
+                Said::InitError(error) => panic!("it does not start: {error}"),
+            };
+            assert_eq!(id, self.request_id(), "it answers another event");
+            return (answer, heard);
+        }
     }
 
     /// The id of its last event.

@@ -13,7 +13,8 @@ pub(crate) async fn freeze(child: &Child) {
     let pid = pid(child);
     kill_process(pid, Signal::STOP).expect("a child that runs");
     let stands_still = async {
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        // Without taking the report, so that a process that stands still already is found to.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         while waitid(WaitId::Pid(pid), options)
             .expect("a child of this process")
             .is_none()

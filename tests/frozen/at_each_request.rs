@@ -1,0 +1,179 @@
+//! Each function is stopped at each request that it makes before its answer, and continued 4, 12 and 70 seconds later, while
+//! another process goes on. Every combination is a process with an app, a platform and tables of its own, and all of them
+//! stand still side by side: the whole table takes little longer than the longest freeze.
+
+mod scenario;
+mod verdict;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lark_service_tests::cluster::figure;
+use lark_service_tests::function::Ended;
+use lark_service_tests::site::Site;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use scenario::Scenario;
+use verdict::{Row, violations};
+
+/// What becomes of the request, and for how many seconds the process stands still: shorter than a time-out, longer than one,
+/// longer than every lease and every request. The longest freezes begin first.
+const FREEZES: [(Request, u64); 4] = [
+    (Request::Answered, 70),
+    (Request::Answered, 12),
+    (Request::Held, 12),
+    (Request::Answered, 4),
+];
+/// How many processes start at a time. More would compete for the processor and time out.
+const STARTING: usize = 2;
+/// What happens to the request at which a process is stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Request {
+    /// Its server answers during the freeze: the answer lies in the socket.
+    Answered,
+    /// It leaves only at the thaw, as from the send buffer of a machine that stands still.
+    Held,
+}
+
+/// A request at which a process is stopped.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Point {
+    /// The request's name, with `*` for what differs from site to site.
+    name: String,
+    /// Which of the requests with this name, from 1.
+    nth: u64,
+}
+
+/// A process to stop.
+#[derive(Clone, Debug)]
+struct Cell {
+    scenario: Scenario,
+    point: Point,
+    request: Request,
+    freeze: Duration,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_frozen_at_any_of_its_requests_harms_nobody() {
+    allow_many_sockets();
+    let starting = Semaphore::new(STARTING);
+    let recorded = join_all(Scenario::ALL.map(|scenario| points(scenario, &starting))).await;
+    let mut cells = Vec::new();
+    for (request, seconds) in FREEZES {
+        for (scenario, points) in Scenario::ALL.into_iter().zip(&recorded) {
+            cells.extend(points.iter().map(|point| Cell {
+                scenario,
+                point: point.clone(),
+                request,
+                freeze: Duration::from_secs(seconds),
+            }));
+        }
+    }
+    let shared = Site::start().await;
+    for (scenario, points) in Scenario::ALL.into_iter().zip(&recorded) {
+        figure(format!("{scenario:?}: {} points", points.len())).await;
+    }
+    let rows = join_all(cells.into_iter().map(|cell| run(cell, &shared, &starting))).await;
+    let mut wrong = Vec::new();
+    for row in &rows {
+        figure(row.to_string()).await;
+        wrong.extend(violations(row).into_iter().map(|it| format!("{it}: {row}")));
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cells:\n{}",
+        wrong.len(),
+        rows.len(),
+        wrong.join("\n")
+    );
+}
+
+/// The requests that `scenario` makes. Of many with one name, which are parallel reads, the first and the last.
+async fn points(scenario: Scenario, starting: &Semaphore) -> Vec<Point> {
+    let _starting = starting.acquire().await;
+    let site = Site::start().await;
+    scenario.prepare(&site).await;
+    scenario.ripen().await;
+    let mut function = site.function(scenario.function()).await;
+    let event = scenario.event(&site).await;
+    let first = function.network.traffic.seen().len();
+    let ended = function.invoke(&event).await;
+    assert!(
+        scenario.is_right(&ended),
+        "{scenario:?} without a freeze: {ended:?}"
+    );
+    let names = function.network.traffic.names_from(first);
+    let mut points: Vec<Point> = Vec::new();
+    // Whether a script has to be sent is not up to the function.
+    let names = names.iter().filter(|name| !name.starts_with("cache EVAL "));
+    for name in names.map(|name| site.pattern(name)) {
+        let last = points.iter_mut().rev().find(|point| point.name == name);
+        match last {
+            Some(last) if last.nth > 2 => last.nth += 1,
+            Some(Point { nth, .. }) => {
+                let nth = *nth + 1;
+                points.push(Point { name, nth });
+            }
+            None => points.push(Point { name, nth: 1 }),
+        }
+    }
+    points
+}
+
+async fn run(cell: Cell, shared: &Site, starting: &Semaphore) -> Row {
+    let scenario = cell.scenario;
+    let permit = starting.acquire().await;
+    let site = scenario.site(shared).await;
+    scenario.prepare(&site).await;
+    drop(permit);
+    scenario.ripen().await;
+    let permit = starting.acquire().await;
+    let mut function = site.function(scenario.function()).await;
+    let event = scenario.event(&site).await;
+    let traffic = &function.network.traffic;
+    let held = traffic.hold_nth(cell.point.nth, &cell.point.name);
+    function.begin(&event);
+    let early = tokio::select! {
+        () = held.arrived() => None,
+        ended = function.end() => Some(ended),
+    };
+    if let Some(ended) = early {
+        return Row::of(cell, &site, ended);
+    }
+    function.freeze().await;
+    let frozen_at = Instant::now();
+    if cell.request == Request::Answered {
+        held.release();
+        held.answered().await;
+    }
+    let other = site.process().await;
+    drop(permit);
+    scenario.meanwhile(&site);
+    let others = scenario.other(&site, &other, cell.freeze);
+    let thaw = async {
+        tokio::time::sleep_until(frozen_at + cell.freeze).await;
+        held.release();
+        function.thaw();
+        function.end().await
+    };
+    let (others, ended): (_, Ended) = tokio::join!(others, thaw);
+    let mut row = Row::of(cell, &site, ended);
+    row.other = others;
+    let event = scenario.event(&site).await;
+    let next = function.invoke(&event).await;
+    row.finish(&site, next, scenario.after(&site).await);
+    row
+}
+
+/// A socket is a file: the table has thousands.
+fn allow_many_sockets() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Without it the table may still fit.
+    let _ = setrlimit(Resource::Nofile, most);
+}

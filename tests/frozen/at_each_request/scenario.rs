@@ -1,0 +1,225 @@
+//! What the functions are asked for, and what other processes do meanwhile.
+
+use std::time::Duration;
+
+use lark_service::clock::{Clock, SystemClock};
+use lark_service::store::{Expect, Key, Table};
+use lark_service_tests::function::Ended;
+use lark_service_tests::site::Site;
+use lark_service_tests::world::{Process, soon};
+use lark_simulator::{Settings, UserPatch};
+use serde_json::{Value, json};
+
+/// The user that everything is about.
+const USER: u32 = 7;
+/// The user's name after a process was stopped.
+pub(super) const NEW_NAME: &str = "Renamed Meanwhile";
+/// A lease on a token lasts less; the scheduled run comes once a minute.
+const NEXT_RUN: Duration = Duration::from_secs(20);
+
+/// A function and what it is asked for. Nothing is cached, and the process is new.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Scenario {
+    /// `get-token`: the tenant's, which has to be fetched.
+    TenantToken,
+    /// `get-token`: a user's whose access token has ended.
+    UserToken,
+    /// `refresh-tokens`: a tenant's token and a login are due.
+    Refresh,
+    /// `finish-login`.
+    FinishLogin,
+    /// `authorize`.
+    Authorize,
+    /// `get-user`: not cached anywhere.
+    User,
+}
+
+impl Scenario {
+    pub(super) const ALL: [Self; 6] = [
+        Self::TenantToken,
+        Self::UserToken,
+        Self::Refresh,
+        Self::FinishLogin,
+        Self::Authorize,
+        Self::User,
+    ];
+
+    pub(super) const fn function(self) -> &'static str {
+        match self {
+            Self::TenantToken | Self::UserToken => "get-token",
+            Self::Refresh => "refresh-tokens",
+            Self::FinishLogin => "finish-login",
+            Self::Authorize => "authorize",
+            Self::User => "get-user",
+        }
+    }
+
+    /// A run finds the tokens of all apps in its tables, so it needs tables of its own.
+    pub(super) async fn site(self, shared: &Site) -> Site {
+        if self == Self::Refresh {
+            Site::start().await
+        } else {
+            shared.beside().await
+        }
+    }
+
+    pub(super) async fn prepare(self, site: &Site) {
+        match self {
+            Self::UserToken => {
+                let settings = site.control().settings();
+                site.set(|settings| Settings {
+                    user_token_lifetime_seconds: 1,
+                    ..settings
+                });
+                site.log_in(USER).await.expect("a login");
+                site.set(|_| settings);
+            }
+            Self::Refresh => {
+                site.log_in(USER).await.expect("a login");
+                make_login_due(site).await;
+            }
+            Self::TenantToken | Self::FinishLogin | Self::Authorize | Self::User => {}
+        }
+    }
+
+    /// Waits until what was prepared has come to its end.
+    pub(super) async fn ripen(self) {
+        if self == Self::UserToken {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    pub(super) async fn event(self, site: &Site) -> Value {
+        match self {
+            Self::TenantToken => site.tenant_token(),
+            Self::UserToken => site.user_token(USER),
+            Self::Refresh => json!({}),
+            Self::FinishLogin => site.callback(USER).await.expect("a begun login"),
+            Self::Authorize => site.question(),
+            Self::User => site.user(USER),
+        }
+    }
+
+    /// Whether it is the answer that nobody disturbed.
+    pub(super) fn is_right(self, ended: &Ended) -> bool {
+        let Ok(answer) = &ended.answer else {
+            return false;
+        };
+        match self {
+            Self::Authorize => answer["isAuthorized"] == true,
+            Self::Refresh => answer["failed"] == 0,
+            Self::TenantToken | Self::UserToken | Self::FinishLogin | Self::User => {
+                answer["statusCode"] == 200
+            }
+        }
+    }
+
+    /// What changes at the platform while the process stands still.
+    pub(super) fn meanwhile(self, site: &Site) {
+        if self == Self::User {
+            let renamed = UserPatch {
+                name: Some(NEW_NAME.to_owned()),
+                ..UserPatch::default()
+            };
+            site.control().update_user(USER, renamed).expect("a user");
+        }
+    }
+
+    /// What another process does while this one stands still for `freeze`: the answer that its caller gets.
+    pub(super) async fn other(self, site: &Site, process: &Process, freeze: Duration) -> String {
+        match self {
+            Self::Refresh => {
+                if freeze > NEXT_RUN {
+                    tokio::time::sleep(NEXT_RUN).await;
+                    let run = process.invoke("refresh-tokens", json!({})).await;
+                    run.expect("a run");
+                }
+                user_token(site, process).await
+            }
+            Self::TenantToken => {
+                let request = site.request("GET", "/v1/tokens/tenant");
+                request.send(process).await.outcome()
+            }
+            Self::UserToken => user_token(site, process).await,
+            Self::FinishLogin => "-".to_owned(),
+            Self::Authorize => {
+                let event = site.question();
+                let decision = process
+                    .invoke("authorize", event)
+                    .await
+                    .expect("a decision");
+                if decision["isAuthorized"] == true {
+                    "200"
+                } else {
+                    "401"
+                }
+                .to_owned()
+            }
+            Self::User => name(site, process).await,
+        }
+    }
+
+    /// What a process that starts now answers, after all is over.
+    pub(super) async fn after(self, site: &Site) -> String {
+        let process = site.process().await;
+        match self {
+            Self::Refresh | Self::UserToken | Self::FinishLogin => {
+                let answer = user_token(site, &process).await;
+                let doubt = if is_in_doubt(site, site.operator().await).await {
+                    ", in doubt"
+                } else {
+                    ""
+                };
+                format!("{answer}{doubt}")
+            }
+            Self::TenantToken | Self::Authorize | Self::User => {
+                self.other(site, &process, Duration::ZERO).await
+            }
+        }
+    }
+}
+
+async fn user_token(site: &Site, process: &Process) -> String {
+    let target = format!("/v1/tokens/user?open_id={}", site.open_id(USER));
+    site.request("GET", &target).send(process).await.outcome()
+}
+
+/// The status, and whether the name is the new one.
+async fn name(site: &Site, process: &Process) -> String {
+    let target = format!("/v1/users/{}", site.open_id(USER));
+    let response = site.request("GET", &target).send(process).await;
+    let age = if response.body["name"] == NEW_NAME {
+        "new"
+    } else {
+        "old"
+    };
+    format!("{} {age}", response.outcome())
+}
+
+fn login_key(site: &Site) -> Key {
+    Key::new(site.app.clone(), format!("user#{}", site.open_id(USER)))
+}
+
+/// Whether the refresh token of the login may be used up.
+async fn is_in_doubt(site: &Site, process: &Process) -> bool {
+    let storage = &process.0.storage;
+    let record = storage.get(Table::Tokens, &login_key(site), soon()).await;
+    let record = record.expect("a working store");
+    record.is_some_and(|record| record.number("uncertain_since").is_some())
+}
+
+async fn make_login_due(site: &Site) {
+    let Process(services) = site.operator().await;
+    let storage = &services.storage;
+    let record = storage.get(Table::Tokens, &login_key(site), soon()).await;
+    let mut record = record.expect("a working store").expect("a login");
+    let expect = Expect::Version(record.version);
+    record.version += 1;
+    if let Some(due) = &mut record.due {
+        due.at = SystemClock.now();
+    }
+    storage
+        .put(Table::Tokens, &record, expect, soon())
+        .await
+        .expect("nobody else writes it");
+}
