@@ -8,7 +8,7 @@ ARCH ?= arm64
 PROFILE ?= release
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint generate unit build validate sdk openapi dependencies invoke deploy-local deploy bench clean
+.PHONY: help setup run test lint generate unit frozen build validate sdk openapi dependencies invoke deploy-local deploy bench clean
 
 help: ## Says what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -36,6 +36,10 @@ generate: ## Writes what is derived from the code: tables of the documents, samp
 unit: ## Runs the workspace's tests beside Valkey and two DynamoDB APIs
 	cargo build --locked --workspace --bins
 	scripts/with-services cargo test --locked --workspace
+
+frozen: ## Freezes each function at each of its requests, for 4, 12 and 70 seconds: the table of docs/reliability.md
+	cargo build --locked --workspace --bins
+	scripts/with-services cargo test --locked --workspace --test frozen-table -- --nocapture
 
 build: ## Builds the functions for Lambda (ARCH, PROFILE)
 	@ARCH=$(ARCH) PROFILE=$(PROFILE) scripts/build-functions

@@ -3,7 +3,6 @@
 
 mod after_answer;
 mod apps;
-mod at_each_request;
 mod dead_sockets;
 mod hangs;
 mod limits;

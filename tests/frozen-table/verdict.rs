@@ -6,8 +6,8 @@ use std::time::Duration;
 use lark_service_tests::function::Ended;
 use lark_service_tests::site::Site;
 
-use super::Cell;
-use super::scenario::{NEW_NAME, Scenario};
+use crate::Cell;
+use crate::scenario::{NEW_NAME, Scenario};
 
 /// What a process that goes on after a freeze may take for its next answer.
 const NEXT: Duration = Duration::from_secs(5);
