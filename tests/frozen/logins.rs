@@ -162,12 +162,15 @@ async fn a_run_whose_next_page_is_throttled_keeps_the_logins_that_it_began() {
     };
     let (ended, ()) = tokio::join!(function.end(), platform_is_slow);
     let logins = join_all((1..=LOGINS).map(|user| login(&site, user))).await;
-    let generation = |login: &Option<Record>| login.as_ref()?.number("generation");
     let renewed = logins.iter().zip(&before);
     let renewed = renewed.filter(|(now, before)| generation(now) > generation(before));
     let granted = site.control().counters().refresh_grants;
     assert!(granted > 0);
     assert_eq!(renewed.count() as u64, granted, "{ended:?}: {logins:?}");
+}
+
+fn generation(login: &Option<Record>) -> Option<i64> {
+    login.as_ref()?.number("generation")
 }
 
 /// The cache takes a little longer than a reader waits for it while somebody logs out.

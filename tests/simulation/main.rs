@@ -10,6 +10,10 @@
 //! LARK_SIMULATION_SEED=42 cargo test --locked -p lark-service-tests --test simulation     # this one, step by step
 //! ```
 #![expect(clippy::unwrap_used, reason = "these are tests")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the schedule decides when its tasks run, and tests have no configuration of their own"
+)]
 
 mod gate;
 mod observer;
@@ -24,10 +28,6 @@ use schedule::{Outcome, Schedule};
 /// How many seeds are tried unless `LARK_SIMULATION_SEEDS` says otherwise.
 const SEEDS: u64 = 150;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests have no configuration of their own"
-)]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
@@ -55,7 +55,6 @@ fn a_seed_plays_the_same_each_time() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are for people")]
 fn whatever_happens_the_invariants_hold() {
     if let Some(seed) = number("LARK_SIMULATION_SEED") {
         // With what the service has to say.

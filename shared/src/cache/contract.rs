@@ -15,6 +15,7 @@ use crate::quota::{Decision, Quota};
 pub mod atomics;
 pub mod claims;
 pub mod many;
+pub mod places;
 pub mod scores;
 pub mod throttle;
 pub mod values;
@@ -53,8 +54,8 @@ macro_rules! test_cache_adapter {
                 many_callers_get_no_more_than_the_burst, who_has_patience_is_given_a_place_in_the_queue,
                 many_callers_get_places_that_differ, a_wait_counts_in_every_window,
                 who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_is_cut_off,
-                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back,
-                the_last_place_is_given_back, places_are_given_back_in_the_order_of_leaving,
+                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
+            places: the_last_place_is_given_back, places_are_given_back_in_the_order_of_leaving,
                 a_place_is_kept_once_somebody_came_after_it, a_place_is_given_back_once,
                 giving_a_place_back_leaves_a_pause, all_that_was_given_back_leaves_no_entry;
         }

@@ -141,11 +141,7 @@ impl Refresher {
             {
                 let read = self.read_on(&mut reading, &mut queue, &mut apps, deadline);
                 match read.await {
-                    Ok(found) => {
-                        report.due += found.due;
-                        report.failed += found.unusable;
-                        postponed += found.postponed;
-                    }
+                    Ok(page) => postponed += report.found(&page),
                     Err(error) => failed = Some(error),
                 }
             }
@@ -435,6 +431,13 @@ impl Reading {
 }
 
 impl RunReport {
+    /// Counts what a page had; returns how many must wait.
+    fn found(&mut self, page: &Page) -> u64 {
+        self.due += page.due;
+        self.failed += page.unusable;
+        page.postponed
+    }
+
     fn count(&mut self, ending: Ending) {
         let count = match ending {
             Ending::Refreshed => &mut self.refreshed,
