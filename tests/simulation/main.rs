@@ -15,15 +15,27 @@
     reason = "the schedule decides when its tasks run, and tests have no configuration of their own"
 )]
 
+mod ending;
 mod gate;
 mod observer;
 mod platform;
 mod schedule;
 mod tiers;
+mod work;
 
 use std::collections::BTreeMap;
 
-use schedule::{Outcome, Schedule};
+use schedule::Schedule;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What did not hold, if anything.
+    pub(crate) broken: Option<String>,
+    pub(crate) log: Vec<String>,
+    pub(crate) steps: u64,
+    pub(crate) events: BTreeMap<&'static str, u64>,
+}
 
 /// How many seeds are tried unless `LARK_SIMULATION_SEEDS` says otherwise.
 const SEEDS: u64 = 150;

@@ -6,23 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lark_service::apps::AppContext;
 use lark_service::cache::Cache;
-use lark_service::error::{Error, LoginEnd};
-use lark_service::ids::{AppId, OpenId};
-use lark_service::lark::oauth;
-use lark_service::tokens::{SharedToken, TokenKey};
-use lark_service_tests::world::{APP, Parts, Process, World, soon};
-use secrecy::ExposeSecret;
+use lark_service::error::Error;
+use lark_service::ids::OpenId;
+use lark_service_tests::world::{Parts, Process, World};
 use tokio::sync::mpsc;
 
+use crate::Outcome;
 use crate::gate::{Arrival, Busy, Gates, Mode, Stage};
 use crate::observer::{Observer, check_served};
 use crate::platform;
 use crate::tiers::{GatedCache, GatedStore};
+use crate::work::{Done, USER, Work, told};
 
-/// The user whose login the processes share.
-const USER: u32 = 7;
 /// How many processes there are at a time.
 const PROCESSES: usize = 3;
 /// How many steps a schedule has.
@@ -30,76 +26,43 @@ const STEPS: u32 = 120;
 /// After so many turns of the runtime without an event everybody is asleep: a call of the platform over the loopback takes about
 /// fifty. Turns, not time, so that a seed plays the same on every machine.
 const QUIET: u32 = 400;
-/// Longer than a process trusts what it remembers.
-const TRUSTED: Duration = Duration::from_secs(6);
 /// What takes so long has been given up, unless the process was frozen meanwhile and reads the answer within the grace.
 const TOO_LONG: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_millis(250);
 /// How much time passes in a step.
 const PASSING: [u64; 8] = [20, 60, 500, 3_000, 12_000, 70_000, 3_600_000, 7_000_000];
 
-/// How a run ended.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// What did not hold, if anything.
-    pub(crate) broken: Option<String>,
-    pub(crate) log: Vec<String>,
-    pub(crate) steps: u64,
-    pub(crate) events: BTreeMap<&'static str, u64>,
-}
-
-/// What a caller asks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Work {
-    Token,
-    UserToken,
-    LogIn,
-    LogOut,
-    /// The platform rejects the user's token before its time, and the process calls with it.
-    Reject,
-    Run,
-}
-
-/// What a caller got.
-struct Done {
-    process: usize,
-    work: Work,
-    /// For a login or a logout: how many had begun, itself included; `None` if another one was under way.
-    alone: Option<u64>,
-    outcome: Result<Option<SharedToken>, Error>,
-}
-
 /// A process of the service.
-struct Running {
+pub(crate) struct Running {
     process: Process,
     gates: Gates,
     /// How fast its clock is.
     fast: Duration,
-    is_frozen: bool,
+    pub(crate) is_frozen: bool,
     is_dead: bool,
-    waiting: Vec<Arrival>,
-    callers: usize,
+    pub(crate) waiting: Vec<Arrival>,
+    pub(crate) callers: usize,
     /// How many of them log in or out.
     changing: usize,
 }
 
 pub(crate) struct Schedule {
     rng: fastrand::Rng,
-    world: World,
-    open_id: OpenId,
-    observer: Observer,
-    running: Vec<Running>,
+    pub(crate) world: World,
+    pub(crate) open_id: OpenId,
+    pub(crate) observer: Observer,
+    pub(crate) running: Vec<Running>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     arrive: mpsc::UnboundedSender<Arrival>,
     dones: mpsc::UnboundedReceiver<Done>,
     done: mpsc::UnboundedSender<Done>,
-    busy: Busy,
+    pub(crate) busy: Busy,
     /// Nothing goes wrong in it.
     is_calm: bool,
     /// Something went wrong that may cost a login: a pair was lost on its way, or its process died.
-    may_cost_login: bool,
+    pub(crate) may_cost_login: bool,
     /// Whether the user is logged in, as far as one can say: not after logins and logouts that overlapped.
-    is_logged_in: Option<bool>,
+    pub(crate) is_logged_in: Option<bool>,
     /// How many logins and logouts have begun.
     changes: u64,
     log: Vec<String>,
@@ -164,7 +127,7 @@ impl Schedule {
         schedule
     }
 
-    fn note(&mut self, event: &'static str, detail: impl std::fmt::Display) {
+    pub(crate) fn note(&mut self, event: &'static str, detail: impl std::fmt::Display) {
         *self.events.entry(event).or_default() += 1;
         let mut line = String::new();
         let _ = write!(
@@ -216,7 +179,7 @@ impl Schedule {
     }
 
     /// The processes that are alive.
-    fn alive(&self) -> Vec<usize> {
+    pub(crate) fn alive(&self) -> Vec<usize> {
         (0..self.running.len())
             .filter(|number| !self.running[*number].is_dead)
             .collect()
@@ -330,7 +293,7 @@ impl Schedule {
 
     /// Time passes, at once, as it does for a frozen process. What is under way survives the first time that is too long for it,
     /// and not a second one: then it was slow.
-    async fn advance(&mut self, length: Duration) -> Result<(), String> {
+    pub(crate) async fn advance(&mut self, length: Duration) -> Result<(), String> {
         for running in self.running.iter_mut().filter(|running| !running.is_dead) {
             for arrival in &mut running.waiting {
                 let is_slow = arrival.waited >= TOO_LONG && length >= GRACE;
@@ -370,7 +333,7 @@ impl Schedule {
     }
 
     /// Waits until `expected`, or somebody, has come to a gate or an end, or until nobody moves any more.
-    async fn settle(&mut self, expected: Option<usize>) -> Result<(), String> {
+    pub(crate) async fn settle(&mut self, expected: Option<usize>) -> Result<(), String> {
         let mut quiet = 0;
         loop {
             let mut moved = None;
@@ -428,153 +391,6 @@ impl Schedule {
             Ok(Some(token)) if fast.is_zero() => check_served(&token, now),
             Err(Error::Internal(detail)) => Err(format!("internal: {detail}")),
             Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    /// Everything is well again, and a minute passes: every caller is answered, and all processes agree.
-    async fn end(&mut self) -> Result<(), String> {
-        self.note("heal", "");
-        for running in &mut self.running {
-            running.is_frozen = false;
-        }
-        for _ in 0..3_000 {
-            let alive = self.alive();
-            if alive
-                .iter()
-                .all(|number| self.running[*number].callers == 0)
-            {
-                break;
-            }
-            let waiting: Vec<_> = alive
-                .iter()
-                .flat_map(|number| std::mem::take(&mut self.running[*number].waiting))
-                .collect();
-            if waiting.is_empty() {
-                self.advance(Duration::from_millis(250)).await?;
-            }
-            for arrival in waiting {
-                let _ = arrival.go.send(Mode::Pass);
-            }
-            self.settle(None).await?;
-            self.observer.look(&self.world).await?;
-        }
-        for number in self.alive() {
-            let callers = self.running[number].callers;
-            if callers > 0 {
-                return Err(format!("{callers} callers of {number} wait for ever"));
-            }
-        }
-        self.agree().await
-    }
-
-    async fn agree(&mut self) -> Result<(), String> {
-        self.advance(Duration::from_secs(1_000)).await?;
-        let (sound, cold) = (self.sound_process(), self.sound_process());
-        let run = self.ask(&sound, Work::Run).await?;
-        run.map_err(|error| format!("a sound process cannot run: {error}"))?;
-        self.advance(TRUSTED).await?;
-        for process in [&sound, &cold] {
-            let token = self.ask(process, Work::Token).await?;
-            token.map_err(|error| format!("a sound process gets no token: {error}"))?;
-            let outcome = self.ask(process, Work::UserToken).await?;
-            self.check_login(outcome)?;
-        }
-        self.observer.look(&self.world).await
-    }
-
-    /// A process that nothing happens to.
-    fn sound_process(&self) -> Process {
-        let store = GatedStore {
-            store: self.world.shared_store(),
-            gates: Gates::open(Arc::clone(&self.busy)),
-        };
-        let parts = Parts {
-            store: Arc::new(store),
-            cache: Arc::clone(&self.world.cache) as _,
-            fast: Duration::ZERO,
-        };
-        self.world.process_of(parts, &[])
-    }
-
-    /// The answer of a process without gates, while time passes.
-    async fn ask(
-        &mut self,
-        process: &Process,
-        work: Work,
-    ) -> Result<Result<Option<SharedToken>, Error>, String> {
-        let (process, open_id) = (process.clone(), self.open_id.clone());
-        let control = self.world.control().clone();
-        let asking = tokio::spawn(async move { work.of(&process, &control, &open_id).await });
-        for _ in 0..1_000 {
-            self.settle(None).await?;
-            if asking.is_finished() {
-                let outcome = asking.await.map_err(|error| error.to_string())?;
-                self.note("sound", format_args!("{work:?} {}", told(&outcome)));
-                return Ok(outcome);
-            }
-            self.advance(Duration::from_millis(100)).await?;
-        }
-        Err(format!("{work:?} of a sound process takes for ever"))
-    }
-
-    fn check_login(&self, outcome: Result<Option<SharedToken>, Error>) -> Result<(), String> {
-        let counters = self.world.control().counters();
-        let end = match outcome {
-            Ok(_) if self.is_logged_in == Some(false) => {
-                return Err("a logout was undone".to_owned());
-            }
-            Ok(_) => return Ok(()),
-            Err(Error::ReauthorizationRequired { end, .. }) => end,
-            Err(error) => return Err(format!("a sound process gets no user token: {error}")),
-        };
-        match (end, self.is_logged_in) {
-            (LoginEnd::NotLoggedIn, Some(true)) => Err("a login vanished".to_owned()),
-            (LoginEnd::NotLoggedIn, _) => Ok(()),
-            (end, _) if self.may_cost_login && counters.refresh_rejected > 0 => {
-                let _ = end;
-                Ok(())
-            }
-            (end, _) => Err(format!("a login was lost: {end}")),
-        }
-    }
-}
-
-fn told<T>(outcome: &Result<T, Error>) -> &'static str {
-    match outcome {
-        Ok(_) => "ok",
-        Err(error) => error.code().as_str(),
-    }
-}
-
-impl Work {
-    async fn of(
-        self,
-        process: &Process,
-        control: &lark_simulator::Control,
-        open_id: &OpenId,
-    ) -> Result<Option<SharedToken>, Error> {
-        match self {
-            Self::Token => process.token().await.map(Some),
-            Self::UserToken => process.user_token(open_id).await.map(Some),
-            Self::LogIn => process.log_in(control, USER).await.map(|_| None),
-            Self::LogOut => {
-                let app_id = AppId::parse(APP).unwrap();
-                let ended = process.0.logins.end(&app_id, open_id, soon()).await;
-                ended.map(|_| None)
-            }
-            Self::Reject => {
-                let token = process.user_token(open_id).await?;
-                control.revoke_token(token.value.expose_secret());
-                let app_id = AppId::parse(APP).unwrap();
-                let app = process.0.apps.enabled(&app_id, soon()).await?;
-                let key = TokenKey::user(app_id, open_id);
-                let context = AppContext::new(app, None)?;
-                let request = oauth::user_info();
-                let platform = &process.0.platform;
-                let identity = platform.send_with(&key, &context, &request, soon());
-                Ok(identity.await.map(|_| None)?)
-            }
-            Self::Run => process.0.refresher().run(soon()).await.map(|_| None),
         }
     }
 }

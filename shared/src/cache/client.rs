@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::{Cache, CacheError, Claim, Put};
 use crate::breaker::{Admission, Breaker, Failure, Policy, Started};
-use crate::deadline::Deadline;
 use crate::quota::{Decision, Quota};
 use crate::telemetry::metrics;
+
+mod surely;
 
 /// The time-out of a read, after which the caller goes to the next tier, and of a probe.
 const READ_PATIENCE: Duration = Duration::from_millis(50);
@@ -28,11 +29,6 @@ const BREAKER: Policy = Policy {
     first_pause: Duration::from_millis(100),
     longest_pause: Duration::from_secs(10),
 };
-
-/// How often a write is attempted that must arrive, how long one attempt takes, and the pause before the next.
-const SURE_ATTEMPTS: u32 = 3;
-const SURE_PATIENCE: Duration = Duration::from_millis(500);
-const SURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A timer that fires later than this after its time shows that the process was stopped meanwhile: frozen after an answer, or
 /// kept from running. What failed in that time says nothing about the cache.
@@ -121,46 +117,6 @@ impl CacheClient {
         let put = self.cache.put_newer(std::slice::from_ref(&put));
         let done = self.observe("put_newer", WRITE_PATIENCE, put).await?;
         Ok(done == 1)
-    }
-
-    /// [`Cache::put_newer`] of a value that must arrive, because the stored one is void: not held back by the breaker, and up to
-    /// three attempts of half a second each, before `deadline`. Returns whether it was put.
-    ///
-    /// # Errors
-    /// The last attempt's [`CacheError`], never [`CacheError::Skipped`]; the caller must see to it that somebody repeats it.
-    pub async fn put_newer_surely(
-        &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
-        deadline: Deadline,
-    ) -> Result<bool, CacheError> {
-        let put = Put {
-            key: key.to_owned(),
-            version,
-            value: Bytes::copy_from_slice(value),
-            ttl,
-        };
-        let mut attempt = 1;
-        loop {
-            let started = Instant::now();
-            let put = self.cache.put_newer(std::slice::from_ref(&put));
-            let limit = deadline.at_most(SURE_PATIENCE);
-            let outcome = limit.run(put).await.unwrap_or(Err(CacheError::Timeout));
-            metrics::cache_operation("put_surely", result_label(&outcome), started.elapsed());
-            match outcome {
-                Ok(done) => {
-                    self.breaker.succeeded();
-                    return Ok(done == 1);
-                }
-                Err(error) if attempt == SURE_ATTEMPTS || deadline.has_passed() => {
-                    return Err(error);
-                }
-                Err(_) => attempt += 1,
-            }
-            tokio::time::sleep(deadline.cut(SURE_PAUSE)).await;
-        }
     }
 
     /// [`Cache::put_newer`] of many values, or of a large one: it may take a second.

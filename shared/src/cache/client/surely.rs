@@ -1,0 +1,58 @@
+//! Writes that must arrive.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{CacheClient, result_label};
+use crate::cache::{CacheError, Put};
+use crate::deadline::Deadline;
+use crate::telemetry::metrics;
+
+/// How often a write is attempted that must arrive, how long one attempt takes, and the pause before the next.
+const SURE_ATTEMPTS: u32 = 3;
+const SURE_PATIENCE: Duration = Duration::from_millis(500);
+const SURE_PAUSE: Duration = Duration::from_millis(100);
+
+impl CacheClient {
+    /// [`Cache::put_newer`] of a value that must arrive, because the stored one is void: not held back by the breaker, and up to
+    /// three attempts of half a second each, before `deadline`. Returns whether it was put.
+    ///
+    /// # Errors
+    /// The last attempt's [`CacheError`], never [`CacheError::Skipped`]; the caller must see to it that somebody repeats it.
+    pub async fn put_newer_surely(
+        &self,
+        key: &str,
+        version: u64,
+        value: &[u8],
+        ttl: Duration,
+        deadline: Deadline,
+    ) -> Result<bool, CacheError> {
+        let put = Put {
+            key: key.to_owned(),
+            version,
+            value: Bytes::copy_from_slice(value),
+            ttl,
+        };
+        let mut attempt = 1;
+        loop {
+            let started = Instant::now();
+            let put = self.cache.put_newer(std::slice::from_ref(&put));
+            let limit = deadline.at_most(SURE_PATIENCE);
+            let outcome = limit.run(put).await.unwrap_or(Err(CacheError::Timeout));
+            metrics::cache_operation("put_surely", result_label(&outcome), started.elapsed());
+            match outcome {
+                Ok(done) => {
+                    self.breaker.succeeded();
+                    return Ok(done == 1);
+                }
+                Err(error) if attempt == SURE_ATTEMPTS || deadline.has_passed() => {
+                    return Err(error);
+                }
+                Err(_) => attempt += 1,
+            }
+            tokio::time::sleep(deadline.cut(SURE_PAUSE)).await;
+        }
+    }
+}
