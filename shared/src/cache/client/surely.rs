@@ -16,7 +16,7 @@ const SURE_PATIENCE: Duration = Duration::from_millis(500);
 const SURE_PAUSE: Duration = Duration::from_millis(100);
 
 impl CacheClient {
-    /// [`Cache::put_newer`] of a value that must arrive, because the stored one is void: not held back by the breaker, and up to
+    /// [`Cache::put_newer`](crate::cache::Cache::put_newer) of a value that must arrive, because the stored one is void: not held back by the breaker, and up to
     /// three attempts of half a second each, before `deadline`. Returns whether it was put.
     ///
     /// # Errors
