@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use lark_service::error::ErrorCode;
 use lark_service::lark::contacts::UserIdKind;
-use lark_service_tests::world::{APP, Process, World, soon};
+use lark_service_tests::world::{APP, Process, World, late};
 use lark_simulator::UserPatch;
 
 /// Calls that reach the platform, without those for tokens.
@@ -28,7 +28,7 @@ async fn look_up_strangers(process: &Process, numbers: std::ops::Range<u32>) {
 #[tokio::test]
 async fn of_ten_thousand_strangers_few_reach_lark_and_a_new_user_is_found_at_once() {
     let world = World::begin().await;
-    let report = world.process().0.warmer().run(&[], soon()).await.unwrap();
+    let report = world.process().0.warmer().run(&[], late()).await.unwrap();
     assert_eq!((report.filters, report.directory_users), (1, 10_000));
     let process = world.process();
     let before = calls(&world);
@@ -71,7 +71,7 @@ async fn an_app_that_does_not_see_everybody_has_no_filter() {
         ..lark_simulator::AppPatch::default()
     };
     world.control().update_app(APP, scope).unwrap();
-    let report = world.process().0.warmer().run(&[], soon()).await.unwrap();
+    let report = world.process().0.warmer().run(&[], late()).await.unwrap();
     assert_eq!((report.filters, report.failed), (0, 0));
     let process = world.process();
     look_up_strangers(&process, 20_000..20_100).await;

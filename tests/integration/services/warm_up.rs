@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lark_service::deadline::Deadline;
 use lark_service::directory::tiers::Tier;
-use lark_service_tests::world::{World, soon};
+use lark_service_tests::world::{World, late};
 use lark_simulator::AppPatch;
 
 const LIST: &str = "contact.user.find_by_department";
@@ -12,7 +12,7 @@ const LIST: &str = "contact.user.find_by_department";
 #[tokio::test]
 async fn after_a_warm_up_nobody_waits_for_lark() {
     let world = World::begin().await;
-    let report = world.process().0.warmer().run(&[], soon()).await.unwrap();
+    let report = world.process().0.warmer().run(&[], late()).await.unwrap();
     assert_eq!((report.apps, report.tokens, report.failed), (1, 1, 0));
     assert_eq!((report.directory_users, report.departments), (10_000, 101));
     assert!(!report.is_unfinished);
@@ -45,7 +45,7 @@ async fn a_run_that_ends_with_its_time_is_gone_on_with_by_the_next() {
     let first = warmer.run(&[], short).await.unwrap();
     assert!(first.is_unfinished && first.departments < 100, "{first:?}");
     let read = world.requests(LIST);
-    let second = world.process().0.warmer().run(&[], soon()).await.unwrap();
+    let second = world.process().0.warmer().run(&[], late()).await.unwrap();
     assert_eq!((second.is_unfinished, second.filters), (false, 1));
     assert_eq!(first.departments + second.departments, 101);
     // The page on which time ran out may have been fetched twice.
@@ -72,7 +72,7 @@ async fn where_the_directory_is_not_to_be_read_the_popular_users_are_warmed() {
     for _ in 0..40 {
         process.user(1).await.unwrap();
     }
-    let report = world.process().0.warmer().run(&[], soon()).await.unwrap();
+    let report = world.process().0.warmer().run(&[], late()).await.unwrap();
     assert!(report.popular_users >= 15, "{report:?}");
     assert_eq!((report.directory_users, report.filters), (0, 0));
     let before = world.user_requests();
@@ -91,7 +91,7 @@ async fn an_app_that_fails_does_not_keep_the_others_cold() {
         .control()
         .disable_app(lark_service_tests::world::DEMO_APP)
         .unwrap();
-    let report = world.process().0.warmer().run(&[], soon()).await.unwrap();
+    let report = world.process().0.warmer().run(&[], late()).await.unwrap();
     assert_eq!((report.apps, report.tokens, report.failed), (2, 1, 1));
     assert_eq!(report.filters, 1);
 }
