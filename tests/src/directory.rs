@@ -1,5 +1,8 @@
 //! Departments and chats, as a process of the service answers for them.
 
+use std::time::Duration;
+
+use lark_service::deadline::Deadline;
 use lark_service::directory::chats::ChatService;
 use lark_service::directory::tiers::Found;
 use lark_service::error;
@@ -128,4 +131,10 @@ pub async fn to_the_end<F: Future<Output = error::Result<Found>>>(
             None => return Ok(all),
         }
     }
+}
+
+/// A deadline for a warm-up of the whole directory, which takes a while on a busy machine.
+#[must_use]
+pub fn late() -> Deadline {
+    Deadline::after(Duration::from_secs(180))
 }

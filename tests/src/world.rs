@@ -389,12 +389,6 @@ impl Process {
     }
 }
 
-/// A deadline for a warm-up of the whole directory, which takes a while on a busy machine.
-#[must_use]
-pub fn late() -> Deadline {
-    Deadline::after(Duration::from_secs(180))
-}
-
 /// A deadline that no test reaches.
 #[must_use]
 pub fn soon() -> Deadline {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use lark_service::error::ErrorCode;
 use lark_service::lark::contacts::UserIdKind;
-use lark_service_tests::world::{APP, Process, World, late};
+use lark_service_tests::directory::late;
+use lark_service_tests::world::{APP, Process, World};
 use lark_simulator::UserPatch;
 
 /// Calls that reach the platform, without those for tokens.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lark_service::deadline::Deadline;
 use lark_service::directory::tiers::Tier;
-use lark_service_tests::world::{World, late};
+use lark_service_tests::directory::late;
+use lark_service_tests::world::World;
 use lark_simulator::AppPatch;
 
 const LIST: &str = "contact.user.find_by_department";
