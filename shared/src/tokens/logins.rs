@@ -37,8 +37,9 @@ const ATTEMPTS: u32 = 16;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same while the pair waits in the shared cache.
 const RESCUED_TIMEOUT: Duration = Duration::from_secs(4);
-/// No refresh token is presented with less time left: the call and the write must fit in.
-pub(super) const REFRESH_TIME: Duration = ISSUE_TIMEOUT.saturating_add(COMMIT_TIMEOUT);
+/// No refresh token is presented with less time left: the call and, for a pair that waits in the shared cache, most of its write must
+/// fit in. Little enough that a caller still has it after the lease of a process that died.
+pub(super) const REFRESH_TIME: Duration = ISSUE_TIMEOUT.saturating_add(Duration::from_secs(3));
 /// The first pause before a failed write is retried; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.

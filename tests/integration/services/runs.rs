@@ -192,7 +192,7 @@ async fn with_little_time_left_tokens_are_renewed_and_no_login_is_begun() {
     process.token().await.unwrap();
     process.log_in(world.control(), 7).await.unwrap();
     world.advance(Duration::from_secs(4 * 24 * 3_600));
-    let short = Deadline::after(Duration::from_secs(15));
+    let short = Deadline::after(Duration::from_secs(12));
     let report = process.0.refresher().run(short).await.unwrap();
     assert_eq!((report.refreshed, report.left), (1, 1), "{report:?}");
     assert_eq!(world.control().counters().refresh_grants, 0);
