@@ -107,17 +107,22 @@ mod create {
     /// requested; an emulator without them (dynalite) is good enough, since readers filter expired records.
     ///
     /// # Errors
-    /// [`CreateTableError`] when a table is refused, already exists, or does not become active within 20 s.
+    /// [`CreateTableError`] when a table is refused or does not become active within 20 s.
     pub async fn create_tables(
         client: &Client,
         names: &TableNames,
     ) -> Result<(), CreateTableError> {
         for table in Table::ALL {
             let name = names.get(table);
-            definition(client, table, name)
-                .send()
-                .await
-                .map_err(|error| refused("creating", name, &error))?;
+            match definition(client, table, name).send().await {
+                Ok(_) => {}
+                // A repeated request meets the table that the first one made.
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(|refusal| refusal.is_resource_in_use_exception()) => {}
+                Err(error) => return Err(refused("creating", name, &error)),
+            }
             wait_until_usable(client, name).await?;
             // Dynalite does not know these operations, and nothing depends on them.
             let _ = client
