@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::{Stopwatch, SystemClock};
 
 /// A wait that took this much longer than it was allowed to: the process was stopped meanwhile.
 const STOPPED: Duration = Duration::from_secs(1);
@@ -67,9 +67,8 @@ pub enum Admission {
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
     heard: u64,
-    at: Instant,
-    /// By the machine's clock, because the other may stand still with the process.
-    clock: Timestamp,
+    /// By the machine's clock too, because the other may stand still with the process.
+    watch: Stopwatch,
 }
 
 /// Why an operation failed.
@@ -85,16 +84,14 @@ impl Started {
     fn now(heard: u64) -> Self {
         Self {
             heard,
-            at: Instant::now(),
-            clock: SystemClock.now(),
+            watch: Stopwatch::start(&SystemClock),
         }
     }
 
     /// Whether the process stood still during a wait for at most `allowed`. A timer that ran out meanwhile says nothing about
     /// the dependency.
     fn was_stopped(&self, allowed: Duration) -> bool {
-        let took = self.at.elapsed().max(SystemClock.now().since(self.clock));
-        took > allowed + STOPPED
+        self.watch.elapsed(&SystemClock) > allowed + STOPPED
     }
 }
 
@@ -115,11 +112,12 @@ impl Breaker {
         let Some(open) = &mut state.open else {
             return Admission::Ask(started);
         };
-        if started.at < open.probe_at {
+        let now = Instant::now();
+        if now < open.probe_at {
             return Admission::Skip;
         }
         open.pause = (open.pause * 2).min(self.policy.longest_pause);
-        open.probe_at = started.at + open.pause;
+        open.probe_at = now + open.pause;
         Admission::Probe(started)
     }
 
