@@ -97,7 +97,9 @@ impl Mirror {
             .await
     }
 
-    /// Writes the record and its copy, if `expect` holds.
+    /// Writes the record and its copy, if `expect` holds. The copy's version tells every process to read the record again, so it
+    /// is written past the breaker and patiently. If it does not arrive all the same, a process may go on with what it remembers
+    /// until that is too old.
     ///
     /// # Errors
     /// The store's error.
@@ -109,7 +111,15 @@ impl Mirror {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.storage.put(table, record, expect, deadline).await?;
-        self.copy(table, record).await;
+        if let Some(cache) = &self.cache
+            && let Ok(value) = serde_json::to_vec(record)
+        {
+            let (key, version) = (cache_key(table, &record.key), record.version);
+            let put = cache.put_newer_surely(&key, version, &value, KEPT, deadline);
+            if let Err(error) = put.await {
+                warn!(store.table = table.name(), %error, "a change has not reached the shared cache");
+            }
+        }
         Ok(())
     }
 
