@@ -300,7 +300,7 @@ impl Apps {
             async move { apps.read(&app_id, Deadline::after(READ_TIMEOUT)).await }
         };
         let reads = &self.reads;
-        let read = reads.join_within(app_id.clone(), READ_TIMEOUT, &*self.clock, work);
+        let read = reads.join(app_id.clone(), READ_TIMEOUT, &*self.clock, work);
         let outcome = deadline.run(read).await?;
         outcome.map_err(|panicked| Error::internal(panicked.to_string()))?
     }

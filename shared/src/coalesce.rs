@@ -33,8 +33,8 @@ struct InFlight<K, V> {
 #[derive(Debug)]
 struct Flight<V> {
     number: u64,
-    /// Since when it is in flight, where that decides whether it is joined.
-    watch: Option<Stopwatch>,
+    /// Since when it is in flight.
+    watch: Stopwatch,
     outcome: Outcome<V>,
 }
 
@@ -58,22 +58,12 @@ impl<K, V> Default for Flights<K, V> {
 impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Flights<K, V> {
     /// The outcome of the work in flight for `key`; `work` starts if there is none. The work must end by itself.
     ///
-    /// # Errors
-    /// [`Panicked`].
-    pub async fn join<F>(&self, key: K, work: impl FnOnce() -> F) -> Result<V, Panicked>
-    where
-        F: Future<Output = V> + Send + 'static,
-    {
-        let outcome = self.joined(key, None, |_| true, work);
-        outcome.await
-    }
-
-    /// As [`Flights::join`], but work that is in flight for longer than `longest` is not joined: the process was frozen with it,
-    /// and its outcome is an old one. `work` then starts beside it, and later callers join that.
+    /// Work that is in flight for more than `longest` by `clock` is not joined: the process was frozen with it, and its outcome is an
+    /// old one. `work` then starts beside it, and later callers join that.
     ///
     /// # Errors
     /// [`Panicked`].
-    pub async fn join_within<F>(
+    pub async fn join<F>(
         &self,
         key: K,
         longest: Duration,
@@ -83,8 +73,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let is_young = |watch: &Stopwatch| watch.elapsed(clock) <= longest;
-        let outcome = self.joined(key, Some(Stopwatch::start(clock)), is_young, work);
+        let outcome = self.joined(key, longest, clock, work);
         outcome.await
     }
 
@@ -92,8 +81,8 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
     fn joined<F>(
         &self,
         key: K,
-        watch: Option<Stopwatch>,
-        is_young: impl FnOnce(&Stopwatch) -> bool,
+        longest: Duration,
+        clock: &dyn Clock,
         work: impl FnOnce() -> F,
     ) -> Outcome<V>
     where
@@ -103,9 +92,8 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
             .in_flight
             .lock()
             .expect("no panic while holding the flights");
-        let known = in_flight.by_key.get(&key);
-        if let Some(flight) = known
-            && flight.watch.as_ref().is_none_or(is_young)
+        if let Some(flight) = in_flight.by_key.get(&key)
+            && flight.watch.elapsed(clock) <= longest
         {
             return flight.outcome.clone();
         }
@@ -114,7 +102,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, V: Clone + Send + Sync + 'static> Fl
         let outcome = self.start(key.clone(), number, work());
         let flight = Flight {
             number,
-            watch,
+            watch: Stopwatch::start(clock),
             outcome: outcome.clone(),
         };
         in_flight.by_key.insert(key, flight);
@@ -170,7 +158,7 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
-    use crate::clock::{ManualClock, Timestamp};
+    use crate::clock::{ManualClock, SystemClock, Timestamp};
 
     const LONGEST: Duration = Duration::from_secs(28);
 
@@ -187,14 +175,16 @@ mod tests {
                 number
             }
         };
-        let callers = futures_util::future::join_all((0..50).map(|_| flights.join("k", work)));
+        let callers = futures_util::future::join_all(
+            (0..50).map(|_| flights.join("k", LONGEST, &SystemClock, work)),
+        );
         let (outcomes, ()) = tokio::join!(callers, async {
             tokio::task::yield_now().await;
             go.notify_one();
         });
         assert!(outcomes.iter().all(|outcome| *outcome == Ok(0)));
         go.notify_one();
-        assert_eq!(flights.join("k", work).await, Ok(1));
+        assert_eq!(flights.join("k", LONGEST, &SystemClock, work).await, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,8 +194,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(5)).await;
             7
         };
-        let first = tokio::time::timeout(Duration::from_secs(1), flights.join("k", work));
-        let second = flights.join("k", || async { 8 });
+        let first = tokio::time::timeout(
+            Duration::from_secs(1),
+            flights.join("k", LONGEST, &SystemClock, work),
+        );
+        let second = flights.join("k", LONGEST, &SystemClock, || async { 8 });
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_err());
         assert_eq!(second, Ok(7));
@@ -222,22 +215,22 @@ mod tests {
         let clock = &ManualClock::at(Timestamp::from_seconds(1_700_000_000));
         let flights = &Flights::<&str, u32>::default();
         let ((tell_old, old), (tell_new, new)) = (told(), told());
-        let mut first = std::pin::pin!(flights.join_within("k", LONGEST, clock, || old));
+        let mut first = std::pin::pin!(flights.join("k", LONGEST, clock, || old));
         assert!(futures_util::poll!(first.as_mut()).is_pending());
         // Young enough: its outcome is shared.
         clock.advance(LONGEST);
         let (_, unused) = told();
-        let mut joined = std::pin::pin!(flights.join_within("k", LONGEST, clock, || unused));
+        let mut joined = std::pin::pin!(flights.join("k", LONGEST, clock, || unused));
         assert!(futures_util::poll!(joined.as_mut()).is_pending());
         clock.advance(Duration::from_millis(1));
-        let mut fresh = std::pin::pin!(flights.join_within("k", LONGEST, clock, || new));
+        let mut fresh = std::pin::pin!(flights.join("k", LONGEST, clock, || new));
         assert!(futures_util::poll!(fresh.as_mut()).is_pending());
         // The old one lands first and does not take the new one off the list.
         tell_old.send(1).unwrap();
         assert_eq!(joined.await, Ok(1));
         assert_eq!(first.await, Ok(1));
         let (_, unused) = told();
-        let mut later = std::pin::pin!(flights.join_within("k", LONGEST, clock, || unused));
+        let mut later = std::pin::pin!(flights.join("k", LONGEST, clock, || unused));
         assert!(futures_util::poll!(later.as_mut()).is_pending());
         tell_new.send(2).unwrap();
         assert_eq!((fresh.await, later.await), (Ok(2), Ok(2)));
@@ -251,12 +244,10 @@ mod tests {
             tokio::time::sleep(LONGEST * 2).await;
             1
         };
-        let first = flights.join_within("k", LONGEST, &clock, || slow);
+        let first = flights.join("k", LONGEST, &clock, || slow);
         let second = async {
             tokio::time::sleep(LONGEST + Duration::from_millis(1)).await;
-            flights
-                .join_within("k", LONGEST, &clock, || async { 2 })
-                .await
+            flights.join("k", LONGEST, &clock, || async { 2 }).await
         };
         assert_eq!(tokio::join!(first, second), (Ok(1), Ok(2)));
     }
@@ -265,9 +256,18 @@ mod tests {
     async fn a_panic_is_told_and_does_not_stay() {
         let flights = Flights::<&str, u32>::default();
         assert_eq!(
-            flights.join("k", || async { panic!("on purpose") }).await,
+            flights
+                .join("k", LONGEST, &SystemClock, || async {
+                    panic!("on purpose")
+                })
+                .await,
             Err(Panicked)
         );
-        assert_eq!(flights.join("k", || async { 9 }).await, Ok(9));
+        assert_eq!(
+            flights
+                .join("k", LONGEST, &SystemClock, || async { 9 })
+                .await,
+            Ok(9)
+        );
     }
 }

@@ -25,7 +25,7 @@ use crate::store::{Expect, StoreError, Table};
 
 /// The time for a renewal, including the wait for others. Longer than [`LEASE`]: when the holder died, its successor still has
 /// time.
-const RENEWAL_TIMEOUT: Duration = Duration::from_secs(28);
+pub(super) const RENEWAL_TIMEOUT: Duration = Duration::from_secs(28);
 /// The first pause while waiting for the holder; it grows by half each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause while waiting for the holder.

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::issuer::Issuer;
 use super::logins::LoginKeeper;
-use super::renewal::Renewal;
+use super::renewal::{RENEWAL_TIMEOUT, Renewal};
 use super::tiers::{Shared, TokenTiers};
 use super::{Login, SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::{App, Apps};
@@ -167,7 +167,17 @@ impl TokenService {
         let waiting =
             (key.kind == TokenKind::User).then(|| self.logins().callers().wait(key, deadline));
         let renewal = || Renewal::begin(self.clone(), key.clone(), app.clone()).run();
-        let mut flight = pin!(self.inner.flights.join(key.clone(), renewal));
+        // A renewal that was frozen beyond its time has nothing to say to a caller who comes now; but what it asked for a login is
+        // not asked again.
+        let longest = if waiting.is_some() {
+            Duration::MAX
+        } else {
+            RENEWAL_TIMEOUT
+        };
+        let clock = &*self.tiers().clock;
+        let flights = &self.inner.flights;
+        let flight = flights.join(key.clone(), longest, clock, renewal);
+        let mut flight = pin!(flight);
         let outcome = match patience.run(flight.as_mut()).await {
             Err(_) if waiting.as_ref().is_some_and(|waiting| !waiting.leave()) => {
                 deadline.run(flight).await?

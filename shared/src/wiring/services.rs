@@ -99,8 +99,8 @@ impl Directory {
         };
         let tiers = Tiers::new(base.storage.clone(), cache.clone(), clock, settings);
         let platform = base.platform.clone();
-        let user_count = UserCount::new(platform.clone());
         let clock = || Arc::clone(&base.clock);
+        let user_count = UserCount::new(platform.clone(), clock());
         let guard = Guard::new(
             cache.clone(),
             base.limiter.clone(),

@@ -324,3 +324,23 @@ async fn without_the_cache_the_lease_in_the_store_lets_one_process_ask() {
     assert_eq!(first.value.expose_secret(), second.value.expose_secret());
     assert_eq!(world.token_requests(), 1);
 }
+
+#[tokio::test]
+async fn a_renewal_that_was_frozen_beyond_its_time_keeps_no_caller_waiting() {
+    let world = World::begin().await;
+    let process = world.process();
+    let hang = Fault {
+        count: Some(1),
+        ..Fault::new(TOKEN, FaultAction::Hang)
+    };
+    world.control().add_fault(hang).unwrap();
+    let mut frozen = tokio::task::JoinSet::new();
+    let caller = process.clone();
+    frozen.spawn(async move { caller.token().await });
+    world.control().arrived(TOKEN, 1).await;
+    // The process stands still, and its lease and its time are over.
+    world.advance(Duration::from_secs(70));
+    let token = tokio::time::timeout(Duration::from_secs(2), process.token()).await;
+    token.expect("a renewal of its own").unwrap();
+    assert_eq!(world.token_requests(), 2);
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::apps::AppContext;
+use crate::clock::Clock;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::directory::tiers::AppTenant;
@@ -25,6 +26,7 @@ const MAX_PACED: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct UserCount {
     platform: Platform,
+    clock: Arc<dyn Clock>,
     /// The count that new requests wait for. The number tells one count from the next.
     flights: Arc<Flights<(AppTenant, u64), Option<u64>>>,
     rounds: Arc<Mutex<HashMap<AppTenant, Round>>>,
@@ -40,9 +42,10 @@ struct Round {
 impl UserCount {
     /// A user count by the root department.
     #[must_use]
-    pub fn new(platform: Platform) -> Self {
+    pub fn new(platform: Platform, clock: Arc<dyn Clock>) -> Self {
         Self {
             platform,
+            clock,
             flights: Arc::default(),
             rounds: Arc::default(),
         }
@@ -61,7 +64,8 @@ impl UserCount {
                 user_count.count(&context).await
             }
         };
-        let flight = self.flights.join((app_tenant, round.number), work);
+        let key = (app_tenant, round.number);
+        let flight = self.flights.join(key, PACE + TIMEOUT, &*self.clock, work);
         deadline.run(flight).await.ok()?.ok()?
     }
 

@@ -144,7 +144,7 @@ impl Inner {
         let work = || Arc::clone(self).renew(lookup, load);
         let flight = self
             .flights
-            .join_within(key, FETCH_TIMEOUT, self.clock.host(), work);
+            .join(key, FETCH_TIMEOUT, self.clock.host(), work);
         let outcome = deadline.run(flight).await?;
         let outcome = outcome.map_err(|panicked| Error::internal(panicked.to_string()))?;
         outcome.map(|(entry, tier)| Known { entry, tier })
