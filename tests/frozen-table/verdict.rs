@@ -57,19 +57,7 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cell {
-            scenario,
-            point,
-            request,
-            freeze,
-        } = &self.cell;
-        write!(
-            f,
-            "{scenario:?} | {} #{} | {request:?} | {} s | ",
-            point.name,
-            point.nth,
-            freeze.as_secs()
-        )?;
+        write!(f, "{} | ", self.cell)?;
         let Some(next) = &self.next else {
             return f.write_str("not reached");
         };

@@ -3,6 +3,7 @@
 
 mod after_answer;
 mod apps;
+mod clock_steps;
 mod dead_sockets;
 mod hangs;
 mod limits;

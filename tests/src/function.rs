@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::faked_clock::FakedClock;
 use crate::network::Network;
 use crate::requests::{TEMPLATE, TestResponse};
 use crate::runtime_api::{Event, Post, RuntimeApi, Said};
@@ -31,6 +32,8 @@ pub struct Function {
     runtime: RuntimeApi,
     /// What is between it and its servers.
     pub network: Network,
+    /// Its wall clock, if that is not this test's.
+    clock: Option<FakedClock>,
     log: NamedTempFile,
     timeout: Duration,
     count: u64,
@@ -78,7 +81,12 @@ impl Ended {
 
 impl Function {
     /// Starts the function `name` with these variables, and waits until it asks for its first event.
-    pub async fn start(name: &str, variables: &[(String, String)], network: Network) -> Self {
+    pub async fn start(
+        name: &str,
+        variables: &[(String, String)],
+        network: Network,
+        clock: Option<FakedClock>,
+    ) -> Self {
         let program = program(name);
         let runtime = RuntimeApi::start().await;
         let log = NamedTempFile::new().expect("a temporary file");
@@ -87,6 +95,7 @@ impl Function {
             .env_clear()
             .envs(variables.iter().cloned())
             .envs(network.variables())
+            .envs(clock.iter().flat_map(FakedClock::variables))
             .env("AWS_LAMBDA_RUNTIME_API", runtime.address())
             .env("AWS_LAMBDA_FUNCTION_NAME", name)
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
@@ -104,6 +113,7 @@ impl Function {
             child,
             runtime,
             network,
+            clock,
             log,
             timeout: TEMPLATE.timeout(name).expect("a function of the template"),
             count: 0,
@@ -127,7 +137,9 @@ impl Function {
     /// Continues the process with `event`.
     pub fn begin(&mut self, event: &Value) {
         self.count += 1;
-        let now_ms = SystemClock.now().as_millis();
+        // Lambda tells the time as the machine of the function does.
+        let shift_s = self.clock.as_ref().map_or(0, FakedClock::shift_s);
+        let now_ms = SystemClock.now().as_millis() + shift_s * 1_000;
         let timeout_ms = i64::try_from(self.timeout.as_millis()).expect("a time-out");
         self.runtime.send(Event {
             request_id: self.request_id(),
@@ -179,6 +191,15 @@ impl Function {
     /// Stops the process (SIGSTOP) wherever it is, and returns when it stands still.
     pub async fn freeze(&self) {
         signals::freeze(&self.child).await;
+    }
+
+    /// Lets its wall clock be fast by `shift_s` seconds, or slow, from now on.
+    ///
+    /// # Panics
+    /// If it was started without a clock of its own.
+    pub fn step_clock_to(&mut self, shift_s: i64) {
+        let clock = self.clock.as_mut();
+        clock.expect("a clock of its own").step_to(shift_s);
     }
 
     /// Continues the process (SIGCONT).

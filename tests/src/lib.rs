@@ -4,6 +4,7 @@ pub mod browser;
 pub mod cluster;
 pub mod directory;
 pub mod door;
+pub mod faked_clock;
 pub mod function;
 pub mod gated;
 pub mod http_proxy;

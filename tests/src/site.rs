@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::browser::PUBLIC_URL;
 use crate::cluster::{create, process};
+use crate::faked_clock::FakedClock;
 use crate::function::Function;
 use crate::network::{Network, Servers};
 use crate::requests::{TestRequest, authorizer_event};
@@ -112,11 +113,17 @@ impl Site {
 
     /// The same with these variables, which take precedence.
     pub async fn function_as(&self, name: &str, variables: &[(&str, &str)]) -> Function {
-        let network = Network::between(&self.servers).await;
         let given = variables.iter();
         let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let all: Vec<_> = self.variables.iter().cloned().chain(given).collect();
-        Box::pin(Function::start(name, &all, network)).await
+        let network = Network::between(&self.servers).await;
+        Box::pin(Function::start(name, &all, network, None)).await
+    }
+
+    /// The same on a host with this wall clock.
+    pub async fn function_with_clock(&self, name: &str, clock: FakedClock) -> Function {
+        let network = Network::between(&self.servers).await;
+        Box::pin(Function::start(name, &self.variables, network, Some(clock))).await
     }
 
     /// The service in the test's own process, without proxies.

@@ -199,6 +199,16 @@ impl LarkClient {
         let attempts = if request.is_repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
         self.limiter.acquire(installation, api, deadline).await?;
+        if deadline.has_passed() {
+            // Frozen with its place.
+            return Err(LarkFailure {
+                is_unsent: true,
+                ..LarkFailure::without_answer(
+                    FailureKind::Timeout,
+                    "no time was left to send the request",
+                )
+            });
+        }
         loop {
             // A hanging attempt leaves time for the ones after it.
             let timeout = deadline.remaining() / (attempts - attempt + 1);
@@ -223,7 +233,7 @@ impl LarkClient {
             }
             tokio::time::sleep(wait).await;
             let admitted = self.limiter.acquire(installation, api, deadline).await;
-            if admitted.is_err() {
+            if admitted.is_err() || deadline.has_passed() {
                 // The platform's failure says more than the lack of time for a retry.
                 return Err(failure);
             }

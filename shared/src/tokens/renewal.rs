@@ -17,7 +17,7 @@ use super::tiers::{Stored, TokenTiers};
 use super::{SharedToken, TokenKey, TokenKind, TokenService, TokenState, Trust, Verdict};
 use crate::apps::{App, AppKind};
 use crate::cache;
-use crate::clock::Timestamp;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, Result};
 use crate::ids::TenantKey;
@@ -26,6 +26,8 @@ use crate::store::{Expect, StoreError, Table};
 /// The time for a renewal, including the wait for others. Longer than [`LEASE`]: when the holder died, its successor still has
 /// time.
 pub(super) const RENEWAL_TIMEOUT: Duration = Duration::from_secs(28);
+/// A request that takes this much longer than it may was frozen meanwhile.
+const SLACK: Duration = Duration::from_secs(1);
 /// The first pause while waiting for the holder; it grows by half each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause while waiting for the holder.
@@ -200,7 +202,7 @@ impl Renewal {
             .into());
         }
         let tiers = self.tiers();
-        let state = self.after(&tiers.blind(&self.key), self.issue().await);
+        let state = self.after(&tiers.blind(&self.key), self.issue().await?);
         if state.failure.is_none() {
             tiers.publish(&state, self.deadline).await;
         }
@@ -239,7 +241,7 @@ impl Renewal {
     /// Fetches the token that this process has leased, and writes the outcome to the tiers.
     async fn fetch_and_commit(&self, leased: &TokenState) -> Result<SharedToken> {
         let (tiers, app_id) = (self.tiers(), self.app.app_id.as_str());
-        let state = self.after(leased, self.issue().await);
+        let state = self.after(leased, self.issue().await?);
         let expect = Expect::Version(leased.version);
         match tiers.write(&state, expect, self.deadline).await {
             Ok(()) => {}
@@ -261,8 +263,25 @@ impl Renewal {
         settle(tiers, state, &self.app)
     }
 
-    /// The token from the platform.
-    async fn issue(&self) -> Issued<SharedToken> {
+    /// The token from the platform. An outage that a process saw while it stood still says nothing about the platform: it asks
+    /// again, and without the time for that nobody hears of it.
+    async fn issue(&self) -> Result<Issued<SharedToken>> {
+        let clock = &*self.tiers().clock;
+        loop {
+            let watch = Stopwatch::start(clock);
+            let issued = self.issue_once().await;
+            let is_outage = matches!(&issued, Err(failure) if failure.kind.is_outage());
+            if !is_outage || watch.elapsed(clock) <= ISSUE_TIMEOUT + SLACK {
+                return Ok(issued);
+            }
+            if self.deadline.has_passed() {
+                return Err(Error::DeadlineExceeded);
+            }
+        }
+    }
+
+    /// One request for the token.
+    async fn issue_once(&self) -> Issued<SharedToken> {
         let deadline = self.deadline.at_most(ISSUE_TIMEOUT);
         let kind = self.key.kind;
         let issued = if self.app.kind == AppKind::Marketplace && kind == TokenKind::Tenant {

@@ -344,3 +344,29 @@ async fn a_renewal_that_was_frozen_beyond_its_time_keeps_no_caller_waiting() {
     token.expect("a renewal of its own").unwrap();
     assert_eq!(world.token_requests(), 2);
 }
+
+/// Three attempts fail while the process stands still: what it saw says nothing about the platform.
+#[tokio::test]
+async fn an_outage_that_a_frozen_process_saw_is_told_to_nobody() {
+    let world = World::begin().await;
+    let process = world.process();
+    let hang = Fault {
+        count: Some(1),
+        ..Fault::new(TOKEN, FaultAction::Hang)
+    };
+    world.control().add_fault(hang).unwrap();
+    let reset = Fault {
+        count: Some(2),
+        ..Fault::new(TOKEN, FaultAction::Reset)
+    };
+    let thaw = async {
+        world.control().arrived(TOKEN, 1).await;
+        world.advance(Duration::from_secs(12));
+        // The first attempt ends here; the others come after a pause.
+        world.control().clear_faults();
+        world.control().add_fault(reset).unwrap();
+    };
+    let (token, ()) = tokio::join!(process.token(), thaw);
+    token.expect("the platform works");
+    assert_eq!(world.token_requests(), 4);
+}
