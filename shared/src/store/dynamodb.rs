@@ -57,7 +57,7 @@ const CONCURRENT_PUTS: usize = 16;
 /// sets the time-out over all of them.
 ///
 /// A repeated put recognizes what its first attempt wrote by an attribute of its own, `write_id`: DynamoDB shows the item with
-/// which a condition fails, so this takes no second read. An emulator that does not show it (dynalite) leaves the conflict.
+/// which a condition fails, so this takes no second read. Of an emulator that does not show it (dynalite) it is read.
 #[derive(Clone, Debug)]
 pub struct DynamoDbStore {
     /// For reads, see [`DynamoDbStore::reads`].
@@ -118,6 +118,33 @@ impl DynamoDbStore {
         record
             .expires_at
             .is_none_or(|expires_at| expires_at > self.clock.now())
+    }
+
+    /// Whether the condition of a put failed because of the item that an earlier attempt of the same call wrote.
+    async fn met_itself(
+        &self,
+        call: &Call,
+        refused: &PutItemError,
+        record: &Record,
+        write_id: &WriteId,
+    ) -> bool {
+        let PutItemError::ConditionalCheckFailedException(failed) = refused else {
+            return false;
+        };
+        if let Some(item) = failed.item() {
+            return write_id.is_of(item);
+        }
+        if !call.was_repeated() {
+            return false;
+        }
+        let request = self
+            .reads()
+            .get_item()
+            .table_name(self.names.get(call.table()))
+            .set_key(Some(key_item(&record.key)))
+            .consistent_read(true);
+        let stored = request.send().await.ok().and_then(|output| output.item);
+        stored.is_some_and(|item| write_id.is_of(&item))
     }
 
     fn condition(&self, expect: Expect) -> Option<Condition> {
@@ -214,11 +241,16 @@ impl Store for DynamoDbStore {
             .await;
         match sent {
             Ok(output) => call.consumed(output.consumed_capacity()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|it| shows(it, write_id.as_ref())) => {}
-            Err(error) => return Err(call.refused(error)),
+            Err(error) => {
+                let refused = error.as_service_error();
+                let met_itself = match (refused, &write_id) {
+                    (Some(refused), Some(id)) => self.met_itself(&call, refused, record, id).await,
+                    _ => false,
+                };
+                if !met_itself {
+                    return Err(call.refused(error));
+                }
+            }
         }
         Ok(())
     }
@@ -313,12 +345,4 @@ impl Store for DynamoDbStore {
             .try_collect()
             .await
     }
-}
-
-/// Whether the condition fails because of the item that the call with `write_id` wrote itself.
-fn shows(error: &PutItemError, write_id: Option<&WriteId>) -> bool {
-    let PutItemError::ConditionalCheckFailedException(failed) = error else {
-        return false;
-    };
-    matches!((failed.item(), write_id), (Some(item), Some(id)) if id.is_of(item))
 }

@@ -68,7 +68,7 @@ pub enum DynamoDbError {
 #[derive(Debug)]
 pub(super) struct Call {
     operation: &'static str,
-    table: &'static str,
+    table: Table,
     span: Span,
     attempts: Attempts,
     capacity_units: Mutex<f64>,
@@ -79,7 +79,7 @@ impl Call {
         let attempts = Attempts(Arc::default());
         Self {
             operation,
-            table: table.name(),
+            table,
             span: Span::current(),
             attempts,
             capacity_units: Mutex::new(0.0),
@@ -89,6 +89,16 @@ impl Call {
     /// Counts the attempts of the request that carries it.
     pub(super) fn attempts(&self) -> Attempts {
         self.attempts.clone()
+    }
+
+    /// The table that it is about.
+    pub(super) const fn table(&self) -> Table {
+        self.table
+    }
+
+    /// Whether a request was sent again.
+    pub(super) fn was_repeated(&self) -> bool {
+        self.attempts.0.load(Ordering::Relaxed) > 1
     }
 
     /// Adds to the capacity that this operation consumed.
@@ -123,12 +133,12 @@ impl Call {
             }),
             (None, SdkError::TimeoutError(_)) => StoreError::Timeout {
                 operation: self.operation,
-                table: self.table,
+                table: self.table.name(),
             },
             (None, SdkError::DispatchFailure(failure)) if failure.is_timeout() => {
                 StoreError::Timeout {
                     operation: self.operation,
-                    table: self.table,
+                    table: self.table.name(),
                 }
             }
             (None, _) => self.failed(DynamoDbError::Unreachable {
@@ -139,7 +149,7 @@ impl Call {
 
     /// The store is unavailable because of `error`.
     pub(super) fn failed(&self, error: impl Into<Box<dyn StdError + Send + Sync>>) -> StoreError {
-        StoreError::unavailable(self.operation, self.table, error)
+        StoreError::unavailable(self.operation, self.table.name(), error)
     }
 }
 

@@ -9,21 +9,35 @@ type Stored = fn(Json) -> Json;
 
 /// The first request gets no answer. The second one's condition fails, because of the item that `stored` makes of the first.
 async fn outcome_over(stored: Stored, expect: Expect) -> (Result<(), StoreError>, Vec<Json>) {
+    outcome_shown(stored, expect, true).await
+}
+
+/// The same; whether the refusal shows the item, or it has to be read.
+async fn outcome_shown(
+    stored: Stored,
+    expect: Expect,
+    is_shown: bool,
+) -> (Result<(), StoreError>, Vec<Json>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serve = async {
         let mut requests = Vec::new();
-        for _ in 0..2 {
+        while requests.len() < if is_shown { 2 } else { 3 } {
             let (mut stream, _) = listener.accept().await.unwrap();
             let body = request_body(&mut stream).await.unwrap();
             requests.push(serde_json::from_str::<Json>(&body).unwrap());
+            let item = stored(requests[0]["Item"].clone());
+            if requests.len() == 3 {
+                let read = json!({ "Item": item }).to_string();
+                respond(&mut stream, "200 OK", &read).await;
+            }
             if requests.len() == 2 {
                 let mut failed = json!({
                     "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
                     "message": "The conditional request failed",
                 });
-                if let Json::Object(item) = stored(requests[0]["Item"].clone()) {
-                    failed["Item"] = Json::Object(item);
+                if is_shown {
+                    failed["Item"] = item;
                 }
                 respond(&mut stream, "400 Bad Request", &failed.to_string()).await;
             }
@@ -58,8 +72,15 @@ async fn a_conflict_with_ones_own_write_is_a_success() {
 }
 
 #[tokio::test]
+async fn an_item_that_is_not_shown_is_read() {
+    let (outcome, requests) = outcome_shown(|own| own, Expect::Absent, false).await;
+    outcome.unwrap();
+    assert_eq!(requests[2]["ConsistentRead"], true);
+}
+
+#[tokio::test]
 async fn a_conflict_with_anybody_elses_write_stays_one() {
-    let others: [(&str, Stored); 4] = [
+    let others: [(&str, Stored); 3] = [
         ("another call", |mut item| {
             item["write_id"]["B"] = json!("AAAAAAAAAAAAAAAAAAAAAA==");
             item
@@ -72,11 +93,12 @@ async fn a_conflict_with_anybody_elses_write_stays_one() {
             item["write_id"] = json!({"S": "AAAAAAAAAAAAAAAAAAAAAA=="});
             item
         }),
-        ("a store that does not show it", |_| Json::Null),
     ];
     for (whose, stored) in others {
-        let (outcome, _) = outcome_over(stored, Expect::Version(6)).await;
-        assert!(is_conflict(&outcome), "{whose}: {outcome:?}");
+        for is_shown in [true, false] {
+            let (outcome, _) = outcome_shown(stored, Expect::Version(6), is_shown).await;
+            assert!(is_conflict(&outcome), "{whose}: {outcome:?}");
+        }
     }
 }
 
