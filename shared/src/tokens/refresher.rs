@@ -19,7 +19,7 @@ use super::{TokenKey, TokenKind, TokenService, TokenState, Verdict};
 use crate::apps::{App, Apps};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorCode, LoginEnd, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::AppId;
 use crate::store::{DuePosition, Expect, Record, StoreError, Table};
 
@@ -308,8 +308,6 @@ impl Refresher {
             .as_ref()
             .is_some_and(|login| login.uncertain_since.is_some());
         match state.user_verdict(now) {
-            // By our clock alone it expired unused: the platform decides, which is asked once.
-            Verdict::Refuse(error) if is_only_expired(&error, state) => {}
             Verdict::Refuse(error) if error.code() == ErrorCode::ReauthorizationRequired => {
                 // It ended, or was deleted: the shared cache must know before this run forgets about it.
                 if !tiers.publish_surely(state, deadline).await {
@@ -359,19 +357,6 @@ impl Refresher {
 fn is_of_app(error: &Error) -> bool {
     let code = error.lark().and_then(|failure| failure.code);
     error.code() == ErrorCode::AppRefused && !matches!(code, Some(10_013 | 99_991_673))
-}
-
-/// Whether `error` says no more than that the refresh token in `state` has expired.
-fn is_only_expired(error: &Error, state: &TokenState) -> bool {
-    let is_expired = matches!(
-        error,
-        Error::ReauthorizationRequired {
-            end: LoginEnd::Expired,
-            ..
-        }
-    );
-    let login = state.login.as_ref();
-    is_expired && login.is_some_and(|login| login.ended.is_none())
 }
 
 /// `state`, due again at `at`.

@@ -69,12 +69,12 @@ pub struct Pair {
 }
 
 impl Login {
-    /// Why the access token cannot be renewed at `now`; `None` if it can.
-    fn dead_end(&self, now: Timestamp) -> Option<LoginEnd> {
+    /// Why the access token cannot be renewed; `None` if the platform may renew it. Whether the refresh token has expired is the
+    /// platform's word: the clock that its end was reckoned by may have been slow.
+    const fn dead_end(&self) -> Option<LoginEnd> {
         match (&self.ended, &self.refresh) {
             (Some((end, _)), _) => Some(*end),
             (None, None) => Some(LoginEnd::NoOfflineAccess),
-            (None, Some(refresh)) if refresh.expires_at <= now => Some(LoginEnd::Expired),
             (None, Some(_)) => None,
         }
     }
@@ -115,7 +115,12 @@ impl TokenState {
             uncertain_since: None,
             ended: None,
         };
-        self.with(login, pair.token, now, jitter)
+        let state = self.with(login, pair.token, now, jitter);
+        Self {
+            // By a slow clock the record of a login that lives would be deleted.
+            expires_at: state.expires_at.max(self.expires_at),
+            ..state
+        }
     }
 
     /// A generation higher than any that the user's login had: as versions do, it grows past a deletion.
@@ -136,6 +141,15 @@ impl TokenState {
             expires_at: expires_at(&login, now),
             login: Some(login),
             voided: self.voided,
+        }
+    }
+
+    /// The state after a lease without an attempt: as `before`.
+    #[must_use]
+    pub fn not_attempted(&self, before: &Self, now: Timestamp) -> Self {
+        Self {
+            version: self.next_version(now),
+            ..before.clone()
         }
     }
 
@@ -226,7 +240,7 @@ impl TokenState {
             schedule::phase(token.issued_at, token.expires_at, now)
         });
         let cooling = self.cooling(now);
-        match (phase, &self.token, login.dead_end(now), cooling) {
+        match (phase, &self.token, login.dead_end(), cooling) {
             (TokenPhase::Fresh, Some(token), _, _)
             | (TokenPhase::Ending, Some(token), Some(_), _)
             | (TokenPhase::Ending, Some(token), None, Some(_)) => Verdict::Serve(token.clone()),

@@ -64,7 +64,8 @@ fn a_token_is_served_renewed_near_its_end_and_renewed_after_it() {
     let near = login(Duration::from_secs(100));
     assert_eq!(verdict(&near, NOW), "renew with fallback");
     assert_eq!(verdict(&near, NOW + HOUR), "renew");
-    assert_eq!(verdict(&near, NOW + 24 * 8 * HOUR), "expired");
+    // Whether the refresh token is too old is for the platform to say.
+    assert_eq!(verdict(&near, NOW + 24 * 8 * HOUR), "renew");
 }
 
 #[test]
