@@ -14,7 +14,7 @@ use super::renewal::settle;
 use super::tiers::{Stored, TokenTiers};
 use super::{SharedToken, TokenKey, TokenService, TokenState, Verdict};
 use crate::apps::App;
-use crate::clock::Timestamp;
+use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, LoginEnd, Result};
 use crate::ids::{AppId, OpenId};
@@ -149,25 +149,25 @@ impl LoginKeeper {
                 LoginEnd::NoOfflineAccess,
             ));
         };
-        let needed = Deadline::after(REFRESH_TIME);
+        let clock = &*self.tiers.clock;
+        let (watch, needed) = (Stopwatch::start(clock), Deadline::after(REFRESH_TIME));
         let presented = self.callers.present(&leased.key, needed);
-        let outcome = if presented.is_some() && self.has_time_to_refresh(leased) {
-            let grant = Grant::Refresh(&value);
-            self.issuer
-                .exchange(app, &grant, deadline.max(needed))
-                .await
-        } else {
+        if presented.is_none() || !self.has_time_to_refresh(leased) {
             // Nobody waits long enough, or it was frozen between lease and call: another process may hold the lease by now.
-            Err(LarkFailure {
-                is_unsent: true,
-                ..LarkFailure::without_answer(
-                    FailureKind::Timeout,
-                    "the time left was too short to send the request",
-                )
-            })
-        };
+            return self.give_back(before, leased, deadline).await;
+        }
+        let grant = Grant::Refresh(&value);
+        let longest = deadline.max(needed);
+        let outcome = self.issuer.exchange(app, &grant, longest).await;
         match outcome {
             Ok(pair) => self.commit_pair(leased, pair).await,
+            Err(failure)
+                if failure.is_unsent
+                    && failure.kind.is_outage()
+                    && watch.elapsed(clock) > ISSUE_TIMEOUT =>
+            {
+                self.give_back(before, leased, deadline).await
+            }
             Err(failure) => {
                 if failure.kind == FailureKind::GrantVoid
                     && let Some(pair) = self.pair_in_waiting(before, deadline).await
@@ -248,6 +248,24 @@ impl LoginKeeper {
                 }
             }
         }
+    }
+
+    /// Ends a lease under which nothing was presented, mostly because the process stood still: that says nothing about the login,
+    /// and whoever still waits tries again.
+    async fn give_back(
+        &self,
+        before: &TokenState,
+        leased: &TokenState,
+        deadline: Deadline,
+    ) -> Result<SharedToken> {
+        let state = leased.not_attempted(before, self.tiers.clock.now());
+        let expect = Expect::Version(leased.version);
+        match self.tiers.write(&state, expect, deadline).await {
+            Ok(()) => self.tiers.publish(&state, deadline).await,
+            Err(Error::Store(StoreError::Conflict)) => {}
+            Err(error) => return Err(error),
+        }
+        Err(Error::DeadlineExceeded)
     }
 
     /// Writes the state after a failed attempt, if the record is still the leased one.

@@ -87,7 +87,10 @@ impl Renewal {
                 let outcome = match lease {
                     Lease::Taken(states) => {
                         let (before, leased) = *states;
-                        Some(self.renew(&before, &leased).await)
+                        let renewed = self.renew(&before, &leased).await;
+                        // The process stood still: as long as there is time it tries again.
+                        let is_late = matches!(renewed, Err(Error::DeadlineExceeded));
+                        (!is_late || self.deadline.has_passed()).then_some(renewed)
                     }
                     Lease::Settled(outcome) => Some(outcome),
                     Lease::NoStore => Some(self.without_store().await),
