@@ -2,6 +2,7 @@
 //! another process goes on. Every combination is a process with an app, a platform and tables of its own;
 //! many stand still side by side. `LARK_FROZEN_ONLY="get-user | cache"` selects rows by a part of their names.
 
+mod plain;
 mod scenario;
 mod verdict;
 

@@ -10,8 +10,10 @@ use lark_service_tests::world::{Process, soon};
 use lark_simulator::{Settings, UserPatch};
 use serde_json::{Value, json};
 
+use crate::plain::Plain;
+
 /// The user that everything is about.
-const USER: u32 = 7;
+pub(super) const USER: u32 = 7;
 /// The user's name after a process was stopped.
 pub(super) const NEW_NAME: &str = "Renamed Meanwhile";
 /// A lease on a token lasts less; the scheduled run comes once a minute.
@@ -32,16 +34,35 @@ pub(super) enum Scenario {
     Authorize,
     /// `get-user`: not cached anywhere.
     User,
+    /// `end-login`.
+    EndLogin,
+    /// `warm-cache`: nothing is warm.
+    Warm,
+    /// Any other.
+    Plain(Plain),
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::TenantToken,
         Self::UserToken,
         Self::Refresh,
         Self::FinishLogin,
         Self::Authorize,
         Self::User,
+        Self::EndLogin,
+        Self::Warm,
+        Self::Plain(Plain::FindUser),
+        Self::Plain(Plain::BatchGetUsers),
+        Self::Plain(Plain::Department),
+        Self::Plain(Plain::DepartmentUsers),
+        Self::Plain(Plain::Chats),
+        Self::Plain(Plain::Chat),
+        Self::Plain(Plain::ChatMembers),
+        Self::Plain(Plain::StartLogin),
+        Self::Plain(Plain::RotateSecret),
+        Self::Plain(Plain::CreateApiKey),
+        Self::Plain(Plain::Ready),
     ];
 
     pub(super) const fn function(self) -> &'static str {
@@ -51,12 +72,15 @@ impl Scenario {
             Self::FinishLogin => "finish-login",
             Self::Authorize => "authorize",
             Self::User => "get-user",
+            Self::EndLogin => "end-login",
+            Self::Warm => "warm-cache",
+            Self::Plain(plain) => plain.function(),
         }
     }
 
-    /// A run finds the tokens of all apps in its tables, so it needs tables of its own.
+    /// A run finds the apps and tokens of all in its tables, so it needs tables of its own.
     pub(super) async fn site(self, shared: &Site) -> Site {
-        if self == Self::Refresh {
+        if matches!(self, Self::Refresh | Self::Warm) {
             Site::start().await
         } else {
             shared.beside().await
@@ -78,7 +102,15 @@ impl Scenario {
                 site.log_in(USER).await.expect("a login");
                 make_login_due(site).await;
             }
-            Self::TenantToken | Self::FinishLogin | Self::Authorize | Self::User => {}
+            Self::EndLogin => {
+                site.log_in(USER).await.expect("a login");
+            }
+            Self::TenantToken
+            | Self::FinishLogin
+            | Self::Authorize
+            | Self::User
+            | Self::Warm
+            | Self::Plain(_) => {}
         }
     }
 
@@ -97,6 +129,13 @@ impl Scenario {
             Self::FinishLogin => site.callback(USER).await.expect("a begun login"),
             Self::Authorize => site.question(),
             Self::User => site.user(USER),
+            Self::EndLogin => {
+                let target = format!("/v1/oauth/users/{}", site.open_id(USER));
+                let request = site.request("DELETE", &target);
+                request.event("DELETE /v1/oauth/users/{open_id}")
+            }
+            Self::Warm => json!({}),
+            Self::Plain(plain) => plain.event(site),
         }
     }
 
@@ -108,9 +147,12 @@ impl Scenario {
         match self {
             Self::Authorize => answer["isAuthorized"] == true,
             Self::Refresh => answer["failed"] == 0,
+            Self::Warm => answer["failed"].as_u64().unwrap_or_default() == 0,
             Self::TenantToken | Self::UserToken | Self::FinishLogin | Self::User => {
                 answer["statusCode"] == 200
             }
+            Self::EndLogin => answer["statusCode"] == 204,
+            Self::Plain(plain) => answer["statusCode"] == plain.status(),
         }
     }
 
@@ -141,7 +183,7 @@ impl Scenario {
                 request.send(process).await.outcome()
             }
             Self::UserToken => user_token(site, process).await,
-            Self::FinishLogin => "-".to_owned(),
+            Self::FinishLogin | Self::EndLogin => "-".to_owned(),
             Self::Authorize => {
                 let event = site.question();
                 let decision = process
@@ -156,6 +198,11 @@ impl Scenario {
                 .to_owned()
             }
             Self::User => name(site, process).await,
+            Self::Warm => {
+                let warmed = process.invoke("warm-cache", json!({})).await;
+                warmed.map_or_else(|error| error.to_string(), |_| "200".to_owned())
+            }
+            Self::Plain(plain) => plain.other(site, process).await,
         }
     }
 
@@ -172,7 +219,15 @@ impl Scenario {
                 };
                 format!("{answer}{doubt}")
             }
-            Self::TenantToken | Self::Authorize | Self::User => {
+            Self::EndLogin => {
+                let answer = user_token(site, &process).await;
+                if answer.starts_with("409") {
+                    "200".to_owned()
+                } else {
+                    format!("still logged in: {answer}")
+                }
+            }
+            Self::TenantToken | Self::Authorize | Self::User | Self::Warm | Self::Plain(_) => {
                 self.other(site, &process, Duration::ZERO).await
             }
         }
