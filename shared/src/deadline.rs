@@ -9,6 +9,8 @@ use tokio::time::Instant;
 const LATE: Duration = Duration::from_millis(100);
 /// How long a stopped process then reads what has arrived: many turns of its runtime, nothing that a caller notices.
 const GRACE: Duration = Duration::from_millis(250);
+/// The same for what cannot be had twice, however busy the machine is.
+const LONG_GRACE: Duration = Duration::from_secs(2);
 
 /// The moment at which the caller stops waiting. Every time-out is limited to the time left until then.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -56,6 +58,22 @@ impl Deadline {
     /// # Errors
     /// [`Elapsed`] when the deadline comes first; `work` is then dropped.
     pub async fn run<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        self.run_and_read(work, GRACE).await
+    }
+
+    /// As [`Deadline::run`], for what cannot be had twice: after a stop it gets two seconds.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the deadline comes first; `work` is then dropped.
+    pub async fn run_once<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        self.run_and_read(work, LONG_GRACE).await
+    }
+
+    async fn run_and_read<T>(
+        self,
+        work: impl Future<Output = T>,
+        grace: Duration,
+    ) -> Result<T, Elapsed> {
         let mut work = pin!(work);
         if let Ok(outcome) = tokio::time::timeout_at(self.0, work.as_mut()).await {
             return Ok(outcome);
@@ -63,7 +81,7 @@ impl Deadline {
         if self.0.elapsed() < LATE {
             return Err(Elapsed);
         }
-        tokio::time::timeout(GRACE, work).await.map_err(|_| Elapsed)
+        tokio::time::timeout(grace, work).await.map_err(|_| Elapsed)
     }
 }
 

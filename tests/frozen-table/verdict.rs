@@ -11,6 +11,8 @@ use crate::scenario::{NEW_NAME, Scenario};
 
 /// What a process that goes on after a freeze may take for its next answer.
 const NEXT: Duration = Duration::from_secs(5);
+/// The same for a warm-up, which may have everything to do.
+const NEXT_WARM_UP: Duration = Duration::from_secs(60);
 /// A freeze that is shorter than this costs no answer.
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,11 @@ pub(super) fn violations(row: &Row) -> Vec<&'static str> {
         scenario,
         Scenario::UserToken | Scenario::FinishLogin | Scenario::Refresh | Scenario::EndLogin
     );
+    let longest = if scenario == Scenario::Warm {
+        NEXT_WARM_UP
+    } else {
+        NEXT
+    };
     let is_short = freeze < SHORT;
     let is_in_doubt = row.after.ends_with("in doubt");
     // One for each process, if the lease of the first has ended or its request never left.
@@ -96,7 +103,7 @@ pub(super) fn violations(row: &Row) -> Vec<&'static str> {
             is_short && !scenario.is_right(&row.ended),
         ),
         ("the next answer is wrong", !scenario.is_right(next)),
-        ("the next answer is late", next.took > NEXT),
+        ("the next answer is late", next.took > longest),
         (
             "another process is refused",
             !is_login && !row.other.starts_with("200"),

@@ -259,15 +259,18 @@ impl LarkClient {
         let api = &request.api;
         let started = Instant::now();
         let exchange = async { read(request, &exchange(self.prepared(sender, request)).await?) };
-        let outcome = Deadline::after(timeout)
-            .run(exchange)
-            .await
-            .unwrap_or_else(|_| {
-                Err(LarkFailure::without_answer(
-                    FailureKind::Timeout,
-                    "Lark did not answer in time",
-                ))
-            });
+        let deadline = Deadline::after(timeout);
+        let outcome = if request.is_repeatable {
+            deadline.run(exchange).await
+        } else {
+            deadline.run_once(exchange).await
+        };
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(LarkFailure::without_answer(
+                FailureKind::Timeout,
+                "Lark did not answer in time",
+            ))
+        });
         let took = started.elapsed();
         if !outcome.as_ref().is_err_and(|failure| failure.is_unsent) {
             self.meter.note(sender.installation.app_id, &api.name);

@@ -30,6 +30,10 @@ pub(super) use callers::LoginCallers;
 use login::reauthorization_required;
 pub use login::{Login, OFFLINE_ACCESS, Pair, RefreshToken};
 
+/// A write that takes this much longer than it may was frozen meanwhile.
+const SLACK: Duration = Duration::from_millis(100);
+/// How many freezes a write of a pair outlasts.
+const MAX_STOPS: u32 = 3;
 /// How often a write is retried after a conflict.
 const ATTEMPTS: u32 = 16;
 /// How long the write of a pair is retried, counted from the platform's answer: however late that came, the refresh token is
@@ -199,15 +203,17 @@ impl LoginKeeper {
         let generation = generation(leased);
         let deadline = Deadline::after(COMMIT_TIMEOUT);
         // A pair that is safe in the shared cache is not worth a caller's whole time.
-        let deadline = if self.rescue(leased, &pair, deadline).await {
-            deadline.at_most(RESCUED_TIMEOUT)
+        let longest = if self.rescue(leased, &pair, deadline).await {
+            RESCUED_TIMEOUT
         } else {
-            deadline
+            COMMIT_TIMEOUT
         };
+        let (mut deadline, mut stops) = (deadline.at_most(longest), 0);
         let (mut base, mut expect) = (leased.clone(), Expect::Version(leased.version));
         let (mut conflicts, mut pause) = (0, FIRST_PAUSE);
         loop {
             let state = base.refreshed(pair.clone(), self.tiers.clock.now(), fastrand::f64());
+            let (watch, left) = (Stopwatch::start(&*self.tiers.clock), deadline.remaining());
             match self.tiers.write(&state, expect, deadline).await {
                 Ok(()) => {
                     self.tiers.publish(&state, deadline).await;
@@ -239,6 +245,10 @@ impl LoginKeeper {
                 }
                 Err(error) => {
                     warn!(lark.app_id = leased.key.app_id.as_str(), %error, "a refreshed login is not stored yet");
+                    if watch.elapsed(&*self.tiers.clock) > left + SLACK && stops < MAX_STOPS {
+                        // The process stood still: its time begins anew.
+                        (deadline, stops) = (Deadline::after(longest), stops + 1);
+                    }
                     if deadline.remaining() <= pause {
                         // It waits in the shared cache; no caller gets it before it is stored.
                         return Err(error);

@@ -266,19 +266,19 @@ impl Renewal {
         settle(tiers, state, &self.app)
     }
 
-    /// The token from the platform. An outage that a process saw while it stood still says nothing about the platform: it asks
-    /// again, and without the time for that nobody hears of it.
+    /// The token from the platform. An outage that a process saw while it stood still, or when its time was over, says nothing about
+    /// the platform: it asks again, and without the time for that nobody hears of it.
     async fn issue(&self) -> Result<Issued<SharedToken>> {
         let clock = &*self.tiers().clock;
         loop {
             let watch = Stopwatch::start(clock);
             let issued = self.issue_once().await;
             let is_outage = matches!(&issued, Err(failure) if failure.kind.is_outage());
+            if is_outage && self.deadline.has_passed() {
+                return Err(Error::DeadlineExceeded);
+            }
             if !is_outage || watch.elapsed(clock) <= ISSUE_TIMEOUT + SLACK {
                 return Ok(issued);
-            }
-            if self.deadline.has_passed() {
-                return Err(Error::DeadlineExceeded);
             }
         }
     }
