@@ -6,9 +6,10 @@ EVENT ?=
 ARGS ?=
 ARCH ?= arm64
 PROFILE ?= release
+SHARD ?= 0/1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint generate unit frozen build validate sdk openapi dependencies invoke deploy-local deploy bench clean
+.PHONY: help setup run test lint generate unit frozen mutants build validate sdk openapi dependencies invoke deploy-local deploy bench clean
 
 help: ## Says what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -40,6 +41,9 @@ unit: ## Runs the workspace's tests beside Valkey and two DynamoDB APIs
 frozen: ## Freezes each function at each of its requests, for 4, 12 and 70 seconds: the table of docs/reliability.md
 	cargo build --locked --workspace --bins
 	scripts/with-services cargo test --locked --workspace --test frozen-table -- --nocapture
+
+mutants: ## Changes one line at a time in the core, and runs the tests, which must notice; hours (SHARD=0/40: some)
+	@SHARD=$(SHARD) scripts/mutants
 
 build: ## Builds the functions for Lambda (ARCH, PROFILE)
 	@ARCH=$(ARCH) PROFILE=$(PROFILE) scripts/build-functions
