@@ -161,3 +161,43 @@ async fn a_forged_copy_of_an_app_answers_nobody_while_the_store_is_down() {
         assert!(refused.is_err(), "{:?}", Bytes::from(corrupted));
     }
 }
+
+/// What a user is told whose login was in doubt while `pair` was in its place in the cache.
+async fn told_after(pair: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<(), String> {
+    let world = World::begin_with(40, 12).await;
+    let process = world.process();
+    let open_id = process.log_in(world.control(), 8).await.unwrap();
+    world.advance(Duration::from_secs(7_200));
+    // The platform has issued the pair, and the store does not take it.
+    world.store.stop_after(1);
+    process.user_token(&open_id).await.unwrap_err();
+    world.store.start();
+    let key = format!("lark:login-rescue:{APP}:{open_id}");
+    let right = world.cache.get(&key).await.unwrap().expect("a pair");
+    match pair(&right) {
+        Some(pair) => world.cache.put(&key, &pair, TEN_YEARS).await.unwrap(),
+        None => drop(world.cache.delete(&key, None).await.unwrap()),
+    }
+    world.advance(Duration::from_secs(1_000));
+    let token = world.process().user_token(&open_id).await;
+    token.map(drop).map_err(|error| error.code().as_str().to_owned())
+}
+
+/// A pair that waits for the store is the one thing that goes from the cache into it.
+#[tokio::test]
+async fn a_corrupted_pair_that_waits_is_as_good_as_none() {
+    assert_eq!(told_after(|right| Some(right.to_vec())).await, Ok(()));
+    let without = told_after(|_| None).await;
+    assert!(without.is_err());
+    for part in [0, 1, 3, 5, 8] {
+        let changed = told_after(|right| {
+            let mut changed = right.to_vec();
+            let at = (right.len() * part / 8).min(right.len() - 1);
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            Some(changed)
+        });
+        assert_eq!(changed.await, without, "changed at {part} of 8");
+        let cut = told_after(|right| Some(right[..right.len() * part / 9].to_vec()));
+        assert_eq!(cut.await, without, "cut at {part} of 9");
+    }
+}
