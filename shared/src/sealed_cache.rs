@@ -215,7 +215,11 @@ impl SealedCache {
     /// Counts an entry that did not open and, now and then, says so. After a deployment or a rotation of the data keys a few are
     /// to be expected.
     fn refused(&self, purpose: Purpose, error: &SealError) {
-        metrics::cache_request(purpose.name(), "valkey", "refused");
+        let result = match error {
+            SealError::Keys(_) => "error",
+            SealError::UnknownKey(_) | SealError::Broken => "refused",
+        };
+        metrics::cache_request(purpose.name(), "valkey", result);
         let now_ms = self.clock.now().as_millis();
         let warned_at_ms = self.warned_at_ms.load(Ordering::Relaxed);
         let pause_ms = i64::try_from(WARNED_EVERY.as_millis()).unwrap_or(i64::MAX);

@@ -180,7 +180,9 @@ async fn told_after(pair: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<(), Strin
     }
     world.advance(Duration::from_secs(1_000));
     let token = world.process().user_token(&open_id).await;
-    token.map(drop).map_err(|error| error.code().as_str().to_owned())
+    token
+        .map(drop)
+        .map_err(|error| error.code().as_str().to_owned())
 }
 
 /// A pair that waits for the store is the one thing that goes from the cache into it.
