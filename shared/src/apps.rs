@@ -19,8 +19,9 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
 use crate::lark::{Domain, Installation};
+use crate::mirror::{Copied, Mirror};
 use crate::seal::{Fingerprint, Sealer};
-use crate::store::{Attributes, Copied, Key, Mirror, StoreError, Table};
+use crate::store::{Attributes, Key, StoreError, Table};
 
 mod change;
 mod description;

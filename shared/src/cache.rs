@@ -61,22 +61,41 @@ pub fn versioned(version: u64, value: &[u8]) -> Vec<u8> {
 /// The version and value of what [`versioned`] made; `None` for anything else.
 #[must_use]
 pub fn split_version(stored: &Bytes) -> Option<(u64, Bytes)> {
-    let version = std::str::from_utf8(stored.get(..VERSION_BYTES)?)
-        .ok()?
-        .parse()
-        .ok()?;
+    let digits = stored.get(..VERSION_BYTES)?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let version = std::str::from_utf8(digits).ok()?.parse().ok()?;
     Some((version, stored.slice(VERSION_BYTES..)))
+}
+
+/// Versions from here on count microseconds, by the cache's clock; lower ones milliseconds, by the clocks of hosts. Nothing else
+/// reaches so far: milliseconds until the year 5138, microseconds since 1973.
+const MICROS_FROM: u64 = 100_000_000_000_000;
+/// How far ahead a version can lie that counts milliseconds: the clock of its host is or was fast.
+const AHEAD_MS: u64 = 24 * 3_600 * 1_000;
+/// How far ahead a version can lie that counts microseconds: another node of the cache has become the primary.
+const AHEAD_US: u64 = 60 * 1_000_000;
+
+/// The latest version that anybody can have given by `now_us` (microseconds since the Unix epoch), counted as `version` is. A
+/// later one is a mistake or an attack, and protects nothing.
+fn latest_version(version: u64, now_us: u64) -> u64 {
+    if version < MICROS_FROM {
+        (now_us / 1_000).saturating_add(AHEAD_MS)
+    } else {
+        now_us.saturating_add(AHEAD_US)
+    }
 }
 
 /// The result of claiming a lease.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// The fencing number of the lease, if it was taken: a later holder has a higher one, as long as the cache's clock goes
-    /// forward. `None`: another owner holds it.
+    /// The fencing number of the lease, if it was taken: the cache's time, so that a later holder has a higher one, as long as the
+    /// cache's clock goes forward. `None`: another owner holds it.
     pub fence: Option<u64>,
     /// The cache's time, in microseconds since the Unix epoch.
     pub now_us: u64,
-    /// The value at the guarded key, as stored.
+    /// The value at the guarded key, as stored: by whomever.
     pub value: Option<Bytes>,
 }
 
@@ -88,11 +107,9 @@ impl Claim {
     }
 
     /// The claim of a lease taken at `now_us` (microseconds since the Unix epoch), with `value` at the guarded key.
-    fn taken(now_us: u64, value: Option<Bytes>) -> Self {
-        let version = value.as_ref().and_then(split_version);
-        let after = version.map_or(0, |(version, _)| version.saturating_add(1));
+    const fn taken(now_us: u64, value: Option<Bytes>) -> Self {
         Self {
-            fence: Some(now_us.max(after)),
+            fence: Some(now_us),
             now_us,
             value,
         }
@@ -113,7 +130,7 @@ impl Claim {
 pub struct Put {
     /// The key.
     pub key: String,
-    /// The version. It must be higher than the stored one.
+    /// The version, in milliseconds or microseconds since the Unix epoch. It must be higher than the stored one.
     pub version: u64,
     /// The value, without its version.
     pub value: Bytes,
@@ -135,16 +152,17 @@ pub trait Cache: fmt::Debug + Send + Sync {
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError>;
 
     /// Puts each of `puts`, [`versioned`], unless the stored version is the same or higher: one round trip per 500 on a node.
-    /// Returns how many it put. After an error, some may have been put.
+    /// A stored version that nobody can have given yet, by the cache's clock, gives way: a day ahead in milliseconds, a minute in
+    /// microseconds. Returns how many it put. After an error, some may have been put.
     async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError>;
 
-    /// Takes the lease at `lease` for `owner` and `ttl` unless another owner holds it, and reads `value`, atomically. In a
+    /// Takes the lease at `lease` for `owner` and `ttl` unless another owner holds it, and reads `value`, atomically. Everybody
+    /// takes a lease for the same time: one that lasts longer than `ttl` from now is nobody's, and is taken. In a
     /// cluster both keys must be in one slot: callers put the same `{tag}` into both, or pass `lease` twice if no value is
     /// guarded.
     ///
-    /// The fence is the cache's own time in microseconds since the Unix epoch, and higher than the version of a stored value.
-    /// So an earlier holder never replaces what a later one puts by [`Cache::put_newer`] with its fence as version. The
-    /// current holder may claim again and gets a new fence: a claim whose answer was lost can be retried.
+    /// The fence is the cache's own time in microseconds since the Unix epoch, whatever is stored. So an earlier holder never
+    /// replaces what a later one puts by [`Cache::put_newer`] with its fence as version. The current holder may claim again and gets a new fence: a claim whose answer was lost can be retried.
     /// [`Cache::delete`]`(lease, Some(owner))` releases the lease.
     async fn claim(
         &self,

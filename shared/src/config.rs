@@ -114,6 +114,8 @@ pub struct CacheConfig {
     pub iam_user: Option<String>,
     /// `LARK_SERVICE_CACHE_NAME`, which IAM log-in needs even with a URL.
     pub name: Option<String>,
+    /// `LARK_SERVICE_CACHE_INSECURE`: whether it may be reached without TLS or without a log-in, off this machine.
+    pub insecure: bool,
     /// `LARK_SERVICE_CACHE_SERVERLESS`: whether the name belongs to a serverless cache.
     pub serverless: bool,
 }
@@ -121,7 +123,8 @@ pub struct CacheConfig {
 /// Where the shared cache is.
 #[derive(Clone, Debug)]
 pub enum CacheEndpoint {
-    /// `LARK_SERVICE_CACHE_URL`: `redis://host:port` or `rediss://host:port`. May hold a password.
+    /// `LARK_SERVICE_CACHE_URL`: `redis://host:port` or `rediss://host:port`. May hold a password. Off this machine it has TLS and
+    /// a log-in, unless `LARK_SERVICE_CACHE_INSECURE` is set.
     Url(SecretString),
     /// `LARK_SERVICE_CACHE_NAME` alone: looked up through the ElastiCache API.
     ByName(String),
@@ -255,11 +258,64 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_on_another_machine_needs_tls_and_a_log_in_unless_the_operator_says_so() {
+        let check = |url: &str, others: &[(&'static str, &str)], problem: Option<&str>| {
+            let mut variables = vec![("LARK_SERVICE_CACHE_URL", url)];
+            variables.extend(others);
+            match (config(&variables), problem) {
+                (Ok(config), None) => assert!(config.cache.is_some()),
+                (Err(error), Some(problem)) => {
+                    assert_eq!(error.variable, "LARK_SERVICE_CACHE_URL", "{url}");
+                    assert!(error.problem.contains(problem), "{url}: {error}");
+                    assert!(error.problem.contains("LARK_SERVICE_CACHE_INSECURE=true"));
+                }
+                (outcome, _) => panic!("{url}: {:?}", outcome.map(|_| "accepted")),
+            }
+        };
+        let insecure = [("LARK_SERVICE_CACHE_INSECURE", "true")];
+        let by_iam = [
+            ("LARK_SERVICE_CACHE_IAM_USER", "lark"),
+            ("LARK_SERVICE_CACHE_NAME", "c"),
+        ];
+        for here in ["127.0.0.1", "127.8.8.8", "localhost", "[::1]"] {
+            check(&format!("redis://{here}:6379"), &[], None);
+            check(&format!("rediss://{here}:6379"), &[], None);
+        }
+        for there in [
+            "cache",
+            "10.0.0.7",
+            "127.0.0.1.example",
+            "[fe80::1]",
+            "localhost.example",
+        ] {
+            let plain = format!("redis://u:p@{there}:6379");
+            check(&plain, &[], Some("without TLS"));
+            check(&plain, &by_iam, Some("without TLS"));
+            check(&plain, &insecure, None);
+            let open = format!("rediss://{there}:6379");
+            check(&open, &[], Some("without a log-in"));
+            check(&open, &insecure, None);
+            check(&open, &by_iam, None);
+            check(
+                &format!("rediss://u@{there}"),
+                &[],
+                Some("without a log-in"),
+            );
+            check(
+                &format!("rediss://:@{there}"),
+                &[],
+                Some("without a log-in"),
+            );
+            check(&format!("rediss://u:p@{there}:6379"), &[], None);
+        }
+    }
+
+    #[test]
     fn debug_output_shows_no_secret() {
         let variables = [
             ("AWS_ACCESS_KEY_ID", "id"),
             ("AWS_SECRET_ACCESS_KEY", "hunter2"),
-            ("LARK_SERVICE_CACHE_URL", "redis://:hunter2@h"),
+            ("LARK_SERVICE_CACHE_URL", "rediss://:hunter2@h"),
         ];
         assert!(!format!("{:?}", config(&variables).unwrap()).contains("hunter2"));
     }

@@ -39,6 +39,10 @@ pub mod page;
 pub mod error;
 
 // Storage.
+pub mod mirror;
+
+pub mod sealed_cache;
+
 pub mod seal;
 
 pub mod store;

@@ -41,6 +41,13 @@ const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
 const ALL_APIS: usize = usize::MAX;
 /// How often an addition to a record is retried when others add to it at the same time.
 const ATTEMPTS: u32 = 8;
+/// More calls of one API than the platform lets anybody make in a month.
+const MONTH_CALLS: u64 = 1_000_000_000;
+/// More calls of one API than are counted in the cache between two runs that put them on record.
+const TAKEN_CALLS: u64 = 1_000_000;
+/// More APIs than there are, and the length of a longer name than any has.
+const MAX_APIS: usize = 1_000;
+const MAX_API_BYTES: usize = 128;
 /// The one attribute of a record: a JSON object of counts by API.
 const CALLS: &str = "calls";
 
@@ -198,7 +205,10 @@ impl Meter {
             let mut calls = found.as_ref().map(calls_of).unwrap_or_default();
             add(&mut calls, taken.clone());
             let (version, expect) = found.map_or((1, Expect::Absent), |found| {
-                (found.version + 1, Expect::Version(found.version))
+                (
+                    found.version.saturating_add(1),
+                    Expect::Version(found.version),
+                )
             });
             let text = serde_json::to_string(&calls).expect("counts are JSON");
             let mut record = Record::new(record_key(app_id, month), version);
@@ -264,10 +274,13 @@ fn add(sum: &mut Calls, calls: Calls) {
     }
 }
 
-/// The counts on record. An unreadable record counts as none: that blocks nothing, and this is not a bill.
+/// The counts on record. An unreadable record counts as none: that blocks nothing, and this is not a bill. So does a count that
+/// no month can have: somebody wrote it into the cache before counts from there were bounded.
 fn calls_of(record: &Record) -> Calls {
     let text = record.text(CALLS).unwrap_or_default();
-    serde_json::from_str(text).unwrap_or_default()
+    let mut calls: Calls = serde_json::from_str(text).unwrap_or_default();
+    calls.retain(|_, count| *count <= MONTH_CALLS);
+    calls
 }
 
 /// `calls` as the shared cache counts them: a month has far fewer than the 2^53 up to which a score is exact.
@@ -278,10 +291,20 @@ fn scores_of(calls: &Calls) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The calls counted in the shared cache.
+/// The calls counted in the shared cache, as far as they are possible: whoever can write there can count what never was.
 fn calls_in(scores: Vec<(String, f64)>) -> Calls {
     let scores = scores.into_iter();
-    scores.map(|(api, score)| (api, score as u64)).collect()
+    let possible = scores.filter(|(api, score)| is_api(api) && *score >= 0.0);
+    let possible = possible.take(MAX_APIS);
+    possible
+        .map(|(api, score)| (api, score.min(TAKEN_CALLS as f64) as u64))
+        .collect()
+}
+
+/// Whether `name` has the form of an API's name: `contact.user.get`.
+fn is_api(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=MAX_API_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 fn cache_key(app_id: &AppId, month: &Month) -> String {

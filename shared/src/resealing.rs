@@ -14,12 +14,12 @@ use tracing::warn;
 
 use crate::apps::{self, Apps};
 use crate::changes::Actor;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::seal::{SealError, Sealer, key_id_of};
-use crate::store::{Attributes, Expect, Record, Storage, StoreError, Table};
+use crate::store::{self, Attributes, Expect, Record, Storage, StoreError, Table};
 use crate::tokens;
 
 /// How long a key stays after another replaced it: sealed data stays in the shared cache for a day at most, and no process
@@ -235,7 +235,7 @@ impl Resealer {
                 Ok(None) => Ending::Current,
                 Ok(Some(sealed)) => {
                     let base = resealed.unwrap_or_else(|| record.clone());
-                    resealed = Some(base.with(name, crate::store::Value::Bytes(sealed)));
+                    resealed = Some(base.with(name, store::Value::Bytes(sealed)));
                     Ending::Resealed
                 }
                 Err(error @ (SealError::Broken | SealError::UnknownKey(_))) => {
@@ -262,7 +262,7 @@ impl Resealer {
             return put.await;
         }
         let resealed = Record {
-            version: version_after(before.version, self.clock.now()),
+            version: store::next_version(before.version, self.clock.now()),
             ..resealed
         };
         let expect = Expect::Version(before.version);
@@ -359,12 +359,6 @@ fn sealed_attributes(table: Table, record: &Record) -> Vec<(&'static str, String
         Table::Tokens => tokens::sealed_attributes(record),
         Table::Directory | Table::ApiKeys | Table::DataKeys => Vec::new(),
     }
-}
-
-fn version_after(version: u64, now: Timestamp) -> u64 {
-    u64::try_from(now.as_millis())
-        .unwrap_or(0)
-        .max(version.saturating_add(1))
 }
 
 #[cfg(test)]

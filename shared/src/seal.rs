@@ -4,7 +4,7 @@
 //! come from a [`KeySource`] and are loaded on first use.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use ring::hmac;
@@ -16,10 +16,12 @@ use tracing::{info, warn};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 
+mod entries;
 mod key_file;
 mod keyring;
 mod kms;
 
+pub use entries::Purpose;
 pub use key_file::KeyFile;
 pub use keyring::KeyRing;
 pub use kms::KmsKeys;
@@ -327,6 +329,8 @@ struct Loaded {
     /// Held while loading the ring. The time until which it is not reloaded for an unknown key, and the error if the last
     /// reload failed.
     loading: Mutex<Option<(Instant, Option<SealError>)>>,
+    /// Until when the ring is not reloaded for a key that only an entry of the cache names.
+    entries: StdMutex<Option<Instant>>,
 }
 
 #[derive(Clone, Debug)]
@@ -351,6 +355,10 @@ impl Loaded {
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
         ring
+    }
+
+    fn next_look_for_entries(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Postpones the next reload of the ring by a minute.

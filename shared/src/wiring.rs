@@ -29,7 +29,7 @@ use crate::meter::Meter;
 use crate::platform::Platform;
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
-use crate::store::{Mirror, Storage, Store};
+use crate::store::{Storage, Store};
 use crate::telemetry;
 use crate::tokens::{Refresher, TokenService};
 
@@ -230,11 +230,11 @@ fn key_source(
             let storage = Storage::new(Arc::clone(store), config.store_timeout);
             let cache =
                 cache.map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
-            let mirror = Mirror::new(storage, cache);
             KeySource::Kms(KmsKeys::new(
                 aws_sdk_kms::Client::new(sdk),
                 key_id.clone(),
-                mirror,
+                storage,
+                cache,
             ))
         }
         KeysConfig::File(path) => KeySource::File(KeyFile::at(path)),
@@ -305,6 +305,12 @@ pub async fn cache_settings(
     };
     let url =
         Url::parse(&url).map_err(|_| StartError::Cache("its URL cannot be read".to_owned()))?;
+    let is_found = matches!(config.endpoint, CacheEndpoint::ByName(_));
+    if is_found && url.scheme() != "rediss" && !config.insecure {
+        let problem = "the cache that LARK_SERVICE_CACHE_NAME names has no TLS: turn its encryption in transit on, or set \
+                       LARK_SERVICE_CACHE_INSECURE=true if that network is yours alone";
+        return Err(StartError::Cache(problem.to_owned()));
+    }
     Ok(ValkeySettings {
         auth: valkey_auth(config, &url, sdk, clock)?,
         url,

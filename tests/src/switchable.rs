@@ -1,7 +1,8 @@
 //! Outages: a store and a cache that a test can switch off and on.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -109,12 +110,13 @@ impl StoreHook for FailOnce {
     }
 }
 
-/// A cache that can be switched off.
+/// A cache that can be switched off, and that remembers which keys were used.
 #[derive(Debug)]
 pub struct SwitchableCache {
     cache: Arc<dyn Cache>,
     is_down: AtomicBool,
     round_trips: AtomicU64,
+    keys: Mutex<BTreeSet<String>>,
 }
 
 impl SwitchableCache {
@@ -125,6 +127,27 @@ impl SwitchableCache {
             cache,
             is_down: AtomicBool::new(false),
             round_trips: AtomicU64::new(0),
+            keys: Mutex::default(),
+        }
+    }
+
+    /// Forgets which keys were used.
+    pub fn forget_keys(&self) {
+        let mut keys = self.keys.lock().expect("no panic while noting a key");
+        keys.clear();
+    }
+
+    /// Every key that was read or written since the beginning, or since they were forgotten.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let keys = self.keys.lock().expect("no panic while noting a key");
+        keys.iter().cloned().collect()
+    }
+
+    fn note(&self, key: &str) {
+        let mut keys = self.keys.lock().expect("no panic while noting a key");
+        if !keys.contains(key) {
+            keys.insert(key.to_owned());
         }
     }
 
@@ -155,18 +178,22 @@ impl SwitchableCache {
 #[async_trait]
 impl Cache for SwitchableCache {
     async fn get(&self, key: &str) -> Result<Option<bytes::Bytes>, CacheError> {
+        self.note(key);
         self.there()?.get(key).await
     }
 
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<bytes::Bytes>>, CacheError> {
+        keys.iter().for_each(|key| self.note(key));
         self.there()?.get_many(keys).await
     }
 
     async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), CacheError> {
+        self.note(key);
         self.there()?.put(key, value, ttl).await
     }
 
     async fn put_newer(&self, puts: &[Put]) -> Result<usize, CacheError> {
+        puts.iter().for_each(|put| self.note(&put.key));
         self.there()?.put_newer(puts).await
     }
 
@@ -181,6 +208,7 @@ impl Cache for SwitchableCache {
         cost: u32,
         patience: Duration,
     ) -> Result<Decision, CacheError> {
+        self.note(key);
         self.there()?.throttle(key, quotas, cost, patience).await
     }
 
@@ -195,6 +223,7 @@ impl Cache for SwitchableCache {
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
+        self.note(key);
         self.there()?.pause(key, length).await
     }
 
@@ -205,6 +234,7 @@ impl Cache for SwitchableCache {
         owner: &[u8],
         ttl: Duration,
     ) -> Result<Claim, CacheError> {
+        self.note(lease);
         self.there()?.claim(lease, value, owner, ttl).await
     }
 
@@ -213,6 +243,7 @@ impl Cache for SwitchableCache {
     }
 
     async fn put_held(&self, lease: &str, owner: &[u8], put: &Put) -> Result<bool, CacheError> {
+        self.note(&put.key);
         self.there()?.put_held(lease, owner, put).await
     }
 
@@ -223,10 +254,12 @@ impl Cache for SwitchableCache {
         keep: usize,
         ttl: Duration,
     ) -> Result<(), CacheError> {
+        self.note(key);
         self.there()?.add_scores(key, scores, keep, ttl).await
     }
 
     async fn top_scores(&self, key: &str, limit: usize) -> Result<Vec<(String, f64)>, CacheError> {
+        self.note(key);
         self.there()?.top_scores(key, limit).await
     }
 

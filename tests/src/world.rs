@@ -89,9 +89,17 @@ pub struct World {
 impl World {
     /// A world whose clock stands still until [`World::advance`].
     pub async fn begin() -> Self {
+        let Options { users, chats, .. } = Options::default();
+        Self::begin_with(users, chats).await
+    }
+
+    /// A world with so many users and chats.
+    pub async fn begin_with(users: u32, chats: u32) -> Self {
         let options = Options {
             apps: vec![lark_simulator::App::new(DEMO_APP, DEMO_SECRET)],
             clock: ClockMode::Frozen(BEGINNING_MS),
+            users,
+            chats,
             ..Options::default()
         };
         let simulator = Simulator::start(options).await.expect("a free port");
@@ -348,10 +356,8 @@ impl Process {
     }
 
     async fn user_with(&self, contact: &Contact) -> error::Result<Found> {
-        self.0
-            .users
-            .find(&self.app_context().await?, contact, soon())
-            .await
+        let context = self.app_context().await?;
+        self.0.users.find(&context, contact, soon()).await
     }
 
     /// Many users at once.
@@ -359,10 +365,8 @@ impl Process {
     /// # Errors
     /// As the user service.
     pub async fn batch(&self, wanted: &[Wanted]) -> error::Result<Batch> {
-        self.0
-            .users
-            .batch(&self.app_context().await?, wanted, soon())
-            .await
+        let context = self.app_context().await?;
+        self.0.users.batch(&context, wanted, soon()).await
     }
 
     /// The world's app, as the one to act for.

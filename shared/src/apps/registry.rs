@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::page::Page;
 use crate::seal::SealError;
-use crate::store::{Expect, Key, Record, StoreError, Table, Value};
+use crate::store::{self, Expect, Key, Record, StoreError, Table, Value};
 
 /// How often a change is retried after a conflict.
 const ATTEMPTS: u32 = 8;
@@ -248,14 +248,12 @@ impl Apps {
             .await?)
     }
 
-    pub(super) const fn storage(&self) -> &crate::store::Storage {
+    pub(super) const fn storage(&self) -> &store::Storage {
         self.mirror.storage()
     }
 
     /// A version higher than `version` and than any that a deleted app with this id had.
     pub(super) fn version_after(&self, version: u64) -> u64 {
-        u64::try_from(self.clock.now().as_millis())
-            .unwrap_or(0)
-            .max(version + 1)
+        store::next_version(version, self.clock.now())
     }
 }

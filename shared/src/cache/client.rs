@@ -101,20 +101,8 @@ impl CacheClient {
     ///
     /// # Errors
     /// Any [`CacheError`]; the caller continues without the cache.
-    pub async fn put_newer(
-        &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, CacheError> {
-        let put = Put {
-            key: key.to_owned(),
-            version,
-            value: Bytes::copy_from_slice(value),
-            ttl,
-        };
-        let put = self.cache.put_newer(std::slice::from_ref(&put));
+    pub async fn put_newer(&self, put: &Put) -> Result<bool, CacheError> {
+        let put = self.cache.put_newer(std::slice::from_ref(put));
         let done = self.observe("put_newer", WRITE_PATIENCE, put).await?;
         Ok(done == 1)
     }

@@ -32,13 +32,14 @@ macro_rules! test_cache_adapter {
             atomics: a_newer_version_replaces_an_older, the_same_and_older_versions_are_refused,
                 versions_compare_as_numbers, a_version_replaces_what_has_none, a_newer_version_renews_the_expiry,
                 a_refused_version_leaves_the_expiry, a_version_expires, the_newest_of_many_versions_stays,
-                only_the_equal_value_is_deleted, deleting_an_equal_value_needs_one;
+                only_the_equal_value_is_deleted, deleting_an_equal_value_needs_one,
+                a_version_that_nobody_can_have_given_yet_gives_way;
             many: many_values_are_put, of_many_only_newer_values_are_put, each_of_many_has_its_own_time_to_live,
                 of_a_repeated_key_the_newest_stays, putting_no_values_is_fine;
             claims: a_free_lease_is_taken_and_nothing_is_there, a_held_lease_is_not_taken,
                 the_value_is_told_to_everybody, a_holder_takes_its_lease_anew,
                 a_refused_claim_does_not_renew_the_lease, a_lease_that_was_given_back_is_free,
-                a_fence_is_a_moment_in_microseconds, a_fence_is_above_the_version_that_is_there,
+                a_fence_is_a_moment_in_microseconds, a_fence_is_the_time_whatever_is_there, a_lease_that_lasts_longer_than_any_is_taken,
                 an_earlier_holder_replaces_nothing_of_a_later_one, one_of_many_takes_the_lease,
                 a_lease_may_guard_nothing_but_itself, a_lease_is_extended_by_its_holder_alone,
                 a_lease_that_has_ended_is_not_extended, the_holder_of_a_lease_puts_what_is_newer,
@@ -53,7 +54,8 @@ macro_rules! test_cache_adapter {
                 a_pause_ends_and_leaves_what_was_taken, a_pause_is_made_longer_but_not_shorter,
                 many_callers_get_no_more_than_the_burst, who_has_patience_is_given_a_place_in_the_queue,
                 many_callers_get_places_that_differ, a_wait_counts_in_every_window,
-                who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_is_cut_off,
+                who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_counts_as_empty,
+                a_state_a_little_out_of_measure_is_cut_off,
                 it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
             places: the_last_place_is_given_back, places_are_given_back_in_the_order_of_leaving,
                 a_place_is_kept_once_somebody_came_after_it, a_place_is_given_back_once,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache as Entries;
 
-use super::{Cache, CacheError, Claim, Put, split_version, versioned};
+use super::{Cache, CacheError, Claim, Put, latest_version, split_version, versioned};
 use crate::clock::{Clock, Timestamp};
 use crate::quota::gcra::{self, State};
 use crate::quota::{Decision, Quota};
@@ -109,6 +109,23 @@ impl MemoryCache {
         holder.is_some_and(|holder| holder == owner)
     }
 
+    /// Whether another owner holds the lease, for no longer than anybody may.
+    fn is_held_by_another(
+        &self,
+        entries: &mut Entries<String, Entry, Weight>,
+        lease: &str,
+        owner: &[u8],
+        ttl: Duration,
+    ) -> bool {
+        let holder = self.live(entries, lease);
+        if holder.is_none_or(|holder| holder == owner) {
+            return false;
+        }
+        let latest = self.clock.now() + ttl.max(Duration::from_millis(1));
+        let entry = entries.get(lease);
+        entry.is_some_and(|entry| entry.expires_at <= latest)
+    }
+
     /// The time, later than at any call before. To be called while `entries` is locked.
     fn tick_us(&self) -> u64 {
         let after_last = self.last_tick_us.load(Ordering::Relaxed) + 1;
@@ -123,7 +140,9 @@ impl MemoryCache {
             .live(entries, &put.key)
             .as_ref()
             .and_then(split_version);
-        let is_newer = stored.is_none_or(|(stored, _)| stored < put.version);
+        let latest = latest_version(put.version, self.now_us());
+        let gives_way = |(stored, _)| stored < put.version || stored > latest;
+        let is_newer = stored.is_none_or(gives_way);
         if is_newer {
             let value = versioned(put.version, &put.value);
             entries.insert(put.key.clone(), self.entry(value.into(), put.ttl));
@@ -201,8 +220,7 @@ impl Cache for MemoryCache {
     ) -> Result<Claim, CacheError> {
         let mut entries = self.lock();
         let value = self.live(&mut entries, value);
-        let holder = self.live(&mut entries, lease);
-        if holder.is_some_and(|holder| holder != owner) {
+        if self.is_held_by_another(&mut entries, lease, owner, ttl) {
             return Ok(Claim::refused(self.now_us(), value));
         }
         let entry = self.entry(Bytes::copy_from_slice(owner), ttl);

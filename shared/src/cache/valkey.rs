@@ -15,7 +15,7 @@ use url::Url;
 
 use super::iam::IamAuth;
 use super::{Cache, CacheError, Claim, Put, versioned};
-use crate::quota::gcra::{MAX_PATIENCE, MAX_PAUSE};
+use crate::quota::gcra::{MAX_PATIENCE, MAX_PAUSE, TOLERANCE};
 use crate::quota::{Decision, Levels, Quota, micros};
 
 mod link;
@@ -150,7 +150,8 @@ impl ValkeyCache {
 #[async_trait]
 impl Cache for ValkeyCache {
     async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
-        self.run(Repeat::Safe, cmd("GET").arg(key)).await
+        let found = self.link.run(Repeat::Safe, cmd("GET").arg(key)).await;
+        of_our_type(found)
     }
 
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, CacheError> {
@@ -233,10 +234,16 @@ impl Cache for ValkeyCache {
         cost: u32,
         patience: Duration,
     ) -> Result<Decision, CacheError> {
-        let patiences = [patience.min(MAX_PATIENCE), MAX_PATIENCE].map(micros);
+        let bounds = [
+            patience.min(MAX_PATIENCE),
+            MAX_PATIENCE,
+            MAX_PAUSE,
+            TOLERANCE,
+        ];
+        let bounds = bounds.map(micros);
         let windows = quotas.iter();
         let windows = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
-        let numbers = patiences.into_iter().chain(windows);
+        let numbers = bounds.into_iter().chain(windows);
         let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
         let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
         let reply: Vec<u64> = self
@@ -276,14 +283,11 @@ impl Cache for ValkeyCache {
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
-        let length_us = micros(length.min(MAX_PAUSE)).to_string();
+        let [length_us, longest_us] = [length.min(MAX_PAUSE), MAX_PAUSE].map(micros);
+        let (length_us, longest_us) = (length_us.to_string(), longest_us.to_string());
+        let arguments = [length_us.as_bytes(), longest_us.as_bytes()];
         let _: bool = self
-            .run_script(
-                Repeat::Safe,
-                &scripts::PAUSE,
-                &[key],
-                &[length_us.as_bytes()],
-            )
+            .run_script(Repeat::Safe, &scripts::PAUSE, &[key], &arguments)
             .await?;
         Ok(())
     }
@@ -315,7 +319,7 @@ impl Cache for ValkeyCache {
         };
         let mut range = cmd("ZREVRANGE");
         range.arg(key).arg(0).arg(last).arg("WITHSCORES");
-        self.run(Repeat::Safe, &range).await
+        of_our_type(self.link.run(Repeat::Safe, &range).await)
     }
 
     async fn take_scores(&self, key: &str) -> Result<Vec<(String, f64)>, CacheError> {
@@ -361,6 +365,15 @@ fn members(number: usize) -> u32 {
 
 fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// What was read; nothing if the key has a value of another type. We never leave one there, and the next write replaces it: it is
+/// no failure of the cache.
+fn of_our_type<T: Default>(found: Result<T, RedisError>) -> Result<T, CacheError> {
+    match found {
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(T::default()),
+        found => found.map_err(cache_error),
+    }
 }
 
 fn cache_error(error: RedisError) -> CacheError {

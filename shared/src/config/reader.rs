@@ -1,10 +1,11 @@
 //! How single variables are read and validated, with the error for a wrong value.
 
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::variables::{self, Variable};
@@ -184,6 +185,10 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
                 "is needed for LARK_SERVICE_CACHE_IAM_USER: the log-in is made for the cache's name",
             ));
         }
+        let insecure = self.flag(variables::LARK_SERVICE_CACHE_INSECURE)?;
+        if !insecure {
+            check_protected(&endpoint, iam_user.is_some())?;
+        }
         let cluster = self.flag(variables::LARK_SERVICE_CACHE_CLUSTER)?;
         let serverless = self.flag(variables::LARK_SERVICE_CACHE_SERVERLESS)?;
         Ok(Some(CacheConfig {
@@ -191,6 +196,7 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
             cluster,
             iam_user,
             name,
+            insecure,
             serverless,
         }))
     }
@@ -226,6 +232,44 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
             }),
         }
     }
+}
+
+/// Refuses a cache on another machine without TLS or log-in. Whether one that is only named has TLS turns out when it is found.
+fn check_protected(endpoint: &CacheEndpoint, by_iam: bool) -> Result<(), ConfigError> {
+    let (variable, has_tls, has_log_in) = match endpoint {
+        CacheEndpoint::Url(url) => {
+            let Ok(url) = Url::parse(url.expose_secret()) else {
+                return Ok(());
+            };
+            if is_loopback(&url) {
+                return Ok(());
+            }
+            let has_password = url.password().is_some_and(|password| !password.is_empty());
+            let variable = variables::LARK_SERVICE_CACHE_URL;
+            (variable, url.scheme() == "rediss", has_password || by_iam)
+        }
+        CacheEndpoint::ByName(_) => (variables::LARK_SERVICE_CACHE_NAME, true, by_iam),
+    };
+    if !has_tls {
+        let problem = "names another machine without TLS: use rediss://, or set LARK_SERVICE_CACHE_INSECURE=true if that \
+                       network is yours alone";
+        Err(wrong(variable, problem))
+    } else if !has_log_in {
+        let problem = "names another machine without a log-in: add a user and a password to the URL, set \
+                       LARK_SERVICE_CACHE_IAM_USER, or set LARK_SERVICE_CACHE_INSECURE=true if nobody else reaches it";
+        Err(wrong(variable, problem))
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether `url` stays on this machine. A name other than `localhost` may lead anywhere.
+fn is_loopback(url: &Url) -> bool {
+    // The scheme is not one that the URL library knows the hosts of: an address is a name to it.
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<IpAddr> = host.parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
 }
 
 fn wrong(variable: Variable, problem: &str) -> ConfigError {

@@ -122,7 +122,11 @@ variables! {
     }
     Cache {
         /// Address of Valkey or Redis; `rediss` is TLS. May hold a user and a password.
-        LARK_SERVICE_CACHE_URL: "`redis://host:port` or `rediss://host:port`", Otherwise("none"), sample "redis://host.docker.internal:6379";
+        LARK_SERVICE_CACHE_URL: "`rediss://user:password@host:port`, or `redis://` without TLS", Otherwise("none"), sample "redis://host.docker.internal:6379";
+        /// Whether a cache off this machine may be reached without TLS or without a log-in. Whoever reads that network then sees
+        /// which users are looked up, and whoever reaches the cache can empty it and set its limits. Its entries are encrypted and
+        /// authenticated in any case.
+        LARK_SERVICE_CACHE_INSECURE: "`true` or `false`", Value("false"), sample "true";
         /// Without a URL, the endpoint is looked up by this name through the ElastiCache API. Beside a URL it is needed for
         /// IAM log-in, whose tokens are made for the name.
         LARK_SERVICE_CACHE_NAME: "name of an ElastiCache cache", Otherwise("none"), sample "";

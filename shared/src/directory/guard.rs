@@ -21,12 +21,14 @@ use quick_cache::sync::Cache as LocalCache;
 use tracing::info;
 
 use crate::apps::AppContext;
-use crate::cache::{CacheClient, Put, split_version};
+use crate::cache::Put;
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::directory::tiers::{AppTenant, ItemKey};
 use crate::limiter::{LimitKey, Limiter};
 use crate::quota::Quota;
+use crate::seal::Purpose;
+use crate::sealed_cache::SealedCache;
 use crate::telemetry::metrics;
 
 pub mod filter;
@@ -37,6 +39,8 @@ pub use user_count::UserCount;
 
 /// A filter older than this is not consulted. One is built every hour.
 const MAX_AGE: Duration = Duration::from_secs(3 * 3_600);
+/// How far the clocks of hosts may be apart: a filter that is built later than that from now has no known age.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// How often a process asks whether there is a newer filter.
 const CHECKED_EVERY: Duration = Duration::from_secs(30);
 /// How many ids that the filter does not know go to Lark at once, and per minute after that.
@@ -49,7 +53,7 @@ const MAX_FILTERS: usize = 64;
 /// Refuses ids that cannot exist. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    cache: Option<CacheClient>,
+    cache: Option<SealedCache>,
     clock: Arc<dyn Clock>,
     limiter: Limiter,
     user_count: UserCount,
@@ -67,7 +71,7 @@ impl Guard {
     /// A guard with the filters in `cache`; without one, it lets everything through.
     #[must_use]
     pub fn new(
-        cache: Option<CacheClient>,
+        cache: Option<SealedCache>,
         limiter: Limiter,
         user_count: UserCount,
         clock: Arc<dyn Clock>,
@@ -160,9 +164,10 @@ impl Guard {
         };
         // The filter first: a process that sees its version must find it.
         let filter = put(filter_key(app_tenant), filter.to_bytes());
-        if cache.put_newer_many(&[filter]).await.is_ok() {
+        let published = cache.put_newer_many(Purpose::Guard, &[filter]).await;
+        if published.is_ok() {
             let version = put(version_key(app_tenant), Vec::new());
-            let _ = cache.put_newer_many(&[version]).await;
+            let _ = cache.put_newer_many(Purpose::Guard, &[version]).await;
             self.known.remove(app_tenant);
         }
     }
@@ -178,13 +183,11 @@ impl Guard {
             return self.usable(known.filter.clone(), now);
         }
         // If the cache fails, the known filter stays in use for a while.
-        let Ok(stored) = cache.get(&version_key(app_tenant)).await else {
+        let mark = cache.get(Purpose::Guard, &version_key(app_tenant)).await;
+        let Ok(mark) = mark else {
             return self.usable(known.and_then(|known| known.filter), now);
         };
-        let version = stored
-            .as_ref()
-            .and_then(split_version)
-            .map_or(0, |(version, _)| version);
+        let version = mark.map_or(0, |mark| mark.version);
         let filter = match known {
             Some(known) if known.version == version => known.filter,
             Some(_) | None if version == 0 => None,
@@ -201,29 +204,31 @@ impl Guard {
 
     async fn load(
         &self,
-        cache: &CacheClient,
+        cache: &SealedCache,
         app_tenant: &AppTenant,
         version: u64,
     ) -> Option<Arc<Filter>> {
-        let stored: Bytes = cache.get_large(&filter_key(app_tenant)).await.ok()??;
-        let (stored_version, bytes) = split_version(&stored)?;
-        let filter = Filter::from_bytes(&bytes)?;
+        let key = filter_key(app_tenant);
+        let found = cache.get_large(Purpose::Guard, &key).await.ok()??;
+        let filter = Filter::from_bytes(&found.value)?;
         info!(
             lark.app_id = app_tenant.app_id.as_str(),
             ids = filter.ids(),
             "loaded a filter of the directory"
         );
-        (stored_version >= version).then(|| Arc::new(filter))
+        (found.version >= version).then(|| Arc::new(filter))
     }
 
     fn usable(&self, filter: Option<Arc<Filter>>, now: Timestamp) -> Option<Arc<Filter>> {
-        filter.filter(|filter| filter.built_at + MAX_AGE > now)
+        let is_of_now =
+            |built_at: Timestamp| built_at <= now + CLOCK_SKEW && built_at + MAX_AGE > now;
+        filter.filter(|filter| is_of_now(filter.built_at))
     }
 
     /// Withdraws the filter: here at once, in other processes at their next check of its version.
     async fn withdraw(&self, app_tenant: &AppTenant) {
         if let Some(cache) = &self.cache {
-            let _ = cache.delete(&version_key(app_tenant)).await;
+            let _ = cache.client().delete(&version_key(app_tenant)).await;
         }
         let none = Known {
             version: 0,

@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache as LocalCache;
 
-use crate::cache::CacheClient;
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::sealed_cache::SealedCache;
 use crate::store::Storage;
 
 mod codec;
@@ -122,7 +122,7 @@ pub struct Tiers {
 #[derive(Debug)]
 struct Inner {
     storage: Storage,
-    cache: Option<CacheClient>,
+    cache: Option<SealedCache>,
     clock: TierClock,
     settings: TierSettings,
     local: LocalCache<ItemKey, Arc<Entry>, Weigher>,
@@ -151,7 +151,7 @@ impl Tiers {
     #[must_use]
     pub fn new(
         storage: Storage,
-        cache: Option<CacheClient>,
+        cache: Option<SealedCache>,
         clock: Arc<dyn Clock>,
         settings: TierSettings,
     ) -> Self {

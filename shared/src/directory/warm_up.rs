@@ -12,7 +12,7 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::apps::{App, AppContext, AppKind, Apps};
-use crate::cache::{CacheClient, Lease};
+use crate::cache::Lease;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::directory::guard::{Guard, UserCount};
@@ -24,6 +24,7 @@ use crate::ids::AppId;
 use crate::lark::contacts::UserId;
 use crate::meter::Meter;
 use crate::platform::Platform;
+use crate::sealed_cache::SealedCache;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 use crate::tokens::{TokenKey, TokenService, Trust};
 
@@ -81,7 +82,7 @@ pub struct Warmer {
     pub(crate) popularity: Popularity,
     pub(crate) meter: Meter,
     pub(crate) storage: Storage,
-    pub(crate) cache: Option<CacheClient>,
+    pub(crate) cache: Option<SealedCache>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -154,7 +155,7 @@ impl Warmer {
         }
         let lease = self.cache.as_ref().map(|cache| {
             let key = format!("lark:warm-up:{}", app.app_id);
-            Lease::new(cache, key, LEASE_TTL)
+            Lease::new(cache.client(), key, LEASE_TTL)
         });
         if let Some(lease) = &lease
             && !lease.may_proceed().await

@@ -178,3 +178,40 @@ async fn a_process_that_cannot_hand_over_counts_a_bounded_number_of_apps() {
             .all(|counts| *counts == calls(&[("api", 2)]))
     );
 }
+
+#[tokio::test]
+async fn counts_that_nobody_can_have_made_do_not_go_on_record() {
+    let place = Place::new();
+    let meter = place.process();
+    let cache = place.cache.as_ref().unwrap();
+    let key = cache_key(&app(), &meter.month());
+    let forged = [
+        ("contact_user_get", f64::MAX),
+        ("auth", -7.0),
+        ("<script>", 3.0),
+        ("", 3.0),
+        ("im_chat_get", 2.0),
+    ];
+    let mut forged = forged.map(|(api, count)| (api.to_owned(), count)).to_vec();
+    forged.push(("a".repeat(MAX_API_BYTES + 1), 3.0));
+    let added = cache.add_scores(&key, &forged, ALL_APIS, CACHED);
+    added.await.unwrap();
+    let possible = calls(&[("contact_user_get", TAKEN_CALLS), ("im_chat_get", 2)]);
+    assert_eq!(usage(&meter).await, possible);
+    meter.persist(&app(), soon()).await.unwrap();
+    assert_eq!(usage(&place.process()).await, possible);
+}
+
+#[tokio::test]
+async fn a_record_that_was_poisoned_counts_on_from_none() {
+    let place = Place::new();
+    let meter = place.process();
+    let key = record_key(&app(), &meter.month());
+    let text = format!("{{\"auth\":{},\"im\":5}}", u64::MAX);
+    let record = Record::new(key, 1).with(CALLS, Value::Text(text));
+    let put = place.store.put(Table::Apps, &record, Expect::Anything);
+    put.await.unwrap();
+    meter.note(&app(), "auth");
+    meter.persist(&app(), soon()).await.unwrap();
+    assert_eq!(usage(&meter).await, calls(&[("auth", 1), ("im", 5)]));
+}

@@ -20,6 +20,9 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// for longer than a third of that is better refused with a time to retry than left to time out afterwards.
 pub const MAX_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How much further ahead than possible a stored moment may lie: the cache's clock has gone back a little.
+pub const TOLERANCE: Duration = Duration::from_secs(60);
+
 /// The stored state of a key. Without an entry, everything is full and nothing is paused.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
@@ -33,9 +36,9 @@ pub struct State {
 ///
 /// An admitted request acts after [`Decision::wait`] and holds its place from now on. Without patience it acts at once.
 ///
-/// Windows are identified by their order, so a key must always be used with the same quotas. If they change anyway, or if time
-/// goes back, a window is at worst empty with a queue: whatever lies further ahead than a full burst plus [`MAX_PATIENCE`] is
-/// cut off permanently.
+/// Windows are identified by their order, so a key must always be used with the same quotas. Whoever can write into the cache can
+/// write any state: what lies further ahead than a full burst plus [`MAX_PATIENCE`], or a pause than [`MAX_PAUSE`], cannot have
+/// come about, and is cut off permanently, by [`TOLERANCE`] at most; beyond that it counts as empty.
 #[must_use]
 pub fn decide(
     state: &State,
@@ -44,15 +47,23 @@ pub fn decide(
     patience: Duration,
     now_us: u64,
 ) -> (Decision, Option<State>) {
-    let paused_us = state.paused_until_us.saturating_sub(now_us);
+    let mut is_cut = false;
+    let mut ahead_us = |moment_us: u64, longest_us: u64| {
+        let ahead_us = moment_us.saturating_sub(now_us);
+        is_cut |= ahead_us > longest_us;
+        if ahead_us > longest_us.saturating_add(micros(TOLERANCE)) {
+            0
+        } else {
+            ahead_us.min(longest_us)
+        }
+    };
+    let paused_us = ahead_us(state.paused_until_us, micros(MAX_PAUSE));
     let moments = state.full_at_us.iter().chain(std::iter::repeat(&0));
     let windows = quotas.iter().zip(moments);
-    let (mut wait_us, mut fits, mut is_cut) = (paused_us, true, false);
+    let (mut wait_us, mut fits) = (paused_us, true);
     let mut backlogs_us = Vec::with_capacity(quotas.len());
     for (quota, full_at_us) in windows {
-        let ahead_us = full_at_us.saturating_sub(now_us);
-        let backlog_us = ahead_us.min(quota.full_us() + micros(MAX_PATIENCE));
-        is_cut |= backlog_us < ahead_us;
+        let backlog_us = ahead_us(*full_at_us, quota.full_us() + micros(MAX_PATIENCE));
         fits &= quota.cost_us(cost) <= quota.full_us();
         wait_us = wait_us.max(quota.missing_us(backlog_us, cost));
         backlogs_us.push(backlog_us);
@@ -73,11 +84,7 @@ pub fn decide(
     };
     let decision = Decision::new(quotas, cost, patience, &levels);
     let next = (is_taken || is_cut).then(|| State {
-        paused_until_us: if paused_us > 0 {
-            state.paused_until_us
-        } else {
-            0
-        },
+        paused_until_us: if paused_us > 0 { now_us + paused_us } else { 0 },
         full_at_us: backlogs_us.iter().map(|backlog| now_us + backlog).collect(),
     });
     (decision, next)
@@ -103,11 +110,12 @@ pub fn give_back(state: &State, quotas: &[Quota], cost: u32, place_us: u64) -> O
 }
 
 impl State {
-    /// This state, paused for `length`; `None` if it is already paused for that long.
+    /// This state, paused for `length`; `None` if it is already paused for that long, and no longer than possible.
     #[must_use]
     pub fn paused(&self, length: Duration, now_us: u64) -> Option<Self> {
         let paused_until_us = now_us + micros(length.min(MAX_PAUSE));
-        (paused_until_us > self.paused_until_us).then(|| Self {
+        let is_possible = self.paused_until_us <= now_us.saturating_add(micros(MAX_PAUSE));
+        (paused_until_us > self.paused_until_us || !is_possible).then(|| Self {
             paused_until_us,
             full_at_us: self.full_at_us.clone(),
         })

@@ -6,10 +6,12 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::apps::{AppKind, NewApp};
 use crate::clock::ManualClock;
+use crate::clock::Timestamp;
 use crate::ids::OpenId;
+use crate::mirror::Mirror;
 use crate::seal::{Fingerprint, KeyFile, KeySource};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::{Key, Mirror, Store, Value};
+use crate::store::{Key, Store, Value};
 use crate::tokens::{Pair, RefreshToken, Token, TokenKey, TokenService, Trust};
 use crate::{aws, config};
 

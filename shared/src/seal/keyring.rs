@@ -10,12 +10,13 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::SealError;
+use super::entries::EntryKeys;
 use crate::clock::Timestamp;
 
 /// First byte of every sealed value; another layout gets another number.
 const LAYOUT: u8 = 1;
 /// AES-256.
-const KEY_BYTES: usize = 32;
+pub(super) const KEY_BYTES: usize = 32;
 
 /// The data keys: the last one seals, all of them open.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ struct DataKey {
     id: String,
     bytes: [u8; KEY_BYTES],
     cipher: Arc<LessSafeKey>,
+    /// The keys for the shared cache that it derives.
+    entries: Arc<EntryKeys>,
     /// When it was added to a ring that already had others.
     added_at: Option<Timestamp>,
 }
@@ -41,6 +44,7 @@ impl DataKey {
             id: id.to_owned(),
             bytes,
             cipher: Arc::new(LessSafeKey::new(key)),
+            entries: Arc::new(EntryKeys::derive(&bytes)),
             added_at,
         }
     }
@@ -172,16 +176,28 @@ impl KeyRing {
         }
     }
 
+    /// The keys for the shared cache that the data key `id` derives.
+    pub(super) fn entry_keys(&self, id: &str) -> Option<&EntryKeys> {
+        let key = self.keys.iter().find(|key| key.id == id);
+        key.map(|key| &*key.entries)
+    }
+
+    /// The id of the key that seals, and the keys for the shared cache that it derives.
+    pub(super) fn sealing_entry_keys(&self) -> Result<(&str, &EntryKeys), SealError> {
+        let key = self.sealing_key()?;
+        Ok((&key.id, &key.entries))
+    }
+
+    fn sealing_key(&self) -> Result<&DataKey, SealError> {
+        let last = self.keys.last();
+        last.ok_or_else(|| SealError::keys("the key ring is empty"))
+    }
+
     /// Layout: one byte [`LAYOUT`], one byte length of the key id, the key id, 12 bytes nonce, ciphertext and tag.
     pub(super) fn seal(&self, context: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
-        let key = self
-            .keys
-            .last()
-            .ok_or_else(|| SealError::keys("the key ring is empty"))?;
+        let key = self.sealing_key()?;
         let nonce: [u8; NONCE_LEN] = random()?;
-        let id_bytes = u8::try_from(key.id.len()).map_err(|_| SealError::Broken)?;
-        let mut sealed = vec![LAYOUT, id_bytes];
-        sealed.extend_from_slice(key.id.as_bytes());
+        let mut sealed = join_key_id(&key.id, 0)?;
         sealed.extend_from_slice(&nonce);
         let mut secret = plaintext.to_vec();
         let nonce = Nonce::assume_unique_for_key(nonce);
@@ -212,6 +228,15 @@ impl KeyRing {
     }
 }
 
+/// The beginning of a sealed value: [`LAYOUT`] and the key's id, with room for `rest` more bytes.
+pub(super) fn join_key_id(id: &str, rest: usize) -> Result<Vec<u8>, SealError> {
+    let id_bytes = u8::try_from(id.len()).map_err(|_| SealError::Broken)?;
+    let mut sealed = Vec::with_capacity(2 + id.len() + rest);
+    sealed.extend_from_slice(&[LAYOUT, id_bytes]);
+    sealed.extend_from_slice(id.as_bytes());
+    Ok(sealed)
+}
+
 pub(super) fn split_key_id(sealed: &[u8]) -> Option<(&str, &[u8])> {
     let [LAYOUT, id_bytes, rest @ ..] = sealed else {
         return None;
@@ -224,7 +249,7 @@ fn key_bytes(base64: &str) -> Option<[u8; KEY_BYTES]> {
     STANDARD.decode(base64).ok()?.try_into().ok()
 }
 
-fn random<const N: usize>() -> Result<[u8; N], SealError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], SealError> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)

@@ -2,6 +2,9 @@
 //!
 //! The key ring's text form is sealed with a wrapping key that KMS generated and only KMS can decrypt. A process calls KMS
 //! once, when it first seals or opens something.
+//!
+//! A copy of the wrapped ring in the shared cache lets a process start while the store is silent. KMS and the wrapping key protect
+//! it: nobody makes one up. An old one can be put back, so a ring that is loaded is never replaced by a copy.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -13,13 +16,16 @@ use aws_sdk_kms::types::DataKeySpec;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::{KeyRing, SealError};
+use crate::cache::CacheClient;
 use crate::deadline::Deadline;
-use crate::store::{Expect, Key, Mirror, Record, StoreError, Table, Value};
+use crate::store::{Answer, Expect, Key, Record, Storage, StoreError, Table, Value, or_copy};
 
 /// KMS answers within milliseconds; longer means that it is unreachable.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a change is retried when others change the ring at the same time.
 const ATTEMPTS: u32 = 8;
+/// How long a copy is kept after the last read of the store.
+const KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// KMS logs and checks it: a wrapped key of another service does not open here.
 const ENCRYPTION_CONTEXT: (&str, &str) = ("service", "lark-service");
 /// The wrapping key is used for one message only, so the nonce may be constant.
@@ -30,42 +36,44 @@ const NONCE: [u8; 12] = [0; 12];
 pub struct KmsKeys {
     client: Client,
     key_id: String,
-    mirror: Mirror,
+    storage: Storage,
+    cache: Option<CacheClient>,
 }
 
 impl KmsKeys {
-    /// The key ring in `mirror`, wrapped by the KMS key `key_id` (an id, ARN or alias).
+    /// The key ring in `storage`, with a copy in `cache` if there is one, wrapped by the KMS key `key_id` (an id, ARN or alias).
     #[must_use]
-    pub const fn new(client: Client, key_id: String, mirror: Mirror) -> Self {
+    pub const fn new(
+        client: Client,
+        key_id: String,
+        storage: Storage,
+        cache: Option<CacheClient>,
+    ) -> Self {
         Self {
             client,
             key_id,
-            mirror,
+            storage,
+            cache,
         }
     }
 
     /// Reads the key ring; creates one if there is none. If several processes create one at the same time, one wins.
     pub(super) async fn load(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
-        if let Some(record) = self.record(deadline).await? {
+        if let Some(record) = self.record_or_copy(deadline).await? {
             return self.unwrap(&record, deadline).await;
         }
         let ring = KeyRing::generate()?;
         let record = self.wrap(&ring, 1, deadline).await?;
-        match self
-            .mirror
-            .put(Table::DataKeys, &record, Expect::Absent, deadline)
-            .await
-        {
+        match self.put(&record, Expect::Absent, deadline).await {
             Ok(()) => Ok(ring),
             Err(StoreError::Conflict) => self.reload(deadline).await,
             Err(error) => Err(SealError::keys(error)),
         }
     }
 
-    /// Reads the key ring; a missing one is an error: what was sealed needs its keys.
+    /// Reads the key ring from the store alone; a missing one is an error: what was sealed needs its keys.
     pub(super) async fn reload(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
-        let record = self.record(deadline).await?;
-        let record = record.ok_or_else(|| SealError::keys("the stored key ring is gone"))?;
+        let record = self.stored(deadline).await?;
         self.unwrap(&record, deadline).await
     }
 
@@ -77,22 +85,12 @@ impl KmsKeys {
     ) -> Result<KeyRing, SealError> {
         self.load(deadline).await?;
         for _ in 0..ATTEMPTS {
-            // Only the store: a copy may be stale.
-            let found = self
-                .mirror
-                .storage()
-                .get(Table::DataKeys, &store_key(), deadline)
-                .await
-                .map_err(SealError::keys)?;
-            let found = found.ok_or_else(|| SealError::keys("the stored key ring is gone"))?;
+            let found = self.stored(deadline).await?;
             let ring = change(&self.unwrap(&found, deadline).await?)?;
-            let record = self.wrap(&ring, found.version + 1, deadline).await?;
+            let version = found.version.saturating_add(1);
+            let record = self.wrap(&ring, version, deadline).await?;
             let expect = Expect::Version(found.version);
-            match self
-                .mirror
-                .put(Table::DataKeys, &record, expect, deadline)
-                .await
-            {
+            match self.put(&record, expect, deadline).await {
                 Ok(()) => return Ok(ring),
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(SealError::keys(error)),
@@ -101,11 +99,50 @@ impl KmsKeys {
         Err(SealError::keys("others keep changing the key ring"))
     }
 
-    async fn record(&self, deadline: Deadline) -> Result<Option<Record>, SealError> {
-        self.mirror
-            .get(Table::DataKeys, &store_key(), deadline)
-            .await
-            .map_err(SealError::keys)
+    async fn stored(&self, deadline: Deadline) -> Result<Record, SealError> {
+        let stored = self.storage.get(TABLE, &store_key(), deadline).await;
+        let stored = stored.map_err(SealError::keys)?;
+        stored.ok_or_else(|| SealError::keys("the stored key ring is gone"))
+    }
+
+    async fn record_or_copy(&self, deadline: Deadline) -> Result<Option<Record>, SealError> {
+        let key = store_key();
+        let stored = self.storage.get(TABLE, &key, deadline);
+        let answer = or_copy(TABLE, stored, || self.copied()).await;
+        match answer.map_err(SealError::keys)? {
+            Answer::Stored(record) => {
+                if let Some(record) = &record {
+                    self.copy(record).await;
+                }
+                Ok(record)
+            }
+            Answer::Copied(record) => Ok(Some(record)),
+        }
+    }
+
+    async fn copied(&self) -> Option<Record> {
+        let stored = self.cache.as_ref()?.get(&cache_key()).await.ok()??;
+        serde_json::from_slice(&stored).ok()
+    }
+
+    async fn put(
+        &self,
+        record: &Record,
+        expect: Expect,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.storage.put(TABLE, record, expect, deadline).await?;
+        self.copy(record).await;
+        Ok(())
+    }
+
+    /// Leaves a copy. If it does not arrive, or an older one replaces it, a process that starts without the store has an older ring.
+    async fn copy(&self, record: &Record) {
+        if let Some(cache) = &self.cache
+            && let Ok(copy) = serde_json::to_vec(record)
+        {
+            let _ = cache.put(&cache_key(), &copy, KEPT).await;
+        }
     }
 
     async fn wrap(
@@ -157,6 +194,12 @@ impl KmsKeys {
             .map_err(|_| SealError::Broken)?;
         KeyRing::from_text(std::str::from_utf8(text).map_err(|_| SealError::Broken)?)
     }
+}
+
+const TABLE: Table = Table::DataKeys;
+
+fn cache_key() -> String {
+    format!("lark:record:{}:{}", TABLE.name(), store_key())
 }
 
 fn store_key() -> Key {

@@ -1,10 +1,10 @@
-//! A token's state as a record of the store and as an entry of the shared cache. The token's value is sealed in both.
+//! A token's state as a record of the store, in which the token's value is sealed, and as an entry of the shared cache, which is
+//! sealed as a whole.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::logins::codec as login_codec;
@@ -12,7 +12,7 @@ use super::{Lease, SharedToken, Token, TokenFailure, TokenKey, TokenState};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure, Result};
-use crate::seal::{Fingerprint, SealError, Sealer};
+use crate::seal::{Fingerprint, Sealer};
 use crate::store::{Due, Record, StoreError, Table, Value};
 
 /// The number of partitions of the index of due tokens. DynamoDB allows 1,000 writes/s on each; changing the number requires
@@ -119,62 +119,37 @@ impl TokenState {
         })
     }
 
-    /// The cache entry of this state, which is kept for [`ENTRY_TTL`].
-    pub(super) async fn to_entry(&self, sealer: &Sealer, deadline: Deadline) -> Result<Vec<u8>> {
-        let token = match &self.token {
-            None => None,
-            Some(token) => {
-                let sealed = sealer
-                    .seal(&self.key.seal_context(), &token.value, deadline)
-                    .await?;
-                Some(CachedToken {
-                    value: STANDARD.encode(sealed),
-                    fingerprint: token.fingerprint.clone(),
-                    issued_at: token.issued_at,
-                    expires_at: token.expires_at,
-                })
-            }
-        };
+    /// The cache entry of this state, which is kept for [`ENTRY_TTL`]: to be sealed as a whole.
+    pub(super) fn to_entry(&self) -> Vec<u8> {
+        let token = self.token.as_ref().map(|token| CachedToken {
+            value: token.value.expose_secret().to_owned(),
+            fingerprint: token.fingerprint.clone(),
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+        });
         let entry = CachedState {
             token,
             failure: self.failure.as_ref().map(StoredFailure::of),
             login: self.login.as_ref().map(login_codec::CachedLogin::of),
             voided: self.voided,
         };
-        Ok(serde_json::to_vec(&entry).expect("an entry is plain data"))
+        serde_json::to_vec(&entry).expect("an entry is plain data")
     }
 
     /// The state that a cache entry holds; `None` for any other value.
-    pub(super) async fn from_entry(
-        key: &TokenKey,
-        version: u64,
-        entry: &[u8],
-        sealer: &Sealer,
-        deadline: Deadline,
-    ) -> std::result::Result<Option<Self>, SealError> {
-        let Ok(entry) = serde_json::from_slice::<CachedState>(entry) else {
-            return Ok(None);
-        };
-        let token = match entry.token {
-            None => None,
-            Some(token) => match token.open(key, sealer, deadline).await {
-                Ok(token) => Some(token),
-                // Sealed with a deleted key, or not by us: the store decides.
-                Err(SealError::Broken | SealError::UnknownKey(_)) => return Ok(None),
-                Err(error @ SealError::Keys(_)) => return Err(error),
-            },
-        };
-        Ok(Some(Self {
+    pub(super) fn from_entry(key: &TokenKey, version: u64, entry: &[u8]) -> Option<Self> {
+        let entry: CachedState = serde_json::from_slice(entry).ok()?;
+        Some(Self {
             key: key.clone(),
             version,
-            token,
+            token: entry.token.map(CachedToken::into_token),
             leased: None,
             failure: entry.failure.map(StoredFailure::into_failure),
             due_at: None,
             expires_at: None,
             login: entry.login.map(login_codec::CachedLogin::into_login),
-            voided: entry.voided,
-        }))
+            voided: entry.voided.min(version),
+        })
     }
 }
 
@@ -201,28 +176,13 @@ struct CachedToken {
 }
 
 impl CachedToken {
-    async fn open(
-        self,
-        key: &TokenKey,
-        sealer: &Sealer,
-        deadline: Deadline,
-    ) -> std::result::Result<SharedToken, SealError> {
-        let sealed = STANDARD
-            .decode(&self.value)
-            .map_err(|_| SealError::Broken)?;
-        let value = sealer.open(&key.seal_context(), &sealed, deadline).await?;
-        let Self {
-            fingerprint,
-            issued_at,
-            expires_at,
-            ..
-        } = self;
-        Ok(Arc::new(Token {
-            value,
-            fingerprint,
-            issued_at,
-            expires_at,
-        }))
+    fn into_token(self) -> SharedToken {
+        Arc::new(Token {
+            value: self.value.into(),
+            fingerprint: self.fingerprint,
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+        })
     }
 }
 

@@ -89,7 +89,7 @@ impl TokenService {
             let state = state.logged_in(pair.clone(), tiers.clock.now(), fastrand::f64());
             match tiers.write(&state, expect, deadline).await {
                 Ok(()) => {
-                    tiers.publish(&state, deadline).await;
+                    tiers.publish(&state).await;
                     tiers.remember(state.clone());
                     return Ok(state);
                 }
@@ -216,7 +216,7 @@ impl LoginKeeper {
             let (watch, left) = (Stopwatch::start(&*self.tiers.clock), deadline.remaining());
             match self.tiers.write(&state, expect, deadline).await {
                 Ok(()) => {
-                    self.tiers.publish(&state, deadline).await;
+                    self.tiers.publish(&state).await;
                     self.forget_rescue(&state.key).await;
                     self.tiers.remember(state);
                     return Ok(pair.token);
@@ -237,7 +237,7 @@ impl LoginKeeper {
                                 lark.app_id = leased.key.app_id.as_str(),
                                 "a later login replaced a refreshed one"
                             );
-                            return self.of_later(stored.state, deadline).await;
+                            return self.of_later(stored.state).await;
                         }
                         Ok(stored) => (base, expect) = (stored.state, stored.expect),
                         Err(error) => warn!(%error, "a login cannot be read again"),
@@ -293,21 +293,21 @@ impl LoginKeeper {
                     // If it does not arrive, the scheduled run repeats it: the state is due.
                     self.tiers.publish_surely(&state, deadline).await;
                 } else {
-                    self.tiers.publish(&state, deadline).await;
+                    self.tiers.publish(&state).await;
                 }
                 settle(&self.tiers, state, app)
             }
             Err(Error::Store(StoreError::Conflict)) => {
                 let stored = self.tiers.read_store(&leased.key, deadline).await?;
-                self.of_later(stored.state, deadline).await
+                self.of_later(stored.state).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// What a caller gets from a state that another process wrote.
-    async fn of_later(&self, state: TokenState, deadline: Deadline) -> Result<SharedToken> {
-        self.tiers.publish(&state, deadline).await;
+    async fn of_later(&self, state: TokenState) -> Result<SharedToken> {
+        self.tiers.publish(&state).await;
         match state.user_verdict(self.tiers.clock.now()) {
             Verdict::Serve(token) | Verdict::Renew(Some(token)) => {
                 self.tiers.remember(state);

@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorCode, Result};
 use crate::ids::AppId;
-use crate::store::{DuePosition, Expect, Record, StoreError, Table};
+use crate::store::{DuePosition, Expect, Record, StoreError, Table, next_version};
 
 mod report;
 
@@ -337,7 +337,7 @@ impl Refresher {
             }
         }
         let mut retired = record.clone();
-        retired.version += 1;
+        retired.version = next_version(record.version, self.tiers().clock.now());
         let key = TokenKey::from_store_key(&record.key);
         let is_login = key.is_some_and(|key| key.kind == TokenKind::User) && !is_forgotten(record);
         retired.due = retired.due.filter(|_| is_login);

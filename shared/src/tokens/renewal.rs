@@ -64,7 +64,8 @@ impl Renewal {
     /// A renewal that ends at `deadline`.
     pub(super) fn until(tokens: TokenService, key: TokenKey, app: App, deadline: Deadline) -> Self {
         let shared = tokens.tiers().cache.as_ref();
-        let fast_lease = shared.map(|shared| cache::Lease::new(shared, key.lease_key(), LEASE));
+        let fast_lease =
+            shared.map(|shared| cache::Lease::new(shared.client(), key.lease_key(), LEASE));
         Self {
             tokens,
             key,
@@ -81,8 +82,11 @@ impl Renewal {
     /// A token newer than the caller's, whichever process fetched it.
     pub(super) async fn run(self) -> Result<SharedToken> {
         let mut pause = FIRST_PAUSE;
+        let watch = Stopwatch::start(&*self.tiers().clock);
         loop {
-            if self.holds_fast_lease().await {
+            // Nobody may hold it for longer: then it is not one of ours, and the store's lease decides.
+            let is_overdue = watch.elapsed(&*self.tiers().clock) > LEASE;
+            if is_overdue || self.holds_fast_lease().await {
                 let lease = self.lease().await;
                 let outcome = match lease {
                     Lease::Taken(states) => {
@@ -135,7 +139,7 @@ impl Renewal {
 
     /// The result of the lease's holder, if it is in the shared cache yet.
     async fn outcome_of_another(&self) -> Result<Option<Result<SharedToken>>> {
-        let Some(state) = self.tiers().read_cache(&self.key, self.deadline).await? else {
+        let Some(state) = self.tiers().read_cache(&self.key).await else {
             return Ok(None);
         };
         Ok(
@@ -158,12 +162,12 @@ impl Renewal {
         let state = tiers.unless_void(state);
         match state.verdict(&self.app.secrets, now) {
             Verdict::Serve(token) => {
-                tiers.publish(&state, self.deadline).await;
+                tiers.publish(&state).await;
                 tiers.remember(state);
                 return Lease::Settled(Ok(token));
             }
             Verdict::Refuse(error) => {
-                tiers.publish(&state, self.deadline).await;
+                tiers.publish(&state).await;
                 return Lease::Settled(Err(*error));
             }
             Verdict::Renew(_) if state.is_leased(now) => return Lease::Busy,
@@ -207,7 +211,7 @@ impl Renewal {
         let tiers = self.tiers();
         let state = self.after(&tiers.blind(&self.key), self.issue().await?);
         if state.failure.is_none() {
-            tiers.publish(&state, self.deadline).await;
+            tiers.publish(&state).await;
         }
         // A failure of a process that sees no store says nothing to the others, which may know a token that works.
         settle(tiers, state, &self.app)
@@ -262,7 +266,7 @@ impl Renewal {
             }
             Err(error) => return Err(error),
         }
-        tiers.publish(&state, self.deadline).await;
+        tiers.publish(&state).await;
         settle(tiers, state, &self.app)
     }
 

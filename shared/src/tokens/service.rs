@@ -12,13 +12,13 @@ use super::renewal::{RENEWAL_TIMEOUT, Renewal};
 use super::tiers::{Shared, TokenTiers};
 use super::{Login, SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::{App, Apps};
-use crate::cache::CacheClient;
 use crate::clock::Clock;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::lark::LarkClient;
 use crate::seal::Sealer;
+use crate::sealed_cache::SealedCache;
 use crate::store::Storage;
 use crate::telemetry::metrics;
 
@@ -57,11 +57,12 @@ impl TokenService {
         lark: LarkClient,
         apps: Apps,
         storage: Storage,
-        cache: Option<CacheClient>,
+        cache: Option<SealedCache>,
         sealer: Sealer,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let issuer = Arc::new(Issuer::new(lark, apps, cache.clone(), Arc::clone(&clock)));
+        let shared = cache.as_ref().map(|cache| cache.client().clone());
+        let issuer = Arc::new(Issuer::new(lark, apps, shared, Arc::clone(&clock)));
         let tiers = Arc::new(TokenTiers::new(storage, cache, sealer, clock));
         let inner = Inner {
             logins: LoginKeeper::new(Arc::clone(&tiers), Arc::clone(&issuer)),

@@ -8,6 +8,7 @@ use crate::apps::Secrets;
 use crate::clock::Timestamp;
 use crate::error::{Error, FailureKind, LarkFailure};
 use crate::seal::Fingerprint;
+use crate::store;
 use crate::tokens::schedule;
 
 /// How long a lease lasts: it covers the token request and the writes around it.
@@ -183,12 +184,21 @@ impl TokenState {
         token.is_some_and(|token| schedule::is_in_future(token.issued_at, now))
     }
 
-    /// The next version: higher than this one and than any assigned before `now`, even in a deleted record.
+    /// The next version, see [`store::next_version`].
     #[must_use]
     pub fn next_version(&self, now: Timestamp) -> u64 {
-        u64::try_from(now.as_millis())
-            .unwrap_or(0)
-            .max(self.version.saturating_add(1))
+        store::next_version(self.version, now)
+    }
+
+    /// The same state at its next version. If that comes back from the future, so does the mark of what is void: everything until
+    /// now is.
+    pub(super) fn advanced(&self, now: Timestamp) -> Self {
+        let version = self.next_version(now);
+        Self {
+            version,
+            voided: self.voided.min(version),
+            ..self.clone()
+        }
     }
 
     /// The state with a lease until `until`. Until then the scheduled run skips it. A refresh token may be used up from now
@@ -200,14 +210,13 @@ impl TokenState {
             ..login
         });
         Self {
-            version: self.next_version(now),
             leased: Some(Lease {
                 until,
                 mark: mark.to_owned(),
             }),
             due_at: Some(until),
             login,
-            ..self.clone()
+            ..self.advanced(now)
         }
     }
 
@@ -217,17 +226,14 @@ impl TokenState {
         // Never in the past: a platform that issues tokens near their end is asked once a minute, not in a tight loop.
         let due_at = schedule::refresh_at(token.issued_at, token.expires_at, jitter)
             .max(now + Duration::from_secs(1));
-        let version = self.next_version(now);
         Self {
-            key: self.key.clone(),
-            version,
             token: Some(token),
             leased: None,
             failure: None,
             due_at: Some(due_at),
             expires_at: None,
             login: None,
-            voided: self.voided,
+            ..self.advanced(now)
         }
     }
 
@@ -246,13 +252,11 @@ impl TokenState {
             last: failure,
             retry_at,
         };
-        let version = self.next_version(now);
         Self {
-            version,
             leased: None,
             failure: Some(failure),
             due_at: Some(retry_at),
-            ..self.clone()
+            ..self.advanced(now)
         }
     }
 
@@ -295,9 +299,8 @@ impl TokenState {
     #[must_use]
     pub fn retired(&self, now: Timestamp) -> Self {
         Self {
-            version: self.next_version(now),
             due_at: None,
-            ..self.clone()
+            ..self.advanced(now)
         }
     }
 }

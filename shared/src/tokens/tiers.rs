@@ -11,12 +11,13 @@ use tracing::warn;
 use super::codec::ENTRY_TTL;
 use super::{Login, SharedToken, Token, TokenKey, TokenState, Verdict};
 use crate::apps::Secrets;
-use crate::cache::{CacheClient, CacheError, split_version};
+use crate::cache::{CacheError, Put};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::seal::{SealError, Sealer};
-use crate::store::{Expect, Record, Storage, StoreError, Table};
+use crate::seal::{Purpose, SealError, Sealer};
+use crate::sealed_cache::SealedCache;
+use crate::store::{Expect, Record, Storage, StoreError, Table, is_beyond};
 use crate::telemetry::metrics;
 
 /// How many tokens a process remembers.
@@ -30,7 +31,7 @@ const ATTEMPTS: u32 = 4;
 #[derive(Debug)]
 pub(super) struct TokenTiers {
     pub(super) storage: Storage,
-    pub(super) cache: Option<CacheClient>,
+    pub(super) cache: Option<SealedCache>,
     pub(super) sealer: Sealer,
     pub(super) clock: Arc<dyn Clock>,
     remembered: LocalCache<TokenKey, Remembered>,
@@ -76,7 +77,7 @@ impl Remembered {
 impl TokenTiers {
     pub(super) fn new(
         storage: Storage,
-        cache: Option<CacheClient>,
+        cache: Option<SealedCache>,
         sealer: Sealer,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -101,7 +102,7 @@ impl TokenTiers {
 
     /// The state in L2, else in L3; it is written back to the faster tiers.
     pub(super) async fn read(&self, key: &TokenKey, deadline: Deadline) -> Result<Shared> {
-        if let Some(state) = self.read_cache(key, deadline).await? {
+        if let Some(state) = self.read_cache(key).await {
             return Ok(Shared::State(state));
         }
         let record = match self.record(key, deadline).await {
@@ -126,34 +127,25 @@ impl TokenTiers {
         }
         let state = self.unless_void(state);
         if state.token.is_some() {
-            self.publish(&state, deadline).await;
+            self.publish(&state).await;
         }
         Ok(Shared::State(self.remember(state)))
     }
 
     /// The state in L2, if it answers a caller.
-    pub(super) async fn read_cache(
-        &self,
-        key: &TokenKey,
-        deadline: Deadline,
-    ) -> Result<Option<Arc<TokenState>>> {
-        let Some(cache) = &self.cache else {
-            return Ok(None);
-        };
-        let found = match cache.get(&key.cache_key()).await {
-            Ok(Some(stored)) => split_version(&stored),
-            Ok(None) => None,
+    pub(super) async fn read_cache(&self, key: &TokenKey) -> Option<Arc<TokenState>> {
+        let cache = self.cache.as_ref()?;
+        let found = match cache.get(Purpose::Tokens, &key.cache_key()).await {
+            Ok(found) => found,
             Err(CacheError::Timeout | CacheError::Skipped | CacheError::Unavailable(_)) => {
                 metrics::cache_request("tokens", "valkey", "error");
-                return Ok(None);
+                return None;
             }
         };
-        let state = match found {
-            Some((version, entry)) => {
-                TokenState::from_entry(key, version, &entry, &self.sealer, deadline).await?
-            }
-            None => None,
-        };
+        let now = self.clock.now();
+        let found = found.filter(|found| !is_beyond(found.version, now));
+        let state =
+            found.and_then(|found| TokenState::from_entry(key, found.version, &found.value));
         let state = state.map(|state| self.remember(self.unless_void(state)));
         // Without token and failure it is a tombstone: older states are void, and the store has the valid one.
         let state = state.filter(|state| state.token.is_some() || state.failure.is_some());
@@ -162,7 +154,7 @@ impl TokenTiers {
             "valkey",
             if state.is_some() { "hit" } else { "miss" },
         );
-        Ok(state)
+        state
     }
 
     /// The state in L3 and the condition for a write over it. A state sealed with a deleted key can only be replaced, so it
@@ -215,15 +207,10 @@ impl TokenTiers {
     }
 
     /// Puts `state` into L2, unless something newer is there.
-    pub(super) async fn publish(&self, state: &TokenState, deadline: Deadline) {
+    pub(super) async fn publish(&self, state: &TokenState) {
         let Some(cache) = &self.cache else { return };
-        let entry = state.to_entry(&self.sealer, deadline).await;
-        if let Ok(entry) = entry {
-            // If the cache rejects it, the next reader reads the store.
-            let _ = cache
-                .put_newer(&state.key.cache_key(), state.version, &entry, ENTRY_TTL)
-                .await;
-        }
+        // If the cache rejects it, the next reader reads the store.
+        let _ = cache.put_newer(Purpose::Tokens, &put_of(state)).await;
     }
 
     /// Puts `state` into L2, unless something newer is there, for a write that revokes: past the breaker and patiently, because
@@ -232,12 +219,8 @@ impl TokenTiers {
         let Some(cache) = &self.cache else {
             return true;
         };
-        let entry = state.to_entry(&self.sealer, deadline).await;
-        let Ok(entry) = entry else {
-            return false;
-        };
-        let key = state.key.cache_key();
-        let put = cache.put_newer_surely(&key, state.version, &entry, ENTRY_TTL, deadline);
+        let put = put_of(state);
+        let put = cache.put_newer_surely(Purpose::Tokens, &put, deadline);
         match put.await {
             Ok(_) => true,
             Err(error) => {
@@ -251,9 +234,12 @@ impl TokenTiers {
     /// state that has none, unless it was made void: only a tombstone voids.
     pub(super) fn remember(&self, mut state: TokenState) -> Arc<TokenState> {
         let known = self.remembered.get(&state.key);
-        let newer = known
-            .as_ref()
-            .is_some_and(|known| known.state.version > state.version);
+        let now = self.clock.now();
+        // A version from far in the future protects nothing: the store has brought it back to the present.
+        let is_newer = |known: &Remembered| {
+            known.state.version > state.version && !is_beyond(known.state.version, now)
+        };
+        let newer = known.as_ref().is_some_and(is_newer);
         if let Some(known) = known.filter(|_| !newer) {
             state.keep_token_of(&known.state);
         }
@@ -261,23 +247,23 @@ impl TokenTiers {
         if !newer {
             let remembered = Remembered {
                 state: Arc::clone(&state),
-                checked_at: self.clock.now(),
+                checked_at: now,
             };
             self.remembered.insert(state.key.clone(), remembered);
         }
         state
     }
 
-    /// `state`, without its token if that is known to be void: the platform rejected it while the store did not answer.
+    /// `state`, without its token if that is known to be void: the platform rejected it while the store did not answer. The
+    /// numbers stay those of `state`: what is known may be from the cache, whose numbers do not go into the store.
     pub(super) fn unless_void(&self, state: TokenState) -> TokenState {
-        match self.remembered.get(&state.key) {
-            Some(known) if known.state.voided > state.version => TokenState {
-                version: known.state.version,
-                voided: known.state.voided,
-                token: None,
-                ..state
-            },
-            Some(_) | None => state,
+        let now = self.clock.now();
+        let is_void = self.remembered.get(&state.key).is_some_and(|known| {
+            known.state.voided > state.version && !is_beyond(known.state.voided, now)
+        });
+        TokenState {
+            token: state.token.filter(|_| !is_void),
+            ..state
         }
     }
 
@@ -306,7 +292,7 @@ impl TokenTiers {
                 }
             }
         }
-        if self.knows_another(key, rejected, deadline).await {
+        if self.knows_another(key, rejected).await {
             return;
         }
         // Without the store, a void state with a fresh version hides the token in the cache and in the process.
@@ -316,8 +302,8 @@ impl TokenTiers {
     }
 
     /// Whether L2 already has another token than the rejected one.
-    async fn knows_another(&self, key: &TokenKey, rejected: &Token, deadline: Deadline) -> bool {
-        let Ok(Some(state)) = self.read_cache(key, deadline).await else {
+    async fn knows_another(&self, key: &TokenKey, rejected: &Token) -> bool {
+        let Some(state) = self.read_cache(key).await else {
             return false;
         };
         state
@@ -362,6 +348,16 @@ impl TokenTiers {
             .put(Table::Tokens, &stripped, expect, deadline)
             .await?;
         Ok(state)
+    }
+}
+
+/// `state` for the shared cache.
+fn put_of(state: &TokenState) -> Put {
+    Put {
+        key: state.key.cache_key(),
+        version: state.version,
+        value: state.to_entry().into(),
+        ttl: ENTRY_TTL,
     }
 }
 

@@ -61,7 +61,7 @@ impl TokenService {
         let expect = Expect::Version(record.version);
         match tiers.write(&state, expect, deadline).await {
             Ok(()) => {
-                tiers.publish(&state, deadline).await;
+                tiers.publish(&state).await;
                 tiers.remember(state);
                 Ok(())
             }

@@ -17,15 +17,18 @@ use crate::directory::warm_up::Warmer;
 use crate::lark::LarkClient;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
+use crate::mirror::Mirror;
 use crate::platform::Platform;
 use crate::seal::Sealer;
-use crate::store::{Mirror, Storage};
+use crate::sealed_cache::SealedCache;
+use crate::store::Storage;
 use crate::tokens::TokenService;
 
 /// What every service depends on.
 pub(super) struct Base {
     pub(super) storage: Storage,
     pub(super) cache: Option<CacheClient>,
+    pub(super) sealed: Option<SealedCache>,
     pub(super) sealer: Sealer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limiter: Limiter,
@@ -51,13 +54,15 @@ impl Base {
             limiter.clone(),
             meter.clone(),
         );
-        let mirror = Mirror::new(storage.clone(), cache.clone());
+        let sealed = cache.clone();
+        let sealed = sealed.map(|it| SealedCache::new(it, sealer.clone(), Arc::clone(&clock)));
+        let mirror = Mirror::new(storage.clone(), sealed.clone());
         let apps = Apps::new(mirror, sealer.clone(), Arc::clone(&clock));
         let tokens = TokenService::new(
             lark.clone(),
             apps.clone(),
             storage.clone(),
-            cache.clone(),
+            sealed.clone(),
             sealer.clone(),
             Arc::clone(&clock),
         );
@@ -65,6 +70,7 @@ impl Base {
         Self {
             storage,
             cache,
+            sealed,
             sealer,
             clock,
             limiter,
@@ -97,17 +103,18 @@ impl Directory {
             absent_ttl: config.user_absent_ttl,
             local_cache_bytes: config.local_cache_bytes,
         };
-        let tiers = Tiers::new(base.storage.clone(), cache.clone(), clock, settings);
+        let sealed = base.sealed.clone();
+        let tiers = Tiers::new(base.storage.clone(), sealed.clone(), clock, settings);
         let platform = base.platform.clone();
         let clock = || Arc::clone(&base.clock);
         let user_count = UserCount::new(platform.clone(), clock());
         let guard = Guard::new(
-            cache.clone(),
+            sealed.clone(),
             base.limiter.clone(),
             user_count.clone(),
             clock(),
         );
-        let popularity = Popularity::new(cache.clone(), clock());
+        let popularity = Popularity::new(cache, clock());
         let users = UserService::new(
             platform.clone(),
             tiers.clone(),
@@ -126,7 +133,7 @@ impl Directory {
             popularity,
             meter: base.meter.clone(),
             storage: base.storage.clone(),
-            cache,
+            cache: sealed,
             clock: clock(),
         };
         let departments = DepartmentService::new(platform.clone(), tiers.clone());

@@ -15,6 +15,8 @@ mod valkey;
 mod valkey_cluster;
 mod valkey_faults;
 mod valkey_tls;
+mod valkey_types;
+mod valkey_users;
 
 use std::sync::OnceLock;
 

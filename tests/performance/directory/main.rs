@@ -14,13 +14,15 @@ mod limiter;
 mod memory;
 mod raw;
 mod report;
+mod sealing;
 mod throughput;
 mod upstream;
 mod working_day;
 
 /// The sections, in the order in which they run by default.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 7] = [
     "latency",
+    "sealing",
     "hit-rate",
     "limiter",
     "working-day",
@@ -52,6 +54,7 @@ fn run(section: &str) {
     match section {
         // The simulator and the workers have threads of their own: the function has one.
         "latency" => latency::run(),
+        "sealing" => sealing::run(),
         "hit-rate" => machine().block_on(hit_rate::run()),
         "limiter" => machine().block_on(limiter::run()),
         "working-day" => machine().block_on(working_day::run()),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{CacheClient, result_label};
@@ -23,22 +22,13 @@ impl CacheClient {
     /// The last attempt's [`CacheError`], never [`CacheError::Skipped`]; the caller must see to it that somebody repeats it.
     pub async fn put_newer_surely(
         &self,
-        key: &str,
-        version: u64,
-        value: &[u8],
-        ttl: Duration,
+        put: &Put,
         deadline: Deadline,
     ) -> Result<bool, CacheError> {
-        let put = Put {
-            key: key.to_owned(),
-            version,
-            value: Bytes::copy_from_slice(value),
-            ttl,
-        };
         let mut attempt = 1;
         loop {
             let started = Instant::now();
-            let put = self.cache.put_newer(std::slice::from_ref(&put));
+            let put = self.cache.put_newer(std::slice::from_ref(put));
             let limit = deadline.at_most(SURE_PATIENCE);
             let outcome = limit.run(put).await.unwrap_or(Err(CacheError::Timeout));
             metrics::cache_operation("put_surely", result_label(&outcome), started.elapsed());

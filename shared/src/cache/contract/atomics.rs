@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// A moment in the past, in milliseconds.
+const NOON_MS: u64 = 1_700_000_000_000;
 /// How many callers race.
 const CALLERS: u64 = 32;
 
@@ -22,7 +24,7 @@ pub async fn the_same_and_older_versions_are_refused(cache: &Aged) {
 
 pub async fn versions_compare_as_numbers(cache: &Aged) {
     let key = cache.key("a");
-    for version in [0, 9, 10, 1 << 53, (1 << 53) + 1, u64::MAX - 1, u64::MAX] {
+    for version in [0, 9, 10, 99, 1 << 33, (1 << 33) + 1, NOON_MS, NOON_MS + 1] {
         assert!(cache.put_newer(&key, version, "value").await, "{version}");
         assert!(
             !cache.put_newer(&key, version, "value").await,
@@ -30,6 +32,33 @@ pub async fn versions_compare_as_numbers(cache: &Aged) {
         );
     }
     assert!(!cache.put_newer(&key, 99, "value").await);
+}
+
+pub async fn a_version_that_nobody_can_have_given_yet_gives_way(cache: &Aged) {
+    let now_us = cache.cache.now_us().await.unwrap();
+    let (now_ms, day_ms, minute_us) = (now_us / 1_000, 24 * 3_600 * 1_000, 60 * 1_000_000);
+    // A second is more than the cases take.
+    for (stored, version) in [
+        (now_ms + day_ms + 1_000, now_ms),
+        (u64::MAX, now_ms),
+        (1 << 60, 1),
+        (now_us + minute_us + 1_000_000, now_us),
+        (u64::MAX, now_us),
+    ] {
+        let key = cache.key(&format!("{stored} before {version}"));
+        cache.put(&key, &versioned(stored, b"forged")).await;
+        assert!(cache.put_newer(&key, version, "right").await, "{stored}");
+        let right = Some((version, Bytes::from("right")));
+        assert_eq!(cache.version(&key).await, right, "{stored}");
+    }
+    for (stored, version) in [
+        (now_ms + day_ms - 1_000, now_ms),
+        (now_us + minute_us - 1_000_000, now_us),
+    ] {
+        let key = cache.key(&format!("{stored} before {version}"));
+        assert!(cache.put_newer(&key, stored, "ahead").await);
+        assert!(!cache.put_newer(&key, version, "older").await, "{stored}");
+    }
 }
 
 pub async fn a_version_replaces_what_has_none(cache: &Aged) {

@@ -271,10 +271,32 @@ pub async fn who_waits_for_the_end_of_a_pause_is_given_a_place_after_it(cache: &
     assert_about(refused.retry_after, HOUR - MAX_PATIENCE);
 }
 
-pub async fn a_state_out_of_all_measure_is_cut_off(cache: &Aged) {
+pub async fn a_state_out_of_all_measure_counts_as_empty(cache: &Aged) {
     let (key, quota) = (cache.key("a"), slow(1));
     // Another quota was in force here: an hour per unit.
     assert!(cache.throttle(&key, &[hourly(5)], 5).await.is_allowed);
+    assert!(cache.throttle(&key, &[quota], 1).await.is_allowed);
+    assert!(!cache.throttle(&key, &[quota], 1).await.is_allowed);
+    // Nobody pauses for longer than a day.
+    let now_us = cache.cache.now_us().await.unwrap();
+    let day_us = 24 * 3_600 * 1_000_000;
+    for state in [now_us + 2 * day_us, 1 << 53, u64::MAX].map(|at| format!("{at} {at}")) {
+        let key = cache.key(&state);
+        cache.put(&key, state.as_bytes()).await;
+        let allowed = cache.throttle(&key, &[quota], 1).await;
+        assert!(allowed.is_allowed, "{state}");
+        cache.put(&key, state.as_bytes()).await;
+        cache.pause(&key, LONG).await;
+        let paused = cache.throttle(&key, &[quota], 0).await;
+        assert_about(paused.retry_after, LONG);
+    }
+}
+
+pub async fn a_state_a_little_out_of_measure_is_cut_off(cache: &Aged) {
+    let (key, quota) = (cache.key("a"), slow(1));
+    let now_us = cache.cache.now_us().await.unwrap();
+    let ahead_us = now_us + 30 * 1_000_000;
+    cache.put(&key, format!("0 {ahead_us}").as_bytes()).await;
     let refused = cache.throttle(&key, &[quota], 1).await;
     assert!(!refused.is_allowed);
     assert_around(refused.retry_after, MAX_PATIENCE + quota.interval());

@@ -5,6 +5,28 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, cmd};
 
+use crate::cache::{AHEAD_MS, AHEAD_US, MICROS_FROM};
+
+/// In front of every script: what is at a key, false for nothing and for what is no text, such as a list that somebody left
+/// there; and whether a stored value gives way to a new one, as [`crate::cache::Cache::put_newer`] says.
+const COMMON: &str = "
+    local function read(key)
+        local found = redis.pcall('GET', key)
+        return type(found) == 'string' and found
+    end
+    local function gives_way(key, value)
+        local stored = redis.pcall('GETRANGE', key, 0, 19)
+        if type(stored) ~= 'string' or #stored < 20 or not string.find(stored, '^%d+$') then return true end
+        local version, time, latest = string.sub(value, 1, 20), redis.call('TIME'), nil
+        if version < '$MICROS_FROM' then
+            latest = time[1] * 1000 + math.floor(time[2] / 1000) + $AHEAD_MS
+        else
+            latest = time[1] * 1000000 + time[2] + $AHEAD_US
+        end
+        return stored < version or stored > string.format('%020.0f', latest)
+    end
+";
+
 /// `KEYS`: the keys; `ARGV`: for each of them the versioned value, then the time to live in milliseconds. Compares the first
 /// 20 bytes, see [`crate::cache::versioned`]. Answers how many values were put.
 pub(super) static PUT_NEWER: LazyLock<Script> = LazyLock::new(|| {
@@ -12,8 +34,7 @@ pub(super) static PUT_NEWER: LazyLock<Script> = LazyLock::new(|| {
         "local done = 0
          for number, key in ipairs(KEYS) do
              local value, ttl = ARGV[2 * number - 1], ARGV[2 * number]
-             local stored = redis.call('GETRANGE', key, 0, 19)
-             if #stored < 20 or not string.find(stored, '^%d+$') or stored < string.sub(value, 1, 20) then
+             if gives_way(key, value) then
                  redis.call('SET', key, value, 'PX', ttl)
                  done = done + 1
              end
@@ -26,11 +47,13 @@ pub(super) static PUT_NEWER: LazyLock<Script> = LazyLock::new(|| {
 /// whether the lease was taken (1 or 0), the server's time in microseconds, in digits, and the value.
 pub(super) static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local value = redis.call('GET', KEYS[2])
-         local holder = redis.call('GET', KEYS[1])
+        "local holder, value = read(KEYS[1]), read(KEYS[2])
          local time = redis.call('TIME')
          local now = string.format('%.0f', time[1] * 1000000 + time[2])
-         if holder and holder ~= ARGV[1] then return {0, now, value} end
+         if holder and holder ~= ARGV[1] then
+             local left = redis.call('PTTL', KEYS[1])
+             if left >= 0 and left <= tonumber(ARGV[2]) then return {0, now, value} end
+         end
          redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
          return {1, now, value}",
     )
@@ -39,7 +62,7 @@ pub(super) static CLAIM: LazyLock<Script> = LazyLock::new(|| {
 /// `KEYS[1]`: the lease; `ARGV[1]`: the owner; `ARGV[2]`: time to live in milliseconds. Answers whether the owner holds it.
 pub(super) static EXTEND: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0",
+        "if read(KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0",
     )
 });
 
@@ -47,11 +70,8 @@ pub(super) static EXTEND: LazyLock<Script> = LazyLock::new(|| {
 /// [`PUT_NEWER`]. Answers whether the owner holds the lease.
 pub(super) static PUT_HELD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-         local stored = redis.call('GETRANGE', KEYS[2], 0, 19)
-         if #stored < 20 or not string.find(stored, '^%d+$') or stored < string.sub(ARGV[2], 1, 20) then
-             redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-         end
+        "if read(KEYS[1]) ~= ARGV[1] then return 0 end
+         if gives_way(KEYS[2], ARGV[2]) then redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) end
          return 1",
     )
 });
@@ -59,12 +79,13 @@ pub(super) static PUT_HELD: LazyLock<Script> = LazyLock::new(|| {
 /// `KEYS[1]`: the key; `ARGV[1]`: the value to delete.
 pub(super) static DELETE_EQUAL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end return 0",
+        "if read(KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end return 0",
     )
 });
 
-/// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience allowed; then for each window the time of its
-/// burst and the time of the cost. Decides as [`crate::quota::gcra::decide`] does and keeps the same text;
+/// `KEYS[1]`: the key; `ARGV[1]`: the patience; `ARGV[2]`: the longest patience allowed; `ARGV[3]`: the longest pause;
+/// `ARGV[4]`: how much further ahead than possible a moment may lie; then for each window the time of its burst and the time of
+/// the cost. Decides as [`crate::quota::gcra::decide`] does and keeps the same text;
 /// [`crate::quota::gcra::State::to_text`] says what is in it. Answers whether it is allowed (1 or 0), how long until it may
 /// proceed, how much of a pause is left, the server's time, and for each window how long it takes to be full.
 ///
@@ -76,14 +97,20 @@ pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
         "local time = redis.call('TIME')
          local now = time[1] * 1000000 + time[2]
          local moments = {}
-         for moment in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
-         local paused = math.max((moments[1] or 0) - now, 0)
-         local wait, fits, cut, backlogs, costs = paused, true, false, {}, {}
-         for window = 1, #ARGV / 2 - 1 do
-             local full, cost = tonumber(ARGV[2 * window + 1]), tonumber(ARGV[2 * window + 2])
-             local ahead = math.max((moments[window + 1] or 0) - now, 0)
-             local backlog = math.min(ahead, full + ARGV[2])
-             if backlog < ahead then cut = true end
+         for moment in string.gmatch(read(KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
+         local cut = false
+         local function ahead_of_now(moment, longest)
+             local ahead = math.max((moment or 0) - now, 0)
+             if ahead <= longest then return ahead end
+             cut = true
+             if ahead > longest + ARGV[4] then return 0 end
+             return longest
+         end
+         local paused = ahead_of_now(moments[1], tonumber(ARGV[3]))
+         local wait, fits, backlogs, costs = paused, true, {}, {}
+         for window = 1, #ARGV / 2 - 2 do
+             local full, cost = tonumber(ARGV[2 * window + 3]), tonumber(ARGV[2 * window + 4])
+             local backlog = ahead_of_now(moments[window + 1], full + ARGV[2])
              if cost > full then fits = false end
              if cost > 0 then wait = math.max(wait, backlog + cost - full) end
              backlogs[window], costs[window] = backlog, cost
@@ -91,7 +118,7 @@ pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
          local allowed = fits and wait <= tonumber(ARGV[1])
          local taken = allowed and (costs[1] or 0) > 0
          if taken or cut then
-             local entry, last = string.format('%.0f', paused > 0 and moments[1] or 0), now + paused
+             local entry, last = string.format('%.0f', paused > 0 and now + paused or 0), now + paused
              for window, cost in ipairs(costs) do
                  if taken then backlogs[window] = math.max(backlogs[window], wait) + cost end
                  entry = entry .. string.format(' %.0f', now + backlogs[window])
@@ -109,7 +136,7 @@ pub(super) static THROTTLE: LazyLock<Script> = LazyLock::new(|| {
 pub(super) static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local moments = {}
-         for moment in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
+         for moment in string.gmatch(read(KEYS[1]) or '', '%d+') do moments[#moments + 1] = tonumber(moment) end
          if moments[2] ~= tonumber(ARGV[1]) then return 0 end
          local entry, last = string.format('%.0f', moments[1]), moments[1]
          for window = 2, #moments do
@@ -126,15 +153,18 @@ pub(super) static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// `KEYS[1]`: the key, as [`THROTTLE`] keeps it; `ARGV[1]`: the length of the pause in microseconds.
+/// `KEYS[1]`: the key, as [`THROTTLE`] keeps it; `ARGV[1]`: the length of the pause in microseconds; `ARGV[2]`: the longest
+/// possible one.
 pub(super) static PAUSE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
-         local over = time[1] * 1000000 + time[2] + ARGV[1]
-         local paused_until, windows = string.match(redis.call('GET', KEYS[1]) or '0', '^(%d+)(.*)$')
-         if tonumber(paused_until or 0) >= over then return 0 end
+         local now = time[1] * 1000000 + time[2]
+         local over = now + ARGV[1]
+         local paused_until, windows = string.match(read(KEYS[1]) or '0', '^(%d+)(.*)$')
+         paused_until = tonumber(paused_until or 0)
+         if paused_until >= over and paused_until <= now + ARGV[2] then return 0 end
          local last = over
-         for moment in string.gmatch(windows or '', '%d+') do last = math.max(last, tonumber(moment)) end
+         for moment in string.gmatch(windows or '', '%d+') do last = math.max(last, math.min(tonumber(moment), over + ARGV[2])) end
          local entry = string.format('%.0f', over) .. (windows or '')
          redis.call('SET', KEYS[1], entry, 'PXAT', string.format('%.0f', math.ceil(last / 1000)))
          return 1",
@@ -145,7 +175,8 @@ pub(super) static PAUSE: LazyLock<Script> = LazyLock::new(|| {
 /// score to add and the member, for each.
 pub(super) static ADD_SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "for place = 3, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[place], ARGV[place + 1]) end
+        "if type(redis.pcall('ZCARD', KEYS[1])) ~= 'number' then redis.call('UNLINK', KEYS[1]) end
+         for place = 3, #ARGV, 2 do redis.call('ZINCRBY', KEYS[1], ARGV[place], ARGV[place + 1]) end
          redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[1])
          return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
     )
@@ -154,23 +185,28 @@ pub(super) static ADD_SCORES: LazyLock<Script> = LazyLock::new(|| {
 /// `KEYS[1]`: the sorted set, which is deleted. Returns members and scores alternately, the highest first.
 pub(super) static TAKE_SCORES: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local scores = redis.call('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+        "local scores = redis.pcall('ZREVRANGE', KEYS[1], 0, -1, 'WITHSCORES')
          redis.call('UNLINK', KEYS[1])
+         if scores.err then return {} end
          return scores",
     )
 });
 
 /// A script and the hash that the server knows it by once it has run.
 pub(super) struct Script {
-    text: &'static str,
+    text: String,
     hash: String,
 }
 
 impl Script {
     fn new(text: &'static str) -> Self {
+        let text = format!("{COMMON}{text}")
+            .replace("$MICROS_FROM", &format!("{MICROS_FROM:020}"))
+            .replace("$AHEAD_MS", &AHEAD_MS.to_string())
+            .replace("$AHEAD_US", &AHEAD_US.to_string());
         Self {
+            hash: redis::Script::new(&text).get_hash().to_owned(),
             text,
-            hash: redis::Script::new(text).get_hash().to_owned(),
         }
     }
 
@@ -181,7 +217,7 @@ impl Script {
 
     /// The call for any server; it remembers the script.
     pub(super) fn by_text(&self, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
-        call("EVAL", self.text, keys, arguments)
+        call("EVAL", &self.text, keys, arguments)
     }
 }
 

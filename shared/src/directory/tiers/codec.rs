@@ -1,16 +1,14 @@
 //! The format of an entry in the shared cache and in the store.
 //!
-//! In the shared cache, behind the version (see [`crate::cache::versioned`]): one line with the metadata, then the body
-//! unchanged, so that decoding costs no more than finding the end of the line.
+//! In the shared cache, sealed: one line with the metadata, then the body unchanged, so that decoding costs no more than finding
+//! the end of the line.
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
-
 use super::entry::{AbsentReason, Content, Entry};
 use super::key::{ItemId, ItemKey};
-use crate::cache::split_version;
 use crate::clock::Timestamp;
+use crate::sealed_cache::Opened;
 use crate::store::{Record, Value};
 
 /// The attributes of a record, beside key and expiry: all of them are needed to answer.
@@ -31,7 +29,7 @@ const FRESH_UNTIL: &str = "fresh_until";
 const SERVE_UNTIL: &str = "serve_until";
 const LOAD_MS: &str = "load_ms";
 
-/// The value behind the version.
+/// The value, to be sealed.
 pub(super) fn to_value(entry: &Entry) -> Vec<u8> {
     let (sort, rest, body) = match &entry.content {
         Content::Body { body, aliases } => ('b', words(aliases), body.as_str()),
@@ -54,10 +52,9 @@ pub(super) fn to_value(entry: &Entry) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Reads what [`to_value`] made, with its version in front; `None` for anything else.
-pub(super) fn from_value(stored: &Bytes) -> Option<Entry> {
-    let (version, value) = split_version(stored)?;
-    let text = std::str::from_utf8(&value).ok()?;
+/// Reads what [`to_value`] made; `None` for anything else.
+pub(super) fn from_value(opened: &Opened) -> Option<Entry> {
+    let text = std::str::from_utf8(&opened.value).ok()?;
     let (line, body) = text.split_once('\n')?;
     let mut words = line.split(' ');
     let sort = words.next()?;
@@ -77,7 +74,7 @@ pub(super) fn from_value(stored: &Bytes) -> Option<Entry> {
     };
     Some(Entry {
         content,
-        version,
+        version: opened.version,
         fetched_at: Timestamp::from_millis(fetched),
         fresh_until: Timestamp::from_millis(fresh),
         serve_until: Timestamp::from_millis(serve),
@@ -136,7 +133,6 @@ fn words(ids: &[ItemId]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::versioned;
     use crate::directory::tiers::{AppTenant, IdKind};
     use crate::ids::AppId;
 
@@ -165,8 +161,11 @@ mod tests {
     #[test]
     fn entries_survive_the_shared_cache() {
         for entry in entries() {
-            let stored = Bytes::from(versioned(entry.version, &to_value(&entry)));
-            assert_eq!(from_value(&stored), Some(entry));
+            let opened = Opened {
+                version: entry.version,
+                value: to_value(&entry).into(),
+            };
+            assert_eq!(from_value(&opened), Some(entry));
         }
     }
 
@@ -198,8 +197,11 @@ mod tests {
             "1b 1 2 x 4 \n",
             "1a 1 2 3 4 gone\n",
         ] {
-            let stored = Bytes::from(versioned(1, text.as_bytes()));
-            assert_eq!(from_value(&stored), None, "{text:?}");
+            let opened = Opened {
+                version: 1,
+                value: text.into(),
+            };
+            assert_eq!(from_value(&opened), None, "{text:?}");
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::cache::Put;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::quota::micros;
+use crate::seal::Purpose;
 use crate::store::{Record, Table};
 
 /// How long the store keeps a pointer. It does not change with its item, so it is written seldom.
@@ -254,11 +255,11 @@ impl Inner {
             .collect();
         let _ = match puts.as_slice() {
             [] => return,
-            [one] => cache
-                .put_newer(&one.key, one.version, &one.value, one.ttl)
-                .await
-                .map(drop),
-            many => cache.put_newer_many(many).await.map(drop),
+            [one] => cache.put_newer(Purpose::Directory, one).await.map(drop),
+            many => {
+                let put = cache.put_newer_many(Purpose::Directory, many);
+                put.await.map(drop)
+            }
         };
     }
 

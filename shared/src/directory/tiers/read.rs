@@ -15,6 +15,7 @@ use super::walk::{LookupMode, Step, Walk};
 use super::{Found, Inner, Tiers};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
+use crate::seal::Purpose;
 use crate::store::{Attributes, Key, Table};
 use crate::telemetry::metrics;
 
@@ -192,7 +193,7 @@ impl Inner {
             Content::Absent(_) => self.settings.absent_ttl,
             Content::Body { .. } | Content::Pointer(_) => self.settings.ttl(collection),
         };
-        let is_credible = entry.is_credible(now, ttl);
+        let is_credible = entry.is_credible(now, ttl) && entry.version <= self.latest_version(now);
         if !is_credible {
             metrics::cache_request(collection.name(), tier.as_str(), "incredible");
             if !self.has_warned.swap(true, Ordering::Relaxed) {
@@ -258,8 +259,11 @@ impl Inner {
             let keys: Vec<String> = pending.iter().map(|walk| walk.at.cache_key()).collect();
             let answer = match keys.as_slice() {
                 [] => return,
-                [key] => cache.get(key).await.map(|value| vec![value]),
-                _ => cache.get_many(&keys).await,
+                [key] => {
+                    let entry = cache.get(Purpose::Directory, key).await;
+                    entry.map(|entry| vec![entry])
+                }
+                _ => cache.get_many(Purpose::Directory, &keys).await,
             };
             let Ok(values) = answer else {
                 result = "error";

@@ -18,6 +18,7 @@ use crate::cache::Lease;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::seal::Purpose;
 use crate::telemetry::metrics;
 
 /// How long a caller with a servable entry waits for a newer one. The fetch continues after that, unless the process is
@@ -229,7 +230,7 @@ impl Inner {
             entries.iter().cloned().partition(|it| it.0 == *key);
         let (at, entry) = asked.first().unwrap_or(&entries[0]);
         let put = put_of(at, entry, self.clock.now());
-        if !tenure.publish(&put, &self.clock).await {
+        if !tenure.publish(self.cache.as_ref(), &put, &self.clock).await {
             let ours = Known {
                 entry: Arc::clone(&main),
                 tier: Tier::Lark,
@@ -261,7 +262,8 @@ impl Inner {
         let Some(cache) = &self.cache else {
             return Ok(Plan::Ask(Tenure::without_lease(self.inquire_alone())));
         };
-        let lease = Lease::new(cache, key.lease_key(), LEASE_TTL).guarding(key.cache_key());
+        let at = key.cache_key();
+        let lease = Lease::new(cache.client(), key.lease_key(), LEASE_TTL).guarding(at.clone());
         let mut wait = FIRST_WAIT;
         loop {
             let asked = self.clock.stopwatch();
@@ -270,7 +272,11 @@ impl Inner {
             };
             let is_another_time = self.clock.hear(&asked, claim.now_us);
             let now = self.clock.now();
-            let stored = claim.value.as_ref().and_then(codec::from_value);
+            let stored = match &claim.value {
+                Some(stored) => cache.open(Purpose::Directory, &at, stored).await,
+                None => None,
+            };
+            let stored = stored.as_ref().and_then(codec::from_value);
             let stored = stored.filter(|it| self.is_credible(key, it, Tier::Valkey, now));
             if stored.is_some_and(|stored| self.is_news(&stored, known))
                 && let Some(found) = self.found_meanwhile(key, known, deadline).await

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::time::{Inquiry, TierClock};
 use crate::cache::{Lease, Put};
 use crate::clock::Stopwatch;
+use crate::seal::Purpose;
+use crate::sealed_cache::SealedCache;
 
 /// The TTL of the fetch lease; a slow fetch extends it. If the holder dies, the others wait this long.
 pub(super) const LEASE_TTL: Duration = Duration::from_secs(3);
@@ -58,14 +60,22 @@ impl Tenure {
 
     /// Publishes `put`, the answer to the question, in the shared cache. Returns whether the answer counts: not if the lease was
     /// lost, because another process may have asked later, and what it found may have ended since.
-    pub(super) async fn publish(&self, put: &Put, clock: &TierClock) -> bool {
-        let Some(lease) = &self.lease else {
+    pub(super) async fn publish(
+        &self,
+        cache: Option<&SealedCache>,
+        put: &Put,
+        clock: &TierClock,
+    ) -> bool {
+        let (Some(lease), Some(cache)) = (&self.lease, cache) else {
             return clock.since(&self.inquiry.watch) <= FETCH_TIMEOUT;
         };
         if self.is_lost {
             return false;
         }
-        let published = lease.put(put).await;
+        let published = match cache.seal(Purpose::Directory, put).await {
+            Ok(sealed) => lease.put(&sealed).await,
+            Err(error) => Err(error),
+        };
         published.unwrap_or_else(|_| clock.since(&self.held) < LEASE_TTL)
     }
 

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::cache::Cache;
 use crate::cache::memory::MemoryCache;
+use crate::cache::{Cache, CacheClient};
 use crate::ids::AppId;
+use crate::seal::{KeyRing, KeySource, Sealer};
 use crate::store::embedded::EmbeddedStore;
 
 /// Tokio's time as a clock.
@@ -26,6 +27,7 @@ struct Place {
     clock: Arc<dyn Clock>,
     cache: Arc<dyn Cache>,
     storage: Storage,
+    sealer: Sealer,
     loads: Arc<AtomicU64>,
     /// When Lark was last called, in milliseconds since the beginning.
     asked_ms: Arc<AtomicU64>,
@@ -43,6 +45,7 @@ impl Place {
         Self {
             cache: Arc::new(MemoryCache::new(1 << 20, Arc::clone(&clock))),
             storage: Storage::new(Arc::new(store), Duration::from_secs(10)),
+            sealer: Sealer::new(KeySource::Given(KeyRing::generate().unwrap())),
             loads: Arc::default(),
             asked_ms: Arc::default(),
             began: Instant::now(),
@@ -64,8 +67,13 @@ impl Place {
             absent_ttl: Duration::from_secs(60),
             local_cache_bytes: 1 << 20,
         };
+        Tiers::new(self.storage.clone(), Some(self.sealed()), clock, settings)
+    }
+
+    /// The shared cache, its entries sealed.
+    fn sealed(&self) -> SealedCache {
         let cache = CacheClient::new(Arc::clone(&self.cache), Duration::from_secs(5));
-        Tiers::new(self.storage.clone(), Some(cache), clock, settings)
+        SealedCache::new(cache, self.sealer.clone(), Arc::clone(&self.clock))
     }
 
     /// A look-up that Lark answers after `takes` with the name of `process`.
@@ -139,7 +147,7 @@ async fn what_a_process_brings_after_its_lease_replaces_nothing_newer() {
     let late = place.process();
     // Frozen with its answer: its fence is an old one.
     let loading = entry::FetchStamp {
-        version: 1,
+        version: crate::quota::micros(Duration::from_secs(1_700_000_000)),
         at: place.clock.now(),
         took: Duration::ZERO,
     };

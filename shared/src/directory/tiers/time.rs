@@ -106,7 +106,7 @@ impl Inner {
         let Some(cache) = &self.cache else {
             return self.inquire_alone();
         };
-        let Ok(now_us) = cache.now_us().await else {
+        let Ok(now_us) = cache.client().now_us().await else {
             return self.inquire_alone();
         };
         self.clock.hear(&asked, now_us);

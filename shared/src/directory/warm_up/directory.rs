@@ -9,7 +9,7 @@ use tracing::info;
 use super::draft::Draft;
 use super::{Report, SHORTEST_CALL, Warmer};
 use crate::apps::AppContext;
-use crate::cache::{Put, split_version};
+use crate::cache::Put;
 use crate::deadline::Deadline;
 use crate::directory::guard::filter::MAX_IDS;
 use crate::directory::tiers::{AppTenant, BatchAnswer, Inquiry};
@@ -20,6 +20,7 @@ use crate::lark::departments::{DepartmentId, DepartmentIdKind};
 use crate::lark::{Below, MAX_DEPARTMENT_PAGE};
 use crate::lark::{Request, departments};
 use crate::page::{Page, PageRequest};
+use crate::seal::Purpose;
 
 /// A directory with more users is not read.
 const MAX_MEMBERS: u64 = (MAX_IDS / 3) as u64;
@@ -173,9 +174,9 @@ impl Warmer {
 
     async fn draft(&self, app_tenant: &AppTenant) -> Option<Draft> {
         let cache = self.cache.as_ref()?;
-        let stored = cache.get_large(&draft_key(app_tenant)).await.ok()??;
-        let (_, bytes) = split_version(&stored)?;
-        let draft = Draft::from_bytes(&bytes)?;
+        let key = draft_key(app_tenant);
+        let found = cache.get_large(Purpose::Guard, &key).await.ok()??;
+        let draft = Draft::from_bytes(&found.value)?;
         (draft.filter.built_at + DRAFT_LIFE > self.clock.now()).then_some(draft)
     }
 
@@ -189,12 +190,12 @@ impl Warmer {
             ttl: DRAFT_LIFE,
         };
         // If this is lost, the directory is read from the beginning again.
-        let _ = cache.put_newer_many(&[put]).await;
+        let _ = cache.put_newer_many(Purpose::Guard, &[put]).await;
     }
 
     async fn drop_draft(&self, app_tenant: &AppTenant) {
         if let Some(cache) = &self.cache {
-            let _ = cache.delete(&draft_key(app_tenant)).await;
+            let _ = cache.client().delete(&draft_key(app_tenant)).await;
         }
     }
 }

@@ -247,7 +247,7 @@ fn a_pause_has_an_end() {
 fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_and_a_queue_take() {
     let quota = [Quota::new(some(5), Duration::from_secs(5))];
     let (_, taken) = at_once(&State::default(), &quota, 1, NOW_US);
-    let now_us = NOW_US - 3_600_000_000;
+    let now_us = NOW_US - 50_000_000;
     let (refused, kept) = at_once(&taken.unwrap(), &quota, 1, now_us);
     let retry_after = MAX_PATIENCE + Duration::from_secs(1);
     assert_eq!(
@@ -258,6 +258,27 @@ fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_and_a_queue_take(
     // What was cut off does not come back with the next decision.
     let (allowed, _) = at_once(&kept.unwrap(), &quota, 1, now_us + micros(retry_after));
     assert!(allowed.is_allowed);
+}
+
+#[test]
+fn a_state_that_cannot_have_come_about_counts_as_empty() {
+    let quota = [Quota::new(some(5), Duration::from_secs(5))];
+    let far_us = NOW_US + micros(MAX_PATIENCE + TOLERANCE) + 5_000_001;
+    for text in [format!("0 {far_us}"), format!("0 {}", u64::MAX)] {
+        let state = State::from_text(text.as_bytes());
+        let (allowed, next) = at_once(&state, &quota, 1, NOW_US);
+        assert_eq!((allowed.is_allowed, allowed.remaining), (true, 4), "{text}");
+        assert_eq!(next.unwrap().ends_at_us(), NOW_US + 1_000_000, "{text}");
+    }
+    let far_us = NOW_US + micros(MAX_PAUSE + TOLERANCE) + 1;
+    for text in [far_us.to_string(), u64::MAX.to_string()] {
+        let state = State::from_text(text.as_bytes());
+        let (allowed, next) = at_once(&state, &quota, 0, NOW_US);
+        assert!(allowed.is_allowed, "{text}");
+        assert_eq!(next.unwrap().ends_at_us(), NOW_US, "{text}");
+        let paused = state.paused(Duration::from_secs(2), NOW_US).unwrap();
+        assert_eq!(paused.ends_at_us(), NOW_US + 2_000_000, "{text}");
+    }
 }
 
 #[test]

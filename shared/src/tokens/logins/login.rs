@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, FailureKind, LarkFailure, LoginEnd};
 use crate::ids::OpenId;
 use crate::seal::Fingerprint;
+use crate::store;
 use crate::tokens::schedule::{self, TokenPhase};
 use crate::tokens::{SharedToken, TokenKey, TokenState, Verdict};
 use secrecy::SecretString;
@@ -126,21 +127,20 @@ impl TokenState {
     /// A generation higher than any that the user's login had: as versions do, it grows past a deletion.
     fn next_generation(&self, now: Timestamp) -> u64 {
         let before = self.login.as_ref().map_or(0, |login| login.generation);
-        self.next_version(now).max(before.saturating_add(1))
+        let after = store::next_version(before, now);
+        self.next_version(now).max(after)
     }
 
     /// The state right after `token` came with `login`.
     fn with(&self, login: Login, token: SharedToken, now: Timestamp, jitter: f64) -> Self {
         Self {
-            key: self.key.clone(),
-            version: self.next_version(now),
             token: Some(token),
             leased: None,
             failure: None,
             due_at: due_at(&login, jitter),
             expires_at: expires_at(&login, now),
             login: Some(login),
-            voided: self.voided,
+            ..self.advanced(now)
         }
     }
 
@@ -205,9 +205,8 @@ impl TokenState {
         let state = match failure {
             Some((failure, secret)) => self.failed(failure, secret, now),
             None => Self {
-                version: self.next_version(now),
                 leased: None,
-                ..self.clone()
+                ..self.advanced(now)
             },
         };
         let voided = state.version;

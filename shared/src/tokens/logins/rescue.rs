@@ -13,10 +13,13 @@ use super::{LoginKeeper, Pair, RefreshToken, generation};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::seal::Fingerprint;
-use crate::tokens::{Token, TokenKey, TokenState};
+use crate::tokens::{Token, TokenKey, TokenState, schedule};
 
 /// How long a pair that was not stored waits in the shared cache.
 pub(crate) const RESCUE_TTL: Duration = Duration::from_secs(24 * 3_600);
+
+/// Longer than any token of a login lives.
+const LONGEST_LIFE: Duration = Duration::from_secs(2 * 366 * 24 * 3_600);
 
 impl LoginKeeper {
     /// Puts `pair` where the next process that finds the login in doubt looks first; returns whether that worked.
@@ -39,13 +42,14 @@ impl LoginKeeper {
         };
         let value = STANDARD.encode(sealed);
         let key = rescue_key(&leased.key);
-        cache.put(&key, value.as_bytes(), RESCUE_TTL).await.is_ok()
+        let put = cache.client().put(&key, value.as_bytes(), RESCUE_TTL);
+        put.await.is_ok()
     }
 
     pub(super) async fn forget_rescue(&self, key: &TokenKey) {
         if let Some(cache) = &self.tiers.cache {
             // If this fails, the entry expires by itself; its generation is outdated.
-            let _ = cache.delete(&rescue_key(key)).await;
+            let _ = cache.client().delete(&rescue_key(key)).await;
         }
     }
 
@@ -55,6 +59,7 @@ impl LoginKeeper {
             .tiers
             .cache
             .as_ref()?
+            .client()
             .get(&rescue_key(&state.key))
             .await
             .ok()??;
@@ -67,7 +72,8 @@ impl LoginKeeper {
             .await
             .ok()?;
         let rescued: Rescued = serde_json::from_str(plain.expose_secret()).ok()?;
-        rescued.belongs_to(state).then(|| rescued.pair())
+        let is_ours = rescued.belongs_to(state) && rescued.is_credible(self.tiers.clock.now());
+        is_ours.then(|| rescued.pair())
     }
 }
 
@@ -117,6 +123,13 @@ impl Rescued {
     /// Whether it is the successor of the pair in `state`: another lease of the same generation has its own outcome.
     fn belongs_to(&self, state: &TokenState) -> bool {
         self.generation == generation(state) && mark(state) == Some(&*self.lease)
+    }
+
+    /// Whether it has begun by `now`, and has no longer to live than a pair can.
+    fn is_credible(&self, now: Timestamp) -> bool {
+        !schedule::is_in_future(self.issued_at, now)
+            && self.expires_at <= now + LONGEST_LIFE
+            && self.refresh_expires_at <= now + LONGEST_LIFE
     }
 
     fn pair(self) -> Pair {

@@ -103,3 +103,32 @@ fn every_change_has_a_higher_version_even_after_the_record_was_lost() {
             > leased.version
     );
 }
+
+#[test]
+fn a_version_from_far_in_the_future_comes_back_and_takes_no_token_along() {
+    let now_ms = u64::try_from(NOW.as_millis()).unwrap();
+    let poisoned = TokenState {
+        version: u64::MAX,
+        voided: u64::MAX,
+        ..state(Some(100))
+    };
+    let leased = poisoned.leased(NOW, NOW + LEASE, "mark");
+    assert_eq!((leased.version, leased.voided), (now_ms, now_ms));
+    let token = state(Some(7_000)).token.unwrap();
+    let renewed = leased.renewed(token, NOW, 0.0);
+    assert_eq!((renewed.version, renewed.voided), (now_ms + 1, now_ms));
+    for next in [
+        poisoned.failed(outage(), &secret("s"), NOW),
+        poisoned.without_token(NOW),
+        poisoned.forgotten(NOW),
+        poisoned.retired(NOW),
+    ] {
+        assert_eq!((next.version, next.voided), (now_ms, now_ms));
+    }
+    // A day is within what a clock can be wrong.
+    let ahead = TokenState {
+        version: now_ms + 3_600_000,
+        ..state(None)
+    };
+    assert_eq!(ahead.retired(NOW).version, now_ms + 3_600_001);
+}

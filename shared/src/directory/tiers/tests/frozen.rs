@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::clock::ManualClock;
 use crate::error::{Error, FailureKind, LarkFailure};
+use crate::seal::Purpose;
 
 pub(super) const TTL: Duration = Duration::from_secs(3_600);
 /// By then everything is stale.
@@ -93,7 +94,9 @@ pub(super) async fn bodies(place: &Place, tiers: &Tiers) -> [String; 3] {
         Some(Content::Pointer(_) | Content::Absent(_)) | None => String::new(),
     };
     let local = tiers.inner.local.get(&key());
-    let cached = place.cache.get(&key().cache_key()).await.unwrap();
+    let sealed = place.sealed();
+    let cached = sealed.get(Purpose::Directory, &key().cache_key()).await;
+    let cached = cached.unwrap();
     let cached = cached.as_ref().and_then(codec::from_value);
     let stored = place
         .storage

@@ -1,21 +1,20 @@
-//! The few records that everything else needs (apps, data keys), with a copy in the shared cache for when the store fails or
-//! does not answer within 100 ms. The store is always asked first: a copy is never preferred to its answer.
+//! The few records that everything else needs (apps), with a copy in the shared cache for when the store fails or does not
+//! answer within 100 ms. The store is always asked first: a copy is never preferred to its answer. Copies are sealed.
 //!
-//! API keys have no copies: whoever can write to the cache could grant themselves access while the store is down.
+//! API keys have no copies: an old one that somebody puts back would let in whom it was taken from while the store is down.
 
 use std::time::Duration;
 
 use tracing::warn;
 
-use super::{Attributes, Expect, Key, Record, Storage, StoreError, Table};
-use crate::cache::{CacheClient, split_version};
+use crate::cache::Put;
 use crate::deadline::Deadline;
+use crate::seal::Purpose;
+use crate::sealed_cache::{Opened, SealedCache};
+use crate::store::{Answer, Attributes, Expect, Key, Record, Storage, StoreError, Table, or_copy};
 
 /// How long a copy is kept after the last read of the store.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
-
-/// How long the store may take before a copy answers in its place.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The state of a copy in the shared cache.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,13 +31,13 @@ pub enum Copied {
 #[derive(Clone, Debug)]
 pub struct Mirror {
     storage: Storage,
-    cache: Option<CacheClient>,
+    cache: Option<SealedCache>,
 }
 
 impl Mirror {
     /// Wraps `storage`, with copies in `cache` if there is one.
     #[must_use]
-    pub const fn new(storage: Storage, cache: Option<CacheClient>) -> Self {
+    pub const fn new(storage: Storage, cache: Option<SealedCache>) -> Self {
         Self { storage, cache }
     }
 
@@ -53,31 +52,17 @@ impl Mirror {
         key: &Key,
         deadline: Deadline,
     ) -> Result<Option<Record>, StoreError> {
-        let answer = tokio::select! {
-            biased;
-            answer = self.storage.get(table, key, deadline) => answer,
-            record = self.copied_later(table, key) => {
-                let waited_ms = PATIENCE.as_millis();
-                warn!(store.table = table.name(), waited_ms, "going on with the copy of a record");
-                return Ok(Some(record));
-            }
-        };
-        match answer {
-            Ok(Some(record)) => {
+        let stored = self.storage.get(table, key, deadline);
+        match or_copy(table, stored, || self.copied(table, key)).await? {
+            Answer::Stored(Some(record)) => {
                 self.copy(table, &record).await;
                 Ok(Some(record))
             }
-            Ok(None) => {
+            Answer::Stored(None) => {
                 self.forget(table, key).await;
                 Ok(None)
             }
-            Err(error) => match self.copied(table, key).await {
-                Some(record) => {
-                    warn!(store.table = table.name(), %error, "going on with the copy of a record");
-                    Ok(Some(record))
-                }
-                None => Err(error),
-            },
+            Answer::Copied(record) => Ok(Some(record)),
         }
     }
 
@@ -111,11 +96,8 @@ impl Mirror {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.storage.put(table, record, expect, deadline).await?;
-        if let Some(cache) = &self.cache
-            && let Ok(value) = serde_json::to_vec(record)
-        {
-            let (key, version) = (cache_key(table, &record.key), record.version);
-            let put = cache.put_newer_surely(&key, version, &value, KEPT, deadline);
+        if let (Some(cache), Some(put)) = (&self.cache, put_of(table, record)) {
+            let put = cache.put_newer_surely(Purpose::Records, &put, deadline);
             if let Err(error) = put.await {
                 warn!(store.table = table.name(), %error, "a change has not reached the shared cache");
             }
@@ -131,53 +113,50 @@ impl Mirror {
 
     /// The version of the copy at `key`, which every write through a mirror updates.
     pub async fn copied_version(&self, table: Table, key: &Key) -> Copied {
-        let Some(cache) = &self.cache else {
-            return Copied::Unknown;
-        };
-        match cache.get(&cache_key(table, key)).await {
-            Ok(Some(stored)) => split_version(&stored)
-                .map_or(Copied::Nothing, |(version, _)| Copied::Version(version)),
-            Ok(None) => Copied::Nothing,
-            Err(_) => Copied::Unknown,
+        match self.opened(table, key).await {
+            Some(Ok(Some(copy))) => Copied::Version(copy.version),
+            Some(Ok(None)) => Copied::Nothing,
+            Some(Err(_)) | None => Copied::Unknown,
         }
     }
 
     async fn copy(&self, table: Table, record: &Record) {
-        let Some(cache) = &self.cache else { return };
-        if let Ok(value) = serde_json::to_vec(record) {
+        if let (Some(cache), Some(put)) = (&self.cache, put_of(table, record)) {
             // If the cache refuses it, that matters only if the store fails too.
-            let _ = cache
-                .put_newer(&cache_key(table, &record.key), record.version, &value, KEPT)
-                .await;
+            let _ = cache.put_newer(Purpose::Records, &put).await;
         }
     }
 
     async fn forget(&self, table: Table, key: &Key) {
         if let Some(cache) = &self.cache {
             // If this fails, the copy expires by itself.
-            let _ = cache.delete(&cache_key(table, key)).await;
-        }
-    }
-
-    /// The copy, after [`PATIENCE`]; never, if there is none.
-    async fn copied_later(&self, table: Table, key: &Key) -> Record {
-        tokio::time::sleep(PATIENCE).await;
-        match self.copied(table, key).await {
-            Some(record) => record,
-            None => std::future::pending().await,
+            let _ = cache.client().delete(&cache_key(table, key)).await;
         }
     }
 
     async fn copied(&self, table: Table, key: &Key) -> Option<Record> {
-        let stored = self
-            .cache
-            .as_ref()?
-            .get(&cache_key(table, key))
-            .await
-            .ok()??;
-        let (_, value) = split_version(&stored)?;
-        serde_json::from_slice(&value).ok()
+        let copy = self.opened(table, key).await?.ok()??;
+        serde_json::from_slice(&copy.value).ok()
     }
+
+    /// The copy; `None` without a cache.
+    async fn opened(
+        &self,
+        table: Table,
+        key: &Key,
+    ) -> Option<Result<Option<Opened>, crate::cache::CacheError>> {
+        let cache = self.cache.as_ref()?;
+        Some(cache.get(Purpose::Records, &cache_key(table, key)).await)
+    }
+}
+
+fn put_of(table: Table, record: &Record) -> Option<Put> {
+    Some(Put {
+        key: cache_key(table, &record.key),
+        version: record.version,
+        value: serde_json::to_vec(record).ok()?.into(),
+        ttl: KEPT,
+    })
 }
 
 fn cache_key(table: Table, key: &Key) -> String {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::*;
+use crate::cache::CacheClient;
 use crate::cache::memory::MemoryCache;
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::seal::{KeyRing, KeySource, Sealer};
 use crate::store::Value;
 use crate::store::moody::{Mood, Moody};
 
@@ -25,8 +27,11 @@ impl World {
             Arc::new(ManualClock::at(Timestamp::from_seconds(1_700_000_000)));
         let (store, moods) = Moody::store();
         let storage = Storage::new(store, TIMEOUT);
-        let cache = CacheClient::new(Arc::new(MemoryCache::new(1_024 * 1_024, clock)), TIMEOUT);
-        let mirror = Mirror::new(storage, Some(cache.clone()));
+        let cache = MemoryCache::new(1_024 * 1_024, Arc::clone(&clock));
+        let cache = CacheClient::new(Arc::new(cache), TIMEOUT);
+        let sealer = Sealer::new(KeySource::Given(KeyRing::generate().unwrap()));
+        let sealed = SealedCache::new(cache.clone(), sealer, clock);
+        let mirror = Mirror::new(storage, Some(sealed));
         mirror
             .put(Table::Apps, &record(1), Expect::Absent, soon())
             .await
