@@ -175,12 +175,29 @@ def api_keys(api, admin, app, user):
     check("it was used", shown["last_used_at"] is not None, True, shown)
     status, _, body = call(there, key=admin, method="PATCH", body={"rate_limit": None, "status": "disabled"})
     check("the key is changed", (status, body.get("rate_limit"), body.get("status")), (200, None, "disabled"), body)
+    check("a disabled key is refused at its next request: 403", call(user, key=made["key"])[0], 403)
     check("the key is revoked: 204", call(there, key=admin, method="DELETE")[0], 204)
     check("a revoked key is still shown", call(there, key=admin)[2]["status"], "revoked")
     changes = call(f"{there}/changes", key=admin)[2]["items"]
     check("it is known who did what", [it["action"] for it in changes], ["created", "disabled", "revoked"])
     listed = call(f"{api}/v1/api-keys?page_size=100", key=admin)[2]["items"]
     check("the key is listed", made["key_id"] in [it["key_id"] for it in listed], True)
+
+
+def revocation(api, admin, app, user):
+    """The gateway remembers the key; each class of routes refuses it at the first request after it was revoked."""
+    made = call(f"{api}/v1/api-keys", key=admin, body={
+        "name": "revoked", "scopes": ["tokens:read", "users:read", "admin"], "apps": [app["X-Lark-App-Id"]]})[2]
+    routes = {"tokens": f"{api}/v1/tokens/tenant", "users": user, "lists": f"{api}/v1/chats?page_size=2",
+              "administration": f"{api}/v1/apps"}
+    for route in routes.values():
+        check("the key works: 200", call(route, key=made["key"])[0], 200)
+    check("the key is revoked: 204", call(f"{api}/v1/api-keys/{made['key_id']}", key=admin, method="DELETE")[0], 204)
+    revoked = time.monotonic()
+    for name, route in routes.items():
+        status = call(route, key=made["key"])[0]
+        after_ms = (time.monotonic() - revoked) * 1000
+        check(f"revoked, {name}: 403, answered {after_ms:.0f} ms after the revocation", status, 403)
 
 
 def apps(api, admin, simulator):
@@ -317,6 +334,7 @@ def main(arguments):
     directory(api, key, app, simulator)
     warm_up(api, key, app, simulator, arguments.stack)
     api_keys(api, key, app, user)
+    revocation(api, key, app, user)
     apps(api, key, simulator)
     login(api, key, app, simulator)
     marketplace(api, key, *arguments.marketplace_app.split(":"), simulator,

@@ -5,6 +5,9 @@
 //!
 //! The store decides whether a key is good. While it fails, or does not answer within 150 ms, a key that it confirmed within
 //! the last minute to this process is still admitted; every other one is neither admitted nor refused, but an error.
+//!
+//! API Gateway remembers that a key was admitted. So functions confirm it at each request (`standing`), and administration has
+//! it presented once more ([`ApiKeys::prove`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +21,31 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tracing::warn;
 
+use crate::cache::CacheClient;
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 
+mod authority;
+mod caller;
 mod description;
 mod grant;
 mod info;
 mod known;
 mod registry;
+mod standing;
 
+pub use authority::Authority;
+pub use caller::Caller;
 pub use description::ApiKeyDescription;
-pub use grant::{AllowedApps, Caller, RateLimit, Scope, UnknownScope};
+pub use grant::{AllowedApps, RateLimit, Role, Scope, UnknownScope};
 pub use info::{ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
+pub use standing::{Latest, MARKED, UNMARKED};
 
-use known::KnownKeys;
+use known::{Known, KnownKeys};
+use standing::Standing;
 
 /// What every key starts with, so that secret scanners find one that leaked.
 const PREFIX: &str = "lsk_";
@@ -48,6 +59,8 @@ const NOTE_USE_EVERY: Duration = Duration::from_secs(10 * 60);
 const NOTE_USE_TIMEOUT: Duration = Duration::from_millis(500);
 /// For how many keys a process remembers when it recorded their use.
 const MAX_NOTED: usize = 10_000;
+/// For how many keys a process remembers what the store said of them.
+const MAX_STANDINGS: usize = 10_000;
 /// The sort key of an API key's record.
 const SORT: &str = "key";
 
@@ -117,28 +130,36 @@ impl ApiKey {
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
     storage: Storage,
+    cache: Option<CacheClient>,
     clock: Arc<dyn Clock>,
     /// When this process last recorded the use of a key.
     noted: Arc<LocalCache<String, Timestamp>>,
     known: Arc<KnownKeys>,
+    /// What functions have read of keys that the gateway remembers.
+    standings: Arc<LocalCache<String, Standing>>,
+    /// When the store last failed to say how a key stands.
+    excused: Arc<LocalCache<String, Timestamp>>,
 }
 
 /// What the store says of a key, or in its place a record that it confirmed a moment ago.
 enum Found {
     Stored(Option<Record>),
     /// With the reason why it counts.
-    Known(Record, String),
+    Known(Known, String),
 }
 
 impl ApiKeys {
-    /// The keys in `storage`.
+    /// The keys in `storage`; `cache` tells processes of each other's changes.
     #[must_use]
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(storage: Storage, cache: Option<CacheClient>, clock: Arc<dyn Clock>) -> Self {
         Self {
             storage,
+            cache,
             clock,
             noted: Arc::new(LocalCache::new(MAX_NOTED)),
             known: Arc::new(KnownKeys::new()),
+            standings: Arc::new(LocalCache::new(MAX_STANDINGS)),
+            excused: Arc::new(LocalCache::new(MAX_STANDINGS)),
         }
     }
 
@@ -158,8 +179,8 @@ impl ApiKeys {
                 self.known.forget(key.id());
                 return Ok(None);
             }
-            Found::Known(record, why) => {
-                let caller = self.caller(&key, &record);
+            Found::Known(known, why) => {
+                let caller = self.caller(&key, &known.record, known.confirmed_at);
                 if caller.is_some() {
                     warn!(
                         key_id = key.id(),
@@ -169,7 +190,7 @@ impl ApiKeys {
                 return Ok(caller);
             }
         };
-        let caller = self.caller(&key, &record);
+        let caller = self.caller(&key, &record, asked_at);
         if caller.is_some() {
             self.known.confirm(key.id(), record, asked_at);
             self.note_use(key.id(), deadline).await;
@@ -179,29 +200,44 @@ impl ApiKeys {
         Ok(caller)
     }
 
+    /// The caller who presents `token`, by what the store says of the key now and nothing else; `None` as for
+    /// [`ApiKeys::authenticate`].
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store does not say.
+    pub async fn prove(&self, token: &str, deadline: Deadline) -> Result<Option<Caller>> {
+        let Some(key) = ApiKey::parse(token) else {
+            return Ok(None);
+        };
+        let asked_at = self.clock.now();
+        let stored = store_key(key.id());
+        let record = self.storage.get(Table::ApiKeys, &stored, deadline).await?;
+        Ok(record.and_then(|record| self.caller(&key, &record, asked_at)))
+    }
+
     async fn find(&self, id: &str, deadline: Deadline) -> Result<Found> {
         let key = store_key(id);
         let stored = tokio::select! {
             biased;
             stored = self.storage.get(Table::ApiKeys, &key, deadline) => stored,
-            record = self.known_later(id) => {
-                return Ok(Found::Known(record, "the store is slow".to_owned()));
+            known = self.known_later(id) => {
+                return Ok(Found::Known(known, "the store is slow".to_owned()));
             }
         };
         match stored {
             Ok(record) => Ok(Found::Stored(record)),
             Err(error) => match self.known.instead_of(&error, id, self.clock.now()) {
-                Some(record) => Ok(Found::Known(record, error.to_string())),
+                Some(known) => Ok(Found::Known(known, error.to_string())),
                 None => Err(error.into()),
             },
         }
     }
 
     /// What is known of the key, after [`known::PATIENCE`]; never, if nothing is.
-    async fn known_later(&self, id: &str) -> Record {
+    async fn known_later(&self, id: &str) -> Known {
         tokio::time::sleep(known::PATIENCE).await;
         match self.known.get(id, self.clock.now()) {
-            Some(record) => record,
+            Some(known) => known,
             None => std::future::pending().await,
         }
     }
@@ -210,18 +246,10 @@ impl ApiKeys {
         info::info(record, self.clock.now()).is_some_and(|info| info.state == KeyState::Active)
     }
 
-    fn caller(&self, key: &ApiKey, record: &Record) -> Option<Caller> {
+    fn caller(&self, key: &ApiKey, record: &Record, confirmed_at: Timestamp) -> Option<Caller> {
         let is_same: bool = key.hash().ct_eq(record.bytes("secret_hash")?).into();
-        let info = info::info(record, self.clock.now())?;
-        if !is_same || info.state != KeyState::Active {
-            return None;
-        }
-        Some(Caller {
-            key_id: key.id().to_owned(),
-            scopes: info.scopes,
-            apps: info.apps,
-            rate_limit: info.rate_limit,
-        })
+        let caller = info::caller(record, confirmed_at, self.clock.now());
+        caller.filter(|_| is_same)
     }
 
     /// Records the use of a key, at most every ten minutes. A failure does not affect the caller.

@@ -19,7 +19,7 @@ mod problem;
 mod reply;
 
 pub use admission::Admission;
-pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID};
+pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID, bearer};
 pub use json::MAX_BODY_BYTES;
 pub use problem::{PartialFailure, Problem, page};
 pub use reply::Reply;

@@ -7,8 +7,7 @@ use futures_util::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::api_keys::{AllowedApps, Scope};
-use crate::api_keys::{ApiKey, ApiKeys, NewApiKey};
+use crate::api_keys::{AllowedApps, ApiKey, ApiKeys, Authority, NewApiKey, Scope};
 use crate::apps::{App, AppChange, AppKind, Apps, NewApp};
 use crate::changes::Actor;
 use crate::deadline::Deadline;
@@ -108,8 +107,9 @@ impl Seed {
         while let Some(changed) = written.next().await {
             seeded.apps += usize::from(changed?);
         }
+        let authority = Authority::Operator(Actor::seed());
         for key in &new_keys {
-            match api_keys.add(key, &Actor::seed(), deadline).await {
+            match api_keys.add(key, &authority, deadline).await {
                 Ok(()) => seeded.api_keys += 1,
                 Err(Error::AlreadyExists(_)) => {}
                 Err(error) => return Err(error),

@@ -248,6 +248,15 @@ pub enum Expect {
     },
 }
 
+/// A record that must not change until another one is written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Guard {
+    /// Its key, in the table of the record that is written. The two are different records.
+    pub key: Key,
+    /// The version that it must have.
+    pub version: u64,
+}
+
 /// Which attributes of records are read. Key, version, due time and expiry always are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Attributes {
@@ -290,6 +299,20 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] when it does not hold; nothing is then written.
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError>;
+
+    /// [`Store::put`], if besides `expect` the record of `guard` exists with its version at the moment of the write. It costs twice
+    /// what a put costs.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when one of the two does not hold, or another write to one of them is under way; nothing is then
+    /// written.
+    async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+    ) -> Result<(), StoreError>;
 
     /// Writes whole records unconditionally. Any number of records; of several with the same key the last is written.
     ///

@@ -137,9 +137,14 @@ impl Services {
             base.sealer.clone(),
             Arc::clone(&base.clock),
         );
-        let api_keys = ApiKeys::new(base.storage.clone(), Arc::clone(&base.clock));
-        let default_app = config.default_app_id.clone();
-        let admission = Admission::new(base.apps.clone(), base.limiter, default_app);
+        let (storage, cache) = (base.storage.clone(), base.cache.clone());
+        let api_keys = ApiKeys::new(storage, cache, Arc::clone(&base.clock));
+        let admission = Admission {
+            apps: base.apps.clone(),
+            api_keys: api_keys.clone(),
+            limiter: base.limiter,
+            default_app: config.default_app_id.clone(),
+        };
         Self {
             config: Arc::new(config),
             storage: base.storage,

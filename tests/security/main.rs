@@ -1,5 +1,10 @@
-//! Attacks, one file per boundary: what an attacker tries there, and that it changes nothing.
+//! Attacks on the service, one file per boundary: what an attacker tries there, and that it changes nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod administration;
 mod cache;
+mod delegation;
+mod key_states;
+mod keys;
+mod revocation;

@@ -9,7 +9,8 @@ use lark_service::cache::{Cache, CacheError, Claim, Put};
 use lark_service::clock::Timestamp;
 use lark_service::quota::{Decision, Quota};
 use lark_service::store::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
+    TableReport,
 };
 
 use crate::gate::{Gates, Mode, Point, Stage};
@@ -62,6 +63,17 @@ impl Store for GatedStore {
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         let work = self.store.put(table, record, expect);
         self.through("put", table, work).await
+    }
+
+    async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+    ) -> Result<(), StoreError> {
+        let work = self.store.put_guarded(table, record, expect, guard);
+        self.through("put_guarded", table, work).await
     }
 
     async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {

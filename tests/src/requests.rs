@@ -1,6 +1,7 @@
 //! Requests to the HTTP API, and invocations of single functions: both go through the local host's gateway, in this process.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -8,9 +9,13 @@ use http_body_util::BodyExt;
 use lambda_http::http::{self, HeaderMap, HeaderName, HeaderValue};
 use lambda_http::{Body, Response};
 use lark_local_host::{Gateway, Template};
+use lark_service::api_keys::{AllowedApps, ApiKey, Authority, NewApiKey, Scope};
+use lark_service::changes::Actor;
+use lark_service::clock::{Clock, SystemClock, Timestamp};
+use lark_service::store::{Expect, Key, Table, Value as Attribute};
 use serde_json::{Value, json};
 
-use crate::world::Process;
+use crate::world::{Process, soon};
 
 /// The template that is deployed: its routes are the routes of every test.
 pub(crate) static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
@@ -41,7 +46,7 @@ impl Process {
 }
 
 /// A request to the HTTP API, by default from a key that may do everything for every app. The authorizer is not asked: the
-/// test says what it would tell the functions.
+/// test says what it has told the functions just now. Administration asks the store, so it has such a key.
 #[derive(Clone, Debug)]
 pub struct TestRequest {
     method: &'static str,
@@ -66,7 +71,7 @@ impl TestRequest {
     /// `method` and `target`, a path with its query.
     #[must_use]
     pub fn new(method: &'static str, target: &str) -> Self {
-        let scopes = lark_service::api_keys::Scope::ALL.map(lark_service::api_keys::Scope::as_str);
+        let scopes = Scope::ALL.map(Scope::as_str);
         Self {
             method,
             target: target.to_owned(),
@@ -90,6 +95,15 @@ impl TestRequest {
             caller.insert("rate_limit".to_owned(), json!(limit));
         }
         self
+    }
+
+    /// From the holder of this key, which the store must have.
+    #[must_use]
+    pub fn key(mut self, token: &str) -> Self {
+        if let (Some(caller), Some(key)) = (&mut self.caller, ApiKey::parse(token)) {
+            caller.insert("key_id".to_owned(), json!(key.id()));
+        }
+        self.header("authorization", &format!("Bearer {token}"))
     }
 
     /// Without a key.
@@ -143,7 +157,7 @@ impl TestRequest {
             "requestContext": {
                 "accountId": "123456789012",
                 "apiId": "a1b2c3d4e5",
-                "authorizer": self.caller.as_ref().map(|caller| json!({"lambda": caller})),
+                "authorizer": self.caller.clone().map(|it| json!({"lambda": told(it, SystemClock.now())})),
                 "domainName": "api.example",
                 "http": {
                     "method": self.method,
@@ -161,15 +175,34 @@ impl TestRequest {
         })
     }
 
+    /// Sends it through `gateway`, whose authorizer checks `key` or remembers what it said of it.
+    pub async fn through(self, gateway: &Gateway, key: &str) -> TestResponse {
+        let with_key = self.header("authorization", &format!("Bearer {key}"));
+        TestResponse::read(gateway.answer(with_key.into_http()).await).await
+    }
+
     /// Sends it to `process`.
-    pub async fn send(self, process: &Process) -> TestResponse {
+    pub async fn send(mut self, process: &Process) -> TestResponse {
+        let is_administration = ["/v1/apps", "/v1/api-keys"]
+            .iter()
+            .any(|path| self.target.starts_with(path));
+        if is_administration && let Some(caller) = &self.caller {
+            let token = real_key(process, caller).await;
+            self = self.key(&token);
+        }
+        let caller = self.caller.take();
+        let caller = caller.map(|caller| told(caller, process.0.clock.now()));
+        let response = process.gateway().answer_as(caller, self.into_http()).await;
+        TestResponse::read(response).await
+    }
+
+    fn into_http(self) -> http::Request<Body> {
         let body = self.body.map_or(Body::Empty, Body::Text);
         let mut request = http::Request::new(body);
         *request.method_mut() = self.method.parse().expect("a method");
         *request.uri_mut() = self.target.parse().expect("a path with its query");
         *request.headers_mut() = self.headers;
-        let response = process.gateway().answer_as(self.caller, request).await;
-        TestResponse::read(response).await
+        request
     }
 }
 
@@ -234,15 +267,63 @@ pub fn authorizer_event(authorization: &str) -> Value {
     })
 }
 
+/// `caller` as the authorizer told of them at `now`.
+fn told(mut caller: HashMap<String, Value>, now: Timestamp) -> HashMap<String, Value> {
+    caller.insert("version".to_owned(), json!("1"));
+    let at = now.as_millis().to_string();
+    caller.insert("confirmed_at".to_owned(), json!(at));
+    caller
+}
+
+/// A key that the store has as it is said of `caller`, right or wrong. It is not on the list of keys.
+async fn real_key(process: &Process, caller: &HashMap<String, Value>) -> String {
+    let text = |name: &str| caller.get(name).and_then(Value::as_str).unwrap_or_default();
+    let said = [text("scopes"), text("apps"), text("rate_limit")];
+    let mut hasher = DefaultHasher::new();
+    said.hash(&mut hasher);
+    let id = match said {
+        [scopes, "*", ""] if scopes.split(' ').count() == Scope::ALL.len() => KEY_ID.to_owned(),
+        _ => format!("test{:08x}", hasher.finish() >> 32),
+    };
+    let token = format!("lsk_{id}_{:0>43}", "test");
+    let (services, key) = (&process.0, Key::new(&id, "key"));
+    let found = services.storage.get(Table::ApiKeys, &key, soon()).await;
+    if !matches!(found, Ok(None)) {
+        return token;
+    }
+    let new = NewApiKey {
+        key: ApiKey::parse(&token).expect("a key"),
+        name: String::new(),
+        scopes: BTreeSet::from([Scope::Admin]),
+        apps: AllowedApps::All,
+        rate_limit: None,
+        expires_at: None,
+    };
+    let operator = Authority::Operator(Actor::seed());
+    let added = services.api_keys.add(&new, &operator, soon()).await;
+    added.expect("a working store");
+    let storage = &services.storage;
+    let record = storage.get(Table::ApiKeys, &key, soon()).await;
+    let mut record = record.expect("a working store").expect("it was added");
+    for (name, value) in ["scopes", "apps", "rate_limit"].into_iter().zip(said) {
+        record = record.with(name, Attribute::Text(value.to_owned()));
+    }
+    let put = storage.put(Table::ApiKeys, &record, Expect::Anything, soon());
+    put.await.expect("a working store");
+    let listed = Key::new("listed", format!("id#{id}"));
+    let unlisted = storage.delete(Table::ApiKeys, &listed, Expect::Anything, soon());
+    unlisted.await.expect("a working store");
+    token
+}
+
+/// The id of the key that may do everything.
+const KEY_ID: &str = "test0key0001";
+
 /// What the authorizer tells functions of a key.
 fn caller(scopes: &str, apps: &str) -> HashMap<String, Value> {
-    [
-        ("key_id", "test0key0001"),
-        ("scopes", scopes),
-        ("apps", apps),
-    ]
-    .map(|(name, value)| (name.to_owned(), json!(value)))
-    .into()
+    [("key_id", KEY_ID), ("scopes", scopes), ("apps", apps)]
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .into()
 }
 
 fn headers<'n, V: AsRef<str>>(pairs: impl IntoIterator<Item = (&'n str, V)>) -> HeaderMap {

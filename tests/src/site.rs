@@ -242,7 +242,9 @@ impl Site {
     /// A request for this app from a caller who may do everything.
     #[must_use]
     pub fn request(&self, method: &'static str, target: &str) -> TestRequest {
-        TestRequest::new(method, target).header("x-lark-app-id", &self.app)
+        TestRequest::new(method, target)
+            .key(&self.api_key)
+            .header("x-lark-app-id", &self.app)
     }
 }
 

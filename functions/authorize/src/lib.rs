@@ -1,12 +1,12 @@
-//! The authorizer of the HTTP API: payload format 2.0, simple responses. API Gateway keeps the answer for a while, so a
-//! revoked key works until then. While the store fails, what it confirmed within the last minute counts: a minute more.
+//! The authorizer of the HTTP API: payload format 2.0, simple responses. API Gateway keeps the answer for a while. So it says
+//! when and by which version of the key's record it was given, and functions confirm it. While the store fails, what it
+//! confirmed within the last minute counts.
 
 use std::collections::HashMap;
 
 use lambda_runtime::{Error, LambdaEvent};
-use lark_service::api_keys::ApiKeys;
-use lark_service::api_keys::{Caller, Scope};
-use lark_service::http::{MAX_REQUEST_ID_BYTES, REQUEST_ID};
+use lark_service::api_keys::{ApiKeys, Caller};
+use lark_service::http::{MAX_REQUEST_ID_BYTES, REQUEST_ID, bearer};
 use lark_service::ids::is_identifier;
 use lark_service::invocation;
 use serde::{Deserialize, Serialize};
@@ -66,40 +66,21 @@ impl Question {
             .or(self.request_context.request_id.as_deref())
     }
 
-    /// The API key in `Authorization: Bearer <key>`; the scheme's case does not matter (RFC 9110).
+    /// The API key that is presented.
     fn api_key(&self) -> Option<&str> {
         let header = self
             .identity_source
             .first()
             .or_else(|| self.headers.get("authorization"))?;
-        let (scheme, key) = header.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        bearer(header)
     }
 }
 
 impl Decision {
     fn of(caller: Option<Caller>) -> Self {
-        let Some(caller) = caller else {
-            return Self {
-                is_authorized: false,
-                context: HashMap::new(),
-            };
-        };
-        let scopes: Vec<_> = caller.scopes.iter().copied().map(Scope::as_str).collect();
-        let [key_id, scope_list, apps, rate_limit] = Caller::CONTEXT_KEYS;
-        let mut context = HashMap::from([
-            (key_id, caller.key_id),
-            (scope_list, scopes.join(" ")),
-            (apps, caller.apps.to_string()),
-        ]);
-        context.extend(
-            caller
-                .rate_limit
-                .map(|limit| (rate_limit, limit.to_string())),
-        );
         Self {
-            is_authorized: true,
-            context,
+            is_authorized: caller.is_some(),
+            context: caller.map(|it| it.to_context()).unwrap_or_default(),
         }
     }
 

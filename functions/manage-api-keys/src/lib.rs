@@ -1,14 +1,12 @@
 //! API keys under `/v1/api-keys`: create, list, show, change, revoke, and who did what. For keys with the scope `admin`; a
-//! key that may not act for every app manages, and makes, only keys for the apps that it may act for.
+//! key that may not act for every app manages, and makes, only keys for the apps that it may act for. None changes itself, and
+//! none gives away more than it has.
 
 use std::convert::Infallible;
 
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
-use lark_service::api_keys::ApiKeyDescription;
-use lark_service::api_keys::{AllowedApps, Caller, Scope};
-use lark_service::api_keys::{ApiKeyInfo, ApiKeys};
-use lark_service::changes::Actor;
+use lark_service::api_keys::{ApiKeyDescription, ApiKeys, Authority};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::page::PageRules;
@@ -29,25 +27,25 @@ pub async fn handle(
     request: Request,
 ) -> std::result::Result<Response<Body>, Infallible> {
     Ok(http::serve("manage-api-keys", &request, async |call| {
-        let caller = admission.caller(call, Scope::Admin).await?;
-        let reply = manage(caller, api_keys, call).await?;
+        let authority = Authority::Key(admission.administrator(call).await?);
+        let reply = manage(&authority, api_keys, call).await?;
         Ok(reply.with_header("cache-control", "no-store"))
     })
     .await)
 }
 
-async fn manage(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
+async fn manage(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
     let method = call.request().method();
     let key_id = call.path_parameter("key_id");
     if key_id.is_empty() {
         return match *method {
-            Method::POST => create(caller, api_keys, call).await,
-            _ => list(caller, api_keys, call).await,
+            Method::POST => create(authority, api_keys, call).await,
+            _ => list(authority, api_keys, call).await,
         };
     }
     // Whatever is to be done with it: a key that the caller may not manage is not there for them.
     let key = api_keys.show(key_id, call.deadline()).await?;
-    if !caller.apps.covers(&key.apps) {
+    if !authority.sees(&key) {
         return Err(Error::ApiKeyNotFound(key_id.to_owned()));
     }
     if call.request().raw_http_path().ends_with("/changes") {
@@ -60,23 +58,20 @@ async fn manage(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<
     }
     call.only_query(&[])?;
     match *method {
-        Method::PATCH => change(caller, api_keys, &key, call).await,
+        Method::PATCH => change(authority, api_keys, key_id, call).await,
         Method::DELETE => {
-            let actor = Actor::api_key(&caller.key_id);
-            api_keys.revoke(key_id, &actor, call.deadline()).await?;
+            api_keys.revoke(key_id, authority, call.deadline()).await?;
             Ok(Reply::nothing())
         }
         _ => Reply::json(&ApiKeyDescription::of(&key)),
     }
 }
 
-async fn create(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
+async fn create(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
     call.only_query(&[])?;
     let body: CreateBody = call.json()?;
     let new = body.read()?;
-    allow(caller, &new.apps)?;
-    let actor = Actor::api_key(&caller.key_id);
-    api_keys.add(&new, &actor, call.deadline()).await?;
+    api_keys.add(&new, authority, call.deadline()).await?;
     let key = api_keys.show(new.key.id(), call.deadline()).await?;
     let location = format!("/v1/api-keys/{}", new.key.id());
     Ok(Reply::json(&NewKeyAnswer::of(&key, &new.key))?
@@ -84,39 +79,25 @@ async fn create(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<
         .with_header("location", &location))
 }
 
-async fn list(caller: &Caller, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
+async fn list(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
     call.only_query(&["page_size", "page_token"])?;
     let page = call.page(&PageRules::OURS)?;
-    let mut page = api_keys
-        .list(page.after(), page.limit(), call.deadline())
+    let page = api_keys
+        .list_seen(authority, page.after(), page.limit(), call.deadline())
         .await?;
-    page.items.retain(|key| caller.apps.covers(&key.apps));
     Reply::json(&key_page(&page.items, page.next_page_token))
 }
 
 async fn change(
-    caller: &Caller,
+    authority: &Authority,
     api_keys: &ApiKeys,
-    key: &ApiKeyInfo,
+    key_id: &str,
     call: &Call<'_>,
 ) -> Result<Reply> {
     let body: ChangeBody = call.json()?;
     let change = body.read()?;
-    if let Some(apps) = &change.apps {
-        allow(caller, apps)?;
-    }
-    let actor = Actor::api_key(&caller.key_id);
     let key = api_keys
-        .change(&key.key_id, &change, &actor, call.deadline())
+        .change(key_id, &change, authority, call.deadline())
         .await?;
     Reply::json(&ApiKeyDescription::of(&key))
-}
-
-fn allow(caller: &Caller, apps: &AllowedApps) -> Result<()> {
-    if caller.apps.covers(apps) {
-        return Ok(());
-    }
-    Err(Error::PermissionDenied(
-        "the API key may give others only the apps that it may act for itself".to_owned(),
-    ))
 }

@@ -35,8 +35,9 @@ fn create() -> Operation {
     let key = Content::answer::<NewKeyAnswer<'static>>().example(KEY_WITH_SECRET_EXAMPLE);
     Operation::post(KEYS, "createApiKey", Tag::ApiKeys, "Make an API key", body)
         .description(
-            "The answer has the key itself, this once. A key that may not act for every app makes keys for its own apps \
-             only.",
+            "The answer has the key itself, this once. Nobody gives away more than they have, and `permission_denied` names what \
+             is too much: scopes (an owner, who administers every app, has all), apps, rate limit and end. A key that has a limit \
+             or an end must give one.",
         )
         .scope(Scope::Admin)
         .answer(
@@ -68,8 +69,10 @@ fn change() -> Operation {
         body,
     )
     .description(
-        "What is left out stays; `null` takes `rate_limit` or `expires_at` away. API Gateway remembers for up to five minutes \
-         what a key may do, so a change takes that long at most. A revoked key cannot be changed.",
+        "What is left out stays; `null` takes `rate_limit` or `expires_at` away. What is taken from a key is gone at its next \
+         request; API Gateway remembers for up to five minutes what it may do, so what is added may take that long. A revoked \
+         key cannot be changed, and no key changes itself. Nobody makes of a key more than they have themselves: scopes (but for \
+         an owner), apps, rate limit and end. What is only taken away may be taken from any key that the caller sees.",
     )
     .scope(Scope::Admin)
     .parameter(parameters::key_id_in_path())
@@ -80,8 +83,8 @@ fn change() -> Operation {
 fn revoke() -> Operation {
     Operation::delete(KEY, "revokeApiKey", Tag::ApiKeys, "Revoke an API key")
         .description(
-            "For ever. API Gateway remembers for up to five minutes that it accepted a key, so a revoked one works that long \
-             at most. Revoking again changes nothing.",
+            "For ever. The key is refused at its next request; within 30 seconds at most if the shared cache does not hear of it. \
+             Revoking again changes nothing, but tells every process once more. No key revokes itself.",
         )
         .scope(Scope::Admin)
         .parameter(parameters::key_id_in_path())
@@ -121,6 +124,7 @@ key_id: 7k2m9p4q8r3s
 name: HR portal
 scopes: ["users:read"]
 apps: [cli_a1b2c3d4e5f6]
+role: null
 rate_limit: { limit: 600, window_seconds: 60 }
 status: active
 expires_at: null
@@ -133,6 +137,7 @@ key_id: 7k2m9p4q8r3s
 name: HR portal
 scopes: ["users:read"]
 apps: [cli_a1b2c3d4e5f6]
+role: null
 rate_limit: { limit: 600, window_seconds: 60 }
 status: active
 expires_at: null

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
-use lark_service::api_keys::{AllowedApps, Caller, Scope};
+use lark_service::api_keys::{AllowedApps, Caller};
 use lark_service::apps::{AppDescription, Apps};
 use lark_service::changes::Actor;
 use lark_service::error::{Error, Result};
@@ -31,8 +31,8 @@ pub async fn handle(
     request: Request,
 ) -> std::result::Result<Response<Body>, Infallible> {
     Ok(http::serve("manage-apps", &request, async |call| {
-        let caller = admission.caller(call, Scope::Admin).await?;
-        let reply = manage(caller, apps, tokens, call).await?;
+        let caller = admission.administrator(call).await?;
+        let reply = manage(&caller, apps, tokens, call).await?;
         Ok(reply.with_header("cache-control", "no-store"))
     })
     .await)

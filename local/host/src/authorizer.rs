@@ -141,7 +141,7 @@ fn question(
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use lark_service::api_keys::ApiKey;
+    use lark_service::api_keys::{ApiKey, Authority};
     use lark_service::aws;
     use lark_service::changes::Actor;
     use lark_service::clock::SystemClock;
@@ -235,10 +235,10 @@ mod tests {
         let authorizer = Authorizer::new(real, TTL, TTL);
         assert!(ask(&authorizer, &services, Some(&header)).await.is_ok());
         let key = ApiKey::parse(&header.to_str().unwrap()["Bearer ".len()..]).unwrap();
-        let actor = Actor::seed();
+        let operator = Authority::Operator(Actor::seed());
         let revoked = services
             .api_keys
-            .revoke(key.id(), &actor, Deadline::after(TTL));
+            .revoke(key.id(), &operator, Deadline::after(TTL));
         revoked.await.unwrap();
         tokio::time::pause();
         // Some real time has passed.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{AllowedApps, ApiKeyInfo, KeyState, RateLimit, Scope};
+use super::{AllowedApps, ApiKeyInfo, KeyState, RateLimit, Role, Scope};
 use crate::clock::Timestamp;
 use crate::ids::AppId;
 use crate::schema::Name;
@@ -24,6 +24,9 @@ pub struct ApiKeyDescription<'k> {
     pub scopes: Vec<&'static str>,
     #[schema(value_type = AllowedApps)]
     pub apps: Vec<&'k str>,
+    /// What it administers; null: nothing.
+    #[schema(required)]
+    pub role: Option<Role>,
     #[schema(required)]
     pub rate_limit: Option<RateLimit>,
     pub status: KeyState,
@@ -52,6 +55,7 @@ impl<'k> ApiKeyDescription<'k> {
                 AllowedApps::All => vec!["*"],
                 AllowedApps::Only(apps) => apps.iter().map(AppId::as_str).collect(),
             },
+            role: Role::of(&key.scopes, &key.apps),
             rate_limit: key.rate_limit,
             status: key.state,
             expires_at: key.expires_at.map(text),

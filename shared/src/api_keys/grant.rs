@@ -1,4 +1,4 @@
-//! What an API key grants: scopes, apps and a rate limit, and the caller who holds them.
+//! What an API key grants: scopes, apps and a rate limit.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,6 @@ use std::str::FromStr;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder};
 
-use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::schema::{constant, describe, one_of};
 
@@ -76,7 +75,7 @@ pub struct UnknownScope(String);
 impl FromStr for Scope {
     type Err = UnknownScope;
 
-    fn from_str(text: &str) -> std::result::Result<Self, UnknownScope> {
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
         Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == text)
@@ -188,6 +187,14 @@ impl RateLimit {
         })
     }
 
+    /// Whether `other` allows no more requests than this: neither at once nor in the long run.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let wide = |number: NonZeroU32| u64::from(number.get());
+        let own = wide(self.limit) * wide(other.window_seconds);
+        other.limit <= self.limit && wide(other.limit) * wide(self.window_seconds) <= own
+    }
+
     /// `600/60`: the form in the authorizer's context.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -202,138 +209,36 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// A valid API key and what it allows.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Caller {
-    /// The key's public part.
-    pub key_id: String,
-    /// What it allows.
-    pub scopes: BTreeSet<Scope>,
-    /// For which apps.
-    pub apps: AllowedApps,
-    /// Its rate limit; `None`: no limit of its own.
-    pub rate_limit: Option<RateLimit>,
+/// What somebody with the scope `admin` administers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(
+    as = ApiKeyRole,
+    description = "What a key with the scope `admin` administers. `owner`, for every app: all apps and keys, and it may give away every \
+                   scope. `app_admin`: its apps, and the keys for no others, within its own scopes. Neither gives away more requests \
+                   or a later end than it has."
+)]
+pub enum Role {
+    /// Every app and key.
+    Owner,
+    /// The apps that it may act for, and the keys for no others.
+    AppAdmin,
 }
 
-impl Caller {
-    /// The names of the entries in the authorizer's context. A key without a limit lacks the last.
-    pub const CONTEXT_KEYS: [&'static str; 4] = ["key_id", "scopes", "apps", "rate_limit"];
-
-    /// The caller that the authorizer's context describes; `text` looks up one of [`Caller::CONTEXT_KEYS`]. `None` if an
-    /// entry that every caller has is missing.
-    pub fn from_context<'t>(text: impl Fn(&str) -> Option<&'t str>) -> Option<Self> {
-        Some(Self {
-            key_id: text("key_id")?.to_owned(),
-            scopes: text("scopes")?
-                .split_ascii_whitespace()
-                .filter_map(|scope| scope.parse().ok())
-                .collect(),
-            apps: AllowedApps::parse(text("apps")?),
-            rate_limit: text("rate_limit").and_then(RateLimit::parse),
+impl Role {
+    /// The role of a key with these scopes for these apps; `None` for one that administers nothing.
+    #[must_use]
+    pub fn of(scopes: &BTreeSet<Scope>, apps: &AllowedApps) -> Option<Self> {
+        scopes.contains(&Scope::Admin).then_some(match apps {
+            AllowedApps::All => Self::Owner,
+            AllowedApps::Only(_) => Self::AppAdmin,
         })
     }
-
-    /// Checks that the key has `scope`.
-    ///
-    /// # Errors
-    /// [`Error::PermissionDenied`] naming the scope.
-    pub fn require(&self, scope: Scope) -> Result<()> {
-        if self.scopes.contains(&scope) {
-            return Ok(());
-        }
-        Err(Error::PermissionDenied(format!(
-            "the API key lacks the scope {scope}"
-        )))
-    }
-
-    /// The app to act for: the `requested` one, else the key's only app, else `default`.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] naming the header when no app can be determined or the header is malformed,
-    /// [`Error::PermissionDenied`] when the key does not allow the app.
-    pub fn choose_app(&self, requested: Option<&str>, default: Option<&AppId>) -> Result<AppId> {
-        let app_id = match requested {
-            Some(text) => AppId::parse(text).ok_or_else(|| {
-                Error::invalid(
-                    APP_ID_HEADER,
-                    "must be an app id such as cli_a1b2c3: 1 to 64 letters, digits, `_` or `-`",
-                )
-            })?,
-            None => self.apps.sole().or(default).cloned().ok_or_else(|| {
-                Error::invalid(
-                    APP_ID_HEADER,
-                    "is required: the API key may act for several apps and no default app is set",
-                )
-            })?,
-        };
-        if self.apps.contains(&app_id) {
-            return Ok(app_id);
-        }
-        Err(Error::PermissionDenied(format!(
-            "the API key may not act for the app {app_id}"
-        )))
-    }
 }
-
-/// Chooses the app.
-const APP_ID_HEADER: &str = "header X-Lark-App-Id";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn caller(apps: &str) -> Caller {
-        Caller {
-            key_id: "k".into(),
-            scopes: BTreeSet::from([Scope::UsersRead]),
-            apps: AllowedApps::parse(apps),
-            rate_limit: None,
-        }
-    }
-
-    fn chosen(
-        apps: &str,
-        requested: Option<&str>,
-        default: Option<&str>,
-    ) -> std::result::Result<String, &'static str> {
-        let default = default.and_then(AppId::parse);
-        let choice = caller(apps).choose_app(requested, default.as_ref());
-        choice
-            .map(|app| app.to_string())
-            .map_err(|error| error.code().as_str())
-    }
-
-    #[test]
-    fn the_app_is_the_requested_one_then_the_only_one_then_the_default() {
-        assert_eq!(
-            chosen("*", Some("cli_b"), Some("cli_a")),
-            Ok("cli_b".into())
-        );
-        assert_eq!(chosen("cli_c", None, Some("cli_a")), Ok("cli_c".into()));
-        assert_eq!(chosen("*", None, Some("cli_a")), Ok("cli_a".into()));
-        assert_eq!(
-            chosen("cli_a cli_c", None, Some("cli_a")),
-            Ok("cli_a".into())
-        );
-    }
-
-    #[test]
-    fn an_app_that_cannot_be_told_or_is_not_allowed_is_refused() {
-        assert_eq!(chosen("*", None, None), Err("invalid_argument"));
-        assert_eq!(
-            chosen("*", Some("not an id"), None),
-            Err("invalid_argument")
-        );
-        assert_eq!(
-            chosen("cli_c", Some("cli_b"), None),
-            Err("permission_denied")
-        );
-        assert_eq!(
-            chosen("cli_b cli_c", None, Some("cli_a")),
-            Err("permission_denied")
-        );
-        assert_eq!(chosen("", Some("cli_a"), None), Err("permission_denied"));
-    }
 
     #[test]
     fn apps_cover_their_subsets() {
@@ -353,12 +258,29 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_required_by_name() {
-        assert!(caller("*").require(Scope::UsersRead).is_ok());
-        assert_eq!(
-            caller("*").require(Scope::Admin).unwrap_err().to_string(),
-            "the API key lacks the scope admin"
-        );
+    fn a_rate_limit_covers_what_is_neither_more_at_once_nor_in_the_long_run() {
+        let limit = |text| RateLimit::parse(text).unwrap();
+        for (other, is_covered) in [
+            ("50/60", true),
+            ("10/12", true),
+            ("1/86400", true),
+            ("51/60", false),
+            ("50/59", false),
+            ("51/86400", false),
+            ("4294967295/86400", false),
+        ] {
+            assert_eq!(limit("50/60").covers(&limit(other)), is_covered, "{other}");
+        }
+        let most = limit("4294967295/1");
+        assert!(most.covers(&limit("4294967295/86400")) && most.covers(&most));
+    }
+
+    #[test]
+    fn an_administrator_of_every_app_is_an_owner() {
+        let role = |scope, apps| Role::of(&BTreeSet::from([scope]), &AllowedApps::parse(apps));
+        assert_eq!(role(Scope::Admin, "*"), Some(Role::Owner));
+        assert_eq!(role(Scope::Admin, "cli_a"), Some(Role::AppAdmin));
+        assert_eq!(role(Scope::Gateway, "*"), None);
     }
 
     #[test]

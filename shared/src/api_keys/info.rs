@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::ApiKey;
-use crate::api_keys::{AllowedApps, RateLimit, Scope};
+use crate::api_keys::{AllowedApps, Caller, RateLimit, Scope};
 use crate::changes::{self, Actor};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Result};
@@ -121,6 +121,20 @@ pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
         created_at: Timestamp::from_millis(record.number("created_at")?),
         version: record.version,
         state: KeyState::of(record.text("status")?, expires_at, now),
+    })
+}
+
+/// The holder of the key in `record`, for which the store was asked at `confirmed_at`; `None` if it may not be used at `now`.
+pub(super) fn caller(record: &Record, confirmed_at: Timestamp, now: Timestamp) -> Option<Caller> {
+    let key = info(record, now)?;
+    (key.state == KeyState::Active).then_some(Caller {
+        key_id: key.key_id,
+        scopes: key.scopes,
+        apps: key.apps,
+        rate_limit: key.rate_limit,
+        expires_at: key.expires_at,
+        version: key.version,
+        confirmed_at,
     })
 }
 

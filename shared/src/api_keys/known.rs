@@ -19,9 +19,10 @@ const MAX_KNOWN: usize = 1_000;
 pub(super) struct KnownKeys(LocalCache<String, Known>);
 
 #[derive(Clone, Debug)]
-struct Known {
-    record: Record,
-    confirmed_at: Timestamp,
+pub(super) struct Known {
+    pub(super) record: Record,
+    /// When the store was asked.
+    pub(super) confirmed_at: Timestamp,
 }
 
 impl KnownKeys {
@@ -43,21 +44,15 @@ impl KnownKeys {
         self.0.remove(id);
     }
 
-    /// The record of the key, if it was confirmed within [`KNOWN_FOR`] before `now`. A confirmation in the future is none: a
-    /// clock was wrong.
-    pub(super) fn get(&self, id: &str, now: Timestamp) -> Option<Record> {
+    /// The key, if it was confirmed within [`KNOWN_FOR`] before `now`. A confirmation in the future is none: a clock was wrong.
+    pub(super) fn get(&self, id: &str, now: Timestamp) -> Option<Known> {
         let known = self.0.get(id)?;
         let is_recent = known.confirmed_at <= now && now.since(known.confirmed_at) < KNOWN_FOR;
-        is_recent.then_some(known.record)
+        is_recent.then_some(known)
     }
 
     /// [`KnownKeys::get`] in place of an answer that failed with `error`. A record that cannot be read is an answer.
-    pub(super) fn instead_of(
-        &self,
-        error: &StoreError,
-        id: &str,
-        now: Timestamp,
-    ) -> Option<Record> {
+    pub(super) fn instead_of(&self, error: &StoreError, id: &str, now: Timestamp) -> Option<Known> {
         match error {
             StoreError::Timeout { .. }
             | StoreError::Skipped { .. }
@@ -91,7 +86,7 @@ mod tests {
             assert_eq!(known.get("id", now).is_some(), expected, "at {now}");
         }
         known.forget("id");
-        assert_eq!(known.get("id", confirmed), None);
+        assert!(known.get("id", confirmed).is_none());
     }
 
     #[test]

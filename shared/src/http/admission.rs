@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Call;
-use crate::api_keys::{Caller, Scope};
+use crate::api_keys::{ApiKeys, Caller, RateLimit, Scope};
 use crate::apps::{App, AppContext, Apps};
 use crate::directory::tiers::AppTenant;
 use crate::error::{Error, Result};
@@ -18,44 +18,56 @@ const POLICY: &str = "api-key";
 /// Admits callers as far as their API key allows.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    apps: Apps,
-    limiter: Limiter,
-    default_app: Option<AppId>,
+    /// The registered apps.
+    pub apps: Apps,
+    /// The API keys.
+    pub api_keys: ApiKeys,
+    /// Counts requests.
+    pub limiter: Limiter,
+    /// The app of requests that do not name one.
+    pub default_app: Option<AppId>,
 }
 
 impl Admission {
-    /// An admission to `apps`; `default_app` is the app of requests that do not name one.
-    #[must_use]
-    pub const fn new(apps: Apps, limiter: Limiter, default_app: Option<AppId>) -> Self {
-        Self {
-            apps,
-            limiter,
-            default_app,
-        }
-    }
-
-    /// The caller, who must have `scope` and be within the rate limit.
+    /// Who administers, by what the record of the key that they present says now. The authorizer's word does not count, and
+    /// neither does anybody's who invokes a function without it. They must be within the rate limit.
     ///
     /// # Errors
-    /// As [`Call::authorized`]; [`Error::RateLimited`].
-    pub async fn caller<'c>(&self, call: &'c Call<'_>, scope: Scope) -> Result<&'c Caller> {
-        let caller = call.authorized(scope)?;
-        self.count(call, caller).await?;
+    /// [`Error::Unauthenticated`] without a key, [`Error::PermissionDenied`] for one that may not be used, lacks the scope, or
+    /// is not the one that the authorizer let in; [`Error::RateLimited`], [`Error::Store`].
+    pub async fn administrator(&self, call: &Call<'_>) -> Result<Caller> {
+        let told = call.told_caller()?;
+        let proven = self
+            .api_keys
+            .prove(call.api_key()?, call.deadline())
+            .await?;
+        let caller = proven
+            .filter(|caller| caller.key_id == told.key_id)
+            .ok_or_else(|| Error::PermissionDenied("the API key is not valid".to_owned()))?;
+        caller.require(Scope::Admin)?;
+        self.count(call, &caller.key_id, caller.rate_limit).await?;
         Ok(caller)
     }
 
-    /// The enabled app to act for; the caller must have `scope` and be within the rate limit.
+    /// The enabled app to act for; the caller must have `scope` and be within the rate limit, and their key must still be good.
     ///
     /// # Errors
-    /// As [`Call::app_id`] and [`Apps::enabled`]; [`Error::RateLimited`].
+    /// As [`Call::app_id`], [`ApiKeys::confirm`] and [`Apps::enabled`]; [`Error::RateLimited`].
     pub async fn app(&self, call: &Call<'_>, scope: Scope) -> Result<Arc<App>> {
-        let caller = call.authorized(scope)?;
+        let told = call.authorized(scope)?;
         let app_id = call.app_id(scope, self.default_app.as_ref())?;
-        // Both use the shared cache: concurrently they take one round trip.
-        let (counted, app) = tokio::join!(
-            self.count(call, caller),
+        let latest = self.api_keys.latest(told);
+        let limit = latest.rate_limit();
+        // All use the shared cache: concurrently they take one round trip.
+        let (confirmed, counted, app) = tokio::join!(
+            self.api_keys.confirm(latest, call.deadline()),
+            self.count(call, &told.key_id, limit),
             self.apps.enabled(&app_id, call.deadline())
         );
+        let confirmed = confirmed?;
+        let caller = confirmed.caller();
+        caller.require(scope)?;
+        caller.allows(&app_id)?;
         counted?;
         app
     }
@@ -80,12 +92,12 @@ impl Admission {
         })
     }
 
-    async fn count(&self, call: &Call<'_>, caller: &Caller) -> Result<()> {
-        let Some(limit) = caller.rate_limit else {
+    async fn count(&self, call: &Call<'_>, key_id: &str, limit: Option<RateLimit>) -> Result<()> {
+        let Some(limit) = limit else {
             return Ok(());
         };
         let window = Duration::from_secs(limit.window_seconds.get().into());
-        let key = LimitKey::new("api_key", &caller.key_id);
+        let key = LimitKey::new("api_key", key_id);
         let decision = self
             .limiter
             .admit(&key, &[Quota::new(limit.limit, window)], 1)

@@ -158,17 +158,26 @@ impl<'r> Call<'r> {
         self.caller.as_ref().map(|caller| caller.key_id.as_str())
     }
 
-    /// The caller, who must have `scope`.
+    /// The caller, who must have `scope`, as the authorizer told of them: a while ago, and it is the gateway that says so.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] without one, [`Error::PermissionDenied`] without the scope.
     pub fn authorized(&self, scope: Scope) -> Result<&Caller> {
-        let caller = self
-            .caller
-            .as_ref()
-            .ok_or(Error::Unauthenticated("no API key was presented"))?;
+        let caller = self.told_caller()?;
         caller.require(scope)?;
         Ok(caller)
+    }
+
+    pub(super) fn told_caller(&self) -> Result<&Caller> {
+        let caller = self.caller.as_ref();
+        caller.ok_or(Error::Unauthenticated("no API key was presented"))
+    }
+
+    /// The API key that the request itself carries.
+    pub(super) fn api_key(&self) -> Result<&str> {
+        let header = self.header("authorization")?;
+        let key = header.and_then(bearer);
+        key.ok_or(Error::Unauthenticated("no API key was presented"))
     }
 
     /// The app to act for, by [`Caller::choose_app`], for a caller who must have `scope`.
@@ -276,6 +285,13 @@ impl<'r> Call<'r> {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         json::object(self.request.body())
     }
+}
+
+/// The API key in a header `Authorization: Bearer <key>`; the scheme's case does not matter (RFC 9110).
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, key) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
 /// API Gateway's id is the same for the authorizer, the function and the access log of a request.

@@ -1,6 +1,7 @@
 //! What every [`Store`] promises, as tests that run on each adapter.
 //!
-//! One line per adapter: `test_store_adapter!(|clock| async { EmbeddedStore::in_memory(clock).unwrap() })`.
+//! One line per adapter: `test_store_adapter!(|clock| async { EmbeddedStore::in_memory(clock).unwrap() })`. An emulator that has
+//! no transactions says `without guards`.
 #![expect(missing_docs, reason = "the name of a case is its promise")]
 #![expect(clippy::unwrap_used, reason = "a case is a test")]
 
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ManualClock, Timestamp};
-use crate::store::{Attributes, Due, Expect, Key, ListPage, Record, Store, Table, Value};
+use crate::store::{Attributes, Due, Expect, Guard, Key, ListPage, Record, Store, Table, Value};
 
 pub mod conditions;
 pub mod due;
 pub mod expiry;
+pub mod guards;
 pub mod list;
 pub mod records;
 
@@ -22,6 +24,13 @@ pub mod records;
 #[macro_export]
 macro_rules! test_store_adapter {
     ($factory:expr) => {
+        $crate::test_store_adapter!($factory, without guards);
+        $crate::test_store_adapter! { @modules $factory;
+            guards: a_guarded_put_happens_while_its_guard_stays, a_guard_that_changed_or_is_gone_lets_nothing_happen,
+                a_guarded_put_wants_what_it_expects_too, of_a_guarded_put_and_a_change_of_its_guard_one_comes_first;
+        }
+    };
+    ($factory:expr, without guards) => {
         $crate::test_store_adapter! { @modules $factory;
             records: a_key_nobody_wrote_has_no_record, what_is_put_is_got, every_kind_of_value_comes_back,
                 a_record_of_keys_and_version_only_comes_back, keys_are_told_apart_to_the_last_character,

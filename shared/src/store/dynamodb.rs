@@ -1,7 +1,7 @@
 //! The store in DynamoDB: a DynamoDB table per [`Table`], on demand, with the index `due` on the tokens.
 //!
 //! [`schema`] states keys and attributes, `inspect` compares the account with it, `item` maps records, `query` reads several
-//! in order, `batch` handles many at once, `observed` reports what a call cost and why it failed.
+//! in order, `batch` handles many at once, `guarded` writes one while another stays as it is, `observed` reports what a call cost and why it failed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,11 +17,13 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
+    TableReport,
 };
 
 mod batch;
 mod condition;
+mod guarded;
 mod inspect;
 mod item;
 mod observed;
@@ -253,6 +255,16 @@ impl Store for DynamoDbStore {
             }
         }
         Ok(())
+    }
+
+    async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+    ) -> Result<(), StoreError> {
+        self.put_in_transaction(table, record, expect, guard).await
     }
 
     /// A request each: a batch of writes has no conditions.

@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Timestamp};
 use crate::store::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
+    TableReport,
 };
 
 mod codec;
@@ -139,6 +140,17 @@ impl Store for EmbeddedStore {
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         self.write("put", table, Change::Put(record.clone(), expect))
             .await
+    }
+
+    async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+    ) -> Result<(), StoreError> {
+        let change = Change::PutGuarded(record.clone(), expect, guard.clone());
+        self.write("put_guarded", table, change).await
     }
 
     async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {

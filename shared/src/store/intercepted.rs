@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
+    TableReport,
 };
 use crate::clock::Timestamp;
 
@@ -17,7 +18,7 @@ pub enum Operation {
     Get,
     /// [`Store::get_many`].
     GetMany,
-    /// [`Store::put`].
+    /// [`Store::put`] and [`Store::put_guarded`].
     Put,
     /// [`Store::put_many`] and [`Store::put_newer`].
     PutMany,
@@ -111,6 +112,17 @@ impl Store for InterceptedStore {
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         let store = self.after_hook(Operation::Put, Some(table)).await?;
         store.put(table, record, expect).await
+    }
+
+    async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+    ) -> Result<(), StoreError> {
+        let store = self.after_hook(Operation::Put, Some(table)).await?;
+        store.put_guarded(table, record, expect, guard).await
     }
 
     async fn put_many(&self, table: Table, records: &[Record]) -> Result<(), StoreError> {

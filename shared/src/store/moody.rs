@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table, TableReport,
+    Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
+    TableReport,
 };
 use crate::clock::Timestamp;
 
@@ -127,6 +128,22 @@ impl Store for Moody {
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         let mut records = self.write(table, &record.key, expect).await?;
+        records.insert((table, record.key.clone()), record.clone());
+        Ok(())
+    }
+
+    async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+    ) -> Result<(), StoreError> {
+        let mut records = self.write(table, &record.key, expect).await?;
+        let guarding = records.get(&(table, guard.key.clone()));
+        if guarding.map(|it| it.version) != Some(guard.version) {
+            return Err(StoreError::Conflict);
+        }
         records.insert((table, record.key.clone()), record.clone());
         Ok(())
     }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span, warn};
 
-use super::{Attributes, DuePosition, Expect, Key, ListPage, Record, Store, StoreError, Table};
+use super::{
+    Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
+};
 use crate::breaker::{Admission, Breaker, Failure, Policy, Started};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -140,6 +142,26 @@ impl Storage {
             Operation::on("put", table, Some(&record.key)),
             deadline,
             self.store.put(table, record, expect),
+        )
+        .await
+    }
+
+    /// See [`Store::put_guarded`].
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], [`StoreError::Timeout`], and the store's errors.
+    pub async fn put_guarded(
+        &self,
+        table: Table,
+        record: &Record,
+        expect: Expect,
+        guard: &Guard,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.write(
+            Operation::on("put_guarded", table, Some(&record.key)),
+            deadline,
+            self.store.put_guarded(table, record, expect, guard),
         )
         .await
     }

@@ -13,7 +13,7 @@ use lark_service::ids::AppId;
 use lark_service::logins::{Callback, LoginStart};
 use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::store::dynamodb::{DynamoDbStore, TableNames, schema};
-use lark_service::store::{Attributes, Due, Expect, Key, Record, Store, Table, Value};
+use lark_service::store::{Attributes, Due, Expect, Guard, Key, Record, Store, Table, Value};
 use lark_service::wiring::{Adapters, Services};
 
 use crate::lossy::LossyProxy;
@@ -57,6 +57,31 @@ async fn a_put_whose_answer_is_lost_succeeds_and_is_written_once() {
             assert_eq!(found, Some(written), "{expect:?}");
         }
         assert_eq!(proxy.requests("GetItem"), 0, "no second read");
+    }
+}
+
+#[tokio::test]
+async fn a_guarded_put_whose_answer_is_lost_succeeds_and_is_written_once() {
+    for answers in [1, 2] {
+        let (proxy, store, other) = world().await;
+        let guarding = Record::new(Key::new("cli_b", "app"), 7);
+        let put = other.put(Table::Apps, &guarding, Expect::Absent);
+        put.await.unwrap();
+        let guard = Guard {
+            key: guarding.key,
+            version: 7,
+        };
+        for (version, expect) in [(1, Expect::Absent), (2, Expect::Version(1))] {
+            let before = proxy.requests("TransactWriteItems");
+            proxy.lose("TransactWriteItems", answers);
+            let written = record(version, "we");
+            let put = store.put_guarded(Table::Apps, &written, expect, &guard);
+            put.await.unwrap();
+            let attempts = usize::try_from(answers).unwrap() + 1;
+            assert_eq!(proxy.requests("TransactWriteItems") - before, attempts);
+            let found = other.get(Table::Apps, &key()).await.unwrap();
+            assert_eq!(found, Some(written), "{expect:?}");
+        }
     }
 }
 

@@ -106,7 +106,9 @@ async fn a_key_in_use_gets_in_for_a_minute_while_the_store_fails() {
 async fn a_key_gives_no_more_than_its_maker_has() {
     let (_world, process) = world().await;
     let by_some = |method, target: &str, body: &Value| {
-        TestRequest::new(method, target).by("admin", APP).body(body)
+        TestRequest::new(method, target)
+            .by("admin users:read", APP)
+            .body(body)
     };
     let all = json!({"scopes": ["users:read"], "apps": ["*"]});
     let other = json!({"scopes": ["users:read"], "apps": [APP, "cli_other"]});
@@ -132,7 +134,7 @@ async fn a_key_gives_no_more_than_its_maker_has() {
         assert_eq!(answer.code(), "api_key_not_found", "{method}");
     }
     let list = TestRequest::new("GET", "/v1/api-keys")
-        .by("admin", APP)
+        .by("admin users:read", APP)
         .send(&process)
         .await;
     assert_eq!(list.body["items"].as_array().unwrap().len(), 1);
@@ -221,7 +223,7 @@ async fn every_function_wants_its_own_scope_and_an_app_that_the_key_may_act_for(
                 let target = target.replace("{app}", "cli_asked");
                 let body = match target.as_str() {
                     "/v1/apps" => json!({"app_id": "cli_asked", "secret": "s"}),
-                    "/v1/api-keys" => json!({"scopes": ["users:read"], "apps": ["cli_asked"]}),
+                    "/v1/api-keys" => json!({"scopes": ["admin"], "apps": ["cli_asked"]}),
                     _ => json!({"name": "x"}),
                 };
                 let ask = TestRequest::new(method, &target)

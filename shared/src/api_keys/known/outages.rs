@@ -7,7 +7,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use crate::api_keys::{AllowedApps, ApiKey, ApiKeyChange, ApiKeys, Caller, NewApiKey, Scope};
+use crate::api_keys::{
+    AllowedApps, ApiKey, ApiKeyChange, ApiKeys, Authority, Caller, NewApiKey, Scope,
+};
 use crate::changes::Actor;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::deadline::Deadline;
@@ -65,7 +67,7 @@ impl World {
 
 fn process(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> ApiKeys {
     let storage = Storage::new(Arc::clone(store), Duration::from_secs(10));
-    ApiKeys::new(storage, Arc::clone(clock) as Arc<dyn Clock>)
+    ApiKeys::new(storage, None, Arc::clone(clock) as Arc<dyn Clock>)
 }
 
 async fn ask(door: &ApiKeys, token: &str) -> (Answer, Duration) {
@@ -83,8 +85,8 @@ fn answer(outcome: Result<Option<Caller>>) -> Answer {
     }
 }
 
-fn actor() -> Actor {
-    Actor::operator("test")
+fn actor() -> Authority {
+    Authority::Operator(Actor::operator("test"))
 }
 
 fn soon() -> Deadline {

@@ -157,6 +157,20 @@ impl<'t> Open<'t> {
         expect: Expect,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        if let Some(old) = self.check(table, key, expect, now)? {
+            self.remove(table, &old)?;
+        }
+        Ok(())
+    }
+
+    /// The record at `key`, expired or not, if `expect` holds of it.
+    pub(super) fn check(
+        &self,
+        table: Table,
+        key: &Key,
+        expect: Expect,
+        now: Timestamp,
+    ) -> Result<Option<Record>, Failure> {
         let record_key = (table.number(), key.partition.as_str(), key.sort.as_str());
         let stored = self
             .records
@@ -175,10 +189,7 @@ impl<'t> Open<'t> {
         if !holds {
             return Err(Failure::Refused(StoreError::Conflict));
         }
-        if let Some(old) = stored {
-            self.remove(table, &old)?;
-        }
-        Ok(())
+        Ok(stored)
     }
 
     fn remove(&mut self, table: Table, old: &Record) -> Result<(), StorageError> {

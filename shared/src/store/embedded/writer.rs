@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::tables::{Failure, Open};
 use crate::clock::{Clock, Timestamp};
-use crate::store::{Expect, Key, Record, StoreError, Table};
+use crate::store::{Expect, Guard, Key, Record, StoreError, Table};
 
 /// The most changes that are committed together.
 const GROUP: usize = 256;
@@ -19,6 +19,8 @@ const GROUP: usize = 256;
 #[derive(Debug)]
 pub(super) enum Change {
     Put(Record, Expect),
+    /// While another record has its version.
+    PutGuarded(Record, Expect, Guard),
     /// Unconditional.
     PutMany(Vec<Record>),
     /// Each if it is newer than what is there, and that not later than the version given.
@@ -133,7 +135,7 @@ fn changes_anything(group: &[Request], verdicts: &[Result<(), StoreError>]) -> b
 /// How many records a change writes.
 fn written(request: &Request) -> usize {
     match &request.change {
-        Change::Put(..) => 1,
+        Change::Put(..) | Change::PutGuarded(..) => 1,
         Change::PutMany(records) | Change::PutNewer(records, _) => records.len(),
         Change::Delete(..) | Change::Nothing => 0,
     }
@@ -142,6 +144,11 @@ fn written(request: &Request) -> usize {
 fn apply(tables: &mut Open<'_>, request: &Request, now: Timestamp) -> Result<(), Failure> {
     match &request.change {
         Change::Put(record, expect) => tables.put(request.table, record, *expect, now),
+        Change::PutGuarded(record, expect, guard) => {
+            let unchanged = Expect::Version(guard.version);
+            tables.check(request.table, &guard.key, unchanged, now)?;
+            tables.put(request.table, record, *expect, now)
+        }
         Change::PutMany(records) => records
             .iter()
             .try_for_each(|record| tables.put(request.table, record, Expect::Anything, now)),
