@@ -52,6 +52,7 @@ pub const PERMISSION_DENIED: ProblemResponse = of(
     &[
         ErrorCode::PermissionDenied,
         ErrorCode::AppDisabled,
+        ErrorCode::TenantRefused,
         ErrorCode::LarkForbidden,
     ],
 );
@@ -254,6 +255,11 @@ fn example(code: ErrorCode) -> Error {
         ErrorCode::AppRefused => Error::AppRefused {
             app_id: app_id(),
             failure: refusal(FailureKind::AppRefused, 10_014, "app secret invalid"),
+            retry_after: Duration::from_secs(60),
+        },
+        ErrorCode::TenantRefused => Error::TenantRefused {
+            app_id: app_id(),
+            failure: refusal(FailureKind::TenantRefused, 10_013, "tenant_key is invalid"),
             retry_after: Duration::from_secs(60),
         },
         ErrorCode::AppTicketMissing => Error::AppTicketMissing {

@@ -60,6 +60,16 @@ pub enum Error {
         /// How long until the next attempt is allowed.
         retry_after: Duration,
     },
+    /// Lark says that the tenant has not installed the app, or that there is no such tenant.
+    #[error("Lark refuses the app {app_id} for this tenant: {failure}")]
+    TenantRefused {
+        /// The app.
+        app_id: AppId,
+        /// Lark's answer.
+        failure: Box<LarkFailure>,
+        /// How long until the next attempt is allowed.
+        retry_after: Duration,
+    },
     /// A marketplace app gets no tokens before the platform has sent its ticket.
     #[error("the platform has not sent the ticket of the app {app_id}; it was asked to")]
     AppTicketMissing {
@@ -157,6 +167,7 @@ impl Error {
             FailureKind::NotFound
             | FailureKind::TokenInvalid
             | FailureKind::AppRefused
+            | FailureKind::TenantRefused
             | FailureKind::GrantVoid
             | FailureKind::TicketMissing
             | FailureKind::Invalid
@@ -203,6 +214,11 @@ impl Error {
                 retry_after,
                 ..
             } => (ErrorCode::AppRefused, Some(failure), Some(*retry_after)),
+            Self::TenantRefused {
+                failure,
+                retry_after,
+                ..
+            } => (ErrorCode::TenantRefused, Some(failure), Some(*retry_after)),
             Self::AppTicketMissing { retry_after, .. } => {
                 (ErrorCode::AppTicketMissing, None, Some(*retry_after))
             }

@@ -15,6 +15,7 @@ pub mod departments;
 pub mod oauth;
 mod outbound_limiter;
 mod request;
+mod words;
 
 pub use answer::Answer;
 pub use chats::MAX_CHAT_PAGE;

@@ -7,4 +7,7 @@ mod cache;
 mod delegation;
 mod key_states;
 mod keys;
+mod logins;
 mod revocation;
+mod tenants;
+mod words;

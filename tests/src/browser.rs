@@ -43,10 +43,18 @@ impl Process {
         number: u32,
     ) -> error::Result<OpenId> {
         let begun = self.begin_login(app, control, number).await?;
+        self.come_back(&begun, &begun.code).await
+    }
+
+    /// Ends the login that was begun, with this code.
+    ///
+    /// # Errors
+    /// As the end of the login.
+    pub async fn come_back(&self, begun: &BegunLogin, code: &str) -> error::Result<OpenId> {
         let public_url: Url = PUBLIC_URL.parse().expect("a URL");
         let callback = Callback {
             state: Some(&begun.state),
-            code: Some(&begun.code),
+            code: Some(code),
             error: None,
             public_url: &public_url,
         };

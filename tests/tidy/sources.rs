@@ -35,3 +35,34 @@ fn no_rust_file_is_long() {
             .then(|| format!("{path} has {lines} lines: split it, {MAX_LINES} is the most"))
     }));
 }
+
+#[test]
+fn the_simulator_shares_nothing_with_the_service() {
+    let crates = [
+        "lark_service",
+        "lark-local-host",
+        "api-document",
+        "lark-service-doctor",
+    ];
+    let simulator = text("local/simulator/Cargo.toml");
+    let shared = text("shared/Cargo.toml");
+    let of_service = shared
+        .split("[dev-dependencies]")
+        .next()
+        .unwrap_or_default();
+    let shares = crates.into_iter().filter(|name| simulator.contains(name));
+    let shares = shares.map(|name| format!("local/simulator/Cargo.toml: depends on {name}"));
+    let used = of_service.contains("lark-simulator");
+    let used =
+        used.then(|| "shared/Cargo.toml: depends on lark-simulator outside tests".to_owned());
+    report(shares.chain(used));
+}
+
+#[test]
+fn no_policy_allows_a_scan() {
+    let template = text("template.yaml");
+    let lines = template.lines().enumerate();
+    let wrong =
+        lines.filter(|(_, line)| line.contains("dynamodb:Scan") || line.contains("dynamodb:*"));
+    report(wrong.map(|(at, line)| format!("template.yaml:{}: {}", at + 1, line.trim())));
+}

@@ -8,10 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::warn;
 
 use super::{ApiKeys, Caller, RateLimit, info, known, store_key};
-use crate::cache::{CacheClient, split_version};
+use crate::cache::{CacheClient, Put, split_version};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -179,9 +180,8 @@ impl ApiKeys {
     pub(super) async fn publish(&self, id: &str, version: u64, deadline: Deadline) {
         self.standings.remove(id);
         if let Some(cache) = &self.cache {
-            let key = mark_key(id);
-            let put = cache.put_newer_surely(&key, version, b"", KEPT, deadline);
-            if let Err(error) = put.await {
+            let put = mark_of(id, version);
+            if let Err(error) = cache.put_newer_surely(&put, deadline).await {
                 warn!(key_id = id, %error, "a change of an API key has not reached the shared cache");
             }
         }
@@ -247,9 +247,7 @@ impl ApiKeys {
         }
         if let (Mark::Nothing, Some(record), Some(cache)) = (mark, &record, &self.cache) {
             // If the cache refuses it, the record is read again in a while.
-            let _ = cache
-                .put_newer(&mark_key(id), record.version, b"", KEPT)
-                .await;
+            let _ = cache.put_newer(&mark_of(id, record.version)).await;
         }
         standing
     }
@@ -262,6 +260,15 @@ async fn read_mark(cache: &CacheClient, id: &str) -> Mark {
         }
         Ok(None) => Mark::Nothing,
         Err(_) => Mark::Unknown,
+    }
+}
+
+fn mark_of(id: &str, version: u64) -> Put {
+    Put {
+        key: mark_key(id),
+        version,
+        value: Bytes::new(),
+        ttl: KEPT,
     }
 }
 

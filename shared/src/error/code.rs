@@ -96,6 +96,11 @@ error_codes! {
     /// pause grows from one minute to fifteen, and a new secret ends it.
     AppRefused { code: "app_refused", status: 502, retryable: false, title: "Lark refuses the app's credentials" }
 
+    /// The platform says that the tenant has not installed the marketplace app, or knows no such tenant. Check
+    /// `X-Lark-Tenant-Key`; the tenant's administrator installs the app. Until `retry_after` the platform is not asked
+    /// again; the pause grows from one minute to fifteen. Other tenants of the app are not affected.
+    TenantRefused { code: "tenant_refused", status: 403, retryable: false, title: "The tenant does not have the app" }
+
     /// A marketplace app gets no tokens without the ticket that the platform pushes every hour, and none has come yet,
     /// or the one there is has been replaced. The platform was asked to push it, about once a minute at most. Ask again
     /// after `Retry-After`. If it lasts, the operator looks at the way of the pushes: event subscription, receiver, and

@@ -32,6 +32,8 @@ pub enum FailureKind {
     Timeout,
     /// Any other refusal.
     Rejected,
+    /// The tenant has not installed the app, or there is no such tenant.
+    TenantRefused,
 }
 
 impl FailureKind {
@@ -50,6 +52,7 @@ impl FailureKind {
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
             Self::Rejected => "rejected",
+            Self::TenantRefused => "tenant_refused",
         }
     }
 
@@ -114,7 +117,8 @@ impl LarkFailure {
             | FailureKind::GrantVoid
             | FailureKind::TicketMissing
             | FailureKind::RateLimited
-            | FailureKind::Invalid => false,
+            | FailureKind::Invalid
+            | FailureKind::TenantRefused => false,
         }
     }
 }

@@ -229,6 +229,7 @@ fn detail(error: &Error) -> String {
         | Error::AppNotFound(_)
         | Error::AppDisabled(_)
         | Error::AppRefused { .. }
+        | Error::TenantRefused { .. }
         | Error::AppTicketMissing { .. }
         | Error::ApiKeyNotFound(_)
         | Error::AlreadyExists(_)

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::codes::{kind_of, kind_of_status};
+use super::words::{call_id, quoted};
 use crate::error::{FailureKind, LarkFailure};
 
 /// The largest accepted answer.
@@ -121,11 +122,12 @@ impl Answer {
         LarkFailure {
             kind,
             code,
-            msg,
+            msg: quoted(&msg),
             log_id: self
                 .header("x-tt-logid")
                 .or(logged)
-                .or_else(|| self.header("x-request-id")),
+                .or_else(|| self.header("x-request-id"))
+                .and_then(|id| call_id(&id)),
             http_status: Some(self.status),
             retry_after: self
                 .header("x-ogw-ratelimit-reset")

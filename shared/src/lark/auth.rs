@@ -79,7 +79,8 @@ struct Done {}
 
 /// Requests the token that `issue` names.
 ///
-/// Refused with `AppRefused` for a wrong id, secret, ticket or app access token, and for a tenant that did not install the app.
+/// Refused with `AppRefused` for a wrong id, secret, ticket or app access token, with `TenantRefused` for a tenant that did not
+/// install the app.
 #[must_use]
 pub fn issue(issue: &Issue<'_>) -> Request<IssuedToken> {
     let (api, path): (Api, &[&str]) = match issue {

@@ -13,11 +13,13 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
         99_991_663 | 99_991_664 | 99_991_665 | 99_991_668 | 99_991_671 | 99_991_677 | 20_005 => {
             FailureKind::TokenInvalid
         }
-        // Token endpoints: unknown app, no app token, no tenant token, wrong secret (in practice 10014, by the docs 10015).
-        // Gateway: app not in use, wrong app id or secret, app not installed. Chats: app not installed.
+        // Token endpoints: unknown app, no app token, wrong secret (in practice 10014, by the docs 10015).
+        // Gateway: app not in use, wrong app id or secret. Chats: app not installed.
         // OAuth: wrong secret, app not installed, missing, disabled.
-        10_003 | 10_012 | 10_013 | 10_014 | 10_015 | 10_016 | 99_991_543 | 99_991_662
-        | 99_991_673 | 20_002 | 20_009 | 20_048 | 20_069 | 232_034 => FailureKind::AppRefused,
+        10_003 | 10_012 | 10_014 | 10_015 | 10_016 | 99_991_543 | 99_991_662 | 20_002 | 20_009
+        | 20_048 | 20_069 | 232_034 => FailureKind::AppRefused,
+        // Token endpoints: no tenant token. Gateway: app not installed.
+        10_013 | 99_991_673 => FailureKind::TenantRefused,
         // OAuth: code unknown, expired, used, of another app or redirect; PKCE failed; refresh token invalid, expired,
         // revoked, used, of another app, refreshing switched off; user missing, in a bad state, not allowed to use the app.
         20_003 | 20_004 | 20_008 | 20_010 | 20_024 | 20_026 | 20_037 | 20_049 | 20_064 | 20_065
@@ -71,6 +73,8 @@ mod tests {
         assert_eq!(kind_of(99_991_663, 400), FailureKind::TokenInvalid);
         assert_eq!(kind_of(99_991_400, 400), FailureKind::RateLimited);
         assert_eq!(kind_of(10_014, 200), FailureKind::AppRefused);
+        assert_eq!(kind_of(10_013, 400), FailureKind::TenantRefused);
+        assert_eq!(kind_of(99_991_673, 400), FailureKind::TenantRefused);
         assert_eq!(kind_of(99_992_351, 400), FailureKind::NotFound);
         assert_eq!(kind_of(41_050, 403), FailureKind::Forbidden);
     }

@@ -29,6 +29,7 @@ pub(super) fn failed(app: &App, failure: LarkFailure) -> Error {
         FailureKind::NotFound
         | FailureKind::Forbidden
         | FailureKind::TicketMissing
+        | FailureKind::TenantRefused
         | FailureKind::Invalid
         | FailureKind::Rejected => Error::LarkRejected(Box::new(failure)),
     }

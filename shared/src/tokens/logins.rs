@@ -271,7 +271,7 @@ impl LoginKeeper {
         let state = leased.not_attempted(before, self.tiers.clock.now());
         let expect = Expect::Version(leased.version);
         match self.tiers.write(&state, expect, deadline).await {
-            Ok(()) => self.tiers.publish(&state, deadline).await,
+            Ok(()) => self.tiers.publish(&state).await,
             Err(Error::Store(StoreError::Conflict)) => {}
             Err(error) => return Err(error),
         }

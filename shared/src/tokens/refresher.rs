@@ -231,7 +231,7 @@ impl Refresher {
             Err(Error::Store(StoreError::Conflict)) => Ending::Skipped,
             Err(error) => {
                 warn!(token.key = %record.key, error.code = error.code().as_str(), %error, "a token is not refreshed");
-                if is_of_app(&error) {
+                if error.code() == ErrorCode::AppRefused {
                     Ending::Refused
                 } else {
                     Ending::Failed
@@ -350,13 +350,6 @@ impl Refresher {
             .await?;
         Ok(Ending::Retired)
     }
-}
-
-/// Whether the platform refuses the app itself, not one of its tenants: 10013 and 99991673 say that a tenant does not have the app,
-/// or is mistyped.
-fn is_of_app(error: &Error) -> bool {
-    let code = error.lark().and_then(|failure| failure.code);
-    error.code() == ErrorCode::AppRefused && !matches!(code, Some(10_013 | 99_991_673))
 }
 
 /// `state`, due again at `at`.

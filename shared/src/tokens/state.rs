@@ -13,6 +13,8 @@ use crate::tokens::schedule;
 
 /// How long a lease lasts: it covers the token request and the writes around it.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
+/// How long the record of a token that was never issued stays after the pause of its failure: so long the failures in a row count.
+const NEVER_ISSUED: Duration = Duration::from_secs(3_600);
 /// How long the record of a deleted token stays: longer than any token of it that a tier may still have.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
 
@@ -79,6 +81,11 @@ pub(super) fn failure_to_error(
     let failure = Box::new(failure.clone());
     match failure.kind {
         FailureKind::AppRefused => Error::AppRefused {
+            app_id: key.app_id.clone(),
+            failure,
+            retry_after,
+        },
+        FailureKind::TenantRefused => Error::TenantRefused {
             app_id: key.app_id.clone(),
             failure,
             retry_after,
@@ -201,6 +208,21 @@ impl TokenState {
         }
     }
 
+    /// Whether the platform never issued it a token, so that there is nothing to renew. The name of a tenant is what a caller says:
+    /// such a record ends soon, and the scheduled run leaves it alone.
+    fn was_never_issued(&self) -> bool {
+        self.token.is_none() && self.login.is_none() && self.voided == 0
+    }
+
+    /// When the scheduled run comes to it next, if that is to be at `at`, and when its record can be deleted.
+    fn next_due(&self, at: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+        if self.was_never_issued() {
+            (None, Some(at + NEVER_ISSUED))
+        } else {
+            (Some(at), self.expires_at)
+        }
+    }
+
     /// The state with a lease until `until`. Until then the scheduled run skips it. A refresh token may be used up from now
     /// on.
     #[must_use]
@@ -209,12 +231,14 @@ impl TokenState {
             uncertain_since: login.uncertain_since.or(Some(now)),
             ..login
         });
+        let (due_at, expires_at) = self.next_due(until);
         Self {
             leased: Some(Lease {
                 until,
                 mark: mark.to_owned(),
             }),
-            due_at: Some(until),
+            due_at,
+            expires_at,
             login,
             ..self.advanced(now)
         }
@@ -252,10 +276,12 @@ impl TokenState {
             last: failure,
             retry_at,
         };
+        let (due_at, expires_at) = self.next_due(retry_at);
         Self {
             leased: None,
             failure: Some(failure),
-            due_at: Some(retry_at),
+            due_at,
+            expires_at,
             ..self.advanced(now)
         }
     }

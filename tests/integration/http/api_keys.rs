@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lark_service::api_keys::Scope;
+use lark_service::store::{Record, Table, Value as StoredValue};
 use lark_service_tests::requests::{TestRequest, authorizer_event};
 use lark_service_tests::world::{APP, Process};
 use serde_json::{Value, json};
@@ -255,4 +256,59 @@ async fn every_function_wants_its_own_scope_and_an_app_that_the_key_may_act_for(
         assert_eq!(nobody.status, 401, "{method} {target}");
     }
     assert_eq!(asked, MATRIX.len() * 12 * 5);
+}
+
+/// What of the store could show the text `secret`.
+fn shows(record: &Record, secret: &str) -> bool {
+    let values = record.attributes.values();
+    values.into_iter().any(|value| match value {
+        StoredValue::Text(text) => text.contains(secret),
+        StoredValue::Bytes(bytes) => bytes
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes()),
+        StoredValue::Number(_) => false,
+    })
+}
+
+#[tokio::test]
+async fn a_key_is_kept_as_a_hash() {
+    let (world, process) = world().await;
+    let new = json!({"name": "ticketing", "scopes": ["users:read"], "apps": [APP]});
+    let created = ask(&process, "POST", "/v1/api-keys", new).await;
+    let key = created.body["key"].as_str().unwrap();
+    let id = created.body["key_id"].as_str().unwrap();
+    let (_, secret) = key.rsplit_once('_').unwrap();
+    is_let_in(&process, key).await;
+    let store = world.shared_store();
+    let records = store.list(Table::ApiKeys, id, "", None, 100).await.unwrap();
+    assert!(!records.records.is_empty());
+    for record in &records.records {
+        assert!(!shows(record, secret), "{}", record.key);
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_other_writes_fail_leaves_its_line() {
+    let (world, process) = world().await;
+    let new = json!({"name": "ticketing", "scopes": ["users:read"], "apps": [APP]});
+    let created = ask(&process, "POST", "/v1/api-keys", new).await;
+    let path = format!("/v1/api-keys/{}", created.body["key_id"].as_str().unwrap());
+    // However many writes get through: whenever the key is changed, a line says so.
+    for puts in 0..4 {
+        let status = ["disabled", "active"][puts % 2];
+        let before = ask(&process, "GET", &path, Value::Null).await;
+        let lines = changes(&process, &path).await;
+        world.store.stop_after(puts.try_into().unwrap());
+        ask(&process, "PATCH", &path, json!({ "status": status })).await;
+        world.store.start();
+        let after = ask(&process, "GET", &path, Value::Null).await;
+        if after.body["status"] != before.body["status"] {
+            assert!(changes(&process, &path).await > lines, "{puts} writes");
+        }
+    }
+}
+
+async fn changes(process: &Process, path: &str) -> usize {
+    let listed = ask(process, "GET", &format!("{path}/changes"), Value::Null).await;
+    listed.body["items"].as_array().unwrap().len()
 }
