@@ -102,6 +102,10 @@ mod tests {
     }
 
     /// A connection to a server that writes an answer at once, read by a task of its own, as an HTTP client does.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test is about a task of its own"
+    )]
     async fn answer_behind_a_task() -> tokio::sync::oneshot::Receiver<u8> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -34,7 +34,8 @@ async fn a_refusal_is_quoted_short_and_without_what_identifies_anybody() {
             .add_fault(Fault::new("contact.user.get", said))
             .unwrap();
         let target = format!("/v1/users/{}", lark_simulator::open_id(APP, 7));
-        let response = TestRequest::new("GET", &target).send(&process).await;
+        let request = TestRequest::new("GET", &target).header("x-lark-app-id", APP);
+        let response = request.send(&process).await;
         assert_eq!(response.outcome(), "403 lark_forbidden");
         let body = response.body.to_string();
         assert!(body.len() <= MAX_ANSWER, "{} bytes", body.len());

@@ -13,7 +13,7 @@ use crate::tokens::schedule;
 
 /// How long a lease lasts: it covers the token request and the writes around it.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
-/// How long the record of a token that was never issued stays after the pause of its failure: so long the failures in a row count.
+/// How long the record of a tenant without a token stays after the pause of its failure: so long the failures in a row count.
 const NEVER_ISSUED: Duration = Duration::from_secs(3_600);
 /// How long the record of a deleted token stays: longer than any token of it that a tier may still have.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
@@ -208,10 +208,11 @@ impl TokenState {
         }
     }
 
-    /// Whether the platform never issued it a token, so that there is nothing to renew. The name of a tenant is what a caller says:
-    /// such a record ends soon, and the scheduled run leaves it alone.
+    /// Whether it is a tenant's to whom the platform never issued one. The name of a tenant is what a caller says: such a record ends
+    /// soon, and the scheduled run leaves it alone.
     fn was_never_issued(&self) -> bool {
-        self.token.is_none() && self.login.is_none() && self.voided == 0
+        let is_of_tenant = self.key.kind == TokenKind::Tenant && !self.key.subject.is_empty();
+        is_of_tenant && self.token.is_none() && self.voided == 0
     }
 
     /// When the scheduled run comes to it next, if that is to be at `at`, and when its record can be deleted.

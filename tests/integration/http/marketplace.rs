@@ -103,7 +103,7 @@ async fn each_tenant_has_its_own_token_and_they_share_the_apps() {
         .await;
     assert_eq!(
         (unknown.status, unknown.code()),
-        (502, "app_refused"),
+        (403, "tenant_refused"),
         "{}",
         unknown.body
     );

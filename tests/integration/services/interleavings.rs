@@ -274,11 +274,12 @@ async fn a_lease_that_is_too_old_presents_nothing() {
         let (gate, mut arrivals) = mpsc::unbounded_channel();
         let process = world.process_over(gated(world.shared_store(), 0, gate));
         let caller = open_id.clone();
-        let mut answer = tokio::spawn(async move { process.user_token(&caller).await.map(drop) });
+        let mut callers = JoinSet::new();
+        callers.spawn(async move { process.user_token(&caller).await.map(drop) });
         let mut operations = 0;
         let answer = loop {
             tokio::select! {
-                answer = &mut answer => break answer,
+                Some(answer) = callers.join_next() => break answer,
                 Some((_, go)) = arrivals.recv() => {
                     operations += 1;
                     if operations == 2 {
