@@ -16,7 +16,9 @@ use crate::cache::iam::IamAuth;
 use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::cache::{Cache, CacheClient, discovery};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig};
+use crate::config::{
+    CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig, is_cache_url,
+};
 use crate::directory::chats::ChatService;
 use crate::directory::departments::DepartmentService;
 use crate::directory::tiers::Tiers;
@@ -280,7 +282,7 @@ async fn connect_cache(
     Ok(Arc::new(cache))
 }
 
-/// The connection settings of the cache in `config`, looked up if only its name is known.
+/// The connection settings of the cache in `config`: its URL may be in a secret, and is looked up if only the name is known.
 ///
 /// # Errors
 /// [`StartError::Cache`] if the cache is not found or its URL cannot be read.
@@ -292,6 +294,15 @@ pub async fn cache_settings(
 ) -> Result<ValkeySettings, StartError> {
     let (url, cluster) = match &config.endpoint {
         CacheEndpoint::Url(url) => (url.expose_secret().to_owned(), config.cluster),
+        CacheEndpoint::Secret(id) => {
+            let url = aws::secret::text(sdk, id, &**clock).await;
+            let url = url.map_err(|error| StartError::Cache(error.to_string()))?;
+            if !is_cache_url(url.expose_secret()) {
+                let wrong = "the secret is not redis://host:port or rediss://host:port";
+                return Err(StartError::Cache(wrong.to_owned()));
+            }
+            (url.expose_secret().to_owned(), config.cluster)
+        }
         CacheEndpoint::ByName(name) => {
             let client = aws_sdk_elasticache::Client::new(sdk);
             let found = if config.serverless {

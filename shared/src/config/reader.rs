@@ -172,10 +172,18 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
 
     pub(super) fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
         let name = self.text(variables::LARK_SERVICE_CACHE_NAME);
-        let endpoint = match (self.cache_url()?, &name) {
-            (Some(url), _) => CacheEndpoint::Url(url),
-            (None, Some(name)) => CacheEndpoint::ByName(name.clone()),
-            (None, None) => return Ok(None),
+        let secret = self.text(variables::LARK_SERVICE_CACHE_URL_SECRET);
+        let endpoint = match (self.cache_url()?, secret, &name) {
+            (Some(_), Some(_), _) => {
+                return Err(wrong(
+                    variables::LARK_SERVICE_CACHE_URL_SECRET,
+                    "must not be set beside LARK_SERVICE_CACHE_URL: which of them is right?",
+                ));
+            }
+            (Some(url), None, _) => CacheEndpoint::Url(url),
+            (None, Some(secret), _) => CacheEndpoint::Secret(secret),
+            (None, None, Some(name)) => CacheEndpoint::ByName(name.clone()),
+            (None, None, None) => return Ok(None),
         };
         let iam_user = self.text(variables::LARK_SERVICE_CACHE_IAM_USER);
         if iam_user.is_some() && name.is_none() {
@@ -200,9 +208,7 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
         let Some(text) = self.text(variable) else {
             return Ok(None);
         };
-        let is_right = Url::parse(&text)
-            .is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
-        if is_right {
+        if is_cache_url(&text) {
             Ok(Some(text.into()))
         } else {
             let right = "must be redis://host:port or rediss://host:port";
@@ -233,4 +239,9 @@ fn wrong(variable: Variable, problem: &str) -> ConfigError {
         variable: variable.name,
         problem: problem.to_owned(),
     }
+}
+
+/// Whether `text` is the address of a cache.
+pub(crate) fn is_cache_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host())
 }

@@ -121,8 +121,11 @@ variables! {
         LARK_SERVICE_STORE_TIMEOUT_MS: "milliseconds, above 0", Value("10000");
     }
     Cache {
-        /// Address of Valkey or Redis; `rediss` is TLS. May hold a user and a password.
+        /// Address of Valkey or Redis; `rediss` is TLS. May hold a user and a password; on AWS, keep one with a password in a
+        /// secret.
         LARK_SERVICE_CACHE_URL: "`redis://host:port` or `rediss://host:port`", Otherwise("none"), sample "redis://host.docker.internal:6379";
+        /// In place of a URL: the secret of AWS Secrets Manager whose text is the URL. It is read when a process starts.
+        LARK_SERVICE_CACHE_URL_SECRET: "name or ARN of a secret", Otherwise("none"), sample "";
         /// Without a URL, the endpoint is looked up by this name through the ElastiCache API. Beside a URL it is needed for
         /// IAM log-in, whose tokens are made for the name.
         LARK_SERVICE_CACHE_NAME: "name of an ElastiCache cache", Otherwise("none"), sample "";
