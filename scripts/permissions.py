@@ -67,6 +67,9 @@ SHARED = {*OPEN, *DIRECTORY, *LOGINS}
 # What only an unusual course of things needs, and no test of a stack brings about.
 RARE = {
     "warm-cache: DeleteItem DirectoryTable record": "somebody left the company since the last run",
+    "warm-cache: BatchGetItem DirectoryTable record": "the shared cache lost users who are requested often",
+    "manage-apps: GetItem TokensTable user#": "an app is deleted to which users are logged in",
+    "manage-apps: PutItem TokensTable user#": "the same",
     "manage-apps: BatchGetItem AppsTable listed": "one statement for all plain records",
     "manage-api-keys: BatchGetItem ApiKeysTable listed": "the same",
     "manage-api-keys: GetItem ApiKeysTable listed": "the same",

@@ -278,6 +278,7 @@ def marketplace(api, key, app_id, secret, tenant, simulator, function):
     check("its tenant gets a token: 200", (status, body.get("tenant_key")), (200, tenant), body)
     answer = invoke(FunctionName=function, Payload=json.dumps({"event": {**event, "app_id": "cli_unknown"}}))
     check("a ticket of an unknown app is not", answer.get("FunctionError") is not None, True)
+    check("the app is deleted with its tokens: 204", call(f"{api}/v1/apps/{app_id}", key=key, method="DELETE")[0], 204)
 
 
 def main(arguments):
