@@ -57,8 +57,9 @@ sdk: ## Checks the simulator with the official Python SDK
 openapi: ## Checks the running service against openapi.yaml
 	@scripts/check-openapi
 
-dependencies: ## Checks licences, sources and use of the dependencies
+dependencies: ## Checks licences, sources and use of the dependencies, and advisories about them
 	@scripts/check-dependencies
+	@scripts/check-advisories
 
 invoke: ## Runs FUNCTION under the Lambda runtime interface emulator with its sample events, or with EVENT
 	@scripts/invoke $(FUNCTION) $(EVENT)

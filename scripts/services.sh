@@ -117,7 +117,7 @@ start_ministack() {
   start "$name" env -i HOME="$logs/$name" TMPDIR="$logs/$name" PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
     BIND_HOST=127.0.0.1 GATEWAY_PORT="$port" AWS_ENDPOINT_URL="http://127.0.0.1:$port" MINISTACK_REGION=us-east-1 \
     S3_DATA_DIR="$logs/$name/s3" STATE_DIR="$logs/$name/state" IOT_MTLS_ENABLED=0 LAMBDA_EXECUTOR=local "$@" \
-    "$tools/bin/ministack"
+    "$tools/bin/aws-python" "$root/scripts/ministack_conditions.py"
   await "$name" "$port"
 }
 

@@ -93,6 +93,15 @@ def schedule_input(stack, schedule, expression):
     return json.loads(described["Target"]["Input"])
 
 
+def refresh(stack):
+    """Runs the scheduled refresh and returns its error, if any."""
+    event = schedule_input(stack, "RefreshTokensFunctionEveryMinute", "rate(1 minute)")
+    answer = boto3.client("lambda").invoke(FunctionName=outputs(stack)["RefreshTokensFunctionName"],
+                                           Payload=json.dumps(event))
+    payload = answer["Payload"].read().decode()
+    return payload if answer.get("FunctionError") else None
+
+
 def directory(api, key, app, simulator):
     """Users by address and in a batch, departments, chats: by the platform's own ids."""
     user, other = (simulator.user(number, app["X-Lark-App-Id"]) for number in (11, 12))
@@ -112,6 +121,9 @@ def directory(api, key, app, simulator):
           [other["open_id"], user["open_id"]])
     check("with the unknown ones", [it["requested"] for it in batch["not_found"]], [{"open_id": unknown}])
     check("and nothing failed", batch["failed"], [])
+    new = [simulator.user(number, app["X-Lark-App-Id"])["open_id"] for number in (21, 22, 23)]
+    batch = call(f"{api}/v1/users/batch", key=key, headers=app, body={"open_ids": new})[2]
+    check("and many whom nobody has requested", [it["user"]["open_id"] for it in batch["users"]], new)
     status, _, body = call(f"{api}/v1/users/batch", key=key, headers=app, body={"ids": ["x"]})
     check("a wrong entry is named: 400", (status, body["errors"][0]["field"]), (400, "ids[0]"), body)
 
@@ -200,7 +212,7 @@ def revocation(api, admin, app, user):
         check(f"revoked, {name}: 403, answered {after_ms:.0f} ms after the revocation", status, 403)
 
 
-def apps(api, admin, simulator):
+def apps(api, admin, simulator, stack):
     app_id, before, after = "cli_smoke000001", "smoke-secret-before", "smoke-secret-after"
     there, token = f"{api}/v1/apps/{app_id}", (f"{api}/v1/tokens/tenant", {"X-Lark-App-Id": app_id})
     status, _, body = call(f"{simulator.url}/_sim/apps", body={"app_id": app_id, "secret": before})
@@ -211,6 +223,9 @@ def apps(api, admin, simulator):
     check("and gets its location", api + headers["Location"], there)
     check("the answer has no secret", before in json.dumps(made), False)
     check("once more: 409", call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before})[0], 409)
+    listed = call(f"{api}/v1/apps?page_size=100", key=admin)[2]["items"]
+    check("it is listed", app_id in [it["app_id"] for it in listed], True)
+    check("the scheduled refresh fetches its first token", refresh(stack), None)
     status, _, issued = call(token[0], key=admin, headers=token[1])
     check("it gets a token", status, 200, issued)
 
@@ -280,6 +295,7 @@ def marketplace(api, key, app_id, secret, tenant, simulator, function):
     check("its tenant gets a token: 200", (status, body.get("tenant_key")), (200, tenant), body)
     answer = invoke(FunctionName=function, Payload=json.dumps({"event": {**event, "app_id": "cli_unknown"}}))
     check("a ticket of an unknown app is not", answer.get("FunctionError") is not None, True)
+    check("the app is deleted with its tokens: 204", call(f"{api}/v1/apps/{app_id}", key=key, method="DELETE")[0], 204)
 
 
 def main(arguments):
@@ -323,19 +339,14 @@ def main(arguments):
     status, _, body = call(f"{api}/v1/tokens/tenant", key=key, headers=app)
     check("a tenant token: 200", status, 200, body)
     check("it is the one that was already there", simulator.counters()[1], 1)
-
-    answer = boto3.client("lambda").invoke(FunctionName=outputs(arguments.stack)["RefreshTokensFunctionName"],
-                                           Payload=json.dumps(schedule_input(
-                                               arguments.stack, "RefreshTokensFunctionEveryMinute", "rate(1 minute)")))
-    payload = answer["Payload"].read().decode()
-    check("the scheduled refresh runs", answer.get("FunctionError"), None, payload)
-    check("and does not refresh a token that is not due", simulator.counters()[1], 1, payload)
+    check("the scheduled refresh runs", refresh(arguments.stack), None)
+    check("and does not refresh a token that is not due", simulator.counters()[1], 1)
 
     directory(api, key, app, simulator)
     warm_up(api, key, app, simulator, arguments.stack)
     api_keys(api, key, app, user)
     revocation(api, key, app, user)
-    apps(api, key, simulator)
+    apps(api, key, simulator, arguments.stack)
     login(api, key, app, simulator)
     marketplace(api, key, *arguments.marketplace_app.split(":"), simulator,
                 outputs(arguments.stack)["StoreAppTicketFunctionName"])

@@ -1,7 +1,11 @@
-"""template.yaml as plain data, for the other scripts. `!Ref X` becomes {"Ref": "X"} and so on."""
+"""template.yaml as plain data, for the other scripts. `!Ref X` becomes {"Ref": "X"} and so on.
+
+`template.py USER` prints what a user of the cache may do, in the words of `ACL SETUSER`.
+"""
 
 import pathlib
 import re
+import sys
 
 import yaml
 
@@ -35,3 +39,7 @@ def resources(template, kind):
 def table_variable(logical_id):
     """ApiKeysTable -> LARK_SERVICE_API_KEYS_TABLE"""
     return "LARK_SERVICE_" + "_".join(re.findall(r"[A-Z][a-z0-9]*", logical_id)).upper()
+
+
+if __name__ == "__main__":
+    print(read()["Resources"][sys.argv[1]]["Properties"]["AccessString"])

@@ -12,6 +12,7 @@ use lark_service::changes::Change;
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use lark_service::meter::Month;
+use lark_service::tokens::{TokenInfo, TokenKind};
 use lark_service::wiring::Services;
 
 use self::view::AppDetails;
@@ -203,10 +204,7 @@ async fn list(output: &Output) -> Result<(), Failure> {
 async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(), Failure> {
     let services = session::open().await?;
     let app = services.apps.read(app_id, soon()).await?;
-    let page = services
-        .tokens
-        .list(app_id, None, None, SHOWN_TOKENS, soon())
-        .await?;
+    let (tokens, has_more_tokens) = tokens(&services, app_id).await?;
     let changes = if with_changes {
         Some(changes(&services, app_id).await?)
     } else {
@@ -233,10 +231,10 @@ async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(),
         ("created", app.created_at.to_string()),
         ("changed", app.changed_at.to_string()),
     ]);
-    for info in &page.items {
+    for info in &tokens {
         text.push_str(&format!("\ntoken {}", token::line(info)));
     }
-    if page.next_page_token.is_some() {
+    if has_more_tokens {
         text.push_str(&format!("\nmore: lark-service token show {app_id}"));
     }
     for change in changes.iter().flatten() {
@@ -248,11 +246,25 @@ async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(),
     }
     let details = AppDetails {
         app: AppDescription::of(&app),
-        tokens: &page.items,
-        has_more_tokens: page.next_page_token.is_some(),
+        tokens: &tokens,
+        has_more_tokens,
         changes,
     };
     output.answer(&details, &text)
+}
+
+/// Some tokens of each kind, and whether there are more.
+async fn tokens(services: &Services, app_id: &AppId) -> Result<(Vec<TokenInfo>, bool), Failure> {
+    let (mut infos, mut has_more) = (Vec::new(), false);
+    for kind in TokenKind::ALL {
+        let page = services
+            .tokens
+            .list(app_id, kind, None, SHOWN_TOKENS, soon());
+        let page = page.await?;
+        infos.extend(page.items);
+        has_more |= page.next_page_token.is_some();
+    }
+    Ok((infos, has_more))
 }
 
 async fn changes(services: &Services, app_id: &AppId) -> Result<Vec<Change>, Failure> {

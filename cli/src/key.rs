@@ -84,6 +84,7 @@ async fn create(new: Create, output: &Output) -> Result<(), Failure> {
     let apps = values::allowed_apps(&new.apps);
     let apps = apps.map_err(|problem| Failure::Usage(format!("--app: {problem}")))?;
     let services = session::open().await?;
+    session::make_data_keys(&services).await?;
     let now = services.clock.now();
     let new = NewApiKey {
         key: ApiKey::generate()?,

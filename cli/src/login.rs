@@ -52,7 +52,7 @@ async fn list(app_id: &AppId, is_ended: bool, output: &Output) -> Result<(), Fai
     let services = session::open().await?;
     services.apps.read(app_id, soon()).await?;
     let mut list = output.list(&["open_id", "days left", "ended", "uncertain since", "scopes"])?;
-    let (user, mut after) = (Some(TokenKind::User), None::<String>);
+    let (user, mut after) = (TokenKind::User, None::<String>);
     loop {
         let page = services
             .tokens

@@ -18,6 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) async fn seed(output: &Output) -> Result<(), Failure> {
     let seed = Seed::parse(&secret_input::document()?)?;
     let services = session::open().await?;
+    session::make_data_keys(&services).await?;
     let Seeded { apps, api_keys } = seed
         .apply(
             &services.apps,

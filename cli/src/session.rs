@@ -47,3 +47,13 @@ pub(crate) fn actor() -> Actor {
 pub(crate) fn soon() -> Deadline {
     Deadline::after(STEP)
 }
+
+/// Makes the data keys if there are none yet: deployed functions may not, and without keys no app can be registered over HTTP.
+pub(crate) async fn make_data_keys(services: &Services) -> Result<(), Failure> {
+    services
+        .sealer
+        .keyring(soon())
+        .await
+        .map_err(lark_service::error::Error::from)?;
+    Ok(())
+}

@@ -108,10 +108,14 @@ async fn show(
     services.apps.read(app_id, soon()).await?;
     let mut list = output.list(&["kind", "subject", "issued", "ends", "due", "last failure"])?;
     let mut after = None::<String>;
-    loop {
+    let mut kinds = TokenKind::ALL
+        .into_iter()
+        .filter(|it| kind.is_none_or(|kind| kind == *it));
+    let mut kind = kinds.next();
+    while let Some(of_kind) = kind {
         let page = services
             .tokens
-            .list(app_id, kind, after.as_deref(), PAGE, soon())
+            .list(app_id, of_kind, after.as_deref(), PAGE, soon())
             .await?;
         let infos = page.items.into_iter();
         let infos = infos.filter(|info| subject.is_none_or(|subject| subject == info.subject));
@@ -129,9 +133,10 @@ async fn show(
         list.rows(&rows.collect::<Vec<_>>())?;
         after = page.next_page_token;
         if after.is_none() {
-            return list.end("no token is known");
+            kind = kinds.next();
         }
     }
+    list.end("no token is known")
 }
 
 async fn refresh(which: Refresh, output: &Output) -> Result<(), Failure> {

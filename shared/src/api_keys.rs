@@ -63,6 +63,8 @@ const MAX_NOTED: usize = 10_000;
 const MAX_STANDINGS: usize = 10_000;
 /// The sort key of an API key's record.
 const SORT: &str = "key";
+/// What the partition of a key's last use begins with; the key's id follows.
+const USED_PREFIX: &str = "used#";
 
 /// An API key as its holder presents it.
 #[derive(Clone, Debug)]
@@ -276,8 +278,9 @@ fn is_key_id(id: &str) -> bool {
     id.len() == ID_BYTES && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// In a partition of its own: who notes that a key was used may not write the key's record.
 fn used_key(id: &str) -> Key {
-    Key::new(id, "used")
+    Key::new(format!("{USED_PREFIX}{id}"), "used")
 }
 
 fn store_key(id: &str) -> Key {

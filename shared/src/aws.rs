@@ -20,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::clock::{Clock, SystemClock, Timestamp};
 
 mod http_client;
+pub mod secret;
 
 pub use http_client::ReqwestClient;
 

@@ -20,6 +20,12 @@ const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// The prefix of the sort key of a change's record; its version follows, in 20 digits.
 const SORT_PREFIX: &str = "change#";
 
+/// The partition of the changes of the record at `key`. Not the record's own: who may write or delete records of the one may do
+/// less with the other.
+fn partition(key: &Key) -> String {
+    format!("change#{}", key.partition)
+}
+
 /// Who changes something.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -124,7 +130,7 @@ pub(crate) async fn keep(
         return Ok(());
     };
     let sort = format!("{SORT_PREFIX}{:020}", record.version);
-    let mut kept = Record::new(Key::new(&record.key.partition, sort), record.version);
+    let mut kept = Record::new(Key::new(partition(&record.key), sort), record.version);
     for name in ["changed_at", "changed_by", "change", "changed_fields"] {
         if let Some(value) = record.attributes.get(name) {
             kept = kept.with(name, value.clone());
@@ -156,7 +162,7 @@ pub(crate) async fn list(
     let page = storage
         .list(
             table,
-            &key.partition,
+            &partition(key),
             SORT_PREFIX,
             after.as_deref(),
             limit,

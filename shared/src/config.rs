@@ -20,6 +20,7 @@ mod variables;
 pub use variables::{Fallback, Part, Row, VARIABLES};
 
 use reader::Reader;
+pub(crate) use reader::{exposure, is_cache_url};
 
 /// A variable is missing or wrong.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -126,6 +127,9 @@ pub enum CacheEndpoint {
     /// `LARK_SERVICE_CACHE_URL`: `redis://host:port` or `rediss://host:port`. May hold a password. Off this machine it has TLS and
     /// a log-in, unless `LARK_SERVICE_CACHE_INSECURE` is set.
     Url(SecretString),
+    /// `LARK_SERVICE_CACHE_URL_SECRET`: name or ARN of the secret of AWS Secrets Manager that is the URL. It is read when the
+    /// process starts.
+    Secret(String),
     /// `LARK_SERVICE_CACHE_NAME` alone: looked up through the ElastiCache API.
     ByName(String),
 }
@@ -308,6 +312,15 @@ mod tests {
             );
             check(&format!("rediss://u:p@{there}:6379"), &[], None);
         }
+    }
+
+    #[test]
+    fn a_url_and_a_secret_with_a_url_are_one_too_many() {
+        let secret = ("LARK_SERVICE_CACHE_URL_SECRET", "lark-cache");
+        let url = ("LARK_SERVICE_CACHE_URL", "rediss://cache:6379");
+        let error = config(&[secret, url]).unwrap_err();
+        assert_eq!(error.variable, "LARK_SERVICE_CACHE_URL_SECRET");
+        assert!(config(&[secret]).unwrap().cache.is_some());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::seal::{SealError, Sealer, key_id_of};
 use crate::store::{self, Attributes, Expect, Record, Storage, StoreError, Table};
-use crate::tokens;
+use crate::tokens::{self, TokenKind};
 
 /// How long a key stays after another replaced it: sealed data stays in the shared cache for a day at most, and no process
 /// seals with an old key for more than an hour.
@@ -304,8 +304,8 @@ struct Walk<'r> {
     apps: VecDeque<AppId>,
     /// Where the next page of apps begins; `None` after the last one.
     next_apps: Option<Option<String>>,
-    /// The app whose tokens come next, and the position to continue after.
-    tokens: Option<(AppId, Option<String>)>,
+    /// The partitions of tokens that come next, each with the position to continue after.
+    tokens: VecDeque<(String, Option<String>)>,
     /// How many apps were seen.
     seen: u64,
 }
@@ -316,7 +316,7 @@ impl<'r> Walk<'r> {
             resealer,
             apps: VecDeque::new(),
             next_apps: Some(None),
-            tokens: None,
+            tokens: VecDeque::new(),
             seen: 0,
         }
     }
@@ -326,11 +326,13 @@ impl<'r> Walk<'r> {
         let deadline = Deadline::after(STEP);
         let (apps, storage) = (&self.resealer.apps, &self.resealer.storage);
         loop {
-            if let Some((app_id, after)) = self.tokens.take() {
-                let (id, after) = (app_id.as_str(), after.as_deref());
-                let page = storage.list(Table::Tokens, id, "", after, PAGE, deadline);
+            if let Some((partition, after)) = self.tokens.pop_front() {
+                let (of, after) = (partition.as_str(), after.as_deref());
+                let page = storage.list(Table::Tokens, of, "", after, PAGE, deadline);
                 let page = page.await?;
-                self.tokens = page.next.map(|next| (app_id, Some(next)));
+                if page.next.is_some() {
+                    self.tokens.push_front((partition, page.next));
+                }
                 if !page.records.is_empty() {
                     return Ok(Some((Table::Tokens, page.records)));
                 }
@@ -340,7 +342,8 @@ impl<'r> Walk<'r> {
                     .get_many(Table::Apps, &keys, Attributes::All, deadline)
                     .await?;
                 self.seen += 1;
-                self.tokens = Some((app_id, None));
+                let partitions = TokenKind::ALL.map(|kind| (kind.partition(&app_id), None));
+                self.tokens.extend(partitions);
                 return Ok(Some((Table::Apps, records)));
             } else if let Some(after) = self.next_apps.take() {
                 let (ids, next) = apps.ids(after.as_deref(), PAGE, deadline).await?;

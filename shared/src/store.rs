@@ -34,7 +34,9 @@ pub use version::{is_beyond, next_version};
 /// Makes the enum, the list and the facts of the tables from one row each.
 macro_rules! tables {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)+) => {
-        /// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs.
+        /// What is kept where. Each is a table of its own, so that a function is granted just the ones it needs. Within a table, records
+/// with different writers are in different partitions: IAM tells partitions apart (`dynamodb:LeadingKeys`), but not sort keys.
+/// No app id and no key id has a `#`.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum Table {
             $($(#[$doc])* $variant = $number,)+
@@ -57,13 +59,14 @@ macro_rules! tables {
 
 // The numbers count from zero and stand in embedded files: never change one.
 tables! {
-    /// Tokens and their refresh state: `app_id` / `kind#subject`.
+    /// Tokens and their refresh state: `kind#app_id` / `kind#subject`. Attempts to log in: `login#id` / `state`.
     Tokens = 0, "tokens";
     /// Users, departments, chats and pages of them, as the platform last told: `app_id#id` / `id_type`.
     Directory = 1, "directory";
-    /// Registered apps: `app_id` / `app`.
+    /// Registered apps: `app_id` / `app`. Beside them, in partitions of their own, what others write: `ticket#app_id`,
+    /// `usage#app_id`, `change#app_id`, and the list of all, `listed`.
     Apps = 2, "apps";
-    /// API keys: `key_id` / `key`.
+    /// API keys: `key_id` / `key`. Beside them `used#key_id`, `change#key_id` and `listed`.
     ApiKeys = 3, "api_keys";
     /// Wrapped data keys: `keyring` / `current`.
     DataKeys = 4, "data_keys";

@@ -80,6 +80,12 @@ impl TokenKind {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
+
+    /// The store's partition of the app's tokens of this kind: one for each kind, because most functions need only some.
+    #[must_use]
+    pub fn partition(self, app_id: &AppId) -> String {
+        format!("{}#{app_id}", self.as_str())
+    }
 }
 
 /// The key of a token: its app, kind and subject.
@@ -138,17 +144,18 @@ impl TokenKey {
     /// Its key in the store.
     #[must_use]
     pub fn store_key(&self) -> Key {
-        Key::new(self.app_id.as_str(), self.sort())
+        Key::new(self.kind.partition(&self.app_id), self.sort())
     }
 
     /// The token key that the store key `key` was made from.
     #[must_use]
     pub fn from_store_key(key: &Key) -> Option<Self> {
         let (kind, subject) = key.sort.split_once('#')?;
-        let app_id = AppId::parse(&key.partition)?;
+        let (of_kind, app_id) = key.partition.split_once('#')?;
+        let kind = TokenKind::parse(kind).filter(|_| kind == of_kind)?;
         Some(Self {
-            app_id,
-            kind: TokenKind::parse(kind)?,
+            app_id: AppId::parse(app_id)?,
+            kind,
             subject: subject.to_owned(),
         })
     }

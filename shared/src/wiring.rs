@@ -16,7 +16,10 @@ use crate::cache::iam::IamAuth;
 use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::cache::{Cache, CacheClient, discovery};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig};
+use crate::config::{
+    CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig, exposure,
+    is_cache_url,
+};
 use crate::directory::chats::ChatService;
 use crate::directory::departments::DepartmentService;
 use crate::directory::tiers::Tiers;
@@ -285,7 +288,7 @@ async fn connect_cache(
     Ok(Arc::new(cache))
 }
 
-/// The connection settings of the cache in `config`, looked up if only its name is known.
+/// The connection settings of the cache in `config`: its URL may be in a secret, and is looked up if only the name is known.
 ///
 /// # Errors
 /// [`StartError::Cache`] if the cache is not found or its URL cannot be read.
@@ -297,6 +300,15 @@ pub async fn cache_settings(
 ) -> Result<ValkeySettings, StartError> {
     let (url, cluster) = match &config.endpoint {
         CacheEndpoint::Url(url) => (url.expose_secret().to_owned(), config.cluster),
+        CacheEndpoint::Secret(id) => {
+            let url = aws::secret::text(sdk, id, &**clock).await;
+            let url = url.map_err(|error| StartError::Cache(error.to_string()))?;
+            if !is_cache_url(url.expose_secret()) {
+                let wrong = "the secret is not redis://host:port or rediss://host:port";
+                return Err(StartError::Cache(wrong.to_owned()));
+            }
+            (url.expose_secret().to_owned(), config.cluster)
+        }
         CacheEndpoint::ByName(name) => {
             let client = aws_sdk_elasticache::Client::new(sdk);
             let found = if config.serverless {
@@ -310,6 +322,13 @@ pub async fn cache_settings(
     };
     let url =
         Url::parse(&url).map_err(|_| StartError::Cache("its URL cannot be read".to_owned()))?;
+    let is_secret = matches!(config.endpoint, CacheEndpoint::Secret(_));
+    if is_secret
+        && !config.insecure
+        && let Some(problem) = exposure(&url, config.iam_user.is_some())
+    {
+        return Err(StartError::Cache(format!("the secret {problem}")));
+    }
     let is_found = matches!(config.endpoint, CacheEndpoint::ByName(_));
     if is_found && url.scheme() != "rediss" && !config.insecure {
         let problem = "the cache that LARK_SERVICE_CACHE_NAME names has no TLS: turn its encryption in transit on, or set \

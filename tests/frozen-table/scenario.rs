@@ -252,7 +252,10 @@ async fn name(site: &Site, process: &Process) -> String {
 }
 
 fn login_key(site: &Site) -> Key {
-    Key::new(site.app.clone(), format!("user#{}", site.open_id(USER)))
+    Key::new(
+        format!("user#{}", site.app),
+        format!("user#{}", site.open_id(USER)),
+    )
 }
 
 /// Whether the refresh token of the login may be used up.

@@ -19,7 +19,10 @@ const EXCHANGE: &str = "platform POST /open-apis/authen/v2/oauth/token";
 /// The record of the user's login.
 async fn login(site: &Site, user: u32) -> Option<Record> {
     let Process(services) = site.operator().await;
-    let key = Key::new(site.app.clone(), format!("user#{}", site.open_id(user)));
+    let key = Key::new(
+        format!("user#{}", site.app),
+        format!("user#{}", site.open_id(user)),
+    );
     let record = services.storage.get(Table::Tokens, &key, soon()).await;
     record.expect("a working store")
 }
@@ -125,7 +128,7 @@ async fn a_run_whose_next_page_is_throttled_keeps_the_logins_that_it_began() {
         due: Some(due),
         ..Record::new(
             Key::new(
-                format!("cli_gone{}", number % 75),
+                format!("tenant#cli_gone{}", number % 75),
                 format!("tenant#t{number}"),
             ),
             1,

@@ -1,4 +1,5 @@
-//! Attacks on the service, one file per boundary: what an attacker tries there, and that it changes nothing.
+//! Attacks on the service, one file per boundary: what an attacker tries there, and that it changes nothing. `docs/security.md` says who
+//! attacks what.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,5 +10,6 @@ mod key_states;
 mod keys;
 mod logins;
 mod revocation;
+mod template;
 mod tenants;
 mod words;

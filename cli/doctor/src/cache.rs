@@ -65,6 +65,9 @@ async fn connect(
             CacheEndpoint::Url(_) => {
                 "correct LARK_SERVICE_CACHE_URL (and, for IAM, LARK_SERVICE_CACHE_NAME and AWS_REGION)"
             }
+            CacheEndpoint::Secret(_) => {
+                "correct LARK_SERVICE_CACHE_URL_SECRET and what is in the secret, and allow secretsmanager:GetSecretValue"
+            }
             CacheEndpoint::ByName(_) => {
                 "correct LARK_SERVICE_CACHE_NAME and LARK_SERVICE_CACHE_SERVERLESS, and allow elasticache:DescribeReplicationGroups and elasticache:DescribeServerlessCaches"
             }
@@ -84,7 +87,7 @@ async fn settings(
     cache: &CacheConfig,
     clock: &Arc<dyn Clock>,
 ) -> Result<ValkeySettings, String> {
-    let needs_aws = cache.iam_user.is_some() || matches!(cache.endpoint, CacheEndpoint::ByName(_));
+    let needs_aws = cache.iam_user.is_some() || !matches!(cache.endpoint, CacheEndpoint::Url(_));
     let sdk = if needs_aws {
         let http = aws::http(aws::DEFAULT_IDLE_TIMEOUT).map_err(|error| because(&error))?;
         aws::sdk_config(&http, &config.aws).await

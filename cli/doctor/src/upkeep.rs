@@ -11,8 +11,8 @@ use lark_service::api_keys::KeyState;
 use lark_service::clock::Timestamp;
 use lark_service::config::StoreConfig;
 use lark_service::error::Result;
-use lark_service::tokens::SHARDS;
 use lark_service::tokens::schedule::is_in_future;
+use lark_service::tokens::{SHARDS, TokenKind};
 use lark_service::wiring::Services;
 
 const API_KEYS: &str = "api_keys";
@@ -158,12 +158,24 @@ struct Tokens {
 }
 
 async fn read_tokens(services: &Services, known: &Known) -> Result<Tokens> {
-    let (mut tokens, mut after) = (Tokens::default(), None::<String>);
-    let now = services.clock.now();
+    let mut tokens = Tokens::default();
+    for kind in TokenKind::ALL {
+        read_kind(services, known, kind, &mut tokens).await?;
+    }
+    Ok(tokens)
+}
+
+async fn read_kind(
+    services: &Services,
+    known: &Known,
+    kind: TokenKind,
+    tokens: &mut Tokens,
+) -> Result<()> {
+    let (mut after, now) = (None::<String>, services.clock.now());
     for _ in 0..MAX_PAGES {
         let page = services
             .tokens
-            .list(&known.app_id, None, after.as_deref(), PAGE, soon())
+            .list(&known.app_id, kind, after.as_deref(), PAGE, soon())
             .await?;
         for token in &page.items {
             let issued_at = token.issued_at.as_deref().and_then(Timestamp::parse);
@@ -178,7 +190,7 @@ async fn read_tokens(services: &Services, known: &Known) -> Result<Tokens> {
             break;
         }
     }
-    Ok(tokens)
+    Ok(())
 }
 
 fn unread(name: &'static str, error: &lark_service::error::Error) -> Check {

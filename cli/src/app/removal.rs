@@ -45,18 +45,17 @@ pub(super) async fn delete(app_id: &AppId, is_sure: bool, output: &Output) -> Re
 /// Removes the app's tokens and logins and returns how many there were.
 async fn forget(services: &Services, app_id: &AppId, output: &Output) -> Result<u64, Failure> {
     let (mut forgotten, mut after) = (0_u64, None::<String>);
-    loop {
+    let mut kinds = TokenKind::ALL.into_iter();
+    let mut kind = kinds.next();
+    while let Some(of_kind) = kind {
         let page = services
             .tokens
-            .list(app_id, None, after.as_deref(), PAGE, soon())
+            .list(app_id, of_kind, after.as_deref(), PAGE, soon())
             .await?;
-        let infos = page.items.iter();
-        let keys = infos.filter_map(|info| {
-            Some(TokenKey {
-                app_id: app_id.clone(),
-                kind: TokenKind::parse(info.kind)?,
-                subject: info.subject.clone(),
-            })
+        let keys = page.items.iter().map(|info| TokenKey {
+            app_id: app_id.clone(),
+            kind: of_kind,
+            subject: info.subject.clone(),
         });
         let keys: Vec<_> = keys.collect();
         stream::iter(&keys)
@@ -68,8 +67,9 @@ async fn forget(services: &Services, app_id: &AppId, output: &Output) -> Result<
         output.progress(&format!("removed {forgotten} tokens and logins"));
         after = page.next_page_token;
         if after.is_none() {
-            output.progressed();
-            return Ok(forgotten);
+            kind = kinds.next();
         }
     }
+    output.progressed();
+    Ok(forgotten)
 }

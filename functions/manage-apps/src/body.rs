@@ -137,7 +137,7 @@ impl<'a> AppDetails<'a> {
         let mut shown = Vec::new();
         for kind in [TokenKind::App, TokenKind::Tenant] {
             let page = tokens
-                .list(&app.app_id, Some(kind), None, SHOWN_TOKENS, deadline)
+                .list(&app.app_id, kind, None, SHOWN_TOKENS, deadline)
                 .await?;
             shown.extend(page.items);
         }

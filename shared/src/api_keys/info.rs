@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::ApiKey;
+use super::{ApiKey, USED_PREFIX};
 use crate::api_keys::{AllowedApps, Caller, RateLimit, Scope};
 use crate::changes::{self, Actor};
 use crate::clock::Timestamp;
@@ -142,11 +142,17 @@ pub(super) fn caller(record: &Record, confirmed_at: Timestamp, now: Timestamp) -
 pub(super) fn infos(records: &[Record], now: Timestamp) -> Vec<ApiKeyInfo> {
     let used: HashMap<_, _> = records
         .iter()
-        .filter_map(|record| Some((record.key.partition.clone(), record.number("used_at")?)))
+        .filter_map(|record| {
+            let key_id = record.key.partition.strip_prefix(USED_PREFIX)?;
+            Some((key_id, record.number("used_at")?))
+        })
         .collect();
     let keys = records.iter().filter_map(|record| info(record, now));
     keys.map(|key| ApiKeyInfo {
-        last_used_at: used.get(&key.key_id).copied().map(Timestamp::from_millis),
+        last_used_at: used
+            .get(key.key_id.as_str())
+            .copied()
+            .map(Timestamp::from_millis),
         ..key
     })
     .collect()

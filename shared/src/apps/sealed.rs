@@ -15,14 +15,15 @@ pub(crate) fn sealed_records(app_id: &AppId) -> [Key; 2] {
 
 /// The sealed attributes that such a record may have, each with its context.
 pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> {
-    let Some(app_id) = AppId::parse(&record.key.partition) else {
-        return Vec::new();
-    };
-    if record.key.sort == SORT {
-        let context = record::seal_context(&app_id);
-        vec![("secret", context.clone()), ("previous_secret", context)]
-    } else {
-        vec![("ticket", tickets::seal_context(&app_id))]
+    let partition = record.key.partition.as_str();
+    let of_ticket = partition.strip_prefix(tickets::PARTITION_PREFIX);
+    match (of_ticket.and_then(AppId::parse), AppId::parse(partition)) {
+        (Some(app_id), _) => vec![("ticket", tickets::seal_context(&app_id))],
+        (None, Some(app_id)) => {
+            let context = record::seal_context(&app_id);
+            vec![("secret", context.clone()), ("previous_secret", context)]
+        }
+        (None, None) => Vec::new(),
     }
 }
 

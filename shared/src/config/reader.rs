@@ -173,10 +173,18 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
 
     pub(super) fn cache(&self) -> Result<Option<CacheConfig>, ConfigError> {
         let name = self.text(variables::LARK_SERVICE_CACHE_NAME);
-        let endpoint = match (self.cache_url()?, &name) {
-            (Some(url), _) => CacheEndpoint::Url(url),
-            (None, Some(name)) => CacheEndpoint::ByName(name.clone()),
-            (None, None) => return Ok(None),
+        let secret = self.text(variables::LARK_SERVICE_CACHE_URL_SECRET);
+        let endpoint = match (self.cache_url()?, secret, &name) {
+            (Some(_), Some(_), _) => {
+                return Err(wrong(
+                    variables::LARK_SERVICE_CACHE_URL_SECRET,
+                    "must not be set beside LARK_SERVICE_CACHE_URL: which of them is right?",
+                ));
+            }
+            (Some(url), None, _) => CacheEndpoint::Url(url),
+            (None, Some(secret), _) => CacheEndpoint::Secret(secret),
+            (None, None, Some(name)) => CacheEndpoint::ByName(name.clone()),
+            (None, None, None) => return Ok(None),
         };
         let iam_user = self.text(variables::LARK_SERVICE_CACHE_IAM_USER);
         if iam_user.is_some() && name.is_none() {
@@ -206,9 +214,7 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
         let Some(text) = self.text(variable) else {
             return Ok(None);
         };
-        let is_right = Url::parse(&text)
-            .is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
-        if is_right {
+        if is_cache_url(&text) {
             Ok(Some(text.into()))
         } else {
             let right = "must be redis://host:port or rediss://host:port";
@@ -234,32 +240,39 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
     }
 }
 
-/// Refuses a cache on another machine without TLS or log-in. Whether one that is only named has TLS turns out when it is found.
+/// Refuses a cache on another machine without TLS or log-in. What a secret says, and whether a cache that is only named has TLS,
+/// turns out later.
 fn check_protected(endpoint: &CacheEndpoint, by_iam: bool) -> Result<(), ConfigError> {
-    let (variable, has_tls, has_log_in) = match endpoint {
-        CacheEndpoint::Url(url) => {
-            let Ok(url) = Url::parse(url.expose_secret()) else {
-                return Ok(());
-            };
-            if is_loopback(&url) {
-                return Ok(());
-            }
-            let has_password = url.password().is_some_and(|password| !password.is_empty());
-            let variable = variables::LARK_SERVICE_CACHE_URL;
-            (variable, url.scheme() == "rediss", has_password || by_iam)
-        }
-        CacheEndpoint::ByName(_) => (variables::LARK_SERVICE_CACHE_NAME, true, by_iam),
+    let (variable, problem) = match endpoint {
+        CacheEndpoint::Url(url) => (
+            variables::LARK_SERVICE_CACHE_URL,
+            Url::parse(url.expose_secret())
+                .ok()
+                .and_then(|url| exposure(&url, by_iam)),
+        ),
+        CacheEndpoint::Secret(_) => return Ok(()),
+        CacheEndpoint::ByName(_) => (
+            variables::LARK_SERVICE_CACHE_NAME,
+            (!by_iam).then_some(NO_LOG_IN),
+        ),
     };
-    if !has_tls {
-        let problem = "names another machine without TLS: use rediss://, or set LARK_SERVICE_CACHE_INSECURE=true if that \
-                       network is yours alone";
-        Err(wrong(variable, problem))
-    } else if !has_log_in {
-        let problem = "names another machine without a log-in: add a user and a password to the URL, set \
-                       LARK_SERVICE_CACHE_IAM_USER, or set LARK_SERVICE_CACHE_INSECURE=true if nobody else reaches it";
-        Err(wrong(variable, problem))
+    problem.map_or(Ok(()), |problem| Err(wrong(variable, problem)))
+}
+
+const NO_TLS: &str = "names another machine without TLS: use rediss://, or set LARK_SERVICE_CACHE_INSECURE=true if that \
+                      network is yours alone";
+const NO_LOG_IN: &str = "names another machine without a log-in: add a user and a password to the URL, set \
+                         LARK_SERVICE_CACHE_IAM_USER, or set LARK_SERVICE_CACHE_INSECURE=true if nobody else reaches it";
+
+/// What is wrong with a cache at `url` whose network others may reach.
+pub(crate) fn exposure(url: &Url, by_iam: bool) -> Option<&'static str> {
+    let has_password = url.password().is_some_and(|password| !password.is_empty());
+    if is_loopback(url) {
+        None
+    } else if url.scheme() != "rediss" {
+        Some(NO_TLS)
     } else {
-        Ok(())
+        (!has_password && !by_iam).then_some(NO_LOG_IN)
     }
 }
 
@@ -277,4 +290,9 @@ fn wrong(variable: Variable, problem: &str) -> ConfigError {
         variable: variable.name,
         problem: problem.to_owned(),
     }
+}
+
+/// Whether `text` is the address of a cache.
+pub(crate) fn is_cache_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host())
 }

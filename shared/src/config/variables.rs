@@ -121,8 +121,11 @@ variables! {
         LARK_SERVICE_STORE_TIMEOUT_MS: "milliseconds, above 0", Value("10000");
     }
     Cache {
-        /// Address of Valkey or Redis; `rediss` is TLS. May hold a user and a password.
+        /// Address of Valkey or Redis; `rediss` is TLS. May hold a user and a password; on AWS, keep one with a password in a
+        /// secret.
         LARK_SERVICE_CACHE_URL: "`rediss://user:password@host:port`, or `redis://` without TLS", Otherwise("none"), sample "redis://host.docker.internal:6379";
+        /// In place of a URL: the secret of AWS Secrets Manager whose text is the URL. It is read when a process starts.
+        LARK_SERVICE_CACHE_URL_SECRET: "name or ARN of a secret", Otherwise("none"), sample "";
         /// Whether a cache off this machine may be reached without TLS or without a log-in. Whoever reads that network then sees
         /// which users are looked up, and whoever reaches the cache can empty it and set its limits. Its entries are encrypted and
         /// authenticated in any case.

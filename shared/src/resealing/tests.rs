@@ -238,7 +238,7 @@ async fn only_keys_that_nothing_needs_are_retired() {
 #[tokio::test]
 async fn what_does_not_open_is_named_and_stops_nothing() {
     let place = Place::begin().await;
-    let key = Key::new("cli_1", "user#ou_a");
+    let key = Key::new("user#cli_1", "user#ou_a");
     let mut record = place.store.get(Table::Tokens, &key).await.unwrap().unwrap();
     let value = record.bytes("value").unwrap().to_vec();
     record = record.with("refresh", Value::Bytes(value));
@@ -251,13 +251,13 @@ async fn what_does_not_open_is_named_and_stops_nothing() {
     operator.add_key().await;
     let tally = operator.run().await;
     assert_eq!((tally.unopened, tally.resealed), (1, APPS * 3 - 1));
-    assert_eq!(tally.unopened_records, ["tokens cli_1/user#ou_a"]);
+    assert_eq!(tally.unopened_records, ["tokens user#cli_1/user#ou_a"]);
 }
 
 #[tokio::test]
 async fn who_renews_a_token_is_waited_for() {
     let place = Place::begin().await;
-    let key = Key::new("cli_1", "user#ou_a");
+    let key = Key::new("user#cli_1", "user#ou_a");
     let record = place.store.get(Table::Tokens, &key).await.unwrap().unwrap();
     let until = place.clock.now() + Duration::from_secs(5);
     let leased = record

@@ -57,13 +57,19 @@ impl KmsKeys {
         }
     }
 
-    /// Reads the key ring; creates one if there is none. If several processes create one at the same time, one wins.
+    /// Reads the key ring; creates one if there is none. If several processes create one at the same time, one wins. Deployed
+    /// functions may not create it: the command line does, before the first API key can exist.
     pub(super) async fn load(&self, deadline: Deadline) -> Result<KeyRing, SealError> {
         if let Some(record) = self.record_or_copy(deadline).await? {
             return self.unwrap(&record, deadline).await;
         }
         let ring = KeyRing::generate()?;
-        let record = self.wrap(&ring, 1, deadline).await?;
+        let wrapped = self.wrap(&ring, 1, deadline).await;
+        let record = wrapped.map_err(|error| {
+            SealError::keys(format_args!(
+                "there are none yet (`lark-service seed` makes them), and here they cannot be made: {error}"
+            ))
+        })?;
         match self.put(&record, Expect::Absent, deadline).await {
             Ok(()) => Ok(ring),
             Err(StoreError::Conflict) => self.reload(deadline).await,

@@ -157,11 +157,11 @@ impl Refresher {
         let mut page = Page::default();
         for record in self.next_page(reading, deadline).await? {
             page.due += 1;
-            let Some(app_id) = AppId::parse(&record.key.partition) else {
+            let Some(key) = TokenKey::from_store_key(&record.key) else {
                 page.unusable += 1;
                 continue;
             };
-            if !queue.push(&app_id, record) {
+            if !queue.push(&key.app_id, record) {
                 page.postponed += 1;
             }
         }

@@ -177,6 +177,19 @@ impl TokenService {
     /// # Errors
     /// [`Error::Store`]; a retry resumes.
     pub async fn forget_app(&self, app_id: &AppId, deadline: Deadline) -> Result<u64> {
+        let mut forgotten = 0;
+        for kind in TokenKind::ALL {
+            forgotten += self.forget_kind(app_id, kind, deadline).await?;
+        }
+        Ok(forgotten)
+    }
+
+    async fn forget_kind(
+        &self,
+        app_id: &AppId,
+        kind: TokenKind,
+        deadline: Deadline,
+    ) -> Result<u64> {
         let (mut after, mut forgotten) = (None::<String>, 0);
         loop {
             let page = self
@@ -184,7 +197,7 @@ impl TokenService {
                 .storage
                 .list(
                     Table::Tokens,
-                    app_id.as_str(),
+                    &kind.partition(app_id),
                     "",
                     after.as_deref(),
                     FORGET_PAGE,
@@ -209,28 +222,26 @@ impl TokenService {
         }
     }
 
-    /// Describes the tokens of `app_id` of `kind` (`None`: of all kinds), by subject. Without their values.
+    /// Describes the tokens of `app_id` of `kind`, by subject. Without their values.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn list(
         &self,
         app_id: &AppId,
-        kind: Option<TokenKind>,
+        kind: TokenKind,
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
     ) -> Result<Page<TokenInfo>> {
-        let prefix = kind
-            .map(|kind| format!("{}#", kind.as_str()))
-            .unwrap_or_default();
+        let prefix = format!("{}#", kind.as_str());
         let after = after.map(|after| format!("{prefix}{after}"));
         let page = self
             .tiers()
             .storage
             .list(
                 Table::Tokens,
-                app_id.as_str(),
+                &kind.partition(app_id),
                 &prefix,
                 after.as_deref(),
                 limit,

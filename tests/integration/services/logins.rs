@@ -355,7 +355,7 @@ async fn logins_are_listed_with_what_is_left_of_them_and_no_token() {
     let page = process
         .0
         .tokens
-        .list(&app_id(), Some(TokenKind::User), None, 10, soon())
+        .list(&app_id(), TokenKind::User, None, 10, soon())
         .await
         .unwrap();
     let logins: BTreeMap<_, _> = page

@@ -189,7 +189,7 @@ async fn logins_that_ended_are_counted() {
     let place = Place::healthy().await;
     let services = place.services().await;
     let app = seeded_app_id(1);
-    let record = Record::new(Key::new(&app, "user#ou_a"), 1)
+    let record = Record::new(Key::new(format!("user#{app}"), "user#ou_a"), 1)
         .with("generation", Value::Number(1))
         .with("ended", Value::Text("revoked".to_owned()));
     let put = services
