@@ -34,6 +34,17 @@ async fn world() -> (LossyProxy, DynamoDbStore, DynamoDbStore) {
     (proxy, store(lossy, names.clone()), store(direct, names))
 }
 
+#[tokio::test]
+async fn tables_are_created_whatever_answers_are_lost() {
+    let proxy = LossyProxy::start(&required(EMULATOR)).await;
+    let names = TableNames::prefixed(&format!("{}-", unique()));
+    let client = sdk_config(&http_client(), &emulator(&proxy.url())).await;
+    proxy.lose("CreateTable", 5);
+    let created = schema::create_tables(&aws_sdk_dynamodb::Client::new(&client), &names).await;
+    created.unwrap();
+    assert_eq!(proxy.requests("CreateTable"), 5 + Table::ALL.len());
+}
+
 fn key() -> Key {
     Key::new("cli_a", "app")
 }

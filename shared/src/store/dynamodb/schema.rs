@@ -66,6 +66,8 @@ mod create {
     use std::time::Duration;
 
     use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::retry::RetryConfig;
+    use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
     use aws_sdk_dynamodb::error::DisplayErrorContext;
     use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
     use aws_sdk_dynamodb::types::{
@@ -77,6 +79,10 @@ mod create {
     use super::{DUE_AT, DUE_INDEX, DUE_SHARD, PARTITION, SORT, TTL, TableNames};
     use crate::store::Table;
 
+    /// How often an operation is tried. Each of them may be repeated.
+    const ATTEMPTS: u32 = 6;
+    /// How long one attempt may take. An emulator that serves a test under load answers after many seconds.
+    const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
     /// How often to check whether a new table is usable.
     const POLL: Duration = Duration::from_millis(50);
     /// How many checks before giving up.
@@ -112,6 +118,7 @@ mod create {
         client: &Client,
         names: &TableNames,
     ) -> Result<(), CreateTableError> {
+        let client = &patient(client);
         for table in Table::ALL {
             let name = names.get(table);
             match definition(client, table, name).send().await {
@@ -139,6 +146,15 @@ mod create {
                 .await;
         }
         Ok(())
+    }
+
+    /// The same client with more time and more attempts than a request of the service has.
+    fn patient(client: &Client) -> Client {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT);
+        let config = client.config().to_builder();
+        let config = config.timeout_config(timeouts.build());
+        let config = config.retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        Client::from_conf(config.build())
     }
 
     fn definition(client: &Client, table: Table, name: &str) -> CreateTableFluentBuilder {
