@@ -13,12 +13,11 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use lark_service_tests::cluster::figure;
 use lark_service_tests::function::Ended;
-use lark_service_tests::site::Site;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use scenario::Scenario;
+use scenario::{Scenario, Shared};
 use verdict::{Row, violations};
 
 /// What becomes of the request, and for how many seconds the process stands still: shorter than a time-out, longer than one,
@@ -96,7 +95,7 @@ async fn a_function_that_is_frozen_at_any_of_its_requests_harms_nobody() {
             }));
         }
     }
-    let shared = Site::start().await;
+    let shared = Shared::start().await;
     for (scenario, points) in Scenario::ALL.into_iter().zip(&recorded) {
         figure(format!("{scenario:?}: {} points", points.len())).await;
     }
@@ -128,7 +127,7 @@ async fn a_function_that_is_frozen_at_any_of_its_requests_harms_nobody() {
 /// The requests that `scenario` makes. Of many with one name, which are parallel reads, the first and the last.
 async fn points(scenario: Scenario, starting: &Semaphore) -> Vec<Point> {
     let _starting = starting.acquire().await;
-    let site = Site::start().await;
+    let site = scenario.new_site().await;
     scenario.prepare(&site).await;
     scenario.ripen().await;
     let mut function = site.function(scenario.function()).await;
@@ -158,7 +157,7 @@ async fn points(scenario: Scenario, starting: &Semaphore) -> Vec<Point> {
 }
 
 /// The row of a cell, printed at once; or that it never ends.
-async fn shown(cell: Cell, shared: &Site, starting: &Semaphore) -> Result<Row, String> {
+async fn shown(cell: Cell, shared: &Shared, starting: &Semaphore) -> Result<Row, String> {
     let name = cell.to_string();
     let permit = starting.acquire().await.expect("it stays open");
     let row = run(cell, shared, starting, permit);
@@ -171,7 +170,7 @@ async fn shown(cell: Cell, shared: &Site, starting: &Semaphore) -> Result<Row, S
     row
 }
 
-async fn run(cell: Cell, shared: &Site, starting: &Semaphore, permit: SemaphorePermit<'_>) -> Row {
+async fn run(cell: Cell, shared: &Shared, starting: &Semaphore, permit: SemaphorePermit<'_>) -> Row {
     let scenario = cell.scenario;
     let site = scenario.site(shared).await;
     scenario.prepare(&site).await;

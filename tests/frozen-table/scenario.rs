@@ -42,6 +42,21 @@ pub(super) enum Scenario {
     Plain(Plain),
 }
 
+/// The sites beside which most processes run.
+pub(super) struct Shared {
+    plain: Site,
+    with_transactions: Site,
+}
+
+impl Shared {
+    pub(super) async fn start() -> Self {
+        Self {
+            plain: Site::start().await,
+            with_transactions: Site::start_with_transactions().await,
+        }
+    }
+}
+
 impl Scenario {
     pub(super) const ALL: [Self; 19] = [
         Self::TenantToken,
@@ -78,12 +93,20 @@ impl Scenario {
         }
     }
 
-    /// A run finds the apps and tokens of all in its tables, so it needs tables of its own.
-    pub(super) async fn site(self, shared: &Site) -> Site {
-        if matches!(self, Self::Refresh | Self::Warm) {
-            Site::start().await
-        } else {
-            shared.beside().await
+    /// A site with tables of its own, in a store that can do what the function needs.
+    pub(super) async fn new_site(self) -> Site {
+        match self {
+            Self::Plain(Plain::CreateApiKey) => Site::start_with_transactions().await,
+            _ => Site::start().await,
+        }
+    }
+
+    /// A site for one process. A run finds the apps and tokens of all in its tables, so it needs tables of its own.
+    pub(super) async fn site(self, shared: &Shared) -> Site {
+        match self {
+            Self::Refresh | Self::Warm => self.new_site().await,
+            Self::Plain(Plain::CreateApiKey) => shared.with_transactions.beside().await,
+            _ => shared.plain.beside().await,
         }
     }
 

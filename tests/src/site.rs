@@ -46,8 +46,18 @@ impl Site {
 
     /// The same over this Valkey.
     pub async fn start_over(valkey_url: &str) -> Self {
+        Self::start_between("LARK_TEST_DYNAMODB_URL_2", valkey_url).await
+    }
+
+    /// The same over the DynamoDB API that knows transactions; it is the slower one.
+    pub async fn start_with_transactions() -> Self {
+        let valkey_url = variable("LARK_TEST_VALKEY_URL");
+        Self::start_between("LARK_TEST_DYNAMODB_URL_1", &valkey_url).await
+    }
+
+    async fn start_between(store: &str, valkey_url: &str) -> Self {
         let servers = Servers {
-            store: host_of(&variable("LARK_TEST_DYNAMODB_URL_2")),
+            store: host_of(&variable(store)),
             cache: host_of(valkey_url),
             platform: String::new(),
         };
