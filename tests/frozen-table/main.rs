@@ -170,7 +170,12 @@ async fn shown(cell: Cell, shared: &Shared, starting: &Semaphore) -> Result<Row,
     row
 }
 
-async fn run(cell: Cell, shared: &Shared, starting: &Semaphore, permit: SemaphorePermit<'_>) -> Row {
+async fn run(
+    cell: Cell,
+    shared: &Shared,
+    starting: &Semaphore,
+    permit: SemaphorePermit<'_>,
+) -> Row {
     let scenario = cell.scenario;
     let site = scenario.site(shared).await;
     scenario.prepare(&site).await;

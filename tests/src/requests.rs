@@ -14,6 +14,7 @@ use lark_service::changes::Actor;
 use lark_service::clock::{Clock, SystemClock, Timestamp};
 use lark_service::store::{Expect, Key, Table, Value as Attribute};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::world::{Process, soon};
 
@@ -287,6 +288,7 @@ async fn real_key(process: &Process, caller: &HashMap<String, Value>) -> String 
     };
     let token = format!("lsk_{id}_{:0>43}", "test");
     let (services, key) = (&process.0, Key::new(&id, "key"));
+    let _alone = MAKING_A_KEY.lock().await;
     let found = services.storage.get(Table::ApiKeys, &key, soon()).await;
     if !matches!(found, Ok(None)) {
         return token;
@@ -315,6 +317,9 @@ async fn real_key(process: &Process, caller: &HashMap<String, Value>) -> String 
     unlisted.await.expect("a working store");
     token
 }
+
+/// Held by who makes a key: several processes of a test may need the same one.
+static MAKING_A_KEY: Mutex<()> = Mutex::const_new(());
 
 /// The id of the key that may do everything.
 const KEY_ID: &str = "test0key0001";

@@ -234,6 +234,9 @@ impl Site {
     #[must_use]
     pub fn pattern(&self, name: &str) -> String {
         let mut pattern = name.replace(&self.app, "*");
+        if let Some(key_id) = self.api_key.split('_').nth(1) {
+            pattern = pattern.replace(key_id, "*");
+        }
         while let Some(at) = pattern.find("ou_") {
             let id = pattern[at..].char_indices();
             let end = id.skip(3).find(|(_, it)| !it.is_ascii_alphanumeric());
