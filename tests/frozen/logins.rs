@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lark_service::clock::SystemClock;
 use lark_service::clock::{Clock, Timestamp};
+use lark_service::ids::AppId;
 use lark_service::store::{Due, Expect, Key, Record, Table, Value};
+use lark_service::tokens::TokenKey;
 use lark_service_tests::servers::Valkey;
 use lark_service_tests::site::Site;
 use lark_service_tests::traffic::Fate;
@@ -13,6 +15,8 @@ use lark_service_tests::world::{Process, soon};
 use lark_simulator::{Fault, FaultAction};
 use serde_json::json;
 
+/// The user of the tests with one.
+const USER: u32 = 1;
 /// The platform's endpoint for codes and refresh tokens.
 const EXCHANGE: &str = "platform POST /open-apis/authen/v2/oauth/token";
 
@@ -47,6 +51,46 @@ fn log_out(site: &Site, user: u32) -> serde_json::Value {
 
 fn moment(at: Timestamp) -> Value {
     Value::Number(at.as_millis())
+}
+
+/// The write of a pair has four seconds while the pair waits in the shared cache. A freeze of just that length shows in no timer: it is
+/// hardly late. The login is stored all the same, and its caller answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_whose_write_stands_still_for_all_its_time_is_stored() {
+    let shared = Site::start().await;
+    let lengths = [3_950, 3_980, 4_000, 4_020, 4_050, 4_080];
+    join_all(lengths.map(|length| check_that_a_pair_is_stored(&shared, length))).await;
+}
+
+async fn check_that_a_pair_is_stored(shared: &Site, freeze_ms: u64) {
+    let site = shared.beside().await;
+    let open_id = site.log_in(USER).await.expect("a login");
+    let now = SystemClock.now();
+    change_login(&site, USER, |record| {
+        record.with("expires_at", moment(now - Duration::from_secs(1)))
+    })
+    .await;
+    let operator = site.operator().await;
+    let key = TokenKey::user(AppId::parse(&site.app).expect("an app id"), &open_id);
+    let cached = format!("lark:token:{}:user#{open_id}", key.app_id);
+    let cache = operator.0.cache.as_ref().expect("a cache");
+    cache.delete(&cached).await.expect("a working cache");
+    let mut function = site.function("get-token").await;
+    let held = function.network.traffic.hold_nth(2, "store PutItem tokens");
+    function.begin(&site.user_token(USER));
+    held.arrived().await;
+    function.freeze().await;
+    tokio::time::sleep(Duration::from_millis(freeze_ms)).await;
+    held.release();
+    function.thaw();
+    let ended = function.end().await;
+    assert_eq!(ended.outcome(), "200", "frozen for {freeze_ms} ms");
+    let record = login(&site, USER).await.expect("a login");
+    assert_eq!(
+        record.number("uncertain_since"),
+        None,
+        "frozen for {freeze_ms} ms"
+    );
 }
 
 /// A token is near its end, so its caller waits two seconds for a new one. The platform is slower than that; its answer

@@ -41,6 +41,9 @@ const ATTEMPTS: u32 = 16;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same while the pair waits in the shared cache.
 const RESCUED_TIMEOUT: Duration = Duration::from_secs(4);
+/// The time for one write of a pair. One that took longer shows that the process stood still, and a freeze as long as the whole time
+/// leaves the rest of it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// No refresh token is presented with less time left: the call and, for a pair that waits in the shared cache, most of its write must
 /// fit in. Little enough that a caller still has it after the lease of a process that died.
 pub(super) const REFRESH_TIME: Duration = ISSUE_TIMEOUT.saturating_add(Duration::from_secs(3));
@@ -213,8 +216,10 @@ impl LoginKeeper {
         let (mut conflicts, mut pause) = (0, FIRST_PAUSE);
         loop {
             let state = base.refreshed(pair.clone(), self.tiers.clock.now(), fastrand::f64());
-            let (watch, left) = (Stopwatch::start(&*self.tiers.clock), deadline.remaining());
-            match self.tiers.write(&state, expect, deadline).await {
+            let watch = Stopwatch::start(&*self.tiers.clock);
+            let longest_write = deadline.cut(WRITE_TIMEOUT);
+            let write_deadline = deadline.at_most(WRITE_TIMEOUT);
+            match self.tiers.write(&state, expect, write_deadline).await {
                 Ok(()) => {
                     self.tiers.publish(&state).await;
                     self.forget_rescue(&state.key).await;
@@ -245,7 +250,9 @@ impl LoginKeeper {
                 }
                 Err(error) => {
                     warn!(lark.app_id = leased.key.app_id.as_str(), %error, "a refreshed login is not stored yet");
-                    if watch.elapsed(&*self.tiers.clock) > left + SLACK && stops < MAX_STOPS {
+                    if watch.elapsed(&*self.tiers.clock) > longest_write + SLACK
+                        && stops < MAX_STOPS
+                    {
                         // The process stood still: its time begins anew.
                         (deadline, stops) = (Deadline::after(longest), stops + 1);
                     }
