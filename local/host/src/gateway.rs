@@ -111,6 +111,22 @@ impl Gateway {
         self.respond(request, CallerSource::Authorizer).await
     }
 
+    /// The name under which browsers reach this host through a tunnel, if they do.
+    pub(crate) fn own_name(&self) -> Option<&str> {
+        self.services.config.public_url.as_ref()?.host_str()
+    }
+
+    /// The answer to `request` for somebody who may not ask here at all.
+    pub(crate) async fn turn_away<B>(
+        &self,
+        request: http::Request<B>,
+        why: &str,
+    ) -> Response<Body> {
+        let (parts, _) = request.into_parts();
+        let error = Error::PermissionDenied(why.to_owned());
+        self.refuse(RequestIds::of(&parts), error).await
+    }
+
     /// The answer to `request` without calling an authorizer: functions behind one see `caller`, or none.
     pub async fn answer_as<B>(
         &self,

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use lambda_http::{Body, Response};
+use lark_simulator::door;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -19,6 +20,8 @@ use crate::gateway::Gateway;
 const MAX_CONNECTIONS: usize = 10_000;
 /// How long a stop waits for open requests.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long the head of a request may take to arrive, and a connection may wait for the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The wait before the next connection when there are no file descriptors left.
 const BREATH: Duration = Duration::from_millis(10);
 
@@ -72,9 +75,16 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
     // Without it, small answers wait for the client's delayed acknowledgement.
     let _only_slower = stream.set_nodelay(true);
     let service = service_fn(|request| async {
-        Ok::<_, std::convert::Infallible>(outgoing(gateway.answer(request).await))
+        let answer = match door::refusal(request.headers(), gateway.own_name()) {
+            None => gateway.answer(request).await,
+            Some(why) => gateway.turn_away(request, why).await,
+        };
+        Ok::<_, std::convert::Infallible>(outgoing(answer))
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A broken connection is the client's problem.

@@ -78,6 +78,7 @@ mod audience;
 mod calendar;
 mod clock;
 mod digest;
+pub mod door;
 mod invalid;
 mod random;
 mod stop;

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use crate::answer::{Answer, ApiError};
 use crate::calendar;
 use crate::control::Control;
 use crate::control_api;
+use crate::door;
 use crate::gateway::{self, Outcome};
 use crate::platform::Platform;
 use crate::request::Request;
@@ -26,6 +27,9 @@ use crate::stop::StopSignal;
 
 /// Time for calls in progress to end after the simulator stops.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the head of a request may take to arrive, and a connection may wait for the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most pushes of app tickets at the same time.
 const PUSHES_MAX: usize = 8;
@@ -74,6 +78,8 @@ async fn connection(stream: TcpStream, control: Control, mut stop: StopSignal) {
         })
     };
     let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
@@ -103,7 +109,10 @@ async fn answer(
         Err(_) => too_large(platform, &log_id),
         Ok(body) => {
             let request = Request::new(&parts, body.to_bytes());
-            if control_api::owns(&request) {
+            if let Some(why) = door::refusal(&parts.headers, None) {
+                ApiError::documented(StatusCode::FORBIDDEN, 9499, why)
+                    .answer(&platform.settings(), &log_id)
+            } else if control_api::owns(&request) {
                 control_api::answer(control, &request)
             } else {
                 match gateway::serve(platform, &request, &log_id, stop).await {
