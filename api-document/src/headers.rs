@@ -95,6 +95,17 @@ pub fn no_store() -> Header {
     )
 }
 
+/// `Cache-Control` of what the caller may keep.
+#[must_use]
+pub fn private() -> Header {
+    Header::shared(
+        "Cache-Control",
+        "Private",
+        "The caller may keep it as long as it is fresh, and nobody else: `max-age` counts from the `Age` on.",
+        matching("^private, (max-age=[0-9]+|no-cache)$"),
+    )
+}
+
 /// `Location` of what was made.
 #[must_use]
 pub fn location() -> Header {

@@ -313,6 +313,8 @@ impl Answer {
     /// It says how it came about.
     #[must_use]
     pub fn from_cache(self) -> Self {
-        self.header(headers::age()).header(headers::cache_status())
+        let answer = self.header(headers::age());
+        let answer = answer.header(headers::cache_status());
+        answer.header(headers::private())
     }
 }

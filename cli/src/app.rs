@@ -100,6 +100,9 @@ pub(crate) struct Add {
     /// Where browsers may be sent after a login; may be repeated.
     #[arg(long = "redirect-target", value_name = "URL")]
     redirect_targets: Vec<String>,
+    /// A scope that logins may ask for beside offline_access; may be repeated.
+    #[arg(long = "login-scope", value_name = "SCOPE")]
+    login_scopes: Vec<String>,
 }
 
 /// The changes to an app.
@@ -124,6 +127,16 @@ pub(crate) struct Update {
     /// Send browsers nowhere after a login.
     #[arg(long)]
     no_redirect_targets: bool,
+    /// A scope that logins may ask for beside offline_access, in place of what was allowed before; may be repeated.
+    #[arg(
+        long = "login-scope",
+        value_name = "SCOPE",
+        conflicts_with = "no_login_scopes"
+    )]
+    login_scopes: Vec<String>,
+    /// Let logins ask for nothing but offline_access.
+    #[arg(long)]
+    no_login_scopes: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -164,6 +177,7 @@ async fn add(new: Add, output: &Output) -> Result<(), Failure> {
         domain: new.domain.into(),
         kind: new.kind.into(),
         redirect_targets: new.redirect_targets,
+        login_scopes: new.login_scopes,
     };
     let services = session::open().await?;
     let (apps, tokens) = (&services.apps, &services.tokens);
@@ -228,6 +242,7 @@ async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(),
                 .unwrap_or_default(),
         ),
         ("redirect targets", app.redirect_targets.join(" ")),
+        ("login scopes", app.login_scopes.join(" ")),
         ("created", app.created_at.to_string()),
         ("changed", app.changed_at.to_string()),
     ]);
@@ -284,22 +299,24 @@ async fn changes(services: &Services, app_id: &AppId) -> Result<Vec<Change>, Fai
 
 impl Update {
     async fn run(self, output: &Output) -> Result<(), Failure> {
-        let targets = if self.no_redirect_targets {
-            Some(Vec::new())
-        } else {
-            Some(self.redirect_targets).filter(|targets| !targets.is_empty())
+        let list = |is_cleared: bool, given: Vec<String>| {
+            if is_cleared {
+                Some(Vec::new())
+            } else {
+                Some(given).filter(|given| !given.is_empty())
+            }
         };
         let change = AppChange {
             name: self.name,
             domain: self.domain.map(Domain::from),
-            redirect_targets: targets,
+            redirect_targets: list(self.no_redirect_targets, self.redirect_targets),
+            login_scopes: list(self.no_login_scopes, self.login_scopes),
             status: None,
             secret: None,
             previous_secret_ttl: None,
         };
         if change.is_empty() {
-            let detail =
-                "say what to change: --name, --domain, --redirect-target or --no-redirect-targets";
+            let detail = "say what to change: --name, --domain, --redirect-target, --no-redirect-targets, --login-scope or --no-login-scopes";
             return Err(Failure::Usage(detail.to_owned()));
         }
         change_app(&self.app_id, &change, "changed", output).await

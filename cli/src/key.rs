@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output::{Output, pairs};
 use crate::session;
 use crate::session::{PAGE, actor, soon};
-use crate::values::{self, End};
+use crate::values::{self, End, Limit};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -45,15 +45,18 @@ pub(crate) struct Create {
     /// A name for people.
     #[arg(long)]
     name: String,
-    /// What it allows; may be repeated: tokens:read, users:read, messages:send, admin, gateway.
+    /// What it allows; may be repeated: tokens:read, user_tokens:read, users:read, messages:send, admin, gateway.
     #[arg(long = "scope", required = true)]
     scopes: Vec<Scope>,
     /// An app it is for; may be repeated. `*` for all.
     #[arg(long = "app", required = true)]
     apps: Vec<String>,
-    /// How many requests in how many seconds, such as 600/60. Default: no limit.
-    #[arg(long, value_parser = values::rate_limit)]
-    rate_limit: Option<RateLimit>,
+    /// A tenant of marketplace apps that it may act in; may be repeated. `*` for all.
+    #[arg(long = "tenant", default_value = "*")]
+    tenants: Vec<String>,
+    /// How many requests in how many seconds, such as 600/60, or `none`.
+    #[arg(long, value_parser = values::rate_limit, default_value = "1000/60")]
+    rate_limit: Limit,
     /// When it expires: 90d, or a time such as 2027-01-31T08:00:00Z. Default: never.
     #[arg(long, value_parser = values::end)]
     expires: Option<End>,
@@ -83,6 +86,8 @@ pub(crate) async fn run(command: KeyCommand, output: &Output) -> Result<(), Fail
 async fn create(new: Create, output: &Output) -> Result<(), Failure> {
     let apps = values::allowed_apps(&new.apps);
     let apps = apps.map_err(|problem| Failure::Usage(format!("--app: {problem}")))?;
+    let tenants = values::allowed_tenants(&new.tenants);
+    let tenants = tenants.map_err(|problem| Failure::Usage(format!("--tenant: {problem}")))?;
     let services = session::open().await?;
     session::make_data_keys(&services).await?;
     let now = services.clock.now();
@@ -91,7 +96,8 @@ async fn create(new: Create, output: &Output) -> Result<(), Failure> {
         name: new.name,
         scopes: new.scopes.into_iter().collect::<BTreeSet<_>>(),
         apps,
-        rate_limit: new.rate_limit,
+        tenants,
+        rate_limit: new.rate_limit.0,
         expires_at: new.expires.map(|end| end.moment(now)),
     };
     services.api_keys.add(&new, &authority(), soon()).await?;
@@ -214,6 +220,7 @@ fn described(info: &ApiKeyInfo) -> String {
         ("status", status(view.status).to_owned()),
         ("scopes", view.scopes.join(" ")),
         ("apps", info.apps.to_string()),
+        ("tenants", info.tenants.to_string()),
         ("rate limit", limit(view.rate_limit)),
         ("ends", view.expires_at.unwrap_or_default()),
         ("last used", view.last_used_at.unwrap_or_default()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lark_service::api_keys::{AllowedApps, RateLimit};
+use lark_service::api_keys::{Allowed, AllowedApps, AllowedTenants, RateLimit};
 use lark_service::clock::Timestamp;
 use lark_service::ids::{AppId, OpenId, TenantKey};
 use lark_service::meter::Month;
@@ -24,9 +24,18 @@ pub(crate) fn month(text: &str) -> Result<Month, String> {
     Month::parse(text).ok_or_else(|| "say year and month, such as 2026-11".to_owned())
 }
 
-pub(crate) fn rate_limit(text: &str) -> Result<RateLimit, String> {
-    RateLimit::parse(text)
-        .ok_or_else(|| "say requests/seconds, such as 600/60; a day at most".to_owned())
+/// A rate limit, or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit(pub(crate) Option<RateLimit>);
+
+pub(crate) fn rate_limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let limit = RateLimit::parse(text);
+    let limit = limit
+        .ok_or_else(|| "say requests/seconds, such as 600/60, a day at most; or none".to_owned());
+    Ok(Limit(Some(limit?)))
 }
 
 /// `0`, or a number with `s`, `m`, `h` or `d`.
@@ -77,15 +86,27 @@ pub(crate) fn end(text: &str) -> Result<End, String> {
 
 /// `*` for all, or app ids.
 pub(crate) fn allowed_apps(texts: &[String]) -> Result<AllowedApps, String> {
+    allowed(texts, app_id)
+}
+
+/// `*` for all, or tenant keys.
+pub(crate) fn allowed_tenants(texts: &[String]) -> Result<AllowedTenants, String> {
+    allowed(texts, tenant_key)
+}
+
+fn allowed<Id: Ord>(
+    texts: &[String],
+    parse: impl Fn(&str) -> Result<Id, String>,
+) -> Result<Allowed<Id>, String> {
     if texts.iter().any(|text| text == "*") {
         return if texts.len() == 1 {
-            Ok(AllowedApps::All)
+            Ok(Allowed::All)
         } else {
-            Err("`*` stands for all apps: name no others".to_owned())
+            Err("`*` stands for all: name no others".to_owned())
         };
     }
-    let apps = texts.iter().map(|text| app_id(text));
-    Ok(AllowedApps::Only(apps.collect::<Result<_, _>>()?))
+    let ids = texts.iter().map(|text| parse(text));
+    Ok(Allowed::Only(ids.collect::<Result<_, _>>()?))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::cache::CacheClient;
 use crate::clock::{Clock, Timestamp};
@@ -27,6 +27,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
+use crate::telemetry::metrics;
 
 mod authority;
 mod caller;
@@ -40,7 +41,7 @@ mod standing;
 pub use authority::Authority;
 pub use caller::Caller;
 pub use description::ApiKeyDescription;
-pub use grant::{AllowedApps, RateLimit, Role, Scope, UnknownScope};
+pub use grant::{Allowed, AllowedApps, AllowedTenants, RateLimit, Role, Scope, UnknownScope};
 pub use info::{ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
 pub use standing::{Latest, MARKED, UNMARKED};
 
@@ -150,6 +151,47 @@ enum Found {
     Known(Known, String),
 }
 
+/// Why a key is refused. Operators are told; whoever presents it is not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    Malformed,
+    Unknown,
+    WrongSecret,
+    Disabled,
+    Expired,
+    Revoked,
+}
+
+impl Refusal {
+    const fn of(state: Option<KeyState>, is_same: bool) -> Self {
+        match state {
+            Some(KeyState::Revoked) => Self::Revoked,
+            None | Some(KeyState::Active | KeyState::Disabled | KeyState::Expired) if !is_same => {
+                Self::WrongSecret
+            }
+            Some(KeyState::Expired) => Self::Expired,
+            Some(KeyState::Disabled | KeyState::Active) | None => Self::Disabled,
+        }
+    }
+
+    /// The reason in the log and in the metric.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    fn note(self, key_id: &str) {
+        metrics::authorization(self.as_str());
+        info!(key_id, reason = self.as_str(), "an API key was refused");
+    }
+}
+
 impl ApiKeys {
     /// The keys in `storage`; `cache` tells processes of each other's changes.
     #[must_use]
@@ -172,18 +214,36 @@ impl ApiKeys {
     /// [`Error::Store`] when the store is unavailable and did not confirm the key to this process within the last minute.
     pub async fn authenticate(&self, token: &str, deadline: Deadline) -> Result<Option<Caller>> {
         let Some(key) = ApiKey::parse(token) else {
+            Refusal::Malformed.note("");
             return Ok(None);
         };
+        match self.decide(&key, deadline).await? {
+            Ok(caller) => {
+                metrics::authorization("admitted");
+                Ok(Some(caller))
+            }
+            Err(refusal) => {
+                refusal.note(key.id());
+                Ok(None)
+            }
+        }
+    }
+
+    async fn decide(
+        &self,
+        key: &ApiKey,
+        deadline: Deadline,
+    ) -> Result<std::result::Result<Caller, Refusal>> {
         let asked_at = self.clock.now();
         let record = match self.find(key.id(), deadline).await? {
             Found::Stored(Some(record)) => record,
             Found::Stored(None) => {
                 self.known.forget(key.id());
-                return Ok(None);
+                return Ok(Err(Refusal::Unknown));
             }
             Found::Known(known, why) => {
-                let caller = self.caller(&key, &known.record, known.confirmed_at);
-                if caller.is_some() {
+                let caller = self.caller(key, &known.record, known.confirmed_at);
+                if caller.is_ok() {
                     warn!(
                         key_id = key.id(),
                         why, "admitting a key that the store confirmed a moment ago"
@@ -192,8 +252,8 @@ impl ApiKeys {
                 return Ok(caller);
             }
         };
-        let caller = self.caller(&key, &record, asked_at);
-        if caller.is_some() {
+        let caller = self.caller(key, &record, asked_at);
+        if caller.is_ok() {
             self.known.confirm(key.id(), record, asked_at);
             self.note_use(key.id(), deadline).await;
         } else if !self.is_active(&record) {
@@ -214,7 +274,7 @@ impl ApiKeys {
         let asked_at = self.clock.now();
         let stored = store_key(key.id());
         let record = self.storage.get(Table::ApiKeys, &stored, deadline).await?;
-        Ok(record.and_then(|record| self.caller(&key, &record, asked_at)))
+        Ok(record.and_then(|record| self.caller(&key, &record, asked_at).ok()))
     }
 
     async fn find(&self, id: &str, deadline: Deadline) -> Result<Found> {
@@ -248,10 +308,24 @@ impl ApiKeys {
         info::info(record, self.clock.now()).is_some_and(|info| info.state == KeyState::Active)
     }
 
-    fn caller(&self, key: &ApiKey, record: &Record, confirmed_at: Timestamp) -> Option<Caller> {
-        let is_same: bool = key.hash().ct_eq(record.bytes("secret_hash")?).into();
-        let caller = info::caller(record, confirmed_at, self.clock.now());
-        caller.filter(|_| is_same)
+    fn caller(
+        &self,
+        key: &ApiKey,
+        record: &Record,
+        confirmed_at: Timestamp,
+    ) -> std::result::Result<Caller, Refusal> {
+        // A revoked key has no hash any more.
+        let hash = record.bytes("secret_hash").unwrap_or_default();
+        let is_same: bool = key.hash().ct_eq(hash).into();
+        let now = self.clock.now();
+        match info::caller(record, confirmed_at, now) {
+            Some(caller) if is_same => Ok(caller),
+            Some(_) => Err(Refusal::WrongSecret),
+            None => Err(Refusal::of(
+                info::info(record, now).map(|info| info.state),
+                is_same,
+            )),
+        }
     }
 
     /// Records the use of a key, at most every ten minutes. A failure does not affect the caller.

@@ -17,21 +17,25 @@ use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::ids::{AppId, TenantKey};
-use crate::lark::{Domain, Installation};
+use crate::ids::AppId;
+use crate::lark::Domain;
 use crate::mirror::{Copied, Mirror};
 use crate::seal::{Fingerprint, Sealer};
 use crate::store::{Attributes, Key, StoreError, Table};
 
 mod change;
+mod context;
 mod description;
+mod login_app;
 mod record;
 mod registry;
 mod sealed;
 mod tickets;
 
-pub use change::{AppChange, NewApp};
+pub use change::{AppChange, MAX_LOGIN_SCOPES, NewApp, is_login_scope};
+pub use context::AppContext;
 pub use description::AppDescription;
+pub use login_app::LoginApp;
 pub(crate) use sealed::{sealed_attributes, sealed_records};
 pub use tickets::AppTicket;
 
@@ -164,6 +168,8 @@ pub struct App {
     /// Where a browser may be sent after a login: origins such as `https://portal.example`, or addresses with a path, which
     /// include everything below it.
     pub redirect_targets: Vec<String>,
+    /// The scopes that a login may ask for beside `offline_access`, which every login asks for. Anybody can make a link to a login.
+    pub login_scopes: Vec<String>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was changed last.
@@ -177,58 +183,6 @@ impl App {
     #[must_use]
     pub const fn is_enabled(&self) -> bool {
         matches!(self.status, AppStatus::Enabled)
-    }
-}
-
-/// The app, and for a marketplace app the tenant, that an operation is for.
-#[derive(Clone, Debug)]
-pub struct AppContext {
-    app: Arc<App>,
-    tenant: Option<TenantKey>,
-}
-
-/// The header that names the tenant of a marketplace app.
-const TENANT_KEY_HEADER: &str = "header X-Lark-Tenant-Key";
-
-impl AppContext {
-    /// `app` for `tenant`, which a marketplace app needs and an internal app does not have.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] naming the header.
-    pub fn new(app: Arc<App>, tenant: Option<TenantKey>) -> Result<Self> {
-        match (app.kind, &tenant) {
-            (AppKind::Internal, None) | (AppKind::Marketplace, Some(_)) => Ok(Self { app, tenant }),
-            (AppKind::Internal, Some(_)) => Err(Error::invalid(
-                TENANT_KEY_HEADER,
-                "must not be given: the app is an internal one and has one tenant",
-            )),
-            (AppKind::Marketplace, None) => Err(Error::invalid(
-                TENANT_KEY_HEADER,
-                "is required: the app is a marketplace app with a token for each tenant",
-            )),
-        }
-    }
-
-    /// The app.
-    #[must_use]
-    pub const fn app(&self) -> &Arc<App> {
-        &self.app
-    }
-
-    /// The tenant, for a marketplace app.
-    #[must_use]
-    pub const fn tenant(&self) -> Option<&TenantKey> {
-        self.tenant.as_ref()
-    }
-
-    /// The installation that calls count against at the platform.
-    #[must_use]
-    pub fn installation(&self) -> Installation<'_> {
-        Installation {
-            domain: self.app.domain,
-            app_id: &self.app.app_id,
-            tenant: self.tenant(),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Configuration: read from the environment once, at start-up. A bad value stops the start and names its variable, never its
 //! value. An empty value counts as not set.
 
-use std::num::{NonZeroU16, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
+use crate::asker::NotFoundLimits;
 use crate::aws::AwsSettings;
 use crate::ids::AppId;
 use crate::lark::LarkSettings;
@@ -65,6 +66,10 @@ pub struct Config {
     pub list_ttl: Duration,
     /// `LARK_SERVICE_LOCAL_CACHE_BYTES`: the size limit of the process's own cache of the directory, in bytes.
     pub local_cache_bytes: u64,
+    /// `LARK_SERVICE_LOGINS_PER_MINUTE`: how many logins may be begun in a minute, all browsers together.
+    pub logins_per_minute: NonZeroU32,
+    /// `LARK_SERVICE_NOT_FOUND_PER_MINUTE` and `LARK_SERVICE_NOT_FOUND_PER_DAY`: how many calls of each API key may find nothing.
+    pub not_found_limits: NotFoundLimits,
     /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time.
     pub refresh_concurrency: usize,
     /// `LARK_SERVICE_LOG`: the lowest level of log lines that are written.
@@ -174,6 +179,11 @@ impl Config {
                     "must be a number of bytes above 0",
                 )?
                 .get(),
+            logins_per_minute: read.required(
+                variables::LARK_SERVICE_LOGINS_PER_MINUTE,
+                "must be a number of logins above 0",
+            )?,
+            not_found_limits: read.not_found_limits()?,
             refresh_concurrency: read
                 .required::<NonZeroU16>(
                     variables::LARK_SERVICE_REFRESH_CONCURRENCY,
@@ -239,9 +249,39 @@ mod tests {
         refused("LARK_SERVICE_STORE", "sqlite-with-hunter2");
         refused("LARK_SERVICE_CACHE_URL", "http://hunter2");
         refused("LARK_SERVICE_FEISHU_URL", "https://hunter2.example/path");
+        for name in [
+            "LARK_SERVICE_FEISHU_URL",
+            "LARK_SERVICE_LARK_URL",
+            "LARK_SERVICE_FEISHU_ACCOUNTS_URL",
+            "LARK_SERVICE_LARK_ACCOUNTS_URL",
+            "LARK_SERVICE_PUBLIC_URL",
+        ] {
+            for plain in [
+                "http://open.feishu.cn",
+                "http://10.0.0.7:8080",
+                "http://127.0.0.1.example",
+                "http://localhost.example",
+                "http://[2001:db8::1]",
+            ] {
+                refused(name, plain);
+            }
+            for own in [
+                "http://127.0.0.1:9100",
+                "http://127.8.7.6",
+                "http://[::1]:9100",
+                "http://localhost:9100",
+                "http://host.docker.internal:9100",
+                "https://proxy.example",
+            ] {
+                assert!(config(&[(name, own)]).is_ok(), "{name} {own}");
+            }
+        }
         refused("LARK_SERVICE_LARK_TIMEOUT_MS", "-77");
         refused("LARK_SERVICE_STORE_TIMEOUT_MS", "00");
         refused("LARK_SERVICE_REFRESH_CONCURRENCY", "70000");
+        refused("LARK_SERVICE_NOT_FOUND_PER_MINUTE", "00");
+        refused("LARK_SERVICE_LOGINS_PER_MINUTE", "00");
+        refused("LARK_SERVICE_NOT_FOUND_PER_DAY", "many");
     }
 
     #[test]

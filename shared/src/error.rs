@@ -120,6 +120,12 @@ pub enum Error {
         /// Lark's answer, if the limit is Lark's.
         failure: Option<Box<LarkFailure>>,
     },
+    /// The API key has asked for too much that does not exist.
+    #[error("too much of what this API key asked for does not exist: it may ask Lark again in {} s; what is cached is answered", .retry_after.as_secs())]
+    NotFoundLimit {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// Lark does not let the app see or do this.
     #[error("Lark does not let the app do this: {0}")]
     LarkForbidden(Box<LarkFailure>),
@@ -226,7 +232,8 @@ impl Error {
                 retry_after,
                 failure: Some(failure),
             } => (ErrorCode::RateLimited, Some(failure), Some(*retry_after)),
-            Self::RateLimited {
+            Self::NotFoundLimit { retry_after }
+            | Self::RateLimited {
                 retry_after,
                 failure: None,
             } => (ErrorCode::RateLimited, None, Some(*retry_after)),

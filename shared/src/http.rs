@@ -16,6 +16,7 @@ mod admission;
 mod call;
 mod json;
 mod problem;
+mod query;
 mod reply;
 
 pub use admission::Admission;
@@ -62,10 +63,25 @@ pub async fn serve(
             response.headers_mut().append(name, value);
         }
     }
+    protect(&call, &mut response);
     metrics::http_request(function, response.status().as_u16(), took);
     log(&span, &outcome, response.status().as_u16(), took);
     telemetry::flush();
     response
+}
+
+/// What every answer says to browsers and to caches on the way. An answer that does not say otherwise is kept nowhere.
+fn protect(call: &Call<'_>, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    let value = HeaderValue::from_static;
+    headers.insert("x-content-type-options", value("nosniff"));
+    if !headers.contains_key("cache-control") {
+        headers.insert("cache-control", value("no-store"));
+    }
+    // Over plain HTTP, on a developer's machine, it must not be sent (RFC 6797, section 7.2).
+    if call.is_secure() {
+        headers.insert("strict-transport-security", value("max-age=31536000"));
+    }
 }
 
 /// One line per invocation; a failure of ours includes the cause.

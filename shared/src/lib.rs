@@ -26,6 +26,7 @@ pub mod tokens;
 pub mod api_keys;
 pub mod apps;
 
+pub mod asker;
 pub mod changes;
 
 // The platform and its limits.

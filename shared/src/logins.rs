@@ -151,11 +151,11 @@ impl Logins {
     /// Begins a login.
     ///
     /// # Errors
-    /// [`Error::AppNotFound`], [`Error::AppDisabled`], [`Error::InvalidArgument`] naming `scope` or `redirect_to`,
+    /// [`Error::AppNotFound`], [`Error::InvalidArgument`] naming `scope` or `redirect_to`,
     /// [`Error::Store`], [`Error::Seal`].
     pub async fn start(&self, start: &LoginStart<'_>, deadline: Deadline) -> Result<Started> {
-        let app = self.apps.enabled(start.app_id, deadline).await?;
-        let scope = scope(start.scope)?;
+        let app = self.apps.for_login(start.app_id, deadline).await?;
+        let scope = scope(&app, start.scope)?;
         let redirect_to = start
             .redirect_to
             .map(|target| allowed_target(&app, target))

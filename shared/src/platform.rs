@@ -11,7 +11,7 @@ use crate::error::{Error, FailureKind, LarkFailure};
 use crate::lark::{LarkClient, Request, Sender};
 use crate::page::PageRequest;
 use crate::telemetry::metrics;
-use crate::tokens::{Token, TokenKey, TokenService, Trust};
+use crate::tokens::{SharedToken, Token, TokenKey, TokenService, Trust};
 
 /// Sends requests as apps. Cheap to clone; clones share everything.
 #[derive(Clone, Debug)]
@@ -36,6 +36,28 @@ impl SendError {
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Lark(failure) if failure.kind == FailureKind::NotFound)
+    }
+
+    /// Whether the platform was asked for what it does not give: the same request costs another call next time.
+    fn is_in_vain(&self) -> bool {
+        let Self::Lark(failure) = self else {
+            return false;
+        };
+        match failure.kind {
+            // An answer without a code is a fault of the platform.
+            FailureKind::NotFound
+            | FailureKind::Forbidden
+            | FailureKind::Invalid
+            | FailureKind::Rejected => failure.code.is_some(),
+            FailureKind::TokenInvalid
+            | FailureKind::AppRefused
+            | FailureKind::GrantVoid
+            | FailureKind::TicketMissing
+            | FailureKind::RateLimited
+            | FailureKind::Unavailable
+            | FailureKind::Timeout
+            | FailureKind::TenantRefused => false,
+        }
     }
 
     /// The error for a caller who requested `page` of a list.
@@ -73,7 +95,8 @@ impl Platform {
         }
     }
 
-    /// Sends `request` as the app in `context`, with the token of its tenant.
+    /// Sends `request` as the app in `context`, with the token of its tenant. A call that finds nothing, or is refused, is charged
+    /// to whoever asked.
     ///
     /// # Errors
     /// As [`Platform::send_with`].
@@ -84,7 +107,11 @@ impl Platform {
         deadline: Deadline,
     ) -> Result<T, SendError> {
         let key = TokenKey::of_context(context);
-        self.send_with(&key, context, request, deadline).await
+        let answer = self.send_with(&key, context, request, deadline).await;
+        if answer.as_ref().is_err_and(SendError::is_in_vain) {
+            context.found_nothing().await;
+        }
+        answer
     }
 
     /// Sends `request` for the app in `context` with the token `key`, such as a user's. If the platform rejects the token,
@@ -100,7 +127,7 @@ impl Platform {
         deadline: Deadline,
     ) -> Result<T, SendError> {
         let app = context.app();
-        let token = self.tokens.token(app, key, Trust::Shared, deadline).await?;
+        let token = self.token(key, context, deadline).await?;
         let failure = match self.attempt(context, &token, request, deadline).await {
             Err(failure) if failure.kind == FailureKind::TokenInvalid => failure,
             outcome => return Ok(outcome?),
@@ -113,8 +140,21 @@ impl Platform {
             "Lark rejected a token"
         );
         self.tokens.invalidate(key, &token, deadline).await;
-        let token = self.tokens.token(app, key, Trust::Shared, deadline).await?;
+        let token = self.token(key, context, deadline).await?;
         Ok(self.attempt(context, &token, request, deadline).await?)
+    }
+
+    async fn token(
+        &self,
+        key: &TokenKey,
+        context: &AppContext,
+        deadline: Deadline,
+    ) -> Result<SharedToken, Error> {
+        let (asker, app) = (context.asker(), context.app());
+        let tokens = &self.tokens;
+        tokens
+            .token_for(asker, app, key, Trust::Shared, deadline)
+            .await
     }
 
     async fn attempt<T>(

@@ -117,7 +117,7 @@ pub enum RedirectTargets {}
 const TARGET: &str = concat!(
     r"^(https://([A-Za-z0-9-]+\.)*[A-Za-z][A-Za-z0-9-]*|http://(localhost|127\.0\.0\.1))",
     "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
-    r#"(/[!-"$->@-~]*)?$"#,
+    r#"(/[!-"$-:<->@-\[\]-~]*)?$"#,
 );
 
 describe!(
@@ -130,6 +130,22 @@ describe!(
         ))
         .max_items(Some(20))
         .items(plain(0..=256, TARGET))
+);
+
+/// What a login may ask for.
+#[derive(Debug)]
+pub enum LoginScopes {}
+
+describe!(
+    LoginScopes,
+    "LoginScopes",
+    ArrayBuilder::new()
+        .description(Some(
+            "The scopes of the platform that a login may ask for beside `offline_access`. Anybody can make a link to a login: it asks \
+             for nothing else.",
+        ))
+        .max_items(Some(49))
+        .items(plain(1..=128, "^[A-Za-z0-9:._-]+$"))
 );
 
 /// An e-mail address.

@@ -7,7 +7,9 @@ use futures_util::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::api_keys::{AllowedApps, ApiKey, ApiKeys, Authority, NewApiKey, Scope};
+use crate::api_keys::{
+    AllowedApps, AllowedTenants, ApiKey, ApiKeys, Authority, NewApiKey, RateLimit, Scope,
+};
 use crate::apps::{App, AppChange, AppKind, Apps, NewApp};
 use crate::changes::Actor;
 use crate::deadline::Deadline;
@@ -44,6 +46,8 @@ struct SeedApp {
     name: String,
     #[serde(default)]
     redirect_targets: Vec<String>,
+    #[serde(default)]
+    login_scopes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +56,31 @@ struct SeedApiKey {
     token: SecretString,
     scopes: Vec<String>,
     apps: Vec<String>,
+    #[serde(default)]
+    tenants: Option<Vec<String>>,
+    /// Null: none.
+    #[serde(default = "SeedLimit::by_default")]
+    rate_limit: Option<SeedLimit>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedLimit {
+    limit: u32,
+    window_seconds: u32,
+}
+
+impl SeedLimit {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands for a field that may be null"
+    )]
+    const fn by_default() -> Option<Self> {
+        Some(Self {
+            limit: RateLimit::DEFAULT.limit.get(),
+            window_seconds: RateLimit::DEFAULT.window_seconds.get(),
+        })
+    }
 }
 
 /// What a seed changed.
@@ -65,8 +94,9 @@ pub struct Seeded {
 
 impl Seed {
     /// Reads a seed document: `{"apps": [{"app_id", "secret", "domain": "feishu" | "lark", "kind": "internal" | "marketplace",
-    /// "name", "redirect_targets": […]}], "api_keys": [{"token", "scopes": […], "apps": ["*"] or app ids}]}`; an app needs
-    /// only id and secret.
+    /// "name", "redirect_targets": […], "login_scopes": […]}], "api_keys": [{"token", "scopes": […], "apps": ["*"] or app ids,
+    /// "tenants": ["*"] or tenant keys, "rate_limit": {"limit", "window_seconds"} or null}]}`; an app needs only id and secret, a
+    /// key only token, scopes and apps.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the place; never with the value, which may be a secret.
@@ -157,6 +187,11 @@ fn difference(known: &App, new: &NewApp) -> AppChange {
             &new.redirect_targets,
             new.redirect_targets.is_empty(),
         ),
+        login_scopes: differs(
+            &known.login_scopes,
+            &new.login_scopes,
+            new.login_scopes.is_empty(),
+        ),
         status: None,
         previous_secret_ttl: None,
     }
@@ -202,6 +237,7 @@ impl SeedApp {
             kind: self.kind,
             name: self.name.clone(),
             redirect_targets: self.redirect_targets.clone(),
+            login_scopes: self.login_scopes.clone(),
         })
     }
 }
@@ -222,12 +258,23 @@ impl SeedApiKey {
         let scopes = scopes.collect::<std::result::Result<BTreeSet<_>, _>>();
         let scopes = scopes.map_err(|error| wrong("scopes", error.to_string()))?;
         let apps = AllowedApps::parse(&self.apps.join(" "));
+        let tenants = self.tenants.as_ref();
+        let tenants = tenants.map_or(AllowedTenants::All, |it| {
+            AllowedTenants::parse(&it.join(" "))
+        });
+        let limit = self.rate_limit.map(|it| {
+            RateLimit::new(it.limit, it.window_seconds).ok_or_else(|| {
+                let right = "must have a limit above 0 and window_seconds from 1 to 86400";
+                wrong("rate_limit", right.to_owned())
+            })
+        });
         Ok(NewApiKey {
             key,
             name: String::new(),
             scopes,
             apps,
-            rate_limit: None,
+            tenants,
+            rate_limit: limit.transpose()?,
             expires_at: None,
         })
     }

@@ -147,6 +147,7 @@ impl Services {
             api_keys: api_keys.clone(),
             limiter: base.limiter,
             default_app: config.default_app_id.clone(),
+            not_found_limits: config.not_found_limits,
         };
         Self {
             config: Arc::new(config),

@@ -93,20 +93,27 @@ impl Scenario {
         }
     }
 
+    fn needs_transactions(self) -> bool {
+        self == Self::Plain(Plain::CreateApiKey)
+    }
+
     /// A site with tables of its own, in a store that can do what the function needs.
     pub(super) async fn new_site(self) -> Site {
-        match self {
-            Self::Plain(Plain::CreateApiKey) => Site::start_with_transactions().await,
-            _ => Site::start().await,
+        if self.needs_transactions() {
+            Site::start_with_transactions().await
+        } else {
+            Site::start().await
         }
     }
 
     /// A site for one process. A run finds the apps and tokens of all in its tables, so it needs tables of its own.
     pub(super) async fn site(self, shared: &Shared) -> Site {
-        match self {
-            Self::Refresh | Self::Warm => self.new_site().await,
-            Self::Plain(Plain::CreateApiKey) => shared.with_transactions.beside().await,
-            _ => shared.plain.beside().await,
+        if matches!(self, Self::Refresh | Self::Warm) {
+            self.new_site().await
+        } else if self.needs_transactions() {
+            shared.with_transactions.beside().await
+        } else {
+            shared.plain.beside().await
         }
     }
 

@@ -109,7 +109,7 @@ async fn an_administrator_of_an_app_changes_no_key_into_one_that_may_do_more() {
 async fn a_key_that_may_do_more_is_only_cut_down() {
     let site = Site::begin().await;
     let admin = limited(&site).await;
-    let more = json!({"scopes": ["users:read", "tokens:read"], "apps": [APP]});
+    let more = json!({"scopes": ["users:read", "tokens:read"], "apps": [APP], "rate_limit": null});
     let key = site.key(more).await;
     let path = format!("/v1/api-keys/{}", key.id);
     let patch = async |body: Value| site.ask(&admin.token, "PATCH", &path, &body).await.status;

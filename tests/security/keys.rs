@@ -26,13 +26,17 @@ pub(crate) struct Site {
 impl Site {
     /// A world with an owner's key.
     pub(crate) async fn begin() -> Self {
-        let world = World::begin().await;
+        Self::over(World::begin().await, &[]).await
+    }
+
+    /// The same in this world, its process with these variables set.
+    pub(crate) async fn over(world: World, variables: &[(&str, &str)]) -> Self {
         world
             .seed(&format!(
-                r#"{{"api_keys":[{{"token":"{OWNER}","scopes":["admin"],"apps":["*"]}}]}}"#
+                r#"{{"api_keys":[{{"token":"{OWNER}","scopes":["admin"],"apps":["*"],"rate_limit":null}}]}}"#
             ))
             .await;
-        let process = world.process();
+        let process = world.process_with(variables);
         Self {
             gateway: process.gateway(),
             operator: world.process().gateway(),

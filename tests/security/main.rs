@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod administration;
+mod answers;
 mod cache;
 mod delegation;
+mod fuzz;
 mod key_states;
 mod keys;
 mod logins;
+mod made_up;
 mod revocation;
 mod template;
 mod tenants;

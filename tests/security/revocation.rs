@@ -19,7 +19,7 @@ const CLASSES: [(&str, &str, &str); 5] = [
     ("tokens", "GET /v1/tokens/tenant", "tokens:read"),
     ("users", "GET /v1/users/{user}", "users:read"),
     ("lists", "GET /v1/chats", "users:read"),
-    ("logins", "DELETE /v1/oauth/users/ou_1", "tokens:read"),
+    ("logins", "DELETE /v1/oauth/users/ou_1", "user_tokens:read"),
     ("administration", "GET /v1/apps", "admin"),
 ];
 

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use lambda_http::http::{self, HeaderMap, HeaderName, HeaderValue};
 use lambda_http::{Body, Response};
 use lark_local_host::{Gateway, Template};
-use lark_service::api_keys::{AllowedApps, ApiKey, Authority, NewApiKey, Scope};
+use lark_service::api_keys::{AllowedApps, AllowedTenants, ApiKey, Authority, NewApiKey, Scope};
 use lark_service::changes::Actor;
 use lark_service::clock::{Clock, SystemClock, Timestamp};
 use lark_service::store::{Expect, Key, Table, Value as Attribute};
@@ -298,6 +298,7 @@ async fn real_key(process: &Process, caller: &HashMap<String, Value>) -> String 
         name: String::new(),
         scopes: BTreeSet::from([Scope::Admin]),
         apps: AllowedApps::All,
+        tenants: AllowedTenants::All,
         rate_limit: None,
         expires_at: None,
     };

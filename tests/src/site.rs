@@ -108,7 +108,7 @@ impl Site {
             "apps": [{"app_id": site.app, "secret": SECRET}],
             "api_keys": [{
                 "token": site.api_key,
-                "scopes": ["tokens:read", "users:read", "admin"],
+                "scopes": ["tokens:read", "user_tokens:read", "users:read", "admin"],
                 "apps": ["*"],
             }],
         }))

@@ -30,7 +30,7 @@ pub async fn handle(
 }
 
 async fn end(admission: &Admission, logins: &Logins, call: &Call<'_>) -> Result<Reply> {
-    let app = admission.app(call, Scope::TokensRead).await?;
+    let app = admission.app(call, Scope::UserTokensRead).await?;
     call.only_query(&[])?;
     let open_id = OpenId::parse(call.path_parameter("open_id")).ok_or_else(|| {
         Error::invalid(

@@ -19,7 +19,7 @@ pub fn operations() -> Vec<Operation> {
              platform is not told: the access token that was handed out last works until its end. Ending what is over \
              changes nothing.",
         )
-        .scope(Scope::TokensRead)
+        .scope(Scope::UserTokensRead)
         .parameter(
             Parameter::path("open_id", "The user for this app.")
                 .of::<OpenId>()

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use lambda_http::{Body, Request, Response};
 use lark_service::api_keys::Scope;
 use lark_service::apps::{App, AppContext};
+use lark_service::asker::Asker;
 use lark_service::clock::{Clock, SystemClock};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
@@ -86,7 +87,11 @@ pub async fn handle(
 
 async fn token(admission: &Admission, tokens: &TokenService, call: &Call<'_>) -> Result<Reply> {
     let kind = TokenKind::parse(call.path_parameter("kind"));
-    call.authorized(Scope::TokensRead)?;
+    let scope = match kind {
+        Some(TokenKind::User) => Scope::UserTokensRead,
+        Some(TokenKind::Tenant | TokenKind::App) | None => Scope::TokensRead,
+    };
+    call.authorized(scope)?;
     let kind = kind.ok_or_else(|| Error::invalid("kind", "must be tenant, app or user"))?;
     call.only_query(if kind == TokenKind::User {
         &["open_id"]
@@ -98,12 +103,13 @@ async fn token(admission: &Admission, tokens: &TokenService, call: &Call<'_>) ->
     }
     match kind {
         TokenKind::Tenant => {
-            let context: AppContext = admission.app_context(call, Scope::TokensRead).await?;
-            answer(tokens, context.app(), &TokenKey::of_context(&context), call).await
+            let context: AppContext = admission.app_context(call, scope).await?;
+            let key = TokenKey::of_context(&context);
+            answer(tokens, context.asker(), context.app(), &key, call).await
         }
         TokenKind::App => {
-            let app = admission.app(call, Scope::TokensRead).await?;
-            answer(tokens, &app, &TokenKey::app(app.app_id.clone()), call).await
+            let app = admission.app(call, scope).await?;
+            answer(tokens, None, &app, &TokenKey::app(app.app_id.clone()), call).await
         }
         TokenKind::User => {
             let open_id = call
@@ -115,26 +121,22 @@ async fn token(admission: &Admission, tokens: &TokenService, call: &Call<'_>) ->
                         "is required: `ou_` and then letters, digits, `_` or `-`",
                     )
                 })?;
-            let app = admission.app(call, Scope::TokensRead).await?;
-            answer(
-                tokens,
-                &app,
-                &TokenKey::user(app.app_id.clone(), &open_id),
-                call,
-            )
-            .await
+            let app = admission.app(call, scope).await?;
+            let key = TokenKey::user(app.app_id.clone(), &open_id);
+            answer(tokens, None, &app, &key, call).await
         }
     }
 }
 
 async fn answer(
     tokens: &TokenService,
+    asker: Option<&Asker>,
     app: &App,
     key: &TokenKey,
     call: &Call<'_>,
 ) -> Result<Reply> {
     let token = tokens
-        .token(app, key, Trust::Local, call.deadline())
+        .token_for(asker, app, key, Trust::Local, call.deadline())
         .await?;
     let subject = Some(key.subject.as_str()).filter(|subject| !subject.is_empty());
     let answer = TokenAnswer {
@@ -148,7 +150,7 @@ async fn answer(
         expires_in: token.expires_at.since(SystemClock.now()).as_secs(),
         login: tokens.known_login(key).map(|login| login_answer(&login)),
     };
-    Ok(Reply::json(&answer)?.with_header("cache-control", "no-store"))
+    Reply::json(&answer)
 }
 
 fn login_answer(login: &Login) -> LoginAnswer {

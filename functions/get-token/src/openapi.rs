@@ -23,7 +23,7 @@ pub fn operations() -> Vec<Operation> {
         .description(
             "A token that is valid for at least 200 seconds more, unless the platform is down: then the one there is, until \
              its end. Ask again for each use instead of keeping it: most answers come from memory.\n\n\
-             The kind `user` needs `open_id`, and the user's login: without one, `reauthorization_required` says why. A \
+             The kind `user` needs a key with the scope `user_tokens:read`, `open_id`, and the user's login: without one, `reauthorization_required` says why. A \
              marketplace app has a `tenant` token for each tenant and needs `X-Lark-Tenant-Key`.",
         )
         .scope(Scope::TokensRead)

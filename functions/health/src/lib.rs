@@ -61,5 +61,5 @@ async fn health(storage: &Storage, cache: Option<&CacheClient>, call: &Call<'_>)
             version: env!("CARGO_PKG_VERSION"),
         })?
     };
-    Ok(reply.with_header("cache-control", "no-store"))
+    Ok(reply)
 }

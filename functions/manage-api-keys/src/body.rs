@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use lark_service::api_keys::{
-    AllowedApps, ApiKey, ApiKeyChange, ApiKeyDescription, ApiKeyInfo, NewApiKey, RateLimit, Scope,
+    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, ApiKeyDescription, ApiKeyInfo, NewApiKey,
+    RateLimit, Scope,
 };
 use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
-use lark_service::ids::AppId;
+use lark_service::ids::{AppId, TenantKey};
 use lark_service::page::Page;
 use lark_service::schema::Name;
 use secrecy::ExposeSecret;
@@ -34,7 +35,11 @@ pub(crate) struct CreateBody {
     scopes: Vec<String>,
     #[schema(value_type = AllowedApps)]
     apps: Vec<String>,
-    /// Left out or null for none.
+    #[serde(default)]
+    #[schema(value_type = AllowedTenants, default = json!(["*"]))]
+    tenants: Option<Vec<String>>,
+    /// 1,000 in 60 seconds if left out; null for none.
+    #[serde(default = "LimitBody::by_default")]
     #[schema(value_type = Option<RateLimit>)]
     rate_limit: Option<LimitBody>,
     /// When the key ends, in the future; left out or null for never.
@@ -49,6 +54,7 @@ impl CreateBody {
             name: self.name,
             scopes: scopes(&self.scopes)?,
             apps: apps(&self.apps)?,
+            tenants: tenants(self.tenants.as_deref())?,
             rate_limit: self.rate_limit.map(LimitBody::read).transpose()?,
             expires_at: self.expires_at.as_deref().map(moment).transpose()?,
         })
@@ -69,6 +75,9 @@ pub(crate) struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = AllowedApps)]
     apps: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = AllowedTenants)]
+    tenants: Option<Vec<String>>,
     /// Null for none.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<RateLimit>)]
@@ -95,7 +104,7 @@ impl ChangeBody {
         if self.is_empty() {
             return Err(Error::invalid(
                 "body",
-                "must have at least one of name, scopes, apps, rate_limit, expires_at and status",
+                "must have at least one of name, scopes, apps, tenants, rate_limit, expires_at and status",
             ));
         }
         let rate_limit = self
@@ -108,6 +117,10 @@ impl ChangeBody {
             name: self.name,
             scopes: self.scopes.as_deref().map(scopes).transpose()?,
             apps: self.apps.as_deref().map(apps).transpose()?,
+            tenants: match &self.tenants {
+                Some(given) => Some(tenants(Some(given))?),
+                None => None,
+            },
             rate_limit: rate_limit.transpose()?,
             expires_at: expires_at.transpose()?,
             is_enabled: self
@@ -123,6 +136,7 @@ impl ChangeBody {
                 name: None,
                 scopes: None,
                 apps: None,
+                tenants: None,
                 rate_limit: None,
                 expires_at: None,
                 status: None,
@@ -132,6 +146,17 @@ impl ChangeBody {
 }
 
 impl LimitBody {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands for a field that may be null"
+    )]
+    const fn by_default() -> Option<Self> {
+        Some(Self {
+            limit: RateLimit::DEFAULT.limit.get(),
+            window_seconds: RateLimit::DEFAULT.window_seconds.get(),
+        })
+    }
+
     fn read(self) -> Result<RateLimit> {
         RateLimit::new(self.limit, self.window_seconds).ok_or_else(|| {
             Error::invalid(
@@ -164,6 +189,24 @@ fn apps(given: &[String]) -> Result<AllowedApps> {
         })
     });
     Ok(AllowedApps::Only(apps.collect::<Result<_>>()?))
+}
+
+/// Left out: every tenant.
+fn tenants(given: Option<&[String]>) -> Result<AllowedTenants> {
+    let given = match given {
+        None => return Ok(AllowedTenants::All),
+        Some([every]) if every == "*" => return Ok(AllowedTenants::All),
+        Some(given) => given,
+    };
+    let tenants = given.iter().enumerate().map(|(index, tenant)| {
+        TenantKey::parse(tenant).ok_or_else(|| {
+            Error::invalid(
+                format!("tenants[{index}]"),
+                "must be a tenant key; for every tenant, give [\"*\"] alone",
+            )
+        })
+    });
+    Ok(AllowedTenants::Only(tenants.collect::<Result<_>>()?))
 }
 
 fn moment(text: &str) -> Result<Timestamp> {

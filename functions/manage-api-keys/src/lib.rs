@@ -29,7 +29,7 @@ pub async fn handle(
     Ok(http::serve("manage-api-keys", &request, async |call| {
         let authority = Authority::Key(admission.administrator(call).await?);
         let reply = manage(&authority, api_keys, call).await?;
-        Ok(reply.with_header("cache-control", "no-store"))
+        Ok(reply)
     })
     .await)
 }

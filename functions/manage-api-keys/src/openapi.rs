@@ -36,8 +36,8 @@ fn create() -> Operation {
     Operation::post(KEYS, "createApiKey", Tag::ApiKeys, "Make an API key", body)
         .description(
             "The answer has the key itself, this once. Nobody gives away more than they have, and `permission_denied` names what \
-             is too much: scopes (an owner, who administers every app, has all), apps, rate limit and end. A key that has a limit \
-             or an end must give one.",
+             is too much: scopes (an owner, who administers every app, has all), apps, tenants, rate limit and end. A key that \
+             has a limit or an end must give one.",
         )
         .scope(Scope::Admin)
         .answer(
@@ -72,7 +72,7 @@ fn change() -> Operation {
         "What is left out stays; `null` takes `rate_limit` or `expires_at` away. What is taken from a key is gone at its next \
          request; API Gateway remembers for up to five minutes what it may do, so what is added may take that long. A revoked \
          key cannot be changed, and no key changes itself. Nobody makes of a key more than they have themselves: scopes (but for \
-         an owner), apps, rate limit and end. What is only taken away may be taken from any key that the caller sees.",
+         an owner), apps, tenants, rate limit and end. What is only taken away may be taken from any key that the caller sees.",
     )
     .scope(Scope::Admin)
     .parameter(parameters::key_id_in_path())
@@ -124,6 +124,7 @@ key_id: 7k2m9p4q8r3s
 name: HR portal
 scopes: ["users:read"]
 apps: [cli_a1b2c3d4e5f6]
+tenants: ["*"]
 role: null
 rate_limit: { limit: 600, window_seconds: 60 }
 status: active
@@ -137,6 +138,7 @@ key_id: 7k2m9p4q8r3s
 name: HR portal
 scopes: ["users:read"]
 apps: [cli_a1b2c3d4e5f6]
+tenants: ["*"]
 role: null
 rate_limit: { limit: 600, window_seconds: 60 }
 status: active

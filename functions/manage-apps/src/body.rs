@@ -9,7 +9,7 @@ use lark_service::error::{Error, Result};
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use lark_service::page::Page;
-use lark_service::schema::{Name, RedirectTargets, Secret};
+use lark_service::schema::{LoginScopes, Name, RedirectTargets, Secret};
 use lark_service::tokens::{TokenInfo, TokenKind, TokenService};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,6 +41,9 @@ pub(crate) struct CreateBody {
     #[serde(default)]
     #[schema(value_type = RedirectTargets, default = json!([]))]
     redirect_targets: Vec<String>,
+    #[serde(default)]
+    #[schema(value_type = LoginScopes, default = json!([]))]
+    login_scopes: Vec<String>,
 }
 
 impl CreateBody {
@@ -55,6 +58,7 @@ impl CreateBody {
             domain: self.domain,
             kind: self.kind,
             redirect_targets: self.redirect_targets,
+            login_scopes: self.login_scopes,
         })
     }
 }
@@ -83,6 +87,9 @@ pub(crate) struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = RedirectTargets)]
     redirect_targets: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = LoginScopes)]
+    login_scopes: Option<Vec<String>>,
 }
 
 impl ChangeBody {
@@ -101,11 +108,12 @@ impl ChangeBody {
             secret: self.secret,
             previous_secret_ttl: seconds.map(Duration::from_secs_f64),
             redirect_targets: self.redirect_targets,
+            login_scopes: self.login_scopes,
         };
         if change.is_empty() {
             return Err(Error::invalid(
                 "body",
-                "must have at least one of name, domain, status, secret, previous_secret_seconds and redirect_targets",
+                "must have at least one of name, domain, status, secret, previous_secret_seconds, redirect_targets and login_scopes",
             ));
         }
         Ok(change)

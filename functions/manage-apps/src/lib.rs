@@ -33,7 +33,7 @@ pub async fn handle(
     Ok(http::serve("manage-apps", &request, async |call| {
         let caller = admission.administrator(call).await?;
         let reply = manage(&caller, apps, tokens, call).await?;
-        Ok(reply.with_header("cache-control", "no-store"))
+        Ok(reply)
     })
     .await)
 }

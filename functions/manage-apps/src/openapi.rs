@@ -108,7 +108,8 @@ const NEW_APP_EXAMPLE: &str = r#"
 app_id: cli_a1b2c3d4e5f6
 secret: Xk9sQm27pLr4tVw8
 name: Staff portal
-redirect_targets: ["https://portal.example.com/done"]"#;
+redirect_targets: ["https://portal.example.com/done"]
+login_scopes: ["contact:user.base:readonly"]"#;
 
 const APP_EXAMPLE: &str = r#"
 app_id: cli_a1b2c3d4e5f6
@@ -119,6 +120,7 @@ status: enabled
 secret: "********"
 secret_fingerprint: 5f2b8c1d9e3a4706
 redirect_targets: ["https://portal.example.com/done"]
+login_scopes: ["contact:user.base:readonly"]
 created_at: "2026-01-31T08:00:00Z"
 changed_at: "2026-01-31T08:00:00Z"
 version: 1769846400000"#;

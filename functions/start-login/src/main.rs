@@ -6,9 +6,13 @@ use lark_service::wiring::Services;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let services = Services::start().await?;
-    let public_url = services.config.public_url.as_ref();
     run(service_fn(|request| {
-        start_login::handle(&services.admission, &services.logins, public_url, request)
+        start_login::handle(
+            &services.admission,
+            &services.logins,
+            &services.config,
+            request,
+        )
     }))
     .await
 }

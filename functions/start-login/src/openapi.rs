@@ -28,7 +28,7 @@ pub fn operations() -> Vec<Operation> {
             Parameter::query(
                 "scope",
                 "Up to 49 scopes of the platform to ask the user for, separated by spaces; of 128 characters each at most. \
-                 `offline_access` is added.",
+                 Each is one of the app's `login_scopes`, or `offline_access`, which is added.",
             )
             .schema(schema::plain(0..=usize::MAX, "^[A-Za-z0-9:._ -]*$"))
             .example("contact:user.base:readonly"),
@@ -47,7 +47,6 @@ pub fn operations() -> Vec<Operation> {
             Answer::redirect("To the log-in page.", "The platform's log-in page.")
                 .header(headers::login_cookie()),
         )
-        .problem(problems::APP_DISABLED)
         .problem(problems::APP_NOT_FOUND)
         .problem(problems::RATE_LIMITED)
         .problem(problems::STORE_UNAVAILABLE)

@@ -98,7 +98,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(list_chat_members::handle(s): &s.admission, &s.chats),
     http!(manage_apps::handle(s): &s.admission, &s.apps, &s.tokens),
     http!(manage_api_keys::handle(s): &s.admission, &s.api_keys),
-    http!(start_login::handle(s): &s.admission, &s.logins, s.config.public_url.as_ref()),
+    http!(start_login::handle(s): &s.admission, &s.logins, &s.config),
     http!(finish_login::handle(s): &s.logins, s.config.public_url.as_ref()),
     http!(end_login::handle(s): &s.admission, &s.logins),
     invoked!(store_app_ticket::handle(s): &s.apps, &s.tokens),

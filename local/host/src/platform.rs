@@ -123,6 +123,7 @@ impl Connected {
             "app_id": self.app_id,
             "secret": self.secret.expose_secret(),
             "domain": self.domain,
+            "login_scopes": ["contact:user.base:readonly"],
         })];
         if self.simulator.is_some() {
             apps.push(serde_json::json!({

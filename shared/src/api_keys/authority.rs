@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{AllowedApps, ApiKeyInfo, Caller, KeyState, NewApiKey, RateLimit, Role, Scope};
+use super::{
+    AllowedApps, AllowedTenants, ApiKeyInfo, Caller, KeyState, NewApiKey, RateLimit, Role, Scope,
+};
 use crate::changes::Actor;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -21,6 +23,7 @@ pub enum Authority {
 pub(super) struct Powers<'k> {
     scopes: &'k BTreeSet<Scope>,
     apps: &'k AllowedApps,
+    tenants: &'k AllowedTenants,
     rate_limit: Option<RateLimit>,
     expires_at: Option<Timestamp>,
 }
@@ -30,6 +33,7 @@ impl<'k> Powers<'k> {
         Self {
             scopes: &new.scopes,
             apps: &new.apps,
+            tenants: &new.tenants,
             rate_limit: new.rate_limit,
             expires_at: new.expires_at,
         }
@@ -39,6 +43,7 @@ impl<'k> Powers<'k> {
         Self {
             scopes: &caller.scopes,
             apps: &caller.apps,
+            tenants: &caller.tenants,
             rate_limit: caller.rate_limit,
             expires_at: caller.expires_at,
         }
@@ -48,6 +53,7 @@ impl<'k> Powers<'k> {
         Self {
             scopes: &key.scopes,
             apps: &key.apps,
+            tenants: &key.tenants,
             rate_limit: key.rate_limit,
             expires_at: key.expires_at,
         }
@@ -59,6 +65,7 @@ impl<'k> Powers<'k> {
         let Self {
             scopes,
             apps,
+            tenants,
             rate_limit,
             expires_at,
         } = self;
@@ -76,6 +83,7 @@ impl<'k> Powers<'k> {
         let checks = [
             ("scopes", is_owner || scopes.is_subset(own.scopes)),
             ("apps", own.apps.covers(apps)),
+            ("tenants", own.tenants.covers(tenants)),
             ("rate_limit", has_limit),
             ("expires_at", has_time),
         ];
@@ -172,6 +180,7 @@ mod tests {
             name: String::new(),
             scopes: scopes.iter().copied().collect(),
             apps: AllowedApps::parse(apps),
+            tenants: AllowedTenants::All,
             rate_limit: None,
             expires_at: None,
             last_used_at: None,

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{AllowedApps, RateLimit, Scope};
+use super::{AllowedApps, AllowedTenants, RateLimit, Scope};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::ids::AppId;
+use crate::ids::{AppId, TenantKey};
 
 /// Chooses the app.
 const APP_ID_HEADER: &str = "header X-Lark-App-Id";
@@ -19,6 +19,8 @@ pub struct Caller {
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
+    /// In which tenants of marketplace apps.
+    pub tenants: AllowedTenants,
     /// Its rate limit; `None`: no limit of its own.
     pub rate_limit: Option<RateLimit>,
     /// When it ends; `None`: never.
@@ -30,11 +32,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The names of the entries in the authorizer's context. A key without a limit or an end lacks that entry.
-    pub const CONTEXT_KEYS: [&'static str; 7] = [
+    /// The names of the entries in the authorizer's context. A key without a limit or an end lacks that entry,
+    /// and so does one for every tenant.
+    pub const CONTEXT_KEYS: [&'static str; 8] = [
         "key_id",
         "scopes",
         "apps",
+        "tenants",
         "rate_limit",
         "expires_at",
         "version",
@@ -55,6 +59,7 @@ impl Caller {
             key_id: text("key_id")?.to_owned(),
             scopes: scopes.filter_map(|scope| scope.parse().ok()).collect(),
             apps: AllowedApps::parse(text("apps")?),
+            tenants: text("tenants").map_or(AllowedTenants::All, AllowedTenants::parse),
             rate_limit: text("rate_limit").and_then(RateLimit::parse),
             expires_at,
             version: text("version").and_then(|it| it.parse().ok()).unwrap_or(0),
@@ -71,6 +76,7 @@ impl Caller {
             key_id,
             scopes,
             apps,
+            tenants,
             rate_limit,
             expires_at,
             version,
@@ -78,6 +84,10 @@ impl Caller {
         ] = Self::CONTEXT_KEYS;
         let millis = |at: Timestamp| at.as_millis().to_string();
         let limit = self.rate_limit.map(|limit| (rate_limit, limit.to_string()));
+        let tenants = match &self.tenants {
+            AllowedTenants::All => None,
+            AllowedTenants::Only(_) => Some((tenants, self.tenants.to_string())),
+        };
         let end = self.expires_at.map(|at| (expires_at, millis(at)));
         let names: Vec<_> = self.scopes.iter().copied().map(Scope::as_str).collect();
         let always = [
@@ -87,7 +97,11 @@ impl Caller {
             (version, self.version.to_string()),
             (confirmed_at, millis(self.confirmed_at)),
         ];
-        always.into_iter().chain(limit).chain(end).collect()
+        let sometimes = [tenants, limit, end];
+        always
+            .into_iter()
+            .chain(sometimes.into_iter().flatten())
+            .collect()
     }
 
     /// Checks that the key has `scope`.
@@ -141,6 +155,27 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Checks that the key may act for a marketplace app in `tenant`, or as the app itself. A key that is limited to tenants gets
+    /// nothing that is not a tenant's: with the app's own token every tenant's can be fetched.
+    ///
+    /// # Errors
+    /// [`Error::PermissionDenied`] naming the tenant.
+    pub fn allows_tenant(&self, tenant: Option<&TenantKey>) -> Result<()> {
+        match (&self.tenants, tenant) {
+            (AllowedTenants::All, _) => Ok(()),
+            (AllowedTenants::Only(_), None) => Err(Error::PermissionDenied(
+                "the API key may act only in some tenants of the app, not for the app itself"
+                    .to_owned(),
+            )),
+            (AllowedTenants::Only(tenants), Some(tenant)) if tenants.contains(tenant) => Ok(()),
+            (AllowedTenants::Only(_), Some(tenant)) => Err(Error::PermissionDenied(format!(
+                "the API key may not act in the tenant {tenant}"
+            ))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +185,7 @@ mod tests {
             key_id: "k".into(),
             scopes: BTreeSet::from([Scope::UsersRead]),
             apps: AllowedApps::parse(apps),
+            tenants: AllowedTenants::All,
             rate_limit: None,
             expires_at: None,
             version: 1,
@@ -212,11 +248,17 @@ mod tests {
 
     #[test]
     fn a_caller_reads_back_from_its_context() {
-        for (limit, end) in [
-            (None, None),
-            (RateLimit::parse("600/60"), Some(Timestamp::from_millis(-1))),
+        for (tenants, limit, end) in [
+            ("*", None, None),
+            (
+                "t1 t2",
+                RateLimit::parse("600/60"),
+                Some(Timestamp::from_millis(-1)),
+            ),
+            ("", None, None),
         ] {
             let caller = Caller {
+                tenants: AllowedTenants::parse(tenants),
                 rate_limit: limit,
                 expires_at: end,
                 version: u64::MAX,

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{AllowedApps, ApiKeyInfo, KeyState, RateLimit, Role, Scope};
+use super::{AllowedApps, AllowedTenants, ApiKeyInfo, KeyState, RateLimit, Role, Scope};
 use crate::clock::Timestamp;
-use crate::ids::AppId;
+use crate::ids::{AppId, TenantKey};
 use crate::schema::Name;
 
 /// A key, without its secret.
@@ -24,6 +24,8 @@ pub struct ApiKeyDescription<'k> {
     pub scopes: Vec<&'static str>,
     #[schema(value_type = AllowedApps)]
     pub apps: Vec<&'k str>,
+    #[schema(value_type = AllowedTenants)]
+    pub tenants: Vec<&'k str>,
     /// What it administers; null: nothing.
     #[schema(required)]
     pub role: Option<Role>,
@@ -54,6 +56,10 @@ impl<'k> ApiKeyDescription<'k> {
             apps: match &key.apps {
                 AllowedApps::All => vec!["*"],
                 AllowedApps::Only(apps) => apps.iter().map(AppId::as_str).collect(),
+            },
+            tenants: match &key.tenants {
+                AllowedTenants::All => vec!["*"],
+                AllowedTenants::Only(tenants) => tenants.iter().map(TenantKey::as_str).collect(),
             },
             role: Role::of(&key.scopes, &key.apps),
             rate_limit: key.rate_limit,

@@ -1,4 +1,4 @@
-//! What an API key grants: scopes, apps and a rate limit.
+//! What an API key grants: scopes, apps, tenants and a rate limit.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,14 +8,16 @@ use std::str::FromStr;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder};
 
-use crate::ids::AppId;
+use crate::ids::{AppId, TenantKey};
 use crate::schema::{constant, describe, one_of};
 
 /// What an API key allows.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Scope {
-    /// Read access tokens.
+    /// Read access tokens of apps and tenants.
     TokensRead,
+    /// Read access tokens of users, and log them out.
+    UserTokensRead,
     /// Read users, departments and chats.
     UsersRead,
     /// Send, change and recall messages.
@@ -30,7 +32,8 @@ describe!(
     Scope,
     "Scope",
     one_of(
-        "What a key may do. `tokens:read`: read access tokens. `users:read`: read users, departments and chats. `admin`: \
+        "What a key may do. `tokens:read`: read access tokens of apps and tenants. `user_tokens:read`: read access tokens of users \
+         who logged in, and log them out. `users:read`: read users, departments and chats. `admin`: \
          manage apps and API keys. The others are for routes to come.",
         Scope::ALL.map(Scope::as_str),
     )
@@ -38,8 +41,9 @@ describe!(
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TokensRead,
+        Self::UserTokensRead,
         Self::UsersRead,
         Self::MessagesSend,
         Self::Admin,
@@ -51,6 +55,7 @@ impl Scope {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TokensRead => "tokens:read",
+            Self::UserTokensRead => "user_tokens:read",
             Self::UsersRead => "users:read",
             Self::MessagesSend => "messages:send",
             Self::Admin => "admin",
@@ -68,7 +73,7 @@ impl fmt::Display for Scope {
 /// The text names no scope.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "`{0}` is not a scope; scopes are tokens:read, users:read, messages:send, admin and gateway"
+    "`{0}` is not a scope; scopes are tokens:read, user_tokens:read, users:read, messages:send, admin and gateway"
 )]
 pub struct UnknownScope(String);
 
@@ -83,14 +88,20 @@ impl FromStr for Scope {
     }
 }
 
-/// The apps that an API key may act for.
+/// What an API key may act for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AllowedApps {
-    /// Every registered app.
+pub enum Allowed<Id> {
+    /// Everything there is.
     All,
-    /// Only these apps.
-    Only(BTreeSet<AppId>),
+    /// Only these.
+    Only(BTreeSet<Id>),
 }
+
+/// The apps that an API key may act for.
+pub type AllowedApps = Allowed<AppId>;
+
+/// The tenants of marketplace apps that an API key may act in.
+pub type AllowedTenants = Allowed<TenantKey>;
 
 describe!(AllowedApps, "AllowedApps", {
     let every = ArrayBuilder::new().max_items(Some(1)).items(constant("*"));
@@ -103,26 +114,48 @@ describe!(AllowedApps, "AllowedApps", {
         .item(some.min_items(Some(1)))
 });
 
+describe!(AllowedTenants, "AllowedTenants", {
+    let every = ArrayBuilder::new().max_items(Some(1)).items(constant("*"));
+    let some = ArrayBuilder::new().items(Ref::from_schema_name("TenantKey"));
+    AnyOfBuilder::new()
+        .description(Some(
+            "The tenants of marketplace apps that a key may act in: their keys, or `[\"*\"]` for every tenant. A limited key gets \
+             nothing of a marketplace app that is not one tenant's.",
+        ))
+        .item(every.min_items(Some(1)))
+        .item(some.min_items(Some(1)))
+});
+
 impl AllowedApps {
     /// `*`, or app ids separated by spaces: the form in the authorizer's context.
     #[must_use]
     pub fn parse(text: &str) -> Self {
+        Self::parse_with(text, AppId::parse)
+    }
+}
+
+impl AllowedTenants {
+    /// `*`, or tenant keys separated by spaces: the form in the authorizer's context.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self::parse_with(text, TenantKey::parse)
+    }
+}
+
+impl<Id: Ord> Allowed<Id> {
+    fn parse_with(text: &str, parse: impl Fn(&str) -> Option<Id>) -> Self {
         if text == "*" {
             return Self::All;
         }
-        Self::Only(
-            text.split_ascii_whitespace()
-                .filter_map(AppId::parse)
-                .collect(),
-        )
+        Self::Only(text.split_ascii_whitespace().filter_map(parse).collect())
     }
 
-    /// Whether `app_id` is among them.
+    /// Whether `id` is among them.
     #[must_use]
-    pub fn contains(&self, app_id: &AppId) -> bool {
+    pub fn contains(&self, id: &Id) -> bool {
         match self {
             Self::All => true,
-            Self::Only(apps) => apps.contains(app_id),
+            Self::Only(ids) => ids.contains(id),
         }
     }
 
@@ -132,28 +165,28 @@ impl AllowedApps {
         match (self, others) {
             (Self::All, _) => true,
             (Self::Only(_), Self::All) => false,
-            (Self::Only(apps), Self::Only(others)) => others.is_subset(apps),
+            (Self::Only(ids), Self::Only(others)) => others.is_subset(ids),
         }
     }
 
-    /// The app, if there is just one.
+    /// The one, if there is just one.
     #[must_use]
-    pub fn sole(&self) -> Option<&AppId> {
+    pub fn sole(&self) -> Option<&Id> {
         match self {
             Self::All => None,
-            Self::Only(apps) if apps.len() == 1 => apps.first(),
+            Self::Only(ids) if ids.len() == 1 => ids.first(),
             Self::Only(_) => None,
         }
     }
 }
 
-impl fmt::Display for AllowedApps {
+impl<Id: fmt::Display> fmt::Display for Allowed<Id> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("*"),
-            Self::Only(apps) => {
-                for (index, app) in apps.iter().enumerate() {
-                    write!(f, "{}{app}", if index == 0 { "" } else { " " })?;
+            Self::Only(ids) => {
+                for (index, id) in ids.iter().enumerate() {
+                    write!(f, "{}{id}", if index == 0 { "" } else { " " })?;
                 }
                 Ok(())
             }
@@ -174,6 +207,12 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
+    /// The limit of a key that was not given another: as many requests as the platform allows each app in a minute.
+    pub const DEFAULT: Self = Self {
+        limit: NonZeroU32::new(1_000).expect("not zero"),
+        window_seconds: NonZeroU32::new(60).expect("not zero"),
+    };
+
     /// The longest window: a day.
     pub const MAX_WINDOW_SECONDS: u32 = 86_400;
 
@@ -297,6 +336,7 @@ mod tests {
     fn allowed_apps_read_back_as_themselves() {
         for text in ["*", "cli_a", "cli_a cli_b"] {
             assert_eq!(AllowedApps::parse(text).to_string(), text);
+            assert_eq!(AllowedTenants::parse(text).to_string(), text);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{ApiKey, USED_PREFIX};
-use crate::api_keys::{AllowedApps, Caller, RateLimit, Scope};
+use crate::api_keys::{Allowed, AllowedApps, AllowedTenants, Caller, RateLimit, Scope};
 use crate::changes::{self, Actor};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Result};
@@ -11,8 +11,8 @@ use crate::store::{Record, Value};
 
 /// The longest name.
 const MAX_NAME_BYTES: usize = 256;
-/// The most apps that a key may name: the authorizer passes them along with each request.
-const MAX_APPS: usize = 100;
+/// The most apps, and tenants, that a key may name.
+const MAX_NAMED: usize = 100;
 
 /// A new key, as an operator describes it.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct NewApiKey {
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
+    /// In which tenants of marketplace apps.
+    pub tenants: AllowedTenants,
     /// Its rate limit; `None`: no limit of its own.
     pub rate_limit: Option<RateLimit>,
     /// When it expires; `None`: never.
@@ -40,6 +42,8 @@ pub struct ApiKeyChange {
     pub scopes: Option<BTreeSet<Scope>>,
     /// For which apps.
     pub apps: Option<AllowedApps>,
+    /// In which tenants of marketplace apps.
+    pub tenants: Option<AllowedTenants>,
     /// `Some(None)`: no limit of its own.
     pub rate_limit: Option<Option<RateLimit>>,
     /// `Some(None)`: never.
@@ -77,6 +81,8 @@ pub struct ApiKeyInfo {
     pub scopes: BTreeSet<Scope>,
     /// For which apps.
     pub apps: AllowedApps,
+    /// In which tenants of marketplace apps.
+    pub tenants: AllowedTenants,
     /// Its rate limit.
     pub rate_limit: Option<RateLimit>,
     /// When it expires.
@@ -115,6 +121,9 @@ pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
             .filter_map(|scope| scope.parse().ok())
             .collect(),
         apps: AllowedApps::parse(record.text("apps")?),
+        tenants: record
+            .text("tenants")
+            .map_or(AllowedTenants::All, AllowedTenants::parse),
         rate_limit: record.text("rate_limit").and_then(RateLimit::parse),
         expires_at,
         last_used_at: None,
@@ -131,6 +140,7 @@ pub(super) fn caller(record: &Record, confirmed_at: Timestamp, now: Timestamp) -
         key_id: key.key_id,
         scopes: key.scopes,
         apps: key.apps,
+        tenants: key.tenants,
         rate_limit: key.rate_limit,
         expires_at: key.expires_at,
         version: key.version,
@@ -173,13 +183,14 @@ pub(super) fn changed(
             "is of a revoked key: make a new one",
         ));
     }
-    check(
-        change.name.as_ref().unwrap_or(&current.name),
-        change.scopes.as_ref().unwrap_or(&current.scopes),
-        change.apps.as_ref().unwrap_or(&current.apps),
-        change.expires_at.flatten(),
-        now,
-    )?;
+    let after = Asked {
+        name: change.name.as_ref().unwrap_or(&current.name),
+        scopes: change.scopes.as_ref().unwrap_or(&current.scopes),
+        apps: change.apps.as_ref().unwrap_or(&current.apps),
+        tenants: change.tenants.as_ref().unwrap_or(&current.tenants),
+        expires_at: change.expires_at.flatten(),
+    };
+    after.check(now)?;
     let (mut fields, mut action) = (Vec::new(), "changed");
     if let Some(name) = &change.name {
         record = record.with("name", Value::Text(name.clone()));
@@ -192,6 +203,10 @@ pub(super) fn changed(
     if let Some(apps) = &change.apps {
         record = record.with("apps", Value::Text(apps.to_string()));
         fields.push("apps");
+    }
+    if let Some(tenants) = &change.tenants {
+        record = with_tenants(record, tenants);
+        fields.push("tenants");
     }
     if let Some(limit) = change.rate_limit {
         record = with_limit(record, limit);
@@ -218,6 +233,15 @@ pub(super) fn with_limit(mut record: Record, limit: Option<RateLimit>) -> Record
     }
 }
 
+/// A key for every tenant has no such attribute, like the keys from before there was one.
+pub(super) fn with_tenants(mut record: Record, tenants: &AllowedTenants) -> Record {
+    record.attributes.remove("tenants");
+    match tenants {
+        AllowedTenants::All => record,
+        AllowedTenants::Only(_) => record.with("tenants", Value::Text(tenants.to_string())),
+    }
+}
+
 pub(super) fn with_end(mut record: Record, expires_at: Option<Timestamp>) -> Record {
     record.attributes.remove("ends_at");
     match expires_at {
@@ -226,36 +250,76 @@ pub(super) fn with_end(mut record: Record, expires_at: Option<Timestamp>) -> Rec
     }
 }
 
-pub(super) fn check(
-    name: &str,
-    scopes: &BTreeSet<Scope>,
-    apps: &AllowedApps,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<()> {
-    let mut problems = Vec::new();
-    let mut wrong = |field: &str, message: &str| {
-        problems.push(FieldError {
-            field: field.to_owned(),
-            message: message.to_owned(),
-        });
-    };
-    if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
-        wrong("name", "must be up to 256 bytes of text on one line");
+/// What a key is asked to be.
+pub(super) struct Asked<'a> {
+    pub(super) name: &'a str,
+    pub(super) scopes: &'a BTreeSet<Scope>,
+    pub(super) apps: &'a AllowedApps,
+    pub(super) tenants: &'a AllowedTenants,
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+impl Asked<'_> {
+    /// Passes if a key can be that at `now`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming each field that is wrong.
+    pub(super) fn check(&self, now: Timestamp) -> Result<()> {
+        let is_text = self.name.len() <= MAX_NAME_BYTES && !self.name.chars().any(char::is_control);
+        let is_admin = self.scopes.contains(&Scope::Admin);
+        let is_limited = matches!(self.tenants, AllowedTenants::Only(_));
+        let checks = [
+            (
+                "name",
+                is_text,
+                "must be up to 256 bytes of text on one line",
+            ),
+            (
+                "scopes",
+                !self.scopes.is_empty(),
+                "must name at least one scope",
+            ),
+            (
+                "apps",
+                is_named(self.apps),
+                "must name 1 to 100 apps, or be [\"*\"] for all",
+            ),
+            (
+                "tenants",
+                is_named(self.tenants),
+                "must name 1 to 100 tenants, or be [\"*\"] for all",
+            ),
+            (
+                "tenants",
+                !(is_admin && is_limited),
+                "must be [\"*\"] for a key with the scope admin: an app is the same in all its tenants",
+            ),
+            (
+                "expires_at",
+                self.expires_at.is_none_or(|at| at > now),
+                "must be in the future",
+            ),
+        ];
+        let problems = checks.into_iter().filter(|(_, is_right, _)| !is_right);
+        let problems: Vec<_> = problems
+            .map(|(field, _, message)| FieldError {
+                field: field.to_owned(),
+                message: message.to_owned(),
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::InvalidArgument(problems))
+        }
     }
-    if scopes.is_empty() {
-        wrong("scopes", "must name at least one scope");
-    }
-    if matches!(apps, AllowedApps::Only(apps) if apps.is_empty() || apps.len() > MAX_APPS) {
-        wrong("apps", "must name 1 to 100 apps, or be [\"*\"] for all");
-    }
-    if expires_at.is_some_and(|at| at <= now) {
-        wrong("expires_at", "must be in the future");
-    }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::InvalidArgument(problems))
+}
+
+/// The authorizer passes them along with each request.
+fn is_named<Id>(ids: &Allowed<Id>) -> bool {
+    match ids {
+        Allowed::All => true,
+        Allowed::Only(ids) => (1..=MAX_NAMED).contains(&ids.len()),
     }
 }
 

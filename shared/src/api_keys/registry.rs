@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::authority::Powers;
-use super::info::{self, changed, check, info, infos, joined, with_end, with_limit};
+use super::info::{self, Asked, changed, info, infos, joined, with_end, with_limit, with_tenants};
 use super::{
     ApiKeyChange, ApiKeyInfo, ApiKeys, Authority, NewApiKey, Scope, is_key_id, store_key, used_key,
 };
@@ -47,7 +47,7 @@ impl ApiKeys {
         let mut authority = Cow::Borrowed(authority);
         for _ in 0..ATTEMPTS {
             let now = self.clock.now();
-            check(&new.name, &new.scopes, &new.apps, new.expires_at, now)?;
+            asked(new).check(now)?;
             authority.may_give(&Powers::of_new(new))?;
             let record = added(new, self.version_after(0), &authority.actor(), now);
             let listed = Record::new(listed_key(new.key.id()), self.version_after(0));
@@ -338,6 +338,16 @@ impl ApiKeys {
     }
 }
 
+const fn asked(new: &NewApiKey) -> Asked<'_> {
+    Asked {
+        name: new.name.as_str(),
+        scopes: &new.scopes,
+        apps: &new.apps,
+        tenants: &new.tenants,
+        expires_at: new.expires_at,
+    }
+}
+
 /// The record of a key that was just made.
 fn added(new: &NewApiKey, version: u64, actor: &Actor, now: Timestamp) -> Record {
     let record = Record::new(store_key(new.key.id()), version)
@@ -347,6 +357,7 @@ fn added(new: &NewApiKey, version: u64, actor: &Actor, now: Timestamp) -> Record
         .with("apps", Value::Text(new.apps.to_string()))
         .with("status", Value::Text("active".to_owned()))
         .with("created_at", Value::Number(now.as_millis()));
+    let record = with_tenants(record, &new.tenants);
     let record = with_limit(record, new.rate_limit);
     let record = with_end(record, new.expires_at);
     changes::stamped(record, actor, "created", &[], now)

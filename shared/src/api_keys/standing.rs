@@ -290,6 +290,7 @@ mod tests {
             key_id: "k".to_owned(),
             scopes: std::collections::BTreeSet::new(),
             apps: super::super::AllowedApps::All,
+            tenants: super::super::AllowedTenants::All,
             rate_limit: None,
             expires_at: None,
             version,

@@ -16,6 +16,10 @@ use crate::store::{Record, Value};
 const PREVIOUS_SECRET: Duration = Duration::from_secs(24 * 3_600);
 /// The most redirect targets of an app.
 const MAX_REDIRECT_TARGETS: usize = 20;
+/// The most scopes that the platform lets a login ask for is 50 ("Obtain OAuth code"); `offline_access` is one of them.
+pub const MAX_LOGIN_SCOPES: usize = 49;
+/// The longest scope.
+const MAX_SCOPE_BYTES: usize = 128;
 /// The longest name and the longest address.
 const MAX_TEXT_BYTES: usize = 256;
 /// The longest secret; the platform's have 32 characters.
@@ -36,6 +40,8 @@ pub struct NewApp {
     pub secret: SecretString,
     /// See [`super::App::redirect_targets`].
     pub redirect_targets: Vec<String>,
+    /// See [`super::App::login_scopes`].
+    pub login_scopes: Vec<String>,
 }
 
 impl NewApp {
@@ -49,6 +55,7 @@ impl NewApp {
             kind: AppKind::default(),
             secret,
             redirect_targets: Vec::new(),
+            login_scopes: Vec::new(),
         }
     }
 }
@@ -68,6 +75,8 @@ pub struct AppChange {
     pub previous_secret_ttl: Option<Duration>,
     /// See [`super::App::redirect_targets`].
     pub redirect_targets: Option<Vec<String>>,
+    /// See [`super::App::login_scopes`].
+    pub login_scopes: Option<Vec<String>>,
 }
 
 impl AppChange {
@@ -83,6 +92,7 @@ impl AppChange {
                 secret: None,
                 previous_secret_ttl: None,
                 redirect_targets: None,
+                login_scopes: None,
             }
         )
     }
@@ -105,6 +115,7 @@ pub(super) fn changed(
         secret,
         previous_secret_ttl,
         redirect_targets,
+        login_scopes,
     } = change;
     let (mut fields, mut action) = (Vec::new(), "changed");
     if let Some(name) = name {
@@ -118,6 +129,10 @@ pub(super) fn changed(
     if let Some(targets) = redirect_targets {
         record = record.with("redirect_targets", Value::Text(targets.join(" ")));
         fields.push("redirect_targets");
+    }
+    if let Some(scopes) = login_scopes {
+        record = record.with("login_scopes", Value::Text(scopes.join(" ")));
+        fields.push("login_scopes");
     }
     if let Some(status) = status {
         record = record.with("status", Value::Text(status.as_str().to_owned()));
@@ -193,6 +208,24 @@ pub(super) fn targets_problem(targets: &[String]) -> Option<FieldError> {
     ))
 }
 
+pub(super) fn scopes_problem(scopes: &[String]) -> Option<FieldError> {
+    if scopes.len() > MAX_LOGIN_SCOPES {
+        return Some(problem("login_scopes", "must be 49 scopes at most"));
+    }
+    let position = scopes.iter().position(|scope| !is_login_scope(scope))?;
+    Some(problem(
+        &format!("login_scopes[{position}]"),
+        "must be a scope of the platform such as contact:user.base:readonly",
+    ))
+}
+
+/// Whether `scope` has the form of the platform's scopes.
+#[must_use]
+pub fn is_login_scope(scope: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
+    (1..=MAX_SCOPE_BYTES).contains(&scope.len()) && scope.bytes().all(is_plain)
+}
+
 fn is_target(target: &str) -> bool {
     let Ok(url) = url::Url::parse(target) else {
         return false;
@@ -206,11 +239,26 @@ fn is_target(target: &str) -> bool {
         && url.query().is_none()
         && url.fragment().is_none()
         && !target.contains(char::is_whitespace)
+        && !target.contains([';', '\\'])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_of_a_login_has_the_form_of_the_platforms() {
+        let scopes = |scopes: &[&str]| {
+            let scopes: Vec<_> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            scopes_problem(&scopes).map(|problem| problem.field)
+        };
+        assert_eq!(scopes(&["contact:user.base:readonly", "im:message"]), None);
+        for wrong in ["", "a b", "a\n", "a&b", "é", &"x".repeat(129)] {
+            let named = scopes(&["im:message", wrong]);
+            assert_eq!(named.as_deref(), Some("login_scopes[1]"), "{wrong}");
+        }
+        assert_eq!(scopes(&["a"; 50]).as_deref(), Some("login_scopes"));
+    }
 
     #[test]
     fn a_redirect_target_is_an_https_address_or_a_local_one() {
@@ -231,6 +279,7 @@ mod tests {
             "https://portal.example/?x=1",
             "https://portal.example/#x",
             "https://portal .example",
+            "https://portal.example/a;b",
         ] {
             assert!(!is_target(wrong), "{wrong}");
         }

@@ -7,7 +7,7 @@ use utoipa::openapi::schema::Object;
 use super::{App, AppKind, AppStatus};
 use crate::ids::AppId;
 use crate::lark::Domain;
-use crate::schema::{Name, RedirectTargets, one_of};
+use crate::schema::{LoginScopes, Name, RedirectTargets, one_of};
 
 /// What stands for a secret.
 const HIDDEN: &str = "********";
@@ -37,6 +37,8 @@ pub struct AppDescription<'a> {
     pub previous_secret_until: Option<String>,
     #[schema(value_type = RedirectTargets)]
     pub redirect_targets: &'a [String],
+    #[schema(value_type = LoginScopes)]
+    pub login_scopes: &'a [String],
     #[schema(format = DateTime)]
     pub created_at: String,
     #[schema(format = DateTime)]
@@ -62,6 +64,7 @@ impl<'a> AppDescription<'a> {
             status,
             secrets,
             redirect_targets,
+            login_scopes,
             created_at,
             changed_at,
             version,
@@ -77,6 +80,7 @@ impl<'a> AppDescription<'a> {
             secret_fingerprint: secrets.current.fingerprint.as_str(),
             previous_secret_until: previous.map(|(_, until)| until.to_string()),
             redirect_targets,
+            login_scopes,
             created_at: created_at.to_string(),
             changed_at: changed_at.to_string(),
             version: *version,

@@ -30,6 +30,7 @@ pub(super) fn new(key: Key, version: u64, new: &NewApp, sealed: Vec<u8>, now: Ti
         kind,
         secret: _,
         redirect_targets,
+        login_scopes,
     } = new;
     let text = |text: &str| Value::Text(text.to_owned());
     Record::new(key, version)
@@ -39,7 +40,27 @@ pub(super) fn new(key: Key, version: u64, new: &NewApp, sealed: Vec<u8>, now: Ti
         .with("status", text(AppStatus::Enabled.as_str()))
         .with("secret", Value::Bytes(sealed))
         .with("redirect_targets", Value::Text(redirect_targets.join(" ")))
+        .with("login_scopes", Value::Text(login_scopes.join(" ")))
         .with("created_at", Value::Number(now.as_millis()))
+}
+
+/// Why [`domain`] found none.
+pub(super) const WRONG_DOMAIN: &str = "`domain` is neither feishu nor lark";
+
+/// The platform that the app in `record` lives on.
+pub(super) fn domain(record: &Record) -> Option<Domain> {
+    match record.text("domain")? {
+        "feishu" => Some(Domain::Feishu),
+        "lark" => Some(Domain::Lark),
+        _ => None,
+    }
+}
+
+/// The list in the attribute `name`, which may be missing.
+pub(super) fn words(record: &Record, name: &str) -> Vec<String> {
+    let words = record.text(name).unwrap_or_default();
+    let words = words.split_ascii_whitespace().map(str::to_owned);
+    words.collect()
 }
 
 /// The app that `record` holds. A previous secret that is no longer valid at `now` is left out.
@@ -52,11 +73,7 @@ pub(super) async fn open(
     let wrong = |detail: &str| corrupt(record, detail);
     let app_id =
         AppId::parse(&record.key.partition).ok_or_else(|| wrong("the key is not an app id"))?;
-    let domain = match record.text("domain") {
-        Some("feishu") => Domain::Feishu,
-        Some("lark") => Domain::Lark,
-        Some(_) | None => return Err(wrong("`domain` is neither feishu nor lark").into()),
-    };
+    let domain = domain(record).ok_or_else(|| wrong(WRONG_DOMAIN))?;
     let kind = match record.text("kind") {
         Some("marketplace") => AppKind::Marketplace,
         Some(_) | None => AppKind::Internal,
@@ -89,12 +106,8 @@ pub(super) async fn open(
         kind,
         status,
         secrets: Secrets { current, previous },
-        redirect_targets: record
-            .text("redirect_targets")
-            .unwrap_or_default()
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect(),
+        redirect_targets: words(record, "redirect_targets"),
+        login_scopes: words(record, "login_scopes"),
         created_at,
         changed_at: moment("changed_at").unwrap_or(created_at),
         version: record.version,

@@ -5,7 +5,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::info;
 
-use super::change::{changed, check, name_problem, secret_problem, targets_problem};
+use super::change::{
+    changed, check, name_problem, scopes_problem, secret_problem, targets_problem,
+};
 use super::{App, AppChange, Apps, NewApp, key, record};
 use crate::changes::{self, Actor, Change};
 use crate::clock::Timestamp;
@@ -35,6 +37,7 @@ impl Apps {
             name_problem(&new.name),
             secret_problem(&new.secret),
             targets_problem(&new.redirect_targets),
+            scopes_problem(&new.login_scopes),
         ])?;
         let now = self.clock.now();
         let context = record::seal_context(&new.app_id);
@@ -85,6 +88,7 @@ impl Apps {
             change.name.as_deref().and_then(name_problem),
             change.secret.as_ref().and_then(secret_problem),
             change.redirect_targets.as_deref().and_then(targets_problem),
+            change.login_scopes.as_deref().and_then(scopes_problem),
         ])?;
         let sealed = match &change.secret {
             Some(secret) => {

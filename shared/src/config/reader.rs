@@ -10,6 +10,7 @@ use url::Url;
 
 use super::variables::{self, Variable};
 use super::{CacheConfig, CacheEndpoint, ConfigError, KeysConfig, StoreConfig};
+use crate::asker::NotFoundLimits;
 use crate::aws::{AwsCredentials, AwsSettings};
 use crate::ids::AppId;
 use crate::lark::apis::StandardLimits;
@@ -19,6 +20,8 @@ use crate::store::dynamodb::TableNames;
 
 const ORIGIN: &str =
     "must be an http or https origin without a path, such as https://open.feishu.cn";
+
+const PLAIN: &str = "names another machine without TLS: use https://; secrets and tokens go there";
 
 /// Reads variables through a lookup and treats an empty value as none.
 pub(super) struct Reader<L>(pub(super) L);
@@ -78,11 +81,13 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
         let is_origin = matches!(url.scheme(), "http" | "https")
             && url.has_host()
             && matches!(url.path(), "" | "/");
-        if is_origin {
-            Ok(Some(url))
-        } else {
-            Err(wrong(variable, ORIGIN))
+        if !is_origin {
+            return Err(wrong(variable, ORIGIN));
         }
+        if url.scheme() == "http" && !is_own_machine(&url) {
+            return Err(wrong(variable, PLAIN));
+        }
+        Ok(Some(url))
     }
 
     pub(super) fn lark(&self) -> Result<LarkSettings, ConfigError> {
@@ -118,6 +123,14 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
         Ok(StandardLimits {
             per_minute: per_minute.unwrap_or(documented.per_minute),
             per_second: per_second.unwrap_or(documented.per_second),
+        })
+    }
+
+    pub(super) fn not_found_limits(&self) -> Result<NotFoundLimits, ConfigError> {
+        let right = "must be a number of calls above 0";
+        Ok(NotFoundLimits {
+            per_minute: self.required(variables::LARK_SERVICE_NOT_FOUND_PER_MINUTE, right)?,
+            per_day: self.required(variables::LARK_SERVICE_NOT_FOUND_PER_DAY, right)?,
         })
     }
 
@@ -274,6 +287,11 @@ pub(crate) fn exposure(url: &Url, by_iam: bool) -> Option<&'static str> {
     } else {
         (!has_password && !by_iam).then_some(NO_LOG_IN)
     }
+}
+
+/// Whether `url` leads to this machine, or from a container to the machine that it runs on.
+fn is_own_machine(url: &Url) -> bool {
+    is_loopback(url) || url.host_str() == Some("host.docker.internal")
 }
 
 /// Whether `url` stays on this machine. A name other than `localhost` may lead anywhere.

@@ -145,19 +145,19 @@ variables! {
     }
     Platform {
         /// The platform of apps with the domain `feishu`.
-        LARK_SERVICE_FEISHU_URL: "http or https origin", Value("https://open.feishu.cn"), sample "http://host.docker.internal:9100";
+        LARK_SERVICE_FEISHU_URL: "https origin; http for this machine", Value("https://open.feishu.cn"), sample "http://host.docker.internal:9100";
         /// The platform of apps with the domain `lark`.
-        LARK_SERVICE_LARK_URL: "http or https origin", Value("https://open.larksuite.com"), sample "http://host.docker.internal:9100";
+        LARK_SERVICE_LARK_URL: "https origin; http for this machine", Value("https://open.larksuite.com"), sample "http://host.docker.internal:9100";
         /// Where users of apps with the domain `feishu` log in.
-        LARK_SERVICE_FEISHU_ACCOUNTS_URL: "http or https origin", Value("https://accounts.feishu.cn"), sample "http://host.docker.internal:9100";
+        LARK_SERVICE_FEISHU_ACCOUNTS_URL: "https origin; http for this machine", Value("https://accounts.feishu.cn"), sample "http://host.docker.internal:9100";
         /// Where users of apps with the domain `lark` log in.
-        LARK_SERVICE_LARK_ACCOUNTS_URL: "http or https origin", Value("https://accounts.larksuite.com"), sample "http://host.docker.internal:9100";
+        LARK_SERVICE_LARK_ACCOUNTS_URL: "https origin; http for this machine", Value("https://accounts.larksuite.com"), sample "http://host.docker.internal:9100";
         /// Where codes and refresh tokens are exchanged: `/open-apis/authen/v2/oauth/token` at the platform, or
         /// `/oauth/v3/token` at the accounts address.
         LARK_SERVICE_OAUTH_VERSION: "`v2` or `v3`", Value("v2"), sample "v2";
         /// The service as browsers see it. Logins end there, at `/v1/oauth/callback`, which must be registered with the
         /// platform.
-        LARK_SERVICE_PUBLIC_URL: "http or https origin", Otherwise("the host that the request names, over https"), sample "http://127.0.0.1:9000";
+        LARK_SERVICE_PUBLIC_URL: "https origin; http for this machine", Otherwise("the host that the request names, over https"), sample "http://127.0.0.1:9000";
         /// The app of requests that name none, when their key allows several.
         LARK_SERVICE_DEFAULT_APP_ID: "app id", Otherwise("none"), sample "cli_demo000001";
         /// The time for one call of the platform, its repetitions included, always cut to what is left of the request's
@@ -183,6 +183,14 @@ variables! {
         LARK_SERVICE_LIST_TTL_SECONDS: "seconds, above 0", Value("300");
         /// The bound of the users, departments, chats and lists that one process keeps in memory.
         LARK_SERVICE_LOCAL_CACHE_BYTES: "bytes, above 0", Value("33554432");
+        /// How many logins may be begun in a minute, all browsers together; one address begins 60 at most. Anybody can begin one.
+        LARK_SERVICE_LOGINS_PER_MINUTE: "logins, above 0", Value("600");
+        /// How many calls of the platform each API key may cause in a minute that find nothing: for ids, addresses, tenants and
+        /// page tokens that do not exist, and for each name of a chat. Beyond that it is `rate_limited` for whatever no tier
+        /// knows; what is cached is answered.
+        LARK_SERVICE_NOT_FOUND_PER_MINUTE: "calls, above 0", Value("60");
+        /// The same in a day. A day's calls come back one by one.
+        LARK_SERVICE_NOT_FOUND_PER_DAY: "calls, above 0", Value("1000");
         /// How many tokens one run of the scheduled refresh works on at a time.
         LARK_SERVICE_REFRESH_CONCURRENCY: "1 to 65535", Value("64");
         /// The least severe log lines that are written.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache as LocalCache;
 
+use crate::asker::Asker;
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
@@ -174,15 +175,17 @@ impl Tiers {
         }
     }
 
-    /// The item at `key`, fetched from Lark with `load` on a miss; `None` when no such item exists.
+    /// The item at `key`, fetched from Lark with `load` on a miss, if the `asker` may; `None` when no such item exists.
     ///
     /// `load` gets the key to request: another id of the same item, if one is known. If it returns a pointer, it is called
     /// once more with the id pointed to.
     ///
     /// # Errors
-    /// The errors of `load`, when there is no stale entry to serve instead; [`crate::error::Error::DeadlineExceeded`].
+    /// The errors of `load`, when there is no stale entry to serve instead; [`crate::error::Error::NotFoundLimit`] and
+    /// [`crate::error::Error::DeadlineExceeded`].
     pub async fn look_up<F>(
         &self,
+        asker: Option<&Asker>,
         key: &ItemKey,
         deadline: Deadline,
         load: impl Fn(ItemKey, Deadline) -> F + Clone + Send + 'static,
@@ -191,6 +194,9 @@ impl Tiers {
         F: Future<Output = Result<Loaded>> + Send + 'static,
     {
         let lookup = self.find(key, deadline).await;
+        if let Some(asker) = asker.filter(|_| lookup.is_unknown()) {
+            asker.may_ask().await?;
+        }
         self.complete(lookup, deadline, load).await
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Call;
 use crate::api_keys::{ApiKeys, Caller, RateLimit, Scope};
-use crate::apps::{App, AppContext, Apps};
+use crate::apps::{App, AppContext, AppKind, Apps};
+use crate::asker::{Asker, NotFoundLimits};
 use crate::directory::tiers::AppTenant;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
@@ -14,6 +15,9 @@ use crate::quota::{Decision, Quota};
 
 /// The name of the policy in the header `RateLimit`.
 const POLICY: &str = "api-key";
+
+/// In place of a sender: everybody together.
+const EVERYBODY: &str = "everybody";
 
 /// Admits callers as far as their API key allows.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct Admission {
     pub limiter: Limiter,
     /// The app of requests that do not name one.
     pub default_app: Option<AppId>,
+    /// How many calls of each API key may find nothing.
+    pub not_found_limits: NotFoundLimits,
 }
 
 impl Admission {
@@ -54,6 +60,15 @@ impl Admission {
     /// # Errors
     /// As [`Call::app_id`], [`ApiKeys::confirm`] and [`Apps::enabled`]; [`Error::RateLimited`].
     pub async fn app(&self, call: &Call<'_>, scope: Scope) -> Result<Arc<App>> {
+        self.admitted(call, scope, None).await
+    }
+
+    async fn admitted(
+        &self,
+        call: &Call<'_>,
+        scope: Scope,
+        tenant: Option<&TenantKey>,
+    ) -> Result<Arc<App>> {
         let told = call.authorized(scope)?;
         let app_id = call.app_id(scope, self.default_app.as_ref())?;
         let latest = self.api_keys.latest(told);
@@ -69,7 +84,11 @@ impl Admission {
         caller.require(scope)?;
         caller.allows(&app_id)?;
         counted?;
-        app
+        let app = app?;
+        if app.kind == AppKind::Marketplace {
+            caller.allows_tenant(tenant)?;
+        }
+        Ok(app)
     }
 
     /// As [`Admission::app`], with the tenant that the header `X-Lark-Tenant-Key` names.
@@ -78,7 +97,11 @@ impl Admission {
     /// As [`Admission::app`] and [`AppContext::new`].
     pub async fn app_context(&self, call: &Call<'_>, scope: Scope) -> Result<AppContext> {
         let tenant = tenant_key(call)?;
-        AppContext::new(self.app(call, scope).await?, tenant)
+        let app = self.admitted(call, scope, tenant.as_ref()).await?;
+        let context = AppContext::new(app, tenant)?;
+        let key_id = &call.authorized(scope)?.key_id;
+        let asker = Asker::new(self.limiter.clone(), key_id, self.not_found_limits);
+        Ok(context.asked_by(asker))
     }
 
     /// The app and tenant that the caller asks to act for, before [`Admission::app_context`] allows it.
@@ -109,17 +132,24 @@ impl Admission {
         outcome
     }
 
-    /// Limits requests without an API key to `quota` per sender.
+    /// Limits requests without an API key: each sender to `each`, and everybody together to `all`.
     ///
     /// # Errors
     /// [`Error::RateLimited`].
-    pub async fn public(&self, call: &Call<'_>, scope: &'static str, quota: Quota) -> Result<()> {
-        let Some(sender) = call.sender() else {
-            return Ok(());
-        };
-        let key = LimitKey::new(scope, sender);
-        let decision = self.limiter.admit(&key, &[quota], 1).await;
-        refused(&decision)
+    pub async fn public(
+        &self,
+        call: &Call<'_>,
+        scope: &'static str,
+        each: Quota,
+        all: Quota,
+    ) -> Result<()> {
+        if let Some(sender) = call.sender() {
+            let key = LimitKey::new(scope, sender);
+            refused(&self.limiter.admit(&key, &[each], 1).await)?;
+        }
+        // After the sender's own: nobody uses up what is everybody's beyond their part.
+        let everybody = LimitKey::new(scope, EVERYBODY);
+        refused(&self.limiter.admit(&everybody, &[all], 1).await)
     }
 }
 

@@ -9,11 +9,11 @@ use lambda_http::{Request, RequestExt};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::json;
+use super::{json, query};
 use crate::api_keys::{Caller, Scope};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::deadline::Deadline;
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, Result};
 use crate::ids::{AppId, is_identifier};
 use crate::page::{PageRequest, PageRules};
 
@@ -101,6 +101,12 @@ impl<'r> Call<'r> {
         Url::parse(&format!("https://{host}")).map_err(|_| {
             Error::internal("set LARK_SERVICE_PUBLIC_URL: the request's host is no host")
         })
+    }
+
+    /// Whether the request came over TLS, by API Gateway's word.
+    pub(super) fn is_secure(&self) -> bool {
+        let protocol = self.request.headers().get("x-forwarded-proto");
+        protocol.is_some_and(|protocol| protocol == "https")
     }
 
     /// Whether the answer is for a person at a browser.
@@ -251,30 +257,11 @@ impl<'r> Call<'r> {
     /// Refuses query parameters other than `known`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming each unknown one.
+    /// [`Error::InvalidArgument`] naming each unknown one, up to twenty.
     pub fn only_query(&self, known: &[&str]) -> Result<()> {
-        let Some(parameters) = self.request.query_string_parameters_ref() else {
-            return Ok(());
-        };
-        let right = if known.is_empty() {
-            "no query parameter is".to_owned()
-        } else {
-            format!("known: {}", known.join(", "))
-        };
-        let mut unknown: Vec<_> = parameters
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| !known.contains(name))
-            .map(|name| FieldError {
-                field: name.to_owned(),
-                message: format!("is not known here; {right}"),
-            })
-            .collect();
-        unknown.dedup();
-        if unknown.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::InvalidArgument(unknown))
+        match self.request.query_string_parameters_ref() {
+            Some(all) => query::only(all.iter().map(|(name, _)| name), known),
+            None => Ok(()),
         }
     }
 

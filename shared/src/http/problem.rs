@@ -9,6 +9,13 @@ use super::REQUEST_ID;
 use super::reply::{HTML, PAGE_HEADERS};
 use crate::error::{Error, ErrorCode, FieldError, LarkFailure, LoginEnd};
 
+/// How many wrong fields an answer names.
+const MAX_ERRORS: usize = 20;
+/// How much an answer shows of the name of a field,
+const MAX_FIELD_CHARACTERS: usize = 100;
+/// and of any other text that may quote a request or the platform.
+const MAX_CHARACTERS: usize = 600;
+
 /// An error (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem<'e> {
@@ -38,9 +45,9 @@ pub struct Problem<'e> {
     #[schema(value_type = Option<LoginEnd>)]
     reason: Option<&'static str>,
     /// Which fields are wrong.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(min_items = 1)]
-    errors: &'e [FieldError],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(min_items = 1, max_items = 20)]
+    errors: Vec<FieldError>,
     /// What the platform said, where it is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     lark: Option<LarkWords<'e>>,
@@ -108,9 +115,9 @@ impl<'e> Problem<'e> {
                 None
             },
             errors: if let Error::InvalidArgument(errors) = error {
-                errors
+                errors.iter().take(MAX_ERRORS).map(named).collect()
             } else {
-                &[]
+                Vec::new()
             },
             lark: error.lark().map(LarkWords::of),
         }
@@ -213,10 +220,30 @@ fn retry_after(error: &Error) -> Option<u64> {
     )
 }
 
-/// The detail for the caller. The details of our own failures go only to the log.
+fn named(error: &FieldError) -> FieldError {
+    FieldError {
+        field: bounded(error.field.clone(), MAX_FIELD_CHARACTERS),
+        message: bounded(error.message.clone(), MAX_CHARACTERS),
+    }
+}
+
+/// `text`, which may quote what was sent, without what is beyond so many characters: an answer does not grow with its request.
+fn bounded(mut text: String, characters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(characters) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 fn detail(error: &Error) -> String {
+    bounded(told(error), MAX_CHARACTERS)
+}
+
+/// The detail for the caller. The details of our own failures go only to the log.
+fn told(error: &Error) -> String {
     match error {
-        Error::InvalidArgument(errors) => match errors.first() {
+        Error::InvalidArgument(errors) => match errors.first().map(named) {
             Some(first) => format!("{} {}", first.field, first.message),
             None => error.to_string(),
         },
@@ -241,6 +268,7 @@ fn detail(error: &Error) -> String {
         | Error::ChatNotFound
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
+        | Error::NotFoundLimit { .. }
         | Error::LarkForbidden(_)
         | Error::LarkRejected(_)
         | Error::LarkUnavailable { .. }
@@ -274,6 +302,25 @@ mod tests {
             (problem["status"].as_u64(), problem["code"].as_str()),
             (Some(400), Some("invalid_argument"))
         );
+    }
+
+    #[test]
+    fn a_problem_does_not_grow_with_what_was_sent() {
+        let long = "é".repeat(1_000_000);
+        let error = FieldError {
+            field: long.clone(),
+            message: format!("unknown field `{long}`"),
+        };
+        for error in [
+            Error::InvalidArgument(vec![error; 1_000]),
+            Error::ApiKeyNotFound(long.clone()),
+            Error::LoginRefused(long.clone()),
+            Error::PermissionDenied(long.clone()),
+            Error::AlreadyExists(long.clone()),
+        ] {
+            let length = body(&error).to_string().len();
+            assert!(length < 40_000, "{}: {length}", error.code().as_str());
+        }
     }
 
     #[test]

@@ -53,13 +53,16 @@ impl Reply {
         }
     }
 
-    /// `200 OK` with what was found, and with `Age` and `Cache-Status`, which tell where the answer came from.
+    /// `200 OK` with what was found, with `Age` and `Cache-Status`, which tell where the answer came from, and for how long the
+    /// caller, and nobody on the way, may keep it. It depends on who asks, and for which app and tenant.
     #[must_use]
     pub fn found(found: Found) -> Self {
         let Found { body, freshness } = found;
         Self::raw_json(body)
             .with_header("age", &freshness.age.as_secs().to_string())
             .with_header("cache-status", &freshness.cache_status())
+            .with_header("cache-control", &freshness.cache_control())
+            .with_header("vary", "authorization, x-lark-app-id, x-lark-tenant-key")
     }
 
     /// `204 No Content`.

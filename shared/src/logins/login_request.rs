@@ -2,40 +2,40 @@
 
 use url::Url;
 
-use crate::apps::App;
-use crate::error::{Error, FieldError, Result};
+use crate::apps::{LoginApp, MAX_LOGIN_SCOPES, is_login_scope};
+use crate::error::{Error, Result};
 use crate::tokens::OFFLINE_ACCESS;
 
-/// The most scopes that the platform lets a login ask for ("Obtain OAuth code").
-const MAX_SCOPES: usize = 50;
 /// The parameters that tell a redirect target how the login ended.
 const TOLD: [&str; 3] = ["login", "open_id", "code"];
 
-/// The scopes to request. Without `offline_access` the login would end with its first token.
-pub(super) fn scope(asked: Option<&str>) -> Result<String> {
+/// The scopes to request: `offline_access`, without which the login would end with its first token, and those of `asked` that the
+/// app allows.
+pub(super) fn scope(app: &LoginApp, asked: Option<&str>) -> Result<String> {
     let mut scopes: Vec<_> = asked.unwrap_or_default().split_ascii_whitespace().collect();
     scopes.push(OFFLINE_ACCESS);
     scopes.sort_unstable();
     scopes.dedup();
-    let is_scope = |scope: &&str| {
-        scope.len() <= 128
-            && scope
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte))
-    };
-    if scopes.len() > MAX_SCOPES || !scopes.iter().all(is_scope) {
-        return Err(Error::InvalidArgument(vec![FieldError {
-            field: "scope".to_owned(),
-            message:
-                "must be up to 49 scopes such as contact:user.base:readonly, separated by spaces"
-                    .to_owned(),
-        }]));
+    if scopes.len() > MAX_LOGIN_SCOPES + 1 || !scopes.iter().all(|scope| is_login_scope(scope)) {
+        return Err(Error::invalid(
+            "scope",
+            "must be up to 49 scopes such as contact:user.base:readonly, separated by spaces",
+        ));
     }
-    Ok(scopes.join(" "))
+    let is_allowed = |scope: &str| {
+        scope == OFFLINE_ACCESS || app.login_scopes.iter().any(|allowed| allowed == scope)
+    };
+    match scopes.iter().find(|scope| !is_allowed(scope)) {
+        None => Ok(scopes.join(" ")),
+        Some(scope) => Err(Error::invalid(
+            "scope",
+            format!("must name only the app's login_scopes and offline_access: {scope} is neither"),
+        )),
+    }
 }
 
 /// `target`, if it is one of the app's redirect targets or below one.
-pub(super) fn allowed_target(app: &App, target: &str) -> Result<Url> {
+pub(super) fn allowed_target(app: &LoginApp, target: &str) -> Result<Url> {
     let wrong = || {
         Error::invalid(
             "redirect_to",
@@ -43,7 +43,7 @@ pub(super) fn allowed_target(app: &App, target: &str) -> Result<Url> {
         )
     };
     let url = Url::parse(target).map_err(|_| wrong())?;
-    let is_plain = url.username().is_empty() && url.password().is_none();
+    let is_plain = url.username().is_empty() && url.password().is_none() && is_unambiguous(&url);
     // Ours are added later; with duplicate names, a failed login could be read as a successful one.
     if url
         .query_pairs()
@@ -64,6 +64,18 @@ pub(super) fn allowed_target(app: &App, target: &str) -> Result<Url> {
     } else {
         Err(wrong())
     }
+}
+
+/// Whether every server reads `url` in the same way: some take `;` for a separator of parameters, and some decode control characters.
+fn is_unambiguous(url: &Url) -> bool {
+    let text = url.as_str().as_bytes();
+    let is_control = |hex: &[u8]| {
+        let code = std::str::from_utf8(hex).ok();
+        let code = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        code.is_none_or(|code| code.is_ascii_control())
+    };
+    let mut escapes = text.split(|byte| *byte == b'%').skip(1);
+    !text.contains(&b';') && !escapes.any(|rest| rest.get(..2).is_none_or(is_control))
 }
 
 /// Whether `url` has the origin of `allowed` and its path, or one below it.

@@ -1,5 +1,7 @@
 use super::login_request::is_below;
 use super::*;
+use crate::apps::LoginApp;
+use crate::lark::Domain;
 
 fn below(url: &str, allowed: &str) -> bool {
     is_below(&Url::parse(url).unwrap(), &Url::parse(allowed).unwrap())
@@ -38,16 +40,77 @@ fn a_target_is_allowed_with_everything_below_it_and_nothing_beside_it() {
     ));
 }
 
+fn app(login_scopes: &[&str]) -> LoginApp {
+    LoginApp {
+        app_id: AppId::parse("cli_a").unwrap(),
+        domain: Domain::Feishu,
+        redirect_targets: vec!["https://portal.example".to_owned()],
+        login_scopes: login_scopes.iter().map(|it| (*it).to_owned()).collect(),
+    }
+}
+
 #[test]
 fn offline_access_is_always_asked_for_and_once() {
-    assert_eq!(scope(None).unwrap(), "offline_access");
+    let app = app(&["contact:user.base:readonly"]);
+    assert_eq!(scope(&app, None).unwrap(), "offline_access");
     assert_eq!(
-        scope(Some("offline_access  contact:user.base:readonly")).unwrap(),
+        scope(&app, Some("offline_access  contact:user.base:readonly")).unwrap(),
         "contact:user.base:readonly offline_access"
     );
-    assert!(scope(Some("a\"b")).is_err());
+}
+
+#[test]
+fn a_link_asks_for_nothing_that_the_app_does_not_allow() {
     let many: Vec<_> = (0..50).map(|n| format!("s{n}")).collect();
-    assert!(scope(Some(&many.join(" "))).is_err());
+    let all: Vec<&str> = many.iter().map(String::as_str).collect();
+    let too_many = all.join(" ");
+    for (allowed, asked) in [
+        (&[][..], "contact:user.base:readonly"),
+        (&["contact:user.base"], "contact:user.base:readonly"),
+        (&["contact:user.base:readonly"], "contact:user.base"),
+        (&["im:message"], "im:message im:chat"),
+        (&["im:message"], "IM:MESSAGE"),
+        (&["*"], "im:message"),
+        (&["a"], "a\"b"),
+        (&all[..], &too_many),
+    ] {
+        let refused = scope(&app(allowed), Some(asked));
+        let Err(Error::InvalidArgument(errors)) = refused else {
+            panic!("{asked} is let through")
+        };
+        assert_eq!(errors[0].field, "scope", "{asked}");
+    }
+}
+
+#[test]
+fn a_target_is_read_by_every_server_in_the_same_way() {
+    let app = app(&[]);
+    for right in [
+        "https://portal.example/a%20b?x=%C3%A9",
+        "https://portal.example?a=b&c=d",
+    ] {
+        assert!(allowed_target(&app, right).is_ok(), "{right}");
+    }
+    for wrong in [
+        "https://portal.example/a;b",
+        "https://portal.example/?x=1;login=ok",
+        "https://portal.example/a%00",
+        "https://portal.example/a%0d%0aSet-Cookie:x=1",
+        "https://portal.example/?a=%0A",
+        "https://portal.example/a%1f",
+        "https://portal.example/a%7F",
+        "https://portal.example/a%",
+        "https://portal.example/a%4",
+        "https://portal.example/a%zz",
+        "https://a@portal.example/",
+        "https://portal.example/?login=ok",
+    ] {
+        let refused = allowed_target(&app, wrong);
+        let Err(Error::InvalidArgument(errors)) = refused else {
+            panic!("{wrong} is let through")
+        };
+        assert_eq!(errors[0].field, "redirect_to", "{wrong}");
+    }
 }
 
 #[test]

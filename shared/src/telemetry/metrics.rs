@@ -23,6 +23,8 @@ pub const TOKEN_REFRESH: &str = "lark_service_token_refresh_total";
 pub const TOKEN_REJECTED: &str = "lark_service_token_rejected_total";
 /// Decisions of rate limits, by `scope`, `tier` and `result`.
 pub const RATE_LIMIT: &str = "lark_service_rate_limit_total";
+/// What the authorizer said of the API keys that were presented, by `result`.
+pub const AUTHORIZATION: &str = "lark_service_authorization_total";
 
 /// Decisions about ids that are not in the directory's filter, by `result`.
 pub const GUARD: &str = "lark_service_directory_guard_total";
@@ -78,6 +80,11 @@ pub fn token_rejected(kind: &'static str) {
 /// A rate limit of `scope` decided in `tier`.
 pub fn rate_limit(scope: &'static str, tier: &'static str, result: &'static str) {
     counter!(RATE_LIMIT, "scope" => scope, "tier" => tier, "result" => result).increment(1);
+}
+
+/// The authorizer admitted an API key, or refused it for this reason.
+pub fn authorization(result: &'static str) {
+    counter!(AUTHORIZATION, "result" => result).increment(1);
 }
 
 /// The guard of the directory decided about an unknown id.

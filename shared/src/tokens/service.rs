@@ -12,6 +12,7 @@ use super::renewal::{RENEWAL_TIMEOUT, Renewal};
 use super::tiers::{Shared, TokenTiers};
 use super::{Login, SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::{App, Apps};
+use crate::asker::Asker;
 use crate::clock::Clock;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
@@ -100,6 +101,21 @@ impl TokenService {
         trust: Trust,
         deadline: Deadline,
     ) -> Result<SharedToken> {
+        self.token_for(None, app, key, trust, deadline).await
+    }
+
+    /// The same for `asker`, who pays for a tenant that nobody knows and that the platform refuses.
+    ///
+    /// # Errors
+    /// As [`TokenService::token`]; [`Error::NotFoundLimit`].
+    pub async fn token_for(
+        &self,
+        asker: Option<&Asker>,
+        app: &App,
+        key: &TokenKey,
+        trust: Trust,
+        deadline: Deadline,
+    ) -> Result<SharedToken> {
         let tiers = self.tiers();
         let now = tiers.clock.now();
         let remembered = tiers.remembered(key);
@@ -114,6 +130,8 @@ impl TokenService {
         let found = tiers.read(key, deadline).await?;
         // Read again: the process may have been frozen meanwhile.
         let now = tiers.clock.now();
+        let is_strange = matches!(found, Shared::Nothing) && !key.subject.is_empty();
+        let stranger = asker.filter(|_| is_strange);
         let verdict = match found {
             Shared::State(state) => state.verdict(&app.secrets, now),
             // No shared tier answers: the process's own token is better than another token request.
@@ -129,7 +147,16 @@ impl TokenService {
         match verdict {
             Verdict::Serve(token) => Ok(token),
             Verdict::Refuse(error) => Err(*error),
-            Verdict::Renew(None) => self.renewed(key, app, deadline, deadline).await,
+            Verdict::Renew(None) => {
+                if let Some(asker) = stranger {
+                    asker.may_ask().await?;
+                }
+                let renewed = self.renewed(key, app, deadline, deadline).await;
+                if let (Some(asker), Err(Error::TenantRefused { .. })) = (stranger, &renewed) {
+                    asker.found_nothing().await;
+                }
+                renewed
+            }
             Verdict::Renew(Some(old)) => match self
                 .renewed(key, app, deadline.at_most(RENEWAL_PATIENCE), deadline)
                 .await

@@ -185,10 +185,15 @@ const MATRIX: &[(&str, &str, Scope, bool)] = &[
     (
         "GET",
         "/v1/tokens/user?open_id=ou_1",
-        Scope::TokensRead,
+        Scope::UserTokensRead,
         true,
     ),
-    ("DELETE", "/v1/oauth/users/ou_1", Scope::TokensRead, true),
+    (
+        "DELETE",
+        "/v1/oauth/users/ou_1",
+        Scope::UserTokensRead,
+        true,
+    ),
     ("GET", "/v1/users/ou_1", Scope::UsersRead, true),
     ("GET", "/v1/apps", Scope::Admin, false),
     ("POST", "/v1/apps", Scope::Admin, true),
@@ -255,7 +260,7 @@ async fn every_function_wants_its_own_scope_and_an_app_that_the_key_may_act_for(
             .await;
         assert_eq!(nobody.status, 401, "{method} {target}");
     }
-    assert_eq!(asked, MATRIX.len() * 12 * 5);
+    assert_eq!(asked, MATRIX.len() * (2 * Scope::ALL.len() + 2) * 5);
 }
 
 /// What of the store could show the text `secret`.

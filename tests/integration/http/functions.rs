@@ -235,8 +235,8 @@ async fn authorize_lets_a_right_key_in_and_nothing_else() {
     let decision = process.invoke("authorize", sample("authorize")).await;
     let expected = json!({
         "isAuthorized": true,
-        "context": {"key_id": "demo0000key0", "scopes": "tokens:read users:read", "apps": "*",
-            "version": "1769846400000", "confirmed_at": "1769846400000"},
+        "context": {"key_id": "demo0000key0", "scopes": "tokens:read user_tokens:read users:read", "apps": "*",
+            "rate_limit": "1000/60", "version": "1769846400000", "confirmed_at": "1769846400000"},
     });
     assert_eq!(decision.unwrap(), expected);
     let right = DEMO_KEY;

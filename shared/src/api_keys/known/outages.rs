@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use crate::api_keys::{
-    AllowedApps, ApiKey, ApiKeyChange, ApiKeys, Authority, Caller, NewApiKey, Scope,
+    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, ApiKeys, Authority, Caller, NewApiKey, Scope,
 };
 use crate::changes::Actor;
 use crate::clock::{Clock, ManualClock, Timestamp};
@@ -47,6 +47,7 @@ impl World {
             name: "portal".to_owned(),
             scopes: BTreeSet::from([Scope::UsersRead]),
             apps: AllowedApps::All,
+            tenants: AllowedTenants::All,
             rate_limit: None,
             expires_at: Some(clock.now() + Duration::from_secs(3_600)),
         };

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::*;
-use crate::api_keys::{AllowedApps, ApiKey, ApiKeyChange, Authority, NewApiKey, Scope};
+use crate::api_keys::{
+    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, Authority, NewApiKey, Scope,
+};
 use crate::cache::memory::MemoryCache;
 use crate::changes::Actor;
 use crate::clock::{Clock, ManualClock};
@@ -48,6 +50,7 @@ impl World {
             name: String::new(),
             scopes: BTreeSet::from([Scope::UsersRead]),
             apps: AllowedApps::All,
+            tenants: AllowedTenants::All,
             rate_limit: None,
             expires_at: None,
         };

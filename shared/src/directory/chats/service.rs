@@ -126,7 +126,8 @@ impl ChatService {
                 async move { inner.load(&context, &question, key.id, deadline).await }.boxed()
             }
         };
-        let found = self.inner.tiers.look_up(&key, deadline, load).await?;
+        let tiers = &self.inner.tiers;
+        let found = tiers.look_up(context.asker(), &key, deadline, load).await?;
         found.ok_or(Error::ChatNotFound)
     }
 }
@@ -140,7 +141,12 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Loaded> {
         let request = question.request();
-        match self.platform.send(context, &request, deadline).await {
+        let answer = self.platform.send(context, &request, deadline).await;
+        if answer.is_ok() && matches!(question, Question::Search(..)) {
+            // Every name finds something: each is charged.
+            context.found_nothing().await;
+        }
+        match answer {
             Ok(body) => Ok(Loaded::Found {
                 item: Item {
                     id,

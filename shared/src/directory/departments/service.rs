@@ -71,7 +71,8 @@ impl DepartmentService {
                 async move { inner.load(&context, &id, deadline).await }.boxed()
             }
         };
-        let found = self.inner.tiers.look_up(&key, deadline, load).await?;
+        let tiers = &self.inner.tiers;
+        let found = tiers.look_up(context.asker(), &key, deadline, load).await?;
         found.ok_or(Error::DepartmentNotFound)
     }
 
@@ -104,7 +105,8 @@ impl DepartmentService {
                 load.boxed()
             }
         };
-        let found = self.inner.tiers.look_up(&key, deadline, load).await?;
+        let tiers = &self.inner.tiers;
+        let found = tiers.look_up(context.asker(), &key, deadline, load).await?;
         found.ok_or(Error::DepartmentNotFound)
     }
 

@@ -63,6 +63,17 @@ impl Freshness {
         self.ttl_ms <= 0
     }
 
+    /// The value of the header `Cache-Control` (RFC 9111): from `max-age` a cache takes the `Age`, and has what is left. It is
+    /// personal data, so only the caller's own.
+    #[must_use]
+    pub fn cache_control(&self) -> String {
+        let left = u64::try_from(self.ttl_ms).map_or(0, |ttl_ms| ttl_ms / 1_000);
+        if left == 0 {
+            return "private, no-cache".to_owned();
+        }
+        format!("private, max-age={}", self.age.as_secs() + left)
+    }
+
     /// The value of the header `Cache-Status`.
     #[must_use]
     pub fn cache_status(&self) -> String {
@@ -103,6 +114,14 @@ mod tests {
             status(Tier::Valkey, later),
             "lark-service; hit; ttl=50; detail=valkey"
         );
+        let kept = |at| Freshness::of(&entry, Tier::Store, at).cache_control();
+        assert_eq!(kept(later), "private, max-age=60");
+        for stale in [59_001, 60_000, 90_000] {
+            assert_eq!(
+                kept(now + Duration::from_millis(stale)),
+                "private, no-cache"
+            );
+        }
         assert_eq!(
             status(Tier::Store, now + Duration::from_secs(90)),
             "lark-service; hit; ttl=-30; detail=store"

@@ -96,7 +96,7 @@ impl Place {
             }
         };
         let deadline = Deadline::after(Duration::from_secs(28));
-        let found = tiers.look_up(&key(), deadline, load).await;
+        let found = tiers.look_up(None, &key(), deadline, load).await;
         found.unwrap().unwrap().body
     }
 }

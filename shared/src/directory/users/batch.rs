@@ -69,6 +69,7 @@ impl UserService {
             }
         }
         // The lookup of an address that points to an uncached user has that user's open_id as its key.
+        let unknown = run.allowed(unknown).await;
         let (hashes, ids): (Vec<_>, Vec<_>) = unknown
             .into_iter()
             .partition(|it| contacts.contains_key(&it.lookup.key().id));

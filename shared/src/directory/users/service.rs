@@ -118,8 +118,12 @@ impl UserService {
     ) -> Result<Found> {
         let lookup = self.inner.tiers.finish(partial, deadline).await;
         let at = lookup.key().clone();
-        if lookup.is_unknown() && self.inner.guard.refuses(context, &at, deadline).await {
-            return Err(Error::UserNotFound);
+        if lookup.is_unknown() {
+            context.may_ask().await?;
+            if self.inner.guard.refuses(context, &at, deadline).await {
+                context.found_nothing().await;
+                return Err(Error::UserNotFound);
+            }
         }
         let load = {
             let (users, context) = (self.clone(), context.clone());
@@ -176,7 +180,10 @@ impl UserService {
         match self.inner.platform.send(context, &request, deadline).await {
             Ok(found) => Ok(match found.into_iter().next().flatten() {
                 Some(open_id) => Loaded::Pointer(ItemId::new(IdKind::OpenId, open_id)),
-                None => Loaded::Absent(AbsentReason::Unmatched),
+                None => {
+                    context.found_nothing().await;
+                    Loaded::Absent(AbsentReason::Unmatched)
+                }
             }),
             Err(error) => absent_or_refused(error, AbsentReason::Unmatched),
         }

@@ -79,7 +79,7 @@ pub(super) async fn asking(tiers: &Tiers, answer: fn() -> Result<Loaded>) -> (Op
         count.fetch_add(1, Ordering::SeqCst);
         async move { answer() }
     };
-    let found = tiers.look_up(&key(), soon(), load).await.unwrap();
+    let found = tiers.look_up(None, &key(), soon(), load).await.unwrap();
     (found, asked.load(Ordering::SeqCst))
 }
 
@@ -126,7 +126,7 @@ async fn end<T: Send + 'static>(mut begun: JoinSet<T>) -> T {
 async fn ask(tiers: &Tiers) -> (JoinSet<Result<Option<Found>>>, Reply) {
     let (mut asked, load) = silent();
     let tiers = tiers.clone();
-    let asking = begin(async move { tiers.look_up(&key(), soon(), load).await });
+    let asking = begin(async move { tiers.look_up(None, &key(), soon(), load).await });
     (asking, asked.recv().await.unwrap())
 }
 
@@ -258,7 +258,7 @@ async fn a_failure_of_a_frozen_process_says_nothing_about_lark() {
     let (mut asked, load) = silent();
     let asking = begin({
         let one = one.clone();
-        async move { one.look_up(&key(), soon(), load).await }
+        async move { one.look_up(None, &key(), soon(), load).await }
     });
     let reply = asked.recv().await.unwrap();
     clock.advance(Duration::from_secs(12));

@@ -14,10 +14,12 @@ use crate::directory::tiers::{
 };
 use crate::directory::users::UserService;
 use crate::directory::users::item::{id_of, is_for_all, item_asked};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::lark::contacts;
-use crate::lark::contacts::{Contact, User, UserId, UserIdKind};
+use crate::lark::contacts::{User, UserId, UserIdKind};
 use crate::platform::SendError;
+
+mod owners;
 
 /// The most ids, or addresses of one sort, of a call to Lark ("Obtain user information in batches").
 const CHUNK: usize = 50;
@@ -42,14 +44,8 @@ pub(super) struct Run<'r> {
 /// The users of a chunk, or why there are none.
 struct Chunk {
     ids: Vec<UserId>,
-    answer: std::result::Result<Vec<User>, SendError>,
+    answer: Result<Vec<User>, SendError>,
     inquiry: Inquiry,
-}
-
-/// The owners of the addresses of a chunk.
-struct Resolved {
-    contacts: Vec<Contact>,
-    answer: Result<Vec<Option<String>>>,
 }
 
 /// The outcome for one id that was requested from Lark.
@@ -94,6 +90,22 @@ impl<'r> Run<'r> {
         missing
     }
 
+    /// Those of `missing` for which whoever asks may call Lark: all, or those that a tier knows.
+    pub(super) async fn allowed(&mut self, missing: Vec<Missing>) -> Vec<Missing> {
+        if !missing.iter().any(|it| it.lookup.is_unknown()) {
+            return missing;
+        }
+        let Err(error) = self.context.may_ask().await else {
+            return missing;
+        };
+        let (unknown, known): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|it| it.lookup.is_unknown());
+        let unknown = unknown.into_iter().map(|it| it.asked);
+        self.outcomes
+            .extend(unknown.map(|asked| (asked, Err(error.clone()))));
+        known
+    }
+
     /// Those of `missing` that may exist; the guard's refusals become outcomes.
     pub(super) async fn guarded(&mut self, missing: Vec<Missing>) -> Vec<Missing> {
         let unknown = missing.iter().filter(|it| it.lookup.is_unknown());
@@ -103,6 +115,9 @@ impl<'r> Run<'r> {
             .refused(self.context, &self.app_tenant, keys, self.deadline)
             .await;
         let refused: HashSet<ItemId> = refused.into_iter().map(|key| key.id.clone()).collect();
+        if !refused.is_empty() {
+            self.context.found_nothing().await;
+        }
         let (refused, possible): (Vec<_>, Vec<_>) = missing
             .into_iter()
             .partition(|it| refused.contains(&it.asked));
@@ -110,42 +125,6 @@ impl<'r> Run<'r> {
         let refused = refused.into_iter().map(|it| (it.asked, Ok(Err(reason))));
         self.outcomes.extend(refused);
         possible
-    }
-
-    /// Asks Lark for the owners of `contacts`; returns the owners that need a fetch.
-    pub(super) async fn resolve(&mut self, contacts: Vec<Contact>) -> Vec<Missing> {
-        if contacts.is_empty() {
-            return Vec::new();
-        }
-        let inquiry = self.users.inner.tiers.inquire().await;
-        let calls: Vec<BoxFuture<'_, Resolved>> = chunks_of(contacts)
-            .into_iter()
-            .map(|chunk| self.resolve_chunk(chunk).boxed())
-            .collect();
-        let answers: Vec<Resolved> = stream::iter(calls)
-            .buffer_unordered(CONCURRENT_CALLS)
-            .collect()
-            .await;
-        let (mut led, mut absent) = (Vec::new(), Vec::new());
-        for resolved in answers {
-            let asked = resolved.contacts.iter().map(Contact::item_id);
-            match resolved.answer {
-                Ok(open_ids) => {
-                    for (asked, open_id) in asked.zip(open_ids) {
-                        match open_id {
-                            Some(to) => led.push((asked, ItemId::new(IdKind::OpenId, to))),
-                            None => absent.push(asked),
-                        }
-                    }
-                }
-                Err(error) => {
-                    let failed = asked.map(|asked| (asked, Err(error.clone())));
-                    self.outcomes.extend(failed);
-                }
-            }
-        }
-        self.keep_leads(&led, absent, inquiry).await;
-        self.follow(led).await
     }
 
     async fn keep_leads(
@@ -196,16 +175,6 @@ impl<'r> Run<'r> {
             }
         }
         unknown
-    }
-
-    async fn resolve_chunk(&self, contacts: Vec<Contact>) -> Resolved {
-        let request = contacts::find_users(&contacts);
-        let platform = &self.users.inner.platform;
-        let answer = platform.send(self.context, &request, self.deadline).await;
-        Resolved {
-            answer: answer.map_err(Error::from),
-            contacts,
-        }
     }
 
     /// Fetches `missing` from Lark, stores the answers, and fetches again by open_id where an answer cannot be cached for all
@@ -343,6 +312,9 @@ impl<'r> Run<'r> {
             let request = contacts::batch_get_users(&ids);
             let platform = &self.users.inner.platform;
             let answer = platform.send(self.context, &request, self.deadline).await;
+            if answer.as_ref().is_ok_and(Vec::is_empty) {
+                self.context.found_nothing().await;
+            }
             let is_spoilt = answer.as_ref().is_err_and(SendError::is_not_found);
             if is_spoilt && ids.len() > 1 {
                 let mut first = ids;
@@ -375,17 +347,4 @@ impl<'r> Run<'r> {
         }
         batch
     }
-}
-
-/// Chunks of fifty of each sort, the most that a call takes.
-fn chunks_of(contacts: Vec<Contact>) -> Vec<Vec<Contact>> {
-    let is_email = |contact: &Contact| matches!(contact, Contact::Email(_));
-    let (emails, mobiles): (Vec<_>, Vec<_>) = contacts.into_iter().partition(is_email);
-    let calls = emails.len().max(mobiles.len()).div_ceil(CHUNK);
-    let (mut emails, mut mobiles) = (emails.chunks(CHUNK), mobiles.chunks(CHUNK));
-    let mut next = || {
-        let sorts = [emails.next(), mobiles.next()].into_iter().flatten();
-        sorts.flatten().cloned().collect()
-    };
-    (0..calls).map(|_| next()).collect()
 }
