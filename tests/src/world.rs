@@ -236,8 +236,7 @@ impl World {
     /// Registers the app and the API key that the sample events name.
     pub async fn seed_demo(&self) {
         self.seed(&format!(
-            r#"{{"apps":[{{"app_id":"{DEMO_APP}","secret":"{DEMO_SECRET}",
-                    "login_scopes":["contact:user.base:readonly"]}}],
+            r#"{{"apps":[{{"app_id":"{DEMO_APP}","secret":"{DEMO_SECRET}","login_scopes":["contact:user.base:readonly"]}}],
                 "api_keys":[{{"token":"{DEMO_KEY}","scopes":["tokens:read","user_tokens:read","users:read"],"apps":["*"]}}]}}"#
         ))
         .await;
