@@ -31,7 +31,6 @@ mod state;
 mod tiers;
 mod upkeep;
 
-#[cfg(feature = "embedded")]
 pub use codec::SHARDS;
 pub use info::{FailureInfo, LoginInfo, TokenInfo};
 pub use logins::{Login, OFFLINE_ACCESS, Pair, RefreshToken};

@@ -6,6 +6,7 @@ mod plain;
 mod scenario;
 mod verdict;
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -63,6 +64,14 @@ struct Cell {
     freeze: Duration,
 }
 
+impl Cell {
+    /// The function and the request, without what becomes of it.
+    fn place(&self) -> String {
+        let Point { name, nth } = &self.point;
+        format!("{:?} | {name} #{nth}", self.scenario)
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -115,6 +124,7 @@ async fn a_function_that_is_frozen_at_any_of_its_requests_harms_nobody() {
             Err(silent) => wrong.push(silent.clone()),
         }
     }
+    wrong.extend(never_reached(&rows));
     assert!(
         wrong.is_empty(),
         "{} of {} cells:\n{}",
@@ -122,6 +132,22 @@ async fn a_function_that_is_frozen_at_any_of_its_requests_harms_nobody() {
         rows.len(),
         wrong.join("\n")
     );
+}
+
+/// The points at which no process was stopped: a point is no promise, for a process may go another way the next time, but the table
+/// must not be silent about it.
+fn never_reached(rows: &[Result<Row, String>]) -> Vec<String> {
+    let all = rows.iter().flatten();
+    let reached: HashSet<String> = all
+        .clone()
+        .filter(|row| row.was_reached())
+        .map(|row| row.cell.place())
+        .collect();
+    let places: BTreeSet<String> = all.map(|row| row.cell.place()).collect();
+    let never = places.into_iter().filter(|place| !reached.contains(place));
+    never
+        .map(|place| format!("never reached: {place}"))
+        .collect()
 }
 
 /// The requests that `scenario` makes. Of many with one name, which are parallel reads, the first and the last.

@@ -47,6 +47,11 @@ impl Row {
         }
     }
 
+    /// Whether a process was stopped where it was to be.
+    pub(super) const fn was_reached(&self) -> bool {
+        self.next.is_some()
+    }
+
     pub(super) fn finish(&mut self, site: &Site, next: Ended, after: String) {
         let counters = site.control().counters();
         self.next = Some(next);

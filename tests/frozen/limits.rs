@@ -41,5 +41,10 @@ async fn places_that_were_given_before_a_freeze_are_not_used_together_after_it()
     .await;
     let peak = site.control().peak_in_window(&site.app, "contact.user.get");
     let in_a_second = peak.get(&1_000).copied();
-    assert!(in_a_second <= Some(2), "{peak:?}: {ended:?}");
+    // Whoever is late asks again: all are answered, and the calls went out.
+    assert!(ended.iter().all(|outcome| outcome == "200"), "{ended:?}");
+    assert!(
+        in_a_second.is_some_and(|calls| (1..=2).contains(&calls)),
+        "{peak:?}: {ended:?}"
+    );
 }

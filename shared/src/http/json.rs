@@ -57,3 +57,23 @@ fn expected(error: &serde_json::Error) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_read_up_to_the_limit_and_not_beyond() {
+        let body = |length: usize| {
+            let spaces = " ".repeat(length - 2);
+            format!("{{{spaces}}}").into_bytes()
+        };
+        let read = |length| object::<serde_json::Map<_, serde_json::Value>>(&body(length));
+        assert!(read(MAX_BODY_BYTES).is_ok());
+        let refused = read(MAX_BODY_BYTES + 1);
+        assert!(matches!(
+            refused,
+            Err(Error::PayloadTooLarge(MAX_BODY_BYTES))
+        ));
+    }
+}

@@ -74,7 +74,9 @@ impl Answer {
             return Err(refusal.clone());
         }
         serde_json::from_slice(&self.body).map_err(|error| {
-            let msg = format!("Lark's answer is not as documented: {error}");
+            // The error's own words may hold a value of the answer.
+            let (line, column) = (error.line(), error.column());
+            let msg = format!("Lark's answer is not as documented at line {line} column {column}");
             self.failure(FailureKind::Rejected, Some(0), msg, None)
         })
     }

@@ -12,7 +12,7 @@ const SECRET_CHARS: usize = 20;
 /// So many digits may be a mobile number. Codes of the platform have at most eight.
 const MOBILE_DIGITS: usize = 9;
 /// What the ids of users, chats, departments and apps begin with: they are no secrets.
-const IDS: [&str; 7] = ["ou_", "on_", "oc_", "od-", "om_", "cli_", "log_id"];
+const IDS: [&str; 6] = ["ou_", "on_", "oc_", "od-", "om_", "cli_"];
 
 /// `text` as it may be quoted.
 pub(super) fn quoted(text: &str) -> String {

@@ -1,7 +1,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::world::{Answer, World, answer, user};
+use crate::world::{Answer, World, answer, client, user};
 
 const TOKEN: &str = "auth.tenant_access_token.internal";
 const USER: &str = "contact.user.get";
@@ -171,5 +171,35 @@ async fn a_path_of_one_method_is_a_parameter_for_the_others() {
     let one = world.get("/v1/users/batch").await;
     check_problem(&one, 400, "invalid_argument");
     assert_eq!(one.body["errors"][0]["field"], "id");
+    world.host.shutdown().await;
+}
+
+/// A page of another origin, or of a name that leads here, reaches neither the host nor the simulator.
+#[tokio::test]
+async fn only_this_machine_is_answered() {
+    let world = World::start().await;
+    let simulator = world.host.simulator().unwrap().base_url();
+    let port = world.host.addr().port();
+    let own = format!("127.0.0.1:{port}");
+    let invoke = "/2015-03-31/functions/refresh-tokens/invocations";
+    for (name, value, expected) in [
+        ("host", "evil.example", 403),
+        ("host", "127.0.0.1.evil.example", 403),
+        ("origin", "https://evil.example", 403),
+        ("origin", "null", 403),
+        ("host", own.as_str(), 200),
+        ("host", "localhost", 200),
+        ("origin", "http://localhost:3000", 200),
+    ] {
+        for (method, path) in [(Method::GET, "/health"), (Method::POST, invoke)] {
+            let request = world.anonymous(method, path).header(name, value);
+            let answer = answer(request).await;
+            assert_eq!(answer.status.as_u16(), expected, "{path} {name}: {value}");
+        }
+        let control = client().get(format!("{simulator}/_sim/counters"));
+        let answer = answer(control.header(name, value)).await;
+        let is_refused = answer.status == StatusCode::FORBIDDEN;
+        assert_eq!(is_refused, expected == 403, "{name}: {value}: {answer:?}");
+    }
     world.host.shutdown().await;
 }

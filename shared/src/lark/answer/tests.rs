@@ -68,3 +68,23 @@ fn the_log_id_comes_from_the_header_then_the_body() {
     headers.insert("x-tt-logid", "in-header".parse().unwrap());
     assert_eq!(log_id(&headers).as_deref(), Some("in-header"));
 }
+
+#[test]
+fn an_answer_that_cannot_be_read_is_not_quoted() {
+    #[derive(Debug, Deserialize)]
+    struct Numbers {
+        #[expect(dead_code, reason = "it is not reached")]
+        expire: u64,
+    }
+    for body in [
+        r#"{"code":0,"expire":"u-secret"}"#,
+        r#"{"code":0,"expire":7,"expire":8,"u-secret":1}"#,
+        r#"{"code":0,"expire":7}u-secret"#,
+        r#"{"code":0,"u-secret"}"#,
+    ] {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let failure = Answer::new(200, HeaderMap::new(), body).json::<Numbers>();
+        let failure = failure.unwrap_err();
+        assert!(!failure.msg.contains("secret"), "{}", failure.msg);
+    }
+}
