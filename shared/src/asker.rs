@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::limiter::{LimitKey, Limiter};
-use crate::quota::{Quota, gcra};
+use crate::quota::Quota;
 
-/// The label of the limit.
-const SCOPE: &str = "not_found";
+/// The labels of the limits: of what does not exist, and of searches.
+const NOT_FOUND: [&str; 2] = ["not_found", "not_found_day"];
+const SEARCHES: [&str; 2] = ["searches", "searches_day"];
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// How many times its budget a key can be in debt: calls that are under way together are all charged, and paid off before the next.
+const DEBT: u32 = 100;
 
 /// How many calls of each API key may find nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,8 +46,17 @@ pub struct Asker(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limiter: Limiter,
-    key: LimitKey,
-    quotas: [Quota; 2],
+    key_id: String,
+    limits: NotFoundLimits,
+}
+
+/// What a call is charged to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Budget {
+    /// What does not exist, or is refused.
+    NotFound,
+    /// Searches, whatever they find: every name finds something. They have a budget of their own, so that they use up nothing else.
+    Searches,
 }
 
 impl Asker {
@@ -53,44 +65,62 @@ impl Asker {
     pub fn new(limiter: Limiter, key_id: &str, limits: NotFoundLimits) -> Self {
         Self(Arc::new(Inner {
             limiter,
-            key: LimitKey::new(SCOPE, key_id),
-            quotas: [
-                Quota::new(limits.per_minute, MINUTE),
-                Quota::new(limits.per_day, DAY),
-            ],
+            key_id: key_id.to_owned(),
+            limits,
         }))
     }
 
-    /// Passes if they may ask the platform for something that no tier knows. It takes nothing: calls that find something are free.
-    /// Those that are under way together can find nothing together, and are charged all the same.
+    /// Passes if they may have the platform asked. It takes nothing: calls that find something are free.
     ///
     /// # Errors
     /// [`Error::NotFoundLimit`].
-    pub async fn may_ask(&self) -> Result<()> {
-        let Inner {
-            limiter,
-            key,
-            quotas,
-        } = &*self.0;
-        let decision = limiter.admit(key, quotas, 0).await;
-        if decision.is_allowed && decision.remaining > 0 {
+    pub async fn may_ask(&self, budget: Budget) -> Result<()> {
+        let [minute, day] = self.windows(budget);
+        let (minute, day) = tokio::join!(self.debt(&minute), self.debt(&day));
+        let retry_after = minute.max(day);
+        if retry_after.is_zero() {
             return Ok(());
         }
-        let next = decision.window / decision.limit.max(1);
-        Err(Error::NotFoundLimit {
-            retry_after: next.max(decision.retry_after),
+        Err(Error::NotFoundLimit { retry_after })
+    }
+
+    /// Charges a call.
+    pub async fn charge(&self, budget: Budget) {
+        let [(minute, per_minute), (day, per_day)] = self.windows(budget);
+        let limiter = &self.0.limiter;
+        let (per_minute, per_day) = ([per_minute], [per_day]);
+        tokio::join!(
+            limiter.admit(&minute, &per_minute, 1),
+            limiter.admit(&day, &per_day, 1)
+        );
+    }
+
+    /// The windows of `budget`. Each can take more than its budget, which is the debt.
+    fn windows(&self, budget: Budget) -> [(LimitKey, Quota); 2] {
+        let Inner { key_id, limits, .. } = &*self.0;
+        let [minute, day] = match budget {
+            Budget::NotFound => NOT_FOUND,
+            Budget::Searches => SEARCHES,
+        };
+        [
+            (minute, limits.per_minute, MINUTE),
+            (day, limits.per_day, DAY),
+        ]
+        .map(|(label, limit, window)| {
+            let burst = limit.saturating_mul(NonZeroU32::MIN.saturating_add(DEBT));
+            let quota = Quota::new(limit, window).with_burst(burst);
+            (LimitKey::new(label, key_id), quota)
         })
     }
 
-    /// Charges a call that found nothing.
-    pub async fn found_nothing(&self) {
-        let Inner {
-            limiter,
-            key,
-            quotas,
-        } = &*self.0;
-        // Beyond the budget by as much as comes back in the longest patience, for calls that were under way together.
-        limiter.reserve(key, quotas, 1, gcra::MAX_PATIENCE).await;
+    /// How long it takes until something of the budget is left again; zero if something is.
+    async fn debt(&self, (key, quota): &(LimitKey, Quota)) -> Duration {
+        let decision = self.0.limiter.admit(key, &[*quota], 0).await;
+        // Without the shared cache a process has a part of each.
+        let debt = decision.limit.saturating_mul(DEBT);
+        let missing = (debt + 1).saturating_sub(decision.remaining);
+        let one = decision.window / decision.limit.max(1);
+        decision.retry_after.max(one.saturating_mul(missing))
     }
 }
 
@@ -115,7 +145,7 @@ mod tests {
     }
 
     async fn refused_for(asker: &Asker) -> Option<u64> {
-        match asker.may_ask().await {
+        match asker.may_ask(Budget::NotFound).await {
             Ok(()) => None,
             Err(Error::NotFoundLimit { retry_after }) => Some(retry_after.as_secs()),
             Err(other) => panic!("{other}"),
@@ -130,9 +160,31 @@ mod tests {
         }
         for _ in 0..3 {
             assert_eq!(refused_for(&asker).await, None);
-            asker.found_nothing().await;
+            asker.charge(Budget::NotFound).await;
         }
         assert_eq!(refused_for(&asker).await, Some(20));
+    }
+
+    #[tokio::test]
+    async fn searches_use_up_nothing_else() {
+        let (_, asker) = asker();
+        for _ in 0..3 {
+            asker.charge(Budget::Searches).await;
+        }
+        assert!(asker.may_ask(Budget::Searches).await.is_err());
+        assert_eq!(refused_for(&asker).await, None);
+    }
+
+    #[tokio::test]
+    async fn without_the_shared_cache_a_process_has_a_part_of_it() {
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
+        let asker = Asker::new(Limiter::new(None, clock), "k", NotFoundLimits::default());
+        let mut in_vain = 0;
+        while refused_for(&asker).await.is_none() {
+            asker.charge(Budget::NotFound).await;
+            in_vain += 1;
+        }
+        assert_eq!(in_vain, 15);
     }
 
     #[tokio::test]
@@ -141,7 +193,7 @@ mod tests {
         let mut in_vain = 0;
         for _ in 0..60 {
             if refused_for(&asker).await.is_none() {
-                asker.found_nothing().await;
+                asker.charge(Budget::NotFound).await;
                 in_vain += 1;
             }
             clock.advance(Duration::from_secs(20));
@@ -154,10 +206,12 @@ mod tests {
     #[tokio::test]
     async fn calls_that_were_under_way_together_are_charged_together() {
         let (clock, asker) = asker_with(NotFoundLimits::default());
-        for _ in 0..65 {
-            asker.found_nothing().await;
+        for _ in 0..260 {
+            asker.charge(Budget::NotFound).await;
         }
-        clock.advance(Duration::from_secs(5));
+        // 200 more than the budget: what they cost is not forgotten.
+        assert_eq!(refused_for(&asker).await, Some(201));
+        clock.advance(Duration::from_secs(200));
         assert_eq!(refused_for(&asker).await, Some(1));
         clock.advance(Duration::from_secs(1));
         assert_eq!(refused_for(&asker).await, None);

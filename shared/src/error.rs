@@ -277,10 +277,12 @@ impl Error {
     /// Whether a stale value may be served instead of this error.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
-        matches!(
-            self.code(),
-            ErrorCode::LarkUnavailable | ErrorCode::RateLimited | ErrorCode::DeadlineExceeded
-        )
+        // A key that asks for too much says nothing about the platform.
+        !matches!(self, Self::NotFoundLimit { .. })
+            && matches!(
+                self.code(),
+                ErrorCode::LarkUnavailable | ErrorCode::RateLimited | ErrorCode::DeadlineExceeded
+            )
     }
 }
 

@@ -48,15 +48,15 @@ impl SendError {
             FailureKind::NotFound
             | FailureKind::Forbidden
             | FailureKind::Invalid
-            | FailureKind::Rejected => failure.code.is_some(),
+            | FailureKind::Rejected
+            | FailureKind::TenantRefused => failure.code.is_some(),
             FailureKind::TokenInvalid
             | FailureKind::AppRefused
             | FailureKind::GrantVoid
             | FailureKind::TicketMissing
             | FailureKind::RateLimited
             | FailureKind::Unavailable
-            | FailureKind::Timeout
-            | FailureKind::TenantRefused => false,
+            | FailureKind::Timeout => false,
         }
     }
 

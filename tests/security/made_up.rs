@@ -176,3 +176,59 @@ async fn the_directory_is_not_counted_for_each_id_that_is_made_up() {
     assert_eq!(site.world.requests("contact.department.get") - counted, 5);
     assert_eq!(site.world.user_requests(), 30);
 }
+
+#[tokio::test]
+async fn what_is_asked_for_together_is_paid_for_together() {
+    let (site, key) = site().await;
+    let before = calls(&site.world);
+    let round = async |round: u64| {
+        let targets: Vec<_> = (0..200)
+            .map(|n| format!("/v1/users/ou_madeup{round}x{n}"))
+            .collect();
+        let asked = targets.iter().map(|target| get(&site, &key, target));
+        futures_util::future::join_all(asked).await;
+        calls(&site.world) - before
+    };
+    // All of them may pass before the first answer is there.
+    let first = round(0).await;
+    assert!(first <= 200, "{first}");
+    for number in 1..5 {
+        // As much as comes back in this time was used before.
+        site.world.advance(Duration::from_secs(20));
+        let so_far = round(number).await;
+        assert!(
+            so_far <= first.max(PER_MINUTE + 20 * number),
+            "{so_far} after {number}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_out_of_date_is_answered_in_place_of_a_call() {
+    let (site, key) = site().await;
+    let known = format!("/v1/users/{}", lark_simulator::open_id(APP, 3));
+    let search = "/v1/chats?name=a";
+    assert_eq!(get(&site, &key, &known).await.status, 200);
+    assert_eq!(get(&site, &key, search).await.status, 200);
+    for number in 0..MADE_UP {
+        get(&site, &key, &format!("/v1/users/ou_madeup{number}")).await;
+    }
+    // A search is not charged to what does not exist, nor the other way round.
+    assert_eq!(get(&site, &key, "/v1/chats?name=b").await.status, 200);
+    site.world.advance(Duration::from_secs(2 * 3_600));
+    for number in 0..MADE_UP {
+        get(&site, &key, &format!("/v1/users/ou_invented{number}")).await;
+        get(&site, &key, &format!("/v1/chats?name=made{number}")).await;
+    }
+    let before = calls(&site.world);
+    for target in [&known, search] {
+        let answer = get(&site, &key, target).await;
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(
+            answer.header("cache-control"),
+            "private, no-cache",
+            "{target}"
+        );
+    }
+    assert_eq!(calls(&site.world), before);
+}

@@ -214,4 +214,11 @@ async fn made_up_tenants_are_charged_to_the_key_that_makes_them_up() {
         got(&site, &other, path, Some("invented")).await,
         "403 tenant_refused"
     );
+    // When the pauses are over, the same tenants cost the same again.
+    site.world.advance(Duration::from_secs(1_800));
+    let before = site.world.requests(TOKEN);
+    for number in 0..200 {
+        got(&site, &key, path, Some(&format!("invented{number}"))).await;
+    }
+    assert!(site.world.requests(TOKEN) - before <= 60);
 }

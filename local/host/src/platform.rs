@@ -134,7 +134,12 @@ impl Connected {
         }
         let seed = serde_json::json!({
             "apps": apps,
-            "api_keys": [{"token": key.expose_secret(), "scopes": scopes, "apps": ["*"]}],
+            "api_keys": [{
+                "token": key.expose_secret(),
+                "scopes": scopes,
+                "apps": ["*"],
+                "rate_limit": null,
+            }],
         });
         seed.to_string()
     }

@@ -7,13 +7,19 @@
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, USER_AGENT};
 
 /// Why a request with these `headers` is refused; `None`: it is not. `name` is another name of this machine, if it has one: of a
 /// tunnel that ends here.
 #[must_use]
 pub fn refusal(headers: &HeaderMap, name: Option<&str>) -> Option<&'static str> {
-    let is_own = |authority: &str| is_own(authority, name);
+    // Containers are no browsers, and whoever answers for that name in a network could lead a browser here.
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    let is_browser = agent.is_some_and(|agent| agent.starts_with("Mozilla/"));
+    let container = (!is_browser).then_some("host.docker.internal");
+    let is_own = |authority: &str| is_own(authority, &[name, container]);
     let text = |name| {
         headers
             .get(name)
@@ -39,9 +45,8 @@ pub fn refusal(headers: &HeaderMap, name: Option<&str>) -> Option<&'static str> 
     is_foreign.then_some("the header Origin names a page of another machine")
 }
 
-/// Whether `authority`, a host with or without a port, is this machine: by a loopback address, by `localhost`, or by the name that
-/// containers have for it.
-fn is_own(authority: &str, name: Option<&str>) -> bool {
+/// Whether `authority`, a host with or without a port, is this machine: by a loopback address, by `localhost`, or by one of `names`.
+fn is_own(authority: &str, names: &[Option<&str>]) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
         Some(_) | None => (authority, "0"),
@@ -51,8 +56,10 @@ fn is_own(authority: &str, name: Option<&str>) -> bool {
     port.parse::<u16>().is_ok()
         && (address.is_some_and(|address| address.is_loopback())
             || host.eq_ignore_ascii_case("localhost")
-            || host.eq_ignore_ascii_case("host.docker.internal")
-            || name.is_some_and(|name| host.eq_ignore_ascii_case(name)))
+            || names
+                .iter()
+                .flatten()
+                .any(|name| host.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]
@@ -104,6 +111,16 @@ mod tests {
             let headers = [("host", "127.0.0.1:9000"), ("origin", &*origin)];
             assert!(is_refused(&headers), "{foreign}");
         }
+    }
+
+    #[test]
+    fn only_containers_have_another_name_for_it() {
+        let host = ("host", "host.docker.internal:9100");
+        assert!(!is_refused(&[host, ("user-agent", "python-requests/2.32")]));
+        assert!(is_refused(&[
+            host,
+            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")
+        ]));
     }
 
     #[test]

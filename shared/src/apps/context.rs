@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{App, AppKind};
-use crate::asker::Asker;
+use crate::asker::{Asker, Budget};
 use crate::error::{Error, Result};
 use crate::ids::TenantKey;
 use crate::lark::Installation;
@@ -55,21 +55,26 @@ impl AppContext {
         self.asker.as_ref()
     }
 
-    /// Passes if the platform may be asked for something that no tier knows.
+    /// Passes if whoever asks may have the platform asked.
     ///
     /// # Errors
     /// [`Error::NotFoundLimit`].
     pub async fn may_ask(&self) -> Result<()> {
         match &self.asker {
-            Some(asker) => asker.may_ask().await,
+            Some(asker) => asker.may_ask(Budget::NotFound).await,
             None => Ok(()),
         }
     }
 
     /// Charges whoever asked for a call of the platform that found nothing.
     pub async fn found_nothing(&self) {
+        self.charge(Budget::NotFound).await;
+    }
+
+    /// Charges whoever asked.
+    pub async fn charge(&self, budget: Budget) {
         if let Some(asker) = &self.asker {
-            asker.found_nothing().await;
+            asker.charge(budget).await;
         }
     }
 

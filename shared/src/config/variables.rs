@@ -185,9 +185,9 @@ variables! {
         LARK_SERVICE_LOCAL_CACHE_BYTES: "bytes, above 0", Value("33554432");
         /// How many logins may be begun in a minute, all browsers together; one address begins 60 at most. Anybody can begin one.
         LARK_SERVICE_LOGINS_PER_MINUTE: "logins, above 0", Value("600");
-        /// How many calls of the platform each API key may cause in a minute that find nothing: for ids, addresses, tenants and
-        /// page tokens that do not exist, and for each name of a chat. Beyond that it is `rate_limited` for whatever no tier
-        /// knows; what is cached is answered.
+        /// How many calls of the platform each API key may cause in a minute that find nothing or are refused: for ids, addresses,
+        /// tenants and page tokens that do not exist. Searches for a chat's name are counted by themselves, with the same limit.
+        /// Beyond that the key is `rate_limited` for whatever would need a call; what is cached is answered.
         LARK_SERVICE_NOT_FOUND_PER_MINUTE: "calls, above 0", Value("60");
         /// The same in a day. A day's calls come back one by one.
         LARK_SERVICE_NOT_FOUND_PER_DAY: "calls, above 0", Value("1000");

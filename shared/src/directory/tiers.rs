@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache as LocalCache;
 
-use crate::asker::Asker;
+use crate::asker::{Asker, Budget};
 use crate::clock::{Clock, Timestamp};
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
@@ -175,7 +175,8 @@ impl Tiers {
         }
     }
 
-    /// The item at `key`, fetched from Lark with `load` on a miss, if the `asker` may; `None` when no such item exists.
+    /// The item at `key`, fetched from Lark with `load` on a miss, if the `asker` may; `None` when no such item exists. Who may not
+    /// gets what is there, however old.
     ///
     /// `load` gets the key to request: another id of the same item, if one is known. If it returns a pointer, it is called
     /// once more with the id pointed to.
@@ -194,8 +195,8 @@ impl Tiers {
         F: Future<Output = Result<Loaded>> + Send + 'static,
     {
         let lookup = self.find(key, deadline).await;
-        if let Some(asker) = asker.filter(|_| lookup.is_unknown()) {
-            asker.may_ask().await?;
+        if let Some(found) = self.refused(asker, Budget::NotFound, &lookup).await? {
+            return Ok(Some(found));
         }
         self.complete(lookup, deadline, load).await
     }

@@ -74,7 +74,7 @@ error_codes! {
     /// `POST /v1/api-keys` ([how](logins.md#api-keys)).
     Unauthenticated { code: "unauthenticated", status: 401, retryable: false, title: "An API key is required" }
 
-    /// `detail` says which it is. The key lacks a scope, or may not act for the app: ask the operator for a key that
+    /// `detail` says which it is. The key lacks a scope, or may not act for the app or in the tenant: ask the operator for a key that
     /// may. A key of the scope `admin` that may not act for every app manages just its own apps, and makes keys for
     /// those alone.
     PermissionDenied { code: "permission_denied", status: 403, retryable: false, title: "The API key does not allow this" }
@@ -158,8 +158,9 @@ error_codes! {
 
     /// Too many requests. `lark` is there if the limit is the platform's: with a `code` the platform refused the call,
     /// without one the service held it back, because too many others of the app wait for their turn already. Otherwise
-    /// the limit is that of the API key, which every answer tells in `RateLimit-Policy` and `RateLimit`, or 60 logins
-    /// begun in a minute from one address. Wait for `Retry-After`, and spread requests over time.
+    /// the limit is that of the API key, which every answer tells in `RateLimit-Policy` and `RateLimit`; or the key's budget of
+    /// calls that find nothing, and then `detail` says so; or that of logins begun in a minute, 60 from one address and 600
+    /// from all. Wait for `Retry-After`, and spread requests over time.
     RateLimited { code: "rate_limited", status: 429, retryable: true, title: "Too many requests" }
 
     /// The platform does not let the app see or do this: the user or department is outside the app's contact range, the

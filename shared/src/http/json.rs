@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 /// The largest body that is read: API Gateway and Lambda allow 6 MB.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
+/// How much is quoted of what is wrong, in characters.
+const MAX_QUOTED: usize = 200;
+
 /// The object in `body`.
 ///
 /// # Errors
@@ -23,6 +26,7 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
+        let path: String = path.chars().take(MAX_QUOTED).collect();
         let field = if path == "." { "body".to_owned() } else { path };
         Error::invalid(field, expected(error.inner()))
     })?;
@@ -39,7 +43,8 @@ fn expected(error: &serde_json::Error) -> String {
         .iter()
         .any(|start| text.starts_with(start));
     if is_plain {
-        return text;
+        // It names the field, which may be of any length, and so may a line of the log.
+        return text.chars().take(MAX_QUOTED).collect();
     }
     let wanted = text.rsplit_once("expected ").map(|(_, wanted)| {
         let wanted = wanted.split(" at line ").next().unwrap_or(wanted);

@@ -47,7 +47,8 @@ pub(super) fn allowed_target(app: &LoginApp, target: &str) -> Result<Url> {
     // Ours are added later; with duplicate names, a failed login could be read as a successful one.
     if url
         .query_pairs()
-        .any(|(name, _)| TOLD.contains(&name.as_ref()))
+        .any(|(name, _)| TOLD.iter().any(|told| name.eq_ignore_ascii_case(told)))
+        || url.fragment().is_some_and(tells)
     {
         return Err(Error::invalid(
             "redirect_to",
@@ -76,6 +77,13 @@ fn is_unambiguous(url: &Url) -> bool {
     };
     let mut escapes = text.split(|byte| *byte == b'%').skip(1);
     !text.contains(&b';') && !escapes.any(|rest| rest.get(..2).is_none_or(is_control))
+}
+
+/// Whether a page that reads its parameters from the `fragment` would find ours there.
+fn tells(fragment: &str) -> bool {
+    let fragment = fragment.to_ascii_lowercase();
+    TOLD.iter()
+        .any(|told| fragment.contains(&format!("{told}=")))
 }
 
 /// Whether `url` has the origin of `allowed` and its path, or one below it.

@@ -88,6 +88,7 @@ fn a_target_is_read_by_every_server_in_the_same_way() {
     for right in [
         "https://portal.example/a%20b?x=%C3%A9",
         "https://portal.example?a=b&c=d",
+        "https://portal.example/#/done?a=b",
     ] {
         assert!(allowed_target(&app, right).is_ok(), "{right}");
     }
@@ -104,6 +105,10 @@ fn a_target_is_read_by_every_server_in_the_same_way() {
         "https://portal.example/a%zz",
         "https://a@portal.example/",
         "https://portal.example/?login=ok",
+        "https://portal.example/?Login=ok",
+        "https://portal.example/?a=b&OPEN_ID=ou_1",
+        "https://portal.example/#/?login=ok",
+        "https://portal.example/#Code=1",
     ] {
         let refused = allowed_target(&app, wrong);
         let Err(Error::InvalidArgument(errors)) = refused else {

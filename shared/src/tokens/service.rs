@@ -12,7 +12,7 @@ use super::renewal::{RENEWAL_TIMEOUT, Renewal};
 use super::tiers::{Shared, TokenTiers};
 use super::{Login, SharedToken, Token, TokenKey, TokenKind, TokenState, Verdict};
 use crate::apps::{App, Apps};
-use crate::asker::Asker;
+use crate::asker::{Asker, Budget};
 use crate::clock::Clock;
 use crate::coalesce::Flights;
 use crate::deadline::Deadline;
@@ -130,8 +130,12 @@ impl TokenService {
         let found = tiers.read(key, deadline).await?;
         // Read again: the process may have been frozen meanwhile.
         let now = tiers.clock.now();
-        let is_strange = matches!(found, Shared::Nothing) && !key.subject.is_empty();
-        let stranger = asker.filter(|_| is_strange);
+        let is_new = match &found {
+            Shared::Nothing => true,
+            Shared::State(state) => state.was_never_issued(),
+            Shared::Unknown => false,
+        };
+        let stranger = asker.filter(|_| is_new && !key.subject.is_empty());
         let verdict = match found {
             Shared::State(state) => state.verdict(&app.secrets, now),
             // No shared tier answers: the process's own token is better than another token request.
@@ -149,11 +153,14 @@ impl TokenService {
             Verdict::Refuse(error) => Err(*error),
             Verdict::Renew(None) => {
                 if let Some(asker) = stranger {
-                    asker.may_ask().await?;
+                    asker.may_ask(Budget::NotFound).await?;
                 }
                 let renewed = self.renewed(key, app, deadline, deadline).await;
-                if let (Some(asker), Err(Error::TenantRefused { .. })) = (stranger, &renewed) {
-                    asker.found_nothing().await;
+                let is_refused = |error: &Error| {
+                    !error.is_outage() && error.lark().is_some_and(|failure| failure.code.is_some())
+                };
+                if let Some(asker) = stranger.filter(|_| renewed.as_ref().is_err_and(is_refused)) {
+                    asker.charge(Budget::NotFound).await;
                 }
                 renewed
             }

@@ -210,7 +210,7 @@ impl TokenState {
 
     /// Whether it is a tenant's to whom the platform never issued one. The name of a tenant is what a caller says: such a record ends
     /// soon, and the scheduled run leaves it alone.
-    fn was_never_issued(&self) -> bool {
+    pub(super) fn was_never_issued(&self) -> bool {
         let is_of_tenant = self.key.kind == TokenKind::Tenant && !self.key.subject.is_empty();
         is_of_tenant && self.token.is_none() && self.voided == 0
     }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use crate::apps::AppContext;
+use crate::asker::Budget;
 use crate::deadline::Deadline;
 use crate::directory::tiers::{
     AbsentReason, AppTenant, Found, IdKind, Item, ItemId, ItemKey, Loaded, Tiers,
@@ -118,6 +119,7 @@ impl ChatService {
         deadline: Deadline,
     ) -> Result<Found> {
         let key = ItemKey::new(AppTenant::of(context), question.item_id());
+        let budget = question.budget();
         let load = {
             let (inner, context) = (Arc::clone(&self.inner), context.clone());
             move |key: ItemKey, deadline| -> BoxFuture<'static, Result<Loaded>> {
@@ -126,8 +128,12 @@ impl ChatService {
                 async move { inner.load(&context, &question, key.id, deadline).await }.boxed()
             }
         };
-        let tiers = &self.inner.tiers;
-        let found = tiers.look_up(context.asker(), &key, deadline, load).await?;
+        let (tiers, asker) = (&self.inner.tiers, context.asker());
+        let lookup = tiers.find(&key, deadline).await;
+        if let Some(found) = tiers.refused(asker, budget, &lookup).await? {
+            return Ok(found);
+        }
+        let found = tiers.complete(lookup, deadline, load).await?;
         found.ok_or(Error::ChatNotFound)
     }
 }
@@ -142,9 +148,8 @@ impl Inner {
     ) -> Result<Loaded> {
         let request = question.request();
         let answer = self.platform.send(context, &request, deadline).await;
-        if answer.is_ok() && matches!(question, Question::Search(..)) {
-            // Every name finds something: each is charged.
-            context.found_nothing().await;
+        if answer.is_ok() && question.budget() == Budget::Searches {
+            context.charge(Budget::Searches).await;
         }
         match answer {
             Ok(body) => Ok(Loaded::Found {
@@ -191,6 +196,14 @@ impl Question {
                 let text = format!("{}:{}", id.as_str(), page.key_text());
                 ItemId::new(IdKind::ChatMembers, text)
             }
+        }
+    }
+
+    /// What it is charged to.
+    const fn budget(&self) -> Budget {
+        match self {
+            Self::Search(..) => Budget::Searches,
+            Self::List(_) | Self::Chat(_) | Self::Members(..) => Budget::NotFound,
         }
     }
 

@@ -14,6 +14,7 @@ use super::read::{Known, Lookup};
 use super::tenure::{FETCH_TIMEOUT, LEASE_TTL, Tenure};
 use super::walk::LookupMode;
 use super::{Found, Inner, Loaded, Tiers};
+use crate::asker::{Asker, Budget};
 use crate::cache::Lease;
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -46,6 +47,26 @@ enum Plan {
 }
 
 impl Tiers {
+    /// What the `asker` gets in place of a call of Lark for `lookup`, if one is needed and they may not have it made; `None`: it may
+    /// be made, or need not.
+    ///
+    /// # Errors
+    /// [`Error::NotFoundLimit`] if there is nothing to give.
+    pub async fn refused(
+        &self,
+        asker: Option<&Asker>,
+        budget: Budget,
+        lookup: &Lookup,
+    ) -> Result<Option<Found>> {
+        let Some(asker) = asker.filter(|_| !lookup.is_fresh_until(self.inner.clock.now())) else {
+            return Ok(None);
+        };
+        let Err(error) = asker.may_ask(budget).await else {
+            return Ok(None);
+        };
+        self.any_known(lookup).map(Some).ok_or(error)
+    }
+
     /// Completes `lookup` with a fetch from Lark where needed; see [`Tiers::look_up`].
     ///
     /// # Errors

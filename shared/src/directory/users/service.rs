@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::item::{is_for_all, item_asked};
 use crate::apps::AppContext;
+use crate::asker::Budget;
 use crate::deadline::Deadline;
 use crate::directory::guard::Guard;
 use crate::directory::popularity::Popularity;
@@ -118,12 +119,16 @@ impl UserService {
     ) -> Result<Found> {
         let lookup = self.inner.tiers.finish(partial, deadline).await;
         let at = lookup.key().clone();
-        if lookup.is_unknown() {
-            context.may_ask().await?;
-            if self.inner.guard.refuses(context, &at, deadline).await {
-                context.found_nothing().await;
-                return Err(Error::UserNotFound);
-            }
+        let refused = self
+            .inner
+            .tiers
+            .refused(context.asker(), Budget::NotFound, &lookup);
+        if let Some(found) = refused.await? {
+            return Ok(found);
+        }
+        if lookup.is_unknown() && self.inner.guard.refuses(context, &at, deadline).await {
+            context.found_nothing().await;
+            return Err(Error::UserNotFound);
         }
         let load = {
             let (users, context) = (self.clone(), context.clone());

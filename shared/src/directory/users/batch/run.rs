@@ -317,6 +317,15 @@ impl<'r> Run<'r> {
             }
             let is_spoilt = answer.as_ref().is_err_and(SendError::is_not_found);
             if is_spoilt && ids.len() > 1 {
+                if let Err(error) = self.context.may_ask().await {
+                    // Each half would cost a call.
+                    let answer = Err(SendError::Unsent(error));
+                    return vec![Chunk {
+                        ids,
+                        answer,
+                        inquiry,
+                    }];
+                }
                 let mut first = ids;
                 let second = first.split_off(first.len() / 2);
                 let mut chunks = self.fetch_chunk(first).await;
