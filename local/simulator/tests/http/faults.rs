@@ -9,7 +9,7 @@ use crate::client::{
     TENANT_TOKEN, app_id, call, credentials, get, post, start, tenant_token, try_call,
 };
 
-const REQUEST: &[u8] = b"GET /open-apis/x HTTP/1.1\r\nHost: a\r\n\r\n";
+const REQUEST: &[u8] = b"GET /open-apis/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 const TOKEN_ENDPOINT: &str = "auth.tenant_access_token.internal";
 
 async fn token_status(simulator: &Simulator) -> u16 {

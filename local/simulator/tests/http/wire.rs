@@ -19,7 +19,7 @@ async fn raw(simulator: &Simulator, request: &str) -> String {
 #[tokio::test]
 async fn header_names_are_in_title_case_on_the_wire() {
     let simulator = start().await;
-    let request = "GET /open-apis/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let request = "GET /open-apis/x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     let answer = raw(&simulator, request).await;
     let head = answer.split("\r\n\r\n").next().unwrap();
     for line in [
@@ -35,8 +35,8 @@ async fn header_names_are_in_title_case_on_the_wire() {
 #[tokio::test]
 async fn one_connection_serves_many_calls() {
     let simulator = start().await;
-    let request = "GET /open-apis/x HTTP/1.1\r\nHost: a\r\n\r\n";
-    let last = "GET /open-apis/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let request = "GET /open-apis/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let last = "GET /open-apis/x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
     let answer = raw(&simulator, &format!("{request}{request}{last}")).await;
     assert_eq!(answer.matches("HTTP/1.1 404").count(), 3);
 }
@@ -46,7 +46,7 @@ async fn a_chunked_body_without_a_type_is_read() {
     let simulator = start().await;
     let body = credentials().to_string();
     let request = format!(
-        "POST {TENANT_TOKEN}/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+        "POST {TENANT_TOKEN}/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\
          Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
         body.len()
     );
