@@ -54,7 +54,7 @@ class Records:
     def remove_due(self, app_id, count):
         """What `add_due` and `seed` added."""
         sorts = [TENANT_TOKEN, *(tenant_sort(number) for number in range(count))]
-        self._write({"DeleteRequest": {"Key": {"pk": {"S": app_id}, "sk": {"S": sort}}}} for sort in sorts)
+        self._write({"DeleteRequest": {"Key": {"pk": {"S": partition(app_id)}, "sk": {"S": sort}}}} for sort in sorts)
 
     def _write(self, writes):
         writes = list(writes)
@@ -67,12 +67,12 @@ class Records:
     def stored(self, app_ids):
         """Those whose tokens are in the store, with nobody renewing them."""
         found = set()
-        keys = [{"pk": {"S": app_id}, "sk": {"S": TENANT_TOKEN}} for app_id in app_ids]
+        keys = [{"pk": {"S": partition(app_id)}, "sk": {"S": TENANT_TOKEN}} for app_id in app_ids]
         for at in range(0, len(keys), BATCH_GET):
             answer = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys[at:at + BATCH_GET]}})
             if answer.get("UnprocessedKeys"):
                 raise SystemExit("the DynamoDB API did not answer all keys")
-            found |= {item["pk"]["S"] for item in answer["Responses"][self.table] if "value" in item and "leased_until" not in item}
+            found |= {item["pk"]["S"].partition("#")[2] for item in answer["Responses"][self.table] if "value" in item and "leased_until" not in item}
         return found
 
     def count(self):
@@ -92,8 +92,13 @@ class Records:
 
 def put(app_id, sort, number, due_at, **attributes):
     return {"PutRequest": {"Item": {
-        "pk": {"S": app_id}, "sk": {"S": sort}, "version": {"N": "1"}, "due_shard": {"N": str(number % SHARDS)},
+        "pk": {"S": partition(app_id)}, "sk": {"S": sort}, "version": {"N": "1"}, "due_shard": {"N": str(number % SHARDS)},
         "due_at": {"N": str(due_at)}, **attributes}}}
+
+
+def partition(app_id):
+    """Where an app's tokens for tenants are."""
+    return f"tenant#{app_id}"
 
 
 def tenant_sort(number):
