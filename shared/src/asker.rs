@@ -29,6 +29,11 @@ pub struct NotFoundLimits {
     pub per_day: NonZeroU32,
 }
 
+impl NotFoundLimits {
+    /// The most of either: with its debts, a limit must stay a number that the limiter counts.
+    pub const MOST: NonZeroU32 = NonZeroU32::new(1_000_000).expect("not zero");
+}
+
 impl Default for NotFoundLimits {
     fn default() -> Self {
         let some = |number| NonZeroU32::new(number).expect("not zero");

@@ -279,9 +279,10 @@ mod tests {
         refused("LARK_SERVICE_LARK_TIMEOUT_MS", "-77");
         refused("LARK_SERVICE_STORE_TIMEOUT_MS", "00");
         refused("LARK_SERVICE_REFRESH_CONCURRENCY", "70000");
-        refused("LARK_SERVICE_NOT_FOUND_PER_MINUTE", "00");
+        refused("LARK_SERVICE_NOT_FOUND_PER_MINUTE", "-0");
         refused("LARK_SERVICE_LOGINS_PER_MINUTE", "00");
         refused("LARK_SERVICE_NOT_FOUND_PER_DAY", "many");
+        refused("LARK_SERVICE_NOT_FOUND_PER_DAY", "4294967295");
     }
 
     #[test]

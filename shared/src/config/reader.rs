@@ -127,10 +127,18 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
     }
 
     pub(super) fn not_found_limits(&self) -> Result<NotFoundLimits, ConfigError> {
-        let right = "must be a number of calls above 0";
+        let right = "must be a number of calls from 1 to 1000000";
+        let limit = |variable| {
+            let limit: NonZeroU32 = self.required(variable, right)?;
+            // Its debts are counted beside it.
+            let is_right = limit <= NotFoundLimits::MOST;
+            is_right
+                .then_some(limit)
+                .ok_or_else(|| wrong(variable, right))
+        };
         Ok(NotFoundLimits {
-            per_minute: self.required(variables::LARK_SERVICE_NOT_FOUND_PER_MINUTE, right)?,
-            per_day: self.required(variables::LARK_SERVICE_NOT_FOUND_PER_DAY, right)?,
+            per_minute: limit(variables::LARK_SERVICE_NOT_FOUND_PER_MINUTE)?,
+            per_day: limit(variables::LARK_SERVICE_NOT_FOUND_PER_DAY)?,
         })
     }
 

@@ -188,9 +188,9 @@ variables! {
         /// How many calls of the platform each API key may cause in a minute that find nothing or are refused: for ids, addresses,
         /// tenants and page tokens that do not exist. Searches for a chat's name are counted by themselves, with the same limit.
         /// Beyond that the key is `rate_limited` for whatever would need a call; what is cached is answered.
-        LARK_SERVICE_NOT_FOUND_PER_MINUTE: "calls, above 0", Value("60");
+        LARK_SERVICE_NOT_FOUND_PER_MINUTE: "calls, 1 to 1000000", Value("60");
         /// The same in a day. A day's calls come back one by one.
-        LARK_SERVICE_NOT_FOUND_PER_DAY: "calls, above 0", Value("1000");
+        LARK_SERVICE_NOT_FOUND_PER_DAY: "calls, 1 to 1000000", Value("1000");
         /// How many tokens one run of the scheduled refresh works on at a time.
         LARK_SERVICE_REFRESH_CONCURRENCY: "1 to 65535", Value("64");
         /// The least severe log lines that are written.
