@@ -25,6 +25,7 @@ PLACES = {
     "ApiKeysTable": ["record", "listed", "used#", "change#"],
     "DirectoryTable": ["record"],
     "DataKeysTable": ["keyring", "record"],
+    "MessageJobsTable": ["job#", "batch#", "sent#", "once#"],
 }
 OF_TABLES = ["Scan", "DescribeTable", "DeleteTable", "UpdateTable", "UpdateTimeToLive", "CreateBackup"]
 OF_KEYS = ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "PutKeyPolicy", "DisableKey"]

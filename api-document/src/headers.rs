@@ -113,7 +113,7 @@ pub fn location() -> Header {
         "Location",
         "Location",
         "The path of what was made.",
-        matching("^/v1/(apps|api-keys)/[A-Za-z0-9_-]+$"),
+        matching("^/v1/(apps|api-keys|message-jobs)/[A-Za-z0-9_-]+$"),
     )
 }
 

@@ -29,6 +29,8 @@ pub enum Tag {
     Departments,
     /// Chats.
     Chats,
+    /// Messages.
+    Messages,
     /// Logins of users.
     Logins,
     /// Registered apps.
@@ -79,12 +81,13 @@ pub struct Answer {
 
 impl Tag {
     /// Every tag, in the document's order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Health,
         Self::Tokens,
         Self::Users,
         Self::Departments,
         Self::Chats,
+        Self::Messages,
         Self::Logins,
         Self::Apps,
         Self::ApiKeys,
@@ -108,6 +111,10 @@ impl Tag {
                 "The company's departments, as the app sees them.",
             ),
             Self::Chats => ("Chats", "The chats that the app's bot is in or may see."),
+            Self::Messages => (
+                "Messages",
+                "Messages to people and chats, each delivered once, and what became of them.",
+            ),
             Self::Logins => (
                 "Logins",
                 "For browsers. A user logs in to an app once; the login is then renewed by itself.",

@@ -169,6 +169,35 @@ pub fn tenant_key() -> Parameter {
         .component("TenantKey")
 }
 
+/// `Idempotency-Key`.
+#[must_use]
+pub fn idempotency_key() -> Parameter {
+    let description = "Your own name for this request, 1 to 255 visible ASCII characters; kept for a day. The same request with \
+                       the same key is answered as the first one was; another request with it is refused.";
+    Parameter::header("Idempotency-Key", description)
+        .schema(plain(1..=255, "^[!-~ ]+$"))
+        .example("build-4711-red")
+        .component("IdempotencyKey")
+}
+
+/// `Prefer`.
+#[must_use]
+pub fn prefer() -> Parameter {
+    let description = "`respond-async`: answer as soon as the message is on record (RFC 7240). Other preferences are passed over.";
+    Parameter::header("Prefer", description)
+        .example("respond-async")
+        .component("Prefer")
+}
+
+/// A message job in the path.
+#[must_use]
+pub fn message_job() -> Parameter {
+    Parameter::path("job_id", "The job.")
+        .schema(plain(0..=usize::MAX, "^mj_[0-9a-hjkmnp-tv-z]{26}$"))
+        .example("mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
+        .component("MessageJobInPath")
+}
+
 /// An app in the path.
 #[must_use]
 pub fn app_id_in_path() -> Parameter {

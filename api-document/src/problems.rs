@@ -80,6 +80,19 @@ pub const CHAT_NOT_FOUND: ProblemResponse = of(
     "ChatNotFound",
     &[ErrorCode::ChatNotFound, ErrorCode::AppNotFound],
 );
+/// An unknown receiver of a message.
+pub const RECEIVER_NOT_FOUND: ProblemResponse = of(
+    "ReceiverNotFound",
+    &[ErrorCode::ReceiverNotFound, ErrorCode::AppNotFound],
+);
+/// An unknown message job.
+pub const MESSAGE_JOB_NOT_FOUND: ProblemResponse =
+    of("MessageJobNotFound", &[ErrorCode::MessageJobNotFound]);
+/// A message that can no longer be taken back.
+pub const MESSAGE_JOB_PAST: ProblemResponse = of("MessageJobPast", &[ErrorCode::MessageJobPast]);
+/// An `Idempotency-Key` that came with another request.
+pub const IDEMPOTENCY_MISMATCH: ProblemResponse =
+    of("IdempotencyMismatch", &[ErrorCode::IdempotencyMismatch]);
 /// An unknown API key.
 pub const API_KEY_NOT_FOUND: ProblemResponse = of("ApiKeyNotFound", &[ErrorCode::ApiKeyNotFound]);
 /// It is there already.

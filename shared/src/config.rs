@@ -86,7 +86,7 @@ pub enum StoreConfig {
     /// `LARK_SERVICE_STORE=dynamodb`.
     DynamoDb {
         /// `LARK_SERVICE_TOKENS_TABLE`, `LARK_SERVICE_DIRECTORY_TABLE`, `LARK_SERVICE_APPS_TABLE`,
-        /// `LARK_SERVICE_API_KEYS_TABLE`, `LARK_SERVICE_DATA_KEYS_TABLE`: all required.
+        /// `LARK_SERVICE_API_KEYS_TABLE`, `LARK_SERVICE_DATA_KEYS_TABLE`, `LARK_SERVICE_MESSAGE_JOBS_TABLE`: all required.
         tables: TableNames,
         /// Where the data keys come from.
         keys: KeysConfig,

@@ -109,6 +109,18 @@ pub enum Error {
     /// Lark knows no such chat, or it was dissolved.
     #[error("Lark knows no such chat, or it was dissolved")]
     ChatNotFound,
+    /// Nobody, or no chat, is what a message is to go to.
+    #[error("there is no such receiver: {0}")]
+    ReceiverNotFound(&'static str),
+    /// There is no such message job of this API key, or it ended more than a week ago.
+    #[error("there is no such message job")]
+    MessageJobNotFound,
+    /// The job cannot be cancelled any more.
+    #[error("the message cannot be taken back: it is {0}")]
+    MessageJobPast(&'static str),
+    /// Another request came with this `Idempotency-Key`.
+    #[error("another request came with this Idempotency-Key")]
+    IdempotencyMismatch,
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
@@ -263,6 +275,10 @@ impl Error {
             Self::UserNotFound => (ErrorCode::UserNotFound, None, None),
             Self::DepartmentNotFound => (ErrorCode::DepartmentNotFound, None, None),
             Self::ChatNotFound => (ErrorCode::ChatNotFound, None, None),
+            Self::ReceiverNotFound(_) => (ErrorCode::ReceiverNotFound, None, None),
+            Self::MessageJobNotFound => (ErrorCode::MessageJobNotFound, None, None),
+            Self::MessageJobPast(_) => (ErrorCode::MessageJobPast, None, None),
+            Self::IdempotencyMismatch => (ErrorCode::IdempotencyMismatch, None, None),
             Self::PayloadTooLarge(_) => (ErrorCode::PayloadTooLarge, None, None),
             Self::DeadlineExceeded => (ErrorCode::DeadlineExceeded, None, None),
             Self::Store(_) | Self::Seal(SealError::Keys(_)) => {

@@ -12,6 +12,7 @@ mod client;
 mod codes;
 pub mod contacts;
 pub mod departments;
+pub mod messages;
 pub mod oauth;
 mod outbound_limiter;
 mod request;

@@ -16,6 +16,8 @@ pub mod invocation;
 pub mod readiness;
 
 // What the service promises.
+pub mod delivery;
+
 pub mod directory;
 pub mod logins;
 
@@ -49,6 +51,7 @@ pub mod seal;
 pub mod store;
 
 pub mod cache;
+pub mod queue;
 
 // The ground: no dependencies within this crate but the clock.
 pub mod aws;

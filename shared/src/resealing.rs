@@ -360,7 +360,7 @@ fn sealed_attributes(table: Table, record: &Record) -> Vec<(&'static str, String
     match table {
         Table::Apps => apps::sealed_attributes(record),
         Table::Tokens => tokens::sealed_attributes(record),
-        Table::Directory | Table::ApiKeys | Table::DataKeys => Vec::new(),
+        Table::Directory | Table::ApiKeys | Table::DataKeys | Table::MessageJobs => Vec::new(),
     }
 }
 

@@ -70,6 +70,8 @@ tables! {
     ApiKeys = 3, "api_keys";
     /// Wrapped data keys: `keyring` / `current`.
     DataKeys = 4, "data_keys";
+    /// Messages to be delivered, and what became of them: `job#key_id` / `job_id`. Who sent a message: `sent#message_id` / `sent`.
+    MessageJobs = 5, "message_jobs";
 }
 
 impl Table {
@@ -77,6 +79,15 @@ impl Table {
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// Whether its records can be due: it has the index that [`Store::due`] reads.
+    #[must_use]
+    pub const fn has_due_index(self) -> bool {
+        match self {
+            Self::Tokens | Self::MessageJobs => true,
+            Self::Directory | Self::Apps | Self::ApiKeys | Self::DataKeys => false,
+        }
     }
 }
 
@@ -335,11 +346,12 @@ pub trait Store: fmt::Debug + Send + Sync {
         limit: usize,
     ) -> Result<ListPage, StoreError>;
 
-    /// At most `limit` records of [`Table::Tokens`] in `shard` of the index that are due at `until` or before, the longest due
+    /// At most `limit` records of `table` in `shard` of its index ([`Table::has_due_index`]; of another table none) that are due at `until` or before, the longest due
     /// first, from the first one after the position `after`. The order of records that are due at the same moment is the
     /// adapter's own, and always the same. The index may lag slightly behind the table: write with [`Expect::Version`].
     async fn due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
@@ -375,6 +387,6 @@ mod tests {
     #[test]
     fn tables_are_listed_by_their_numbers() {
         let numbers: Vec<u8> = Table::ALL.map(Table::number).to_vec();
-        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
     }
 }

@@ -20,6 +20,7 @@ use crate::config::{
     CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig, exposure,
     is_cache_url,
 };
+use crate::delivery::{Delivery, Parts, Receivers};
 use crate::directory::chats::ChatService;
 use crate::directory::departments::DepartmentService;
 use crate::directory::tiers::Tiers;
@@ -99,6 +100,10 @@ pub struct Services {
     pub departments: DepartmentService,
     /// Chats and their members.
     pub chats: ChatService,
+    /// Finds whom messages go to.
+    pub receivers: Receivers,
+    /// Delivers messages.
+    pub delivery: Delivery,
     /// Logins of users.
     pub logins: Logins,
     /// Admission for functions that need an API key.
@@ -142,6 +147,16 @@ impl Services {
         );
         let (storage, cache) = (base.storage.clone(), base.cache.clone());
         let api_keys = ApiKeys::new(storage, cache, Arc::clone(&base.clock));
+        let receivers = Receivers::new(directory.users.clone(), directory.chats.clone());
+        let delivery = Delivery::new(Parts {
+            storage: base.storage.clone(),
+            sealer: base.sealer.clone(),
+            queue: adapters.queue.clone(),
+            apps: base.apps.clone(),
+            platform: base.platform.clone(),
+            limiter: base.limiter.clone(),
+            clock: Arc::clone(&base.clock),
+        });
         let admission = Admission {
             apps: base.apps.clone(),
             api_keys: api_keys.clone(),
@@ -161,6 +176,8 @@ impl Services {
             warmer: Arc::new(directory.warmer),
             departments: directory.departments,
             chats: directory.chats,
+            receivers,
+            delivery,
             logins,
             admission,
             sealer: base.sealer,

@@ -111,12 +111,13 @@ impl Store for GatedStore {
     /// Passes: sixteen gates for one reading of the index would take most of a schedule.
     async fn due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let work = self.store.due(shard, until, after, limit);
+        let work = self.store.due(table, shard, until, after, limit);
         self.gates.busy(work).await
     }
 

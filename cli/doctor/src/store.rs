@@ -233,6 +233,7 @@ const fn variable(table: Table) -> &'static str {
         Table::Apps => "LARK_SERVICE_APPS_TABLE",
         Table::ApiKeys => "LARK_SERVICE_API_KEYS_TABLE",
         Table::DataKeys => "LARK_SERVICE_DATA_KEYS_TABLE",
+        Table::MessageJobs => "LARK_SERVICE_MESSAGE_JOBS_TABLE",
     }
 }
 
@@ -318,7 +319,7 @@ async fn probe(services: &Services, table: Table) -> Vec<(Table, &'static str, S
     ];
     if table == Table::Tokens {
         let due = storage
-            .due(0, Timestamp::default(), None, 1, deadline)
+            .due(Table::Tokens, 0, Timestamp::default(), None, 1, deadline)
             .await;
         outcomes.push(("dynamodb:Query (index due)", due.err()));
     }

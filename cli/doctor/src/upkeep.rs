@@ -11,6 +11,7 @@ use lark_service::api_keys::KeyState;
 use lark_service::clock::Timestamp;
 use lark_service::config::StoreConfig;
 use lark_service::error::Result;
+use lark_service::store::Table;
 use lark_service::tokens::schedule::is_in_future;
 use lark_service::tokens::{SHARDS, TokenKind};
 use lark_service::wiring::Services;
@@ -59,7 +60,7 @@ async fn api_keys(services: &Services) -> Check {
 
 async fn schedule(services: &Services) -> Check {
     let until = services.clock.now() - OVERDUE;
-    let shards = (0..SHARDS).map(|shard| services.storage.due(shard, until, None, 1, soon()));
+    let shards = (0..SHARDS).map(|shard| services.storage.due(Table::Tokens, shard, until, None, 1, soon()));
     let mut oldest: Option<Timestamp> = None;
     for records in join_all(shards).await {
         match records {

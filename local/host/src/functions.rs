@@ -98,12 +98,17 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(list_chat_members::handle(s): &s.admission, &s.chats),
     http!(manage_apps::handle(s): &s.admission, &s.apps, &s.tokens),
     http!(manage_api_keys::handle(s): &s.admission, &s.api_keys),
+    http!(send_message::handle(s): &s.admission, &s.receivers, &s.delivery),
+    http!(get_message_job::handle(s): &s.admission, &s.delivery),
+    http!(cancel_message_job::handle(s): &s.admission, &s.delivery),
     http!(start_login::handle(s): &s.admission, &s.logins, &s.config),
     http!(finish_login::handle(s): &s.logins, s.config.public_url.as_ref()),
     http!(end_login::handle(s): &s.admission, &s.logins),
     invoked!(store_app_ticket::handle(s): &s.apps, &s.tokens),
     invoked!(refresh_tokens::handle(s): &s.refresher()),
     invoked!(warm_cache::handle(s): &s.warmer()),
+    invoked!(deliver_messages::handle(s): &s.delivery),
+    invoked!(enqueue_due::handle(s): &s.delivery),
 ];
 
 impl Function {
@@ -164,6 +169,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             routes: Vec::new(),
             schedules: Vec::new(),
+            queues: Vec::new(),
         };
         Template {
             functions: names.into_iter().map(function).collect(),

@@ -26,6 +26,7 @@ use crate::functions;
 use crate::gateway::Gateway;
 use crate::options::Options;
 use crate::platform::{self, Connected};
+use crate::queues;
 use crate::schedules::{self, Scheduled};
 use crate::server::{self, Stop};
 use crate::template::Template;
@@ -64,6 +65,7 @@ impl Host {
         let template = Template::read(&options.template)?;
         functions::check(&template)?;
         let schedules = schedules::all(&template)?;
+        let fed = queues::all(&template)?;
         let listener = listen(options.listen).await?;
         let addr = listener.local_addr().map_err(|source| HostError::Listen {
             addr: options.listen,
@@ -99,6 +101,12 @@ impl Host {
         for schedule in &schedules {
             let running = schedule.clone();
             tasks.spawn(running.keep_running(Arc::clone(&gateway), stopped.clone()));
+        }
+        if let Some(queue) = &adapters.queue {
+            for function in fed {
+                let (gateway, queue) = (Arc::clone(&gateway), Arc::clone(queue));
+                tasks.spawn(function.keep_working(gateway, queue, stopped.clone()));
+            }
         }
         Ok(Self {
             addr,

@@ -24,6 +24,7 @@ pub mod openapi;
 mod options;
 mod platform;
 mod routes;
+mod queues;
 mod schedules;
 mod server;
 mod targets;

@@ -2,7 +2,7 @@
 //! there.
 //!
 //! Supported: `HttpApi` events with `Method`, `Path` and `Auth.Authorizer`, `Schedule` and `ScheduleV2` events
-//! with a `rate(…)`, `Timeout` of a function or in `Globals`, and the one HTTP API's authorizers. Anything else in a
+//! with a `rate(…)`, `SQS` events of the queues `NormalQueue` and `BulkQueue`, `Timeout` of a function or in `Globals`, and the one HTTP API's authorizers. Anything else in a
 //! function's events is an error and not silently ignored.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lambda_http::http::Method;
+use lark_service::queue::Lane;
 use serde_yaml_ng::Value;
 
 mod rate;
@@ -39,6 +40,8 @@ pub(crate) struct Function {
     pub(crate) routes: Vec<Route>,
     /// The interval of each of its schedules.
     pub(crate) schedules: Vec<Duration>,
+    /// The queues that call it.
+    pub(crate) queues: Vec<Lane>,
 }
 
 /// A route of the HTTP API.
@@ -155,6 +158,7 @@ impl Template {
                 timeout: Duration::from_secs(seconds),
                 routes: Vec::new(),
                 schedules: Vec::new(),
+                queues: Vec::new(),
             };
             for (event_id, event) in &properties.events {
                 function
@@ -183,9 +187,10 @@ impl Function {
                 });
             }
             "Schedule" | "ScheduleV2" => self.schedules.push(rate::parse(event.schedule()?)?),
+            "SQS" => self.queues.push(event.lane()?),
             other => {
                 return Err(format!(
-                    "events of type {other} are not known to the local host; it knows HttpApi, Schedule and ScheduleV2"
+                    "events of type {other} are not known to the local host; it knows HttpApi, Schedule, ScheduleV2 and SQS"
                 ));
             }
         }

@@ -176,6 +176,7 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
                 Table::Apps => variables::LARK_SERVICE_APPS_TABLE,
                 Table::ApiKeys => variables::LARK_SERVICE_API_KEYS_TABLE,
                 Table::DataKeys => variables::LARK_SERVICE_DATA_KEYS_TABLE,
+                Table::MessageJobs => variables::LARK_SERVICE_MESSAGE_JOBS_TABLE,
             };
             self.required(variable, "must be the name of a DynamoDB table")
         })

@@ -111,6 +111,8 @@ variables! {
         LARK_SERVICE_API_KEYS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-api-keys";
         /// The key ring, encrypted under the KMS key.
         LARK_SERVICE_DATA_KEYS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-data-keys";
+        /// Messages to be delivered, sealed, and what became of them.
+        LARK_SERVICE_MESSAGE_JOBS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-message-jobs";
         /// With `dynamodb`: the key that encrypts the key ring.
         LARK_SERVICE_KMS_KEY_ID: "id, ARN or alias of a KMS key", Otherwise("none"), sample "alias/lark-service";
         /// With `dynamodb` and without a KMS key: the key ring in a file of mode 0600, which is made when it is missing.

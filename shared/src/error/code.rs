@@ -153,6 +153,21 @@ error_codes! {
     /// does not show it.
     ChatNotFound { code: "chat_not_found", status: 404, retryable: false, title: "No such chat" }
 
+    /// The message's receiver is not there for this app: no user has the id or address, or no chat that the app's bot sees has the
+    /// name. `detail` says which. Nothing was sent.
+    ReceiverNotFound { code: "receiver_not_found", status: 404, retryable: false, title: "No such receiver" }
+
+    /// This API key has no message job of this id, or it ended more than a week ago. Each key sees its own jobs only.
+    MessageJobNotFound { code: "message_job_not_found", status: 404, retryable: false, title: "No such message job" }
+
+    /// The job cannot be cancelled any more: its message was sent, may have been sent, or the job has ended otherwise. `GET
+    /// /v1/message-jobs/{id}` says what became of it; a message that was delivered can be recalled.
+    MessageJobPast { code: "message_job_past", status: 409, retryable: false, title: "The message cannot be taken back" }
+
+    /// An earlier request of this API key came with the same `Idempotency-Key` and asked for something else. Use a new key for
+    /// each message, and the same one only to repeat the very same request.
+    IdempotencyMismatch { code: "idempotency_mismatch", status: 422, retryable: false, title: "The Idempotency-Key was used for another request" }
+
     /// The body of the request is larger than 6 MiB, the most that Lambda takes.
     PayloadTooLarge { code: "payload_too_large", status: 413, retryable: false, title: "The body is too large" }
 

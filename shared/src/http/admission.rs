@@ -63,6 +63,25 @@ impl Admission {
         self.admitted(call, scope, None).await
     }
 
+    /// The caller, who must have `scope` and be within the rate limit, and whose key must still be good: for what is about no app.
+    ///
+    /// # Errors
+    /// As [`Call::authorized`] and [`ApiKeys::confirm`]; [`Error::RateLimited`].
+    pub async fn caller(&self, call: &Call<'_>, scope: Scope) -> Result<Caller> {
+        let told = call.authorized(scope)?;
+        let latest = self.api_keys.latest(told);
+        let limit = latest.rate_limit();
+        let (confirmed, counted) = tokio::join!(
+            self.api_keys.confirm(latest, call.deadline()),
+            self.count(call, &told.key_id, limit),
+        );
+        let confirmed = confirmed?;
+        let caller = confirmed.caller();
+        caller.require(scope)?;
+        counted?;
+        Ok(caller.clone())
+    }
+
     async fn admitted(
         &self,
         call: &Call<'_>,

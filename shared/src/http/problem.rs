@@ -266,6 +266,10 @@ fn told(error: &Error) -> String {
         | Error::UserNotFound
         | Error::DepartmentNotFound
         | Error::ChatNotFound
+        | Error::ReceiverNotFound(_)
+        | Error::MessageJobNotFound
+        | Error::MessageJobPast(_)
+        | Error::IdempotencyMismatch
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
         | Error::NotFoundLimit { .. }

@@ -139,6 +139,15 @@ impl Answer {
         }
     }
 
+    /// The platform's id of the call.
+    #[must_use]
+    pub fn log_id(&self) -> Option<String> {
+        let told = self
+            .header("x-tt-logid")
+            .or_else(|| self.header("x-request-id"));
+        told.and_then(|id| call_id(&id))
+    }
+
     fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())

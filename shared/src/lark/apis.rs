@@ -49,6 +49,9 @@ pub const IM_CHAT_GET: Api = Api::standard("im_chat_get");
 /// "Get group members".
 pub const IM_CHAT_MEMBERS_GET: Api = Api::standard("im_chat_members_get");
 
+/// "Send message".
+pub const IM_MESSAGE_CREATE: Api = Api::standard("im_message_create");
+
 /// The allowed difference in network delay between two calls. The platform counts calls as they arrive, and they may arrive
 /// closer together than they were sent. Larger differences (a new connection, a lost packet) are rare; then the platform's
 /// refusals are acceptable. Each further millisecond costs throughput: of 50 a second, these leave 48.

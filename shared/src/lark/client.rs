@@ -257,6 +257,15 @@ impl LarkClient {
         attempt: u32,
     ) -> Result<T, LarkFailure> {
         let api = &request.api;
+        if !request.may_go() {
+            return Err(LarkFailure {
+                is_unsent: true,
+                ..LarkFailure::without_answer(
+                    FailureKind::Timeout,
+                    "its time was over before it was sent",
+                )
+            });
+        }
         let started = Instant::now();
         let exchange = async { read(request, &exchange(self.prepared(sender, request)).await?) };
         let deadline = Deadline::after(timeout);

@@ -41,6 +41,8 @@ pub struct Request<T = Answer> {
     pub(super) body: Option<Bytes>,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
+    /// Whether it may still be sent; asked at the last moment.
+    may_go: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     read: Arc<Read<T>>,
 }
 
@@ -76,6 +78,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: None,
             is_repeatable: false,
+            may_go: None,
             read: Arc::new(|answer| Ok(answer.clone())),
         }
     }
@@ -93,6 +96,14 @@ impl<T> Request<T> {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// The same call, which is not sent unless `may_go` says so right before: a process may be frozen between its decision and the
+    /// call.
+    #[must_use]
+    pub fn only_if(mut self, may_go: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.may_go = Some(Arc::new(may_go));
         self
     }
 
@@ -151,6 +162,7 @@ impl<T> Request<T> {
             headers: self.headers,
             body: self.body,
             is_repeatable: self.is_repeatable,
+            may_go: self.may_go,
             read: Arc::new(read),
         }
     }
@@ -194,6 +206,11 @@ impl<T> Request<T> {
     {
         let read = Arc::clone(&self.read);
         self.reading(move |answer| map(read(answer)?))
+    }
+
+    /// Whether it may be sent now.
+    pub(super) fn may_go(&self) -> bool {
+        self.may_go.as_ref().is_none_or(|may_go| may_go())
     }
 
     /// Reads `answer` as the answer of this call.

@@ -51,7 +51,7 @@ macro_rules! test_store_adapter {
             due: what_is_due_comes_longest_due_first, what_is_due_now_is_due, what_is_not_due_yet_is_left_out,
                 no_more_than_the_limit_come, shards_do_not_mix, a_record_moves_with_its_due_time,
                 a_record_without_due_time_leaves_the_index, a_deleted_record_leaves_the_index,
-                due_records_come_whole, only_tokens_are_indexed, every_due_record_is_on_one_page,
+                due_records_come_whole, each_table_has_an_index_of_its_own, other_tables_have_no_index, every_due_record_is_on_one_page,
                 what_is_due_is_read_on_past_records_that_moved, nothing_is_due_after_a_later_position;
             list: records_come_in_the_order_of_their_sort_keys, a_prefix_is_matched_to_the_last_byte,
                 every_record_is_on_one_page, large_records_are_all_listed, listed_records_come_whole,

@@ -325,12 +325,13 @@ impl Store for DynamoDbStore {
 
     async fn due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        self.query_due(shard, until, after, limit).await
+        self.query_due(table, shard, until, after, limit).await
     }
 
     /// Reads a key that never exists.

@@ -199,6 +199,7 @@ impl Store for EmbeddedStore {
 
     async fn due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
@@ -207,8 +208,8 @@ impl Store for EmbeddedStore {
         let after = after.cloned();
         let now = self.clock.now();
         let database = Arc::clone(&self.database);
-        blocking("due", Table::Tokens, move || {
-            reader::due(&database, shard, until, after.as_ref(), limit, now)
+        blocking("due", table, move || {
+            reader::due(&database, table, shard, until, after.as_ref(), limit, now)
         })
         .await
     }

@@ -161,13 +161,14 @@ impl Store for InterceptedStore {
 
     async fn due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let store = self.after_hook(Operation::Due, Some(Table::Tokens)).await?;
-        store.due(shard, until, after, limit).await
+        let store = self.after_hook(Operation::Due, Some(table)).await?;
+        store.due(table, shard, until, after, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

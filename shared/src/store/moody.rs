@@ -191,6 +191,7 @@ impl Store for Moody {
 
     async fn due(
         &self,
+        _: Table,
         _: u8,
         _: Timestamp,
         _: Option<&DuePosition>,

@@ -262,6 +262,7 @@ impl Storage {
     /// [`StoreError::Timeout`], [`StoreError::Skipped`], and the store's errors.
     pub async fn due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
@@ -269,10 +270,10 @@ impl Storage {
         deadline: Deadline,
     ) -> Result<Vec<Record>, StoreError> {
         self.read(
-            Operation::on("due", Table::Tokens, None),
+            Operation::on("due", table, None),
             READ_PATIENCE,
             deadline,
-            self.store.due(shard, until, after, limit),
+            self.store.due(table, shard, until, after, limit),
         )
         .await
     }

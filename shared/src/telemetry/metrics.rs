@@ -25,9 +25,16 @@ pub const TOKEN_REJECTED: &str = "lark_service_token_rejected_total";
 pub const RATE_LIMIT: &str = "lark_service_rate_limit_total";
 /// What the authorizer said of the API keys that were presented, by `result`.
 pub const AUTHORIZATION: &str = "lark_service_authorization_total";
+/// Messages that have ended, by `state`.
+pub const MESSAGE_JOBS: &str = "lark_service_message_jobs_total";
 
 /// Decisions about ids that are not in the directory's filter, by `result`.
 pub const GUARD: &str = "lark_service_directory_guard_total";
+
+/// A message has ended.
+pub fn message_job(state: &'static str) {
+    counter!(MESSAGE_JOBS, "state" => state).increment(1);
+}
 
 /// An HTTP request was answered.
 pub fn http_request(function: &'static str, status: u16, took: Duration) {

@@ -178,7 +178,7 @@ impl Refresher {
                 let page = self
                     .tiers()
                     .storage
-                    .due(shard, until, after.as_ref(), PAGE, deadline)
+                    .due(Table::Tokens, shard, until, after.as_ref(), PAGE, deadline)
                     .await;
                 (shard, page)
             })

@@ -89,6 +89,7 @@ async fn check_wrong_tables(variable: &str, always: &[SchemaProblem], unset: &[S
         report(Table::Apps, &names, &[&[WrongKeys], unset].concat()),
         report(Table::ApiKeys, &names, always),
         report(Table::DataKeys, &names, always),
+        report(Table::MessageJobs, &names, always),
     ];
     assert_eq!(inspect(client, &names).await, expected);
 }

@@ -127,7 +127,7 @@ async fn the_id_of_a_write_is_no_part_of_its_record() {
     let many = store.get_many(table, &[key()], Attributes::All).await;
     let many = many.unwrap();
     let page = store.list(table, "cli_a", "", None, 10).await.unwrap();
-    let due = store.due(3, Timestamp::from_seconds(2), None, 10).await;
+    let due = store.due(Table::Tokens, 3, Timestamp::from_seconds(2), None, 10).await;
     let due = due.unwrap();
     for found in [many, page.records, due] {
         assert_eq!(found, [written.clone()]);

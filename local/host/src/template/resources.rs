@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lark_service::queue::Lane;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_yaml_ng::Value;
@@ -150,6 +151,20 @@ impl EventSource {
         written_out(&self.properties, &[name])?;
         let expression = self.properties.get(name).and_then(Value::as_str);
         expression.ok_or_else(|| format!("{name} must be a text such as `rate(5 minutes)`"))
+    }
+}
+
+impl EventSource {
+    /// The queue of an event of type `SQS`.
+    pub(super) fn lane(&self) -> Result<Lane, String> {
+        let queue = self.properties.get("Queue").and_then(arn_of);
+        match queue {
+            Some("NormalQueue") => Ok(Lane::Normal),
+            Some("BulkQueue") => Ok(Lane::Bulk),
+            Some(_) | None => Err(
+                "Queue must be `!GetAtt NormalQueue.Arn` or `!GetAtt BulkQueue.Arn`".to_owned(),
+            ),
+        }
     }
 }
 

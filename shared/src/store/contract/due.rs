@@ -15,7 +15,7 @@ fn due_in(shard: u8, name: &str, at: Timestamp) -> Record {
 }
 
 async fn names(store: &dyn Store, shard: u8, until: Timestamp, limit: usize) -> Vec<String> {
-    let due = store.due(shard, until, None, limit).await.unwrap();
+    let due = store.due(Table::Tokens, shard, until, None, limit).await.unwrap();
     due.into_iter()
         .map(|record| record.key.partition.trim_start_matches("cli_").to_owned())
         .collect()
@@ -27,7 +27,7 @@ async fn paged(store: &dyn Store, until: Timestamp, limit: usize) -> Vec<Record>
     let mut due: Vec<Record> = Vec::new();
     loop {
         let after = due.last().and_then(Record::due_position);
-        let page = store.due(SHARD, until, after.as_ref(), limit);
+        let page = store.due(Table::Tokens, SHARD, until, after.as_ref(), limit);
         let page = page.await.unwrap();
         assert!(page.len() <= limit);
         if page.is_empty() {
@@ -136,17 +136,36 @@ pub async fn due_records_come_whole(store: &dyn Store, clock: &ManualClock) {
     record.expires_at = Some(whole_seconds_ahead(clock, 60));
     put(store, &record).await;
     assert_eq!(
-        store.due(SHARD, clock.now(), None, 10).await.unwrap(),
+        store.due(Table::Tokens, SHARD, clock.now(), None, 10).await.unwrap(),
         [record]
     );
 }
 
-pub async fn only_tokens_are_indexed(store: &dyn Store, clock: &ManualClock) {
+pub async fn each_table_has_an_index_of_its_own(store: &dyn Store, clock: &ManualClock) {
+    let (token, job) = (due_at("a", clock.now()), due_at("b", clock.now()));
+    put(store, &token).await;
+    store
+        .put(Table::MessageJobs, &job, Expect::Anything)
+        .await
+        .unwrap();
+    let due = async |table| store.due(table, SHARD, clock.now(), None, 10).await.unwrap();
+    assert_eq!(due(Table::Tokens).await, [token]);
+    assert_eq!(due(Table::MessageJobs).await, [job.clone()]);
+    store
+        .delete(Table::MessageJobs, &job.key, Expect::Version(1))
+        .await
+        .unwrap();
+    assert_eq!(due(Table::MessageJobs).await, []);
+}
+
+pub async fn other_tables_have_no_index(store: &dyn Store, clock: &ManualClock) {
     let record = due_at("a", clock.now());
     store
         .put(Table::Directory, &record, Expect::Anything)
         .await
         .unwrap();
+    let due = store.due(Table::Directory, SHARD, clock.now(), None, 10);
+    assert_eq!(due.await.unwrap(), []);
     assert_eq!(names(store, SHARD, clock.now(), 10).await, [""; 0]);
     assert_eq!(
         store.get(Table::Directory, &record.key).await.unwrap(),
@@ -188,14 +207,14 @@ pub async fn what_is_due_is_read_on_past_records_that_moved(
     for (name, ago) in [("a", 3), ("b", 2), ("c", 1), ("d", 1)] {
         put(store, &due_at(name, now - minutes(ago))).await;
     }
-    let seen = store.due(SHARD, now, None, 2).await.unwrap();
+    let seen = store.due(Table::Tokens, SHARD, now, None, 2).await.unwrap();
     put(store, &due_at("a", now + minutes(5))).await;
     store
         .delete(Table::Tokens, &seen[1].key, Expect::Anything)
         .await
         .unwrap();
     let rest = store
-        .due(SHARD, now, seen[1].due_position().as_ref(), 10)
+        .due(Table::Tokens, SHARD, now, seen[1].due_position().as_ref(), 10)
         .await
         .unwrap();
     let keys: BTreeSet<String> = rest
@@ -212,6 +231,6 @@ pub async fn nothing_is_due_after_a_later_position(store: &dyn Store, clock: &Ma
         put(store, record).await;
     }
     let after = later.due_position();
-    let due = store.due(SHARD, now, after.as_ref(), 10).await.unwrap();
+    let due = store.due(Table::Tokens, SHARD, now, after.as_ref(), 10).await.unwrap();
     assert_eq!(due, []);
 }

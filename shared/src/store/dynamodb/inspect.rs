@@ -135,14 +135,14 @@ fn schema_problems(table: Table, described: &TableDescription) -> Vec<SchemaProb
     let due = indexes
         .iter()
         .find(|index| index.index_name() == Some(DUE_INDEX))
-        .filter(|_| table == Table::Tokens);
+        .filter(|_| table.has_due_index());
     if !is_usable(described) || !due.is_none_or(is_index_usable) {
         problems.push(SchemaProblem::NotActive);
     }
     if !has_keys(described, described.key_schema(), &TABLE_KEYS) {
         problems.push(SchemaProblem::WrongKeys);
     }
-    if table == Table::Tokens && !due.is_some_and(|due| is_due_index(described, due)) {
+    if table.has_due_index() && !due.is_some_and(|due| is_due_index(described, due)) {
         problems.push(SchemaProblem::NoDueIndex);
     }
     problems

@@ -58,18 +58,19 @@ impl DynamoDbStore {
     /// As many `Query` requests to the index as needed to find `limit` records that have not expired.
     pub(super) async fn query_due(
         &self,
+        table: Table,
         shard: u8,
         until: Timestamp,
         after: Option<&DuePosition>,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        // DynamoDB refuses a start beyond the end.
-        if after.is_some_and(|after| after.at > until) {
+        // DynamoDB refuses a start beyond the end, and an index that is not there.
+        if !table.has_due_index() || after.is_some_and(|after| after.at > until) {
             return Ok(Vec::new());
         }
-        let call = Call::new("due", Table::Tokens);
+        let call = Call::new("due", table);
         let query = self
-            .live(Table::Tokens)
+            .live(table)
             .index_name(DUE_INDEX)
             .key_condition_expression("#due_shard = :shard AND #due_at <= :until")
             .expression_attribute_names("#due_shard", DUE_SHARD)
@@ -80,7 +81,7 @@ impl DynamoDbStore {
         let mut start = after.map(|after| index_key(shard, after));
         while due.len() < limit {
             let output = send(&call, query.clone(), limit - due.len(), start).await?;
-            due.extend(read_items(Table::Tokens, output.items)?);
+            due.extend(read_items(table, output.items)?);
             start = output.last_evaluated_key;
             if start.is_none() {
                 break;

@@ -1,7 +1,7 @@
 //! The schema of the tables; `template.yaml` declares the same for CloudFormation.
 //!
 //! Every table: partition key `pk` and sort key `sk`, both text; time to live by `ttl`; point-in-time recovery; on-demand
-//! billing. The tokens have the index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
+//! billing. Tables whose records can be due have the index `due`: partition key `due_shard`, sort key `due_at`, both numbers, with all attributes.
 
 use crate::store::Table;
 
@@ -19,7 +19,7 @@ pub(super) const DUE_AT: &str = "due_at";
 pub(super) const TTL: &str = "ttl";
 /// Bytes: which call of [`crate::store::Store::put`] wrote the item, if it expected something. No part of the record.
 pub(super) const WRITE_ID: &str = "write_id";
-/// The index of the tokens over [`DUE_SHARD`] and [`DUE_AT`].
+/// The index over [`DUE_SHARD`] and [`DUE_AT`].
 pub(super) const DUE_INDEX: &str = "due";
 
 /// The name of each [`Table`] in the account.
@@ -166,7 +166,7 @@ mod create {
             .attribute_definitions(attribute(SORT, ScalarAttributeType::S))
             .key_schema(key(PARTITION, KeyType::Hash))
             .key_schema(key(SORT, KeyType::Range));
-        if table != Table::Tokens {
+        if !table.has_due_index() {
             return definition;
         }
         definition

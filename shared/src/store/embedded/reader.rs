@@ -6,7 +6,7 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
 use super::codec;
-use super::tables::{DUE, EXPIRY, RECORDS, RecordKey};
+use super::tables::{DUE_INDEXES, EXPIRY, RECORDS, RecordKey};
 use crate::clock::Timestamp;
 use crate::store::embedded::tables;
 use crate::store::{
@@ -106,14 +106,17 @@ pub(super) fn list(
 /// See [`Store::due`](crate::store::Store::due).
 pub(super) fn due(
     database: &Database,
+    table: Table,
     shard: u8,
     until: Timestamp,
     after: Option<&DuePosition>,
     limit: usize,
     now: Timestamp,
 ) -> Result<Vec<Record>, StoreError> {
-    let unavailable =
-        |error: redb::Error| StoreError::unavailable("due", Table::Tokens.name(), error);
+    let unavailable = |error: redb::Error| StoreError::unavailable("due", table.name(), error);
+    let Some(index) = tables::due_index(table) else {
+        return Ok(Vec::new());
+    };
     // A range must not end before it starts.
     if after.is_some_and(|after| after.at > until) {
         return Ok(Vec::new());
@@ -122,7 +125,7 @@ pub(super) fn due(
         .begin_read()
         .map_err(|error| unavailable(error.into()))?;
     let index = transaction
-        .open_table(DUE)
+        .open_table(DUE_INDEXES[index])
         .map_err(|error| unavailable(error.into()))?;
     let records = transaction
         .open_table(RECORDS)
@@ -144,9 +147,9 @@ pub(super) fn due(
             .map(|(key, value)| (key, value.value()))
             .map_err(|error| unavailable(error.into()))?;
         let (_, _, partition, sort) = entry.value();
-        let stored = records.get((Table::Tokens.number(), partition, sort));
+        let stored = records.get((table.number(), partition, sort));
         if let Some(stored) = stored.map_err(|error| unavailable(error.into()))? {
-            let record = codec::decode(Table::Tokens, Key::new(partition, sort), stored.value())?;
+            let record = codec::decode(table, Key::new(partition, sort), stored.value())?;
             due.extend(Some(record).filter(|record| !tables::has_expired(record, now)));
         }
     }
@@ -158,7 +161,9 @@ pub(super) fn inspect(database: &Database) -> Result<Vec<TableReport>, StoreErro
     let open_all = || -> Result<(), redb::Error> {
         let transaction = database.begin_read()?;
         transaction.open_table(RECORDS)?;
-        transaction.open_table(DUE)?;
+        for index in DUE_INDEXES {
+            transaction.open_table(index)?;
+        }
         transaction.open_table(EXPIRY)?;
         Ok(())
     };

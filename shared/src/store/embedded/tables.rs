@@ -11,8 +11,15 @@ pub(super) type RecordKey = (u8, &'static str, &'static str);
 
 /// The records as [`codec`] writes them.
 pub(super) const RECORDS: TableDefinition<RecordKey, &[u8]> = TableDefinition::new("records");
-/// The tokens with a due time, as shard, moment in milliseconds, partition and sort.
-pub(super) const DUE: TableDefinition<(u8, i64, &str, &str), ()> = TableDefinition::new("due");
+/// A table's records with a due time, as shard, moment in milliseconds, partition and sort.
+pub(super) type DueIndex = TableDefinition<'static, (u8, i64, &'static str, &'static str), ()>;
+
+/// The index of the tokens.
+const DUE_TOKENS: DueIndex = TableDefinition::new("due");
+/// The index of the message jobs.
+const DUE_MESSAGE_JOBS: DueIndex = TableDefinition::new("due_message_jobs");
+/// Every index of due records.
+pub(super) const DUE_INDEXES: [DueIndex; 2] = [DUE_TOKENS, DUE_MESSAGE_JOBS];
 /// The records that expire, as moment in seconds, table, partition and sort.
 pub(super) const EXPIRY: TableDefinition<(i64, u8, &str, &str), ()> =
     TableDefinition::new("expiry");
@@ -20,6 +27,15 @@ pub(super) const EXPIRY: TableDefinition<(i64, u8, &str, &str), ()> =
 /// How many expired records a transaction removes at least; one that writes more records removes as many, to keep up with
 /// writers that write only short-lived records.
 const SWEEP: usize = 16;
+
+/// The number in [`DUE_INDEXES`] of the index of `table`, if it has one.
+pub(super) const fn due_index(table: Table) -> Option<usize> {
+    match table {
+        Table::Tokens => Some(0),
+        Table::MessageJobs => Some(1),
+        Table::Directory | Table::Apps | Table::ApiKeys | Table::DataKeys => None,
+    }
+}
 
 fn from_number(number: u8) -> Option<Table> {
     Table::ALL.get(usize::from(number)).copied()
@@ -58,7 +74,7 @@ impl From<StorageError> for Failure {
 /// Every table, open for writing.
 pub(super) struct Open<'t> {
     records: redb::Table<'t, RecordKey, &'static [u8]>,
-    due: redb::Table<'t, (u8, i64, &'static str, &'static str), ()>,
+    due: [redb::Table<'t, (u8, i64, &'static str, &'static str), ()>; DUE_INDEXES.len()],
     expiry: redb::Table<'t, (i64, u8, &'static str, &'static str), ()>,
 }
 
@@ -66,7 +82,10 @@ impl<'t> Open<'t> {
     pub(super) fn all(transaction: &'t WriteTransaction) -> Result<Self, TableError> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
-            due: transaction.open_table(DUE)?,
+            due: [
+                transaction.open_table(DUE_TOKENS)?,
+                transaction.open_table(DUE_MESSAGE_JOBS)?,
+            ],
             expiry: transaction.open_table(EXPIRY)?,
         })
     }
@@ -86,9 +105,8 @@ impl<'t> Open<'t> {
         let (partition, sort) = (record.key.partition.as_str(), record.key.sort.as_str());
         self.records
             .insert((table.number(), partition, sort), bytes.as_slice())?;
-        if let Some(due) = record.due.filter(|_| table == Table::Tokens) {
-            self.due
-                .insert((due.shard, due.at.as_millis(), partition, sort), ())?;
+        if let (Some(due), Some(index)) = (record.due, due_index(table)) {
+            self.due[index].insert((due.shard, due.at.as_millis(), partition, sort), ())?;
         }
         if let Some(expires_at) = record.expires_at {
             self.expiry.insert(
@@ -195,9 +213,8 @@ impl<'t> Open<'t> {
     fn remove(&mut self, table: Table, old: &Record) -> Result<(), StorageError> {
         let (partition, sort) = (old.key.partition.as_str(), old.key.sort.as_str());
         self.records.remove((table.number(), partition, sort))?;
-        if let Some(due) = old.due {
-            self.due
-                .remove((due.shard, due.at.as_millis(), partition, sort))?;
+        if let (Some(due), Some(index)) = (old.due, due_index(table)) {
+            self.due[index].remove((due.shard, due.at.as_millis(), partition, sort))?;
         }
         if let Some(expires_at) = old.expires_at {
             self.expiry.remove((

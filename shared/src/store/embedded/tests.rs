@@ -6,7 +6,7 @@ use std::time::Duration;
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tempfile::TempDir;
 
-use super::tables::{DUE, RECORDS};
+use super::tables::{DUE_INDEXES, RECORDS};
 use super::*;
 use crate::clock::ManualClock;
 use crate::store::contract::{self, test_store_adapter};
@@ -48,7 +48,7 @@ fn sizes(store: &EmbeddedStore) -> [u64; 3] {
     let read = store.database.begin_read().unwrap();
     [
         read.open_table(RECORDS).unwrap().len().unwrap(),
-        read.open_table(DUE).unwrap().len().unwrap(),
+        read.open_table(DUE_INDEXES[0]).unwrap().len().unwrap(),
         read.open_table(tables::EXPIRY).unwrap().len().unwrap(),
     ]
 }
@@ -79,7 +79,7 @@ fn indexes_agree(store: &EmbeddedStore) {
     }
     due.sort();
     expiry.sort();
-    let indexed = read.open_table(DUE).unwrap();
+    let indexed = read.open_table(DUE_INDEXES[0]).unwrap();
     let indexed = indexed.iter().unwrap().map(|entry| {
         let (key, _) = entry.unwrap();
         let (shard, at, partition, sort) = key.value();

@@ -1,0 +1,123 @@
+//! Messages on their way: from a caller's request to exactly one end, with its evidence.
+//!
+//! A message is a [`Job`], one record in the store. It is written before the caller hears of it; a queue brings it to a worker; the
+//! worker writes down that it is about to call the platform, calls, and writes down what came of it. The queue delivers at least once
+//! and decides nothing: what a job is stands in its record, and each change is a conditional write.
+//!
+//! # Once
+//!
+//! The platform makes one message of calls with the same `uuid` within an hour ([`crate::lark::messages::create`]). The `uuid` is the
+//! job's id. When an answer is lost, the call is repeated with it while that hour, less a margin, lasts. Later it is not: the job
+//! then ends as [`State::Uncertain`], with the time of the call and the reason, and never in a second message.
+//!
+//! The hour counts from the first call whose outcome is unknown, and a call goes out only right after it was written ahead: a process
+//! that was frozen in between does not send.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::apps::Apps;
+use crate::clock::Clock;
+use crate::limiter::Limiter;
+use crate::platform::Platform;
+use crate::queue::Queue;
+use crate::seal::Sealer;
+use crate::store::Storage;
+
+mod accept;
+mod attempt;
+mod codec;
+mod end;
+mod job;
+mod jobs;
+mod pacing;
+mod receivers;
+mod sweep;
+mod view;
+mod worker;
+
+pub use accept::{Accepted, NewMessage, Once};
+pub use end::{Delivered, End, Refused, Uncertain};
+pub use job::{Attempt, Job, JobId, JobKey, Message, Outcome, State};
+pub use receivers::Receivers;
+pub use sweep::SweepReport;
+pub use view::{JobView, page_of_jobs};
+pub use worker::Work;
+
+use pacing::Pacing;
+
+/// How long a job stays on record after its end.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How long it is known who sent a message: card clicks and read receipts come later than its job ends.
+const SENT_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long a job may take, if its caller sets no end.
+const DEFAULT_LIFE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Takes messages and delivers them. Cheap to clone; clones share everything.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    storage: Storage,
+    sealer: Sealer,
+    queue: Option<Arc<dyn Queue>>,
+    apps: Apps,
+    platform: Platform,
+    /// The platform for the lane of batches: its calls leave half of each limit to others.
+    background: Platform,
+    pacing: Pacing,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a [`Delivery`] is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Keeps the jobs.
+    pub storage: Storage,
+    /// Seals what is in the messages.
+    pub sealer: Sealer,
+    /// Brings jobs to workers. Without one nothing can be delivered later.
+    pub queue: Option<Arc<dyn Queue>>,
+    /// The registered apps.
+    pub apps: Apps,
+    /// Sends as an app.
+    pub platform: Platform,
+    /// Keeps within what a chat or a person may get.
+    pub limiter: Limiter,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Delivery {
+    /// A delivery of these `parts`.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            storage,
+            sealer,
+            queue,
+            apps,
+            platform,
+            limiter,
+            clock,
+        } = parts;
+        Self {
+            inner: Arc::new(Inner {
+                storage,
+                sealer,
+                queue,
+                apps,
+                background: platform.in_background(),
+                platform,
+                pacing: Pacing::new(limiter),
+                clock,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,316 @@
+//! One try to bring a job to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::job::{LEASE, Step};
+use super::{Delivered, Delivery, End, Job, Outcome, Refused, SENT_KEPT, Uncertain, codec};
+use crate::apps::AppContext;
+use crate::clock::Stopwatch;
+use crate::deadline::Deadline;
+use crate::error::{Error, FailureKind, LarkFailure, Result};
+use crate::lark::messages::{self, Sent};
+use crate::platform::SendError;
+use crate::queue::Lane;
+use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
+use crate::telemetry::metrics;
+
+/// How long a job waits for its turn inside a process. A longer wait is the queue's.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a call may take.
+const CALL: Duration = Duration::from_secs(30);
+/// A call begins only with this much time for it and for writing down what came of it.
+const NEEDED: Duration = Duration::from_secs(8);
+/// How long the outcome of a call has to be written.
+const WRITE: Duration = Duration::from_secs(4);
+/// A call goes out only this soon after it was written ahead. [`LEASE`] lasts longer than this and the call together.
+const FRESH: Duration = Duration::from_secs(10);
+/// The pause of a job whose app cannot send now.
+const APP_PAUSE: Duration = Duration::from_secs(60);
+/// How often the end of a job is written over what others wrote meanwhile.
+const END_WRITES: u32 = 4;
+
+/// What an attempt led to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// The job has ended.
+    Ended(Job),
+    /// It goes on after this pause.
+    Later(Job, Duration),
+}
+
+impl Delivery {
+    /// Does for `job`, as it was just read or written, what is to be done now.
+    ///
+    /// # Errors
+    /// [`Error::Store`], also when another worker has taken the job: read it again.
+    pub(super) async fn advance(&self, job: Job, deadline: Deadline) -> Result<Progress> {
+        let now = self.inner.clock.now();
+        match job.step(now) {
+            Step::Nothing => Ok(Progress::Ended(job)),
+            Step::Wait(wait) => Ok(Progress::Later(job, wait)),
+            Step::Expire => self.end(job, End::Expired { at: now }, deadline).await,
+            Step::Settle => {
+                let since = job.unsettled_since.unwrap_or(now);
+                let reason = "its answer was lost, and the platform no longer tells a repeated call from a second message";
+                let end = End::Uncertain(Uncertain {
+                    at: now,
+                    since,
+                    reason: reason.to_owned(),
+                });
+                self.end(job, end, deadline).await
+            }
+            Step::Send => self.send(job, deadline).await,
+        }
+    }
+
+    async fn send(&self, job: Job, deadline: Deadline) -> Result<Progress> {
+        let app = self.inner.apps.enabled(&job.app_id, deadline).await;
+        let context = match app.and_then(|app| AppContext::new(app, job.tenant.clone())) {
+            Ok(context) => context,
+            Err(error @ (Error::Store(_) | Error::Seal(_))) => return Err(error),
+            // It may be enabled or registered again before the job's time is over.
+            Err(_) => return Ok(Progress::Later(job, APP_PAUSE)),
+        };
+        if deadline.remaining() < NEEDED {
+            return Ok(Progress::Later(job, Duration::ZERO));
+        }
+        let patience = PATIENCE.min(deadline.remaining().saturating_sub(NEEDED));
+        if let Err(wait) = self.inner.pacing.turn(&job, patience).await {
+            return Ok(Progress::Later(job, wait));
+        }
+        let written = Stopwatch::start(&*self.inner.clock);
+        let ahead = job.attempted(self.inner.clock.now());
+        let expect = Expect::Version(job.version);
+        let ahead = self.put(&ahead, expect, deadline).await?;
+        self.call(&context, job, ahead, written, deadline).await
+    }
+
+    /// Calls the platform for the job `ahead`, whose attempt was written down when `written` was started. `before` is the job before
+    /// that.
+    pub(super) async fn call(
+        &self,
+        context: &AppContext,
+        before: Job,
+        ahead: Job,
+        written: Stopwatch,
+        deadline: Deadline,
+    ) -> Result<Progress> {
+        let Some(message) = &ahead.message else {
+            return Err(Error::internal("a job without a message is not at its end"));
+        };
+        let clock = Arc::clone(&self.inner.clock);
+        let request = messages::create(
+            &ahead.to,
+            &message.msg_type,
+            &message.content,
+            ahead.key.job_id.uuid(),
+        )
+        .only_if(move || written.elapsed(&*clock) < FRESH);
+        let platform = match ahead.lane {
+            Lane::Normal => &self.inner.platform,
+            Lane::Bulk => &self.inner.background,
+        };
+        let time = Deadline::after(deadline.remaining().saturating_sub(WRITE).min(CALL));
+        match platform.send(context, &request, time).await {
+            Ok(sent) => self.delivered(ahead, sent, deadline).await,
+            Err(SendError::Lark(failure)) => self.refused(before, ahead, failure, deadline).await,
+            Err(SendError::Unsent(error)) => {
+                let wait = error.retry_after().unwrap_or(APP_PAUSE);
+                let outcome = Outcome {
+                    may_have_happened: false,
+                    code: error.lark().and_then(|failure| failure.code),
+                    msg: error.to_string(),
+                    log_id: error.lark().and_then(|failure| failure.log_id.clone()),
+                };
+                self.later(before, ahead, outcome, wait, deadline).await
+            }
+        }
+    }
+
+    async fn delivered(&self, job: Job, sent: Sent, deadline: Deadline) -> Result<Progress> {
+        let now = self.inner.clock.now();
+        // Who sent a message is known before anybody can be told that it was sent.
+        self.note_sent(&job, &sent, deadline).await?;
+        let end = End::Delivered(Delivered {
+            at: now,
+            message_id: sent.message_id,
+            chat_id: sent.chat_id,
+            log_id: sent.log_id,
+        });
+        self.end(job, end, deadline).await
+    }
+
+    async fn refused(
+        &self,
+        before: Job,
+        ahead: Job,
+        failure: LarkFailure,
+        deadline: Deadline,
+    ) -> Result<Progress> {
+        let outcome = Outcome::of(&failure);
+        if failure.kind.is_outage() || outcome.may_have_happened {
+            let wait = failure.retry_after.unwrap_or_else(|| ahead.backoff());
+            return self.later(before, ahead, outcome, wait, deadline).await;
+        }
+        match failure.kind {
+            // These pass: the app is looked after by others.
+            FailureKind::TokenInvalid | FailureKind::AppRefused | FailureKind::TenantRefused => {
+                let wait = failure.retry_after.unwrap_or(APP_PAUSE);
+                self.later(before, ahead, outcome, wait, deadline).await
+            }
+            FailureKind::NotFound
+            | FailureKind::Forbidden
+            | FailureKind::GrantVoid
+            | FailureKind::TicketMissing
+            | FailureKind::RateLimited
+            | FailureKind::Invalid
+            | FailureKind::Unavailable
+            | FailureKind::Timeout
+            | FailureKind::Rejected => {
+                let now = self.inner.clock.now();
+                let end = match before.unsettled_since {
+                    None => End::Refused(Refused::by(&failure, now)),
+                    // The refusal is about this call. An earlier one may have made the message.
+                    Some(since) => End::Uncertain(Uncertain {
+                        at: now,
+                        since,
+                        reason: format!(
+                            "the answer of an earlier call was lost; a later one was refused: {failure}"
+                        ),
+                    }),
+                };
+                let ended = ahead.failed(&before, outcome);
+                self.end(ended, end, deadline).await
+            }
+        }
+    }
+
+    /// Writes down what came of the attempt, and that the job goes on.
+    async fn later(
+        &self,
+        before: Job,
+        ahead: Job,
+        outcome: Outcome,
+        wait: Duration,
+        deadline: Deadline,
+    ) -> Result<Progress> {
+        let job = ahead.failed(&before, outcome);
+        let version = ahead.version;
+        let written = self.put(&job, Expect::Version(version), deadline).await?;
+        Ok(Progress::Later(written, wait.max(Duration::from_millis(1))))
+    }
+
+    /// Writes the end of `job`. Whatever another worker wrote meanwhile, a message that was made was made.
+    pub(super) async fn end(&self, job: Job, end: End, deadline: Deadline) -> Result<Progress> {
+        let mut current = job;
+        for _ in 0..END_WRITES {
+            let ended = current.ended(end.clone());
+            let expect = Expect::Version(current.version);
+            match self.put(&ended, expect, deadline).await {
+                Ok(written) => {
+                    told(&written, &end);
+                    return Ok(Progress::Ended(written));
+                }
+                Err(Error::Store(StoreError::Conflict)) => {
+                    let Some(other) = self.read(&current.key, deadline).await? else {
+                        return Err(StoreError::Conflict.into());
+                    };
+                    if other.end.is_some() {
+                        return Ok(Progress::Ended(other));
+                    }
+                    if !matches!(end, End::Delivered(_)) {
+                        // Another worker is at it, and may know better.
+                        return Ok(Progress::Later(other, LEASE));
+                    }
+                    current = other;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Writes `job` if `expect` holds, and returns it with its new version.
+    pub(super) async fn put(&self, job: &Job, expect: Expect, deadline: Deadline) -> Result<Job> {
+        let (inner, now) = (&self.inner, self.inner.clock.now());
+        let record = codec::to_record(job, &inner.sealer, now, deadline).await?;
+        let put = inner
+            .storage
+            .put(Table::MessageJobs, &record, expect, deadline);
+        put.await?;
+        Ok(Job {
+            version: record.version,
+            ..job.clone()
+        })
+    }
+
+    /// The job at `key`, with what is to be sent.
+    pub(super) async fn read(
+        &self,
+        key: &super::JobKey,
+        deadline: Deadline,
+    ) -> Result<Option<Job>> {
+        let (inner, at) = (&self.inner, key.store_key());
+        let read = inner.storage.get(Table::MessageJobs, &at, deadline);
+        let Some(record) = read.await? else {
+            return Ok(None);
+        };
+        let job = codec::from_record(&record, &inner.sealer, deadline).await?;
+        Ok(Some(job))
+    }
+
+    /// Keeps who sent the message: `sent#<message_id>`, for whoever gets a card's click or a read receipt.
+    async fn note_sent(&self, job: &Job, sent: &Sent, deadline: Deadline) -> Result<()> {
+        let now = self.inner.clock.now();
+        let key = Key::new(format!("sent#{}", sent.message_id), "sent");
+        let mut record = Record::new(key, next_version(0, now))
+            .with("key_id", Value::Text(job.key.key_id.clone()))
+            .with("job_id", Value::Text(job.key.job_id.to_string()))
+            .with("app_id", Value::Text(job.app_id.to_string()));
+        if let Some(chat_id) = &sent.chat_id {
+            record = record.with("chat_id", Value::Text(chat_id.clone()));
+        }
+        record.expires_at = Some(now + SENT_KEPT);
+        let put =
+            self.inner
+                .storage
+                .put(Table::MessageJobs, &record, Expect::Anything, deadline);
+        Ok(put.await?)
+    }
+}
+
+/// A line and a count for each end.
+fn told(job: &Job, end: &End) {
+    let state = end.state().as_str();
+    metrics::message_job(state);
+    let (job_id, attempts) = (job.key.job_id.as_str(), job.attempt_count);
+    match end {
+        End::Delivered(delivered) => {
+            info!(
+                message.job_id = job_id,
+                message.id = delivered.message_id,
+                attempts,
+                "a message was delivered"
+            );
+        }
+        End::Refused(refused) => warn!(
+            message.job_id = job_id,
+            lark.code = refused.code,
+            lark.log_id = refused.log_id,
+            attempts,
+            "a message was refused"
+        ),
+        End::Uncertain(uncertain) => warn!(
+            message.job_id = job_id,
+            since = %uncertain.since,
+            attempts,
+            "it is uncertain whether a message was delivered"
+        ),
+        End::Expired { .. } | End::Cancelled { .. } => {
+            info!(message.job_id = job_id, state, "a message was not sent");
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! A message on its way, as a value. What may follow on what is decided here, without any input or output.
+
+use std::fmt;
+use std::time::Duration;
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::End;
+use crate::clock::Timestamp;
+use crate::error::LarkFailure;
+use crate::ids::{AppId, TenantKey};
+use crate::lark::messages::Address;
+use crate::page::hashed;
+use crate::queue::Lane;
+use crate::store::{Due, Key};
+
+/// How many attempts are kept with a job.
+const KEPT_ATTEMPTS: usize = 5;
+/// How long a worker has a job to itself: longer than a call and the write of its outcome take.
+pub(super) const LEASE: Duration = Duration::from_secs(45);
+/// How long the same `uuid` may be presented after the first call whose outcome is unknown. The platform forgets it after an hour,
+/// by its own clock; the rest covers a call under way and clocks that differ.
+pub(super) const REPEATABLE: Duration = Duration::from_secs(50 * 60);
+/// After how long a job that nobody brings to an end is queued again: it waits in a queue for longer only when very many do.
+pub(super) const ABANDONED: Duration = Duration::from_secs(15 * 60);
+/// Into how many parts the index of due jobs is divided.
+pub(super) const SHARDS: u8 = 16;
+/// The pause after a failure of the platform doubles up to this.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// The id of a job: `mj_`, then 26 characters of Crockford's base 32 in lower case: 48 bits of its time, 80 of chance. Ids in the
+/// order of their text are in the order of their time.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct JobId(String);
+
+/// What a job's id begins with.
+const PREFIX: &str = "mj_";
+/// How many characters follow.
+const LENGTH: usize = 26;
+/// Crockford's base 32, in lower case.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+impl JobId {
+    /// A new id, of `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        let time = u128::from(u64::try_from(now.as_millis()).unwrap_or(0)) & ((1 << 48) - 1);
+        let mut bits = time << 80 | (fastrand::u128(..) & ((1 << 80) - 1));
+        let mut text = [0_u8; LENGTH];
+        for place in text.iter_mut().rev() {
+            *place = ALPHABET[usize::try_from(bits & 31).unwrap_or(0)];
+            bits >>= 5;
+        }
+        let text: String = text.iter().map(|byte| char::from(*byte)).collect();
+        Self(format!("{PREFIX}{text}"))
+    }
+
+    /// `text` as an id, if it can be one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(PREFIX)?;
+        let is_one = rest.len() == LENGTH && rest.bytes().all(|byte| ALPHABET.contains(&byte));
+        is_one.then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The platform's `uuid` of its calls: the same for each of them, and of no other job.
+    #[must_use]
+    pub fn uuid(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a job's record is: whose it is, and which.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
+pub struct JobKey {
+    /// The id of the API key that sent the message.
+    pub key_id: String,
+    /// The job.
+    pub job_id: JobId,
+}
+
+impl JobKey {
+    pub(super) fn store_key(&self) -> Key {
+        Key::new(partition(&self.key_id), self.job_id.as_str())
+    }
+
+    /// The place that its content is sealed for.
+    pub(super) fn seal_context(&self) -> String {
+        format!("message:{}:{}", self.key_id, self.job_id)
+    }
+
+    /// Which part of the index it is in.
+    pub(super) fn shard(&self) -> u8 {
+        let hash = digest(&SHA256, self.job_id.as_str().as_bytes());
+        hash.as_ref()[0] % SHARDS
+    }
+}
+
+/// The partition of the jobs of the API key `key_id`.
+pub(super) fn partition(key_id: &str) -> String {
+    format!("job#{key_id}")
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = MessageJobState)]
+pub enum State {
+    /// It is for later.
+    Scheduled,
+    /// It waits for its turn.
+    Queued,
+    /// The platform is being called, or it is not known yet what came of a call.
+    Sending,
+    /// The month's quota of calls is used up: it waits for the month to turn.
+    Held,
+    /// The platform made the message.
+    Delivered,
+    /// The platform, or this service, will never make it.
+    Refused,
+    /// Its end came before its turn.
+    Expired,
+    /// Its caller took it back before it was sent.
+    Cancelled,
+    /// A call went out, its answer was lost, and it can no longer be found out.
+    Uncertain,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Scheduled,
+        Self::Queued,
+        Self::Sending,
+        Self::Held,
+        Self::Delivered,
+        Self::Refused,
+        Self::Expired,
+        Self::Cancelled,
+        Self::Uncertain,
+    ];
+
+    /// Its name in the API, in records and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Held => "held",
+            Self::Delivered => "delivered",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Uncertain => "uncertain",
+        }
+    }
+
+    /// The state `text` names.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// What is sent: the platform's type and content. Its `Debug` shows nothing of the content.
+#[derive(Clone, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Message {
+    /// `text`, `post`, `interactive`, …
+    pub msg_type: String,
+    /// JSON as text, as the platform wants it.
+    pub content: String,
+}
+
+impl Message {
+    /// A hash of it, which stays when the content is dropped.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        hashed(&format!("{}\n{}", self.msg_type, self.content))
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.content.len();
+        write!(f, "Message({}, {bytes} bytes)", self.msg_type)
+    }
+}
+
+/// A call of the platform for a job.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Attempt {
+    /// When it was written ahead.
+    pub at: Timestamp,
+    /// What came of it; `None` while that is not known.
+    pub outcome: Option<Outcome>,
+}
+
+/// What came of an attempt, other than a message.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Outcome {
+    /// Whether the platform may have made the message all the same.
+    pub may_have_happened: bool,
+    /// The platform's code.
+    pub code: Option<i64>,
+    /// What it said, or what happened to the call.
+    pub msg: String,
+    /// The platform's id of the call.
+    pub log_id: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn of(failure: &LarkFailure) -> Self {
+        Self {
+            may_have_happened: failure.may_have_happened(),
+            code: failure.code,
+            msg: failure.msg.clone(),
+            log_id: failure.log_id.clone(),
+        }
+    }
+}
+
+/// A message on its way. [`super::codec`] keeps it in a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Job {
+    /// Whose it is, and which.
+    pub key: JobKey,
+    /// The app that sends it.
+    pub app_id: AppId,
+    /// The tenant, of a marketplace app.
+    pub tenant: Option<TenantKey>,
+    /// Whom it goes to.
+    pub to: Address,
+    /// Which queue it takes.
+    pub lane: Lane,
+    /// What is sent; `None` after the end.
+    pub message: Option<Message>,
+    /// [`Message::hash`].
+    pub content_hash: String,
+    /// The platform's type of the message.
+    pub msg_type: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// Not before.
+    pub deliver_at: Option<Timestamp>,
+    /// Not after.
+    pub expires_at: Timestamp,
+    /// The last attempts, the newest last.
+    pub attempts: Vec<Attempt>,
+    /// How many there were.
+    pub attempt_count: u32,
+    /// The first attempt whose outcome is unknown: from then on the platform may have the message.
+    pub unsettled_since: Option<Timestamp>,
+    /// Until when a worker has it to itself.
+    pub leased_until: Option<Timestamp>,
+    /// Until when it waits for the month to turn.
+    pub held_until: Option<Timestamp>,
+    /// How it ended.
+    pub end: Option<End>,
+    /// The version of its record; zero before the first write.
+    pub version: u64,
+}
+
+/// What is to be done with a job now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// It has ended.
+    Nothing,
+    /// It waits, for this long at least.
+    Wait(Duration),
+    /// It has not been sent, and its time is over.
+    Expire,
+    /// Whether it was sent is not known, and it must not be sent again.
+    Settle,
+    /// It is sent.
+    Send,
+}
+
+impl Job {
+    /// Where it is.
+    #[must_use]
+    pub const fn state(&self, now: Timestamp) -> State {
+        match &self.end {
+            Some(end) => end.state(),
+            None => self.open_state(now),
+        }
+    }
+
+    const fn open_state(&self, now: Timestamp) -> State {
+        if self.unsettled_since.is_some() || self.leased_until.is_some() {
+            return State::Sending;
+        }
+        if let Some(until) = self.held_until
+            && until.as_millis() > now.as_millis()
+        {
+            return State::Held;
+        }
+        match self.deliver_at {
+            Some(at) if at.as_millis() > now.as_millis() => State::Scheduled,
+            Some(_) | None => State::Queued,
+        }
+    }
+
+    /// Why it was refused, if it was.
+    #[must_use]
+    pub const fn refused(&self) -> Option<&super::Refused> {
+        match &self.end {
+            Some(End::Refused(refused)) => Some(refused),
+            Some(
+                End::Delivered(_) | End::Expired { .. } | End::Cancelled { .. } | End::Uncertain(_),
+            )
+            | None => None,
+        }
+    }
+
+    /// Messages of one group are delivered in order: those to one receiver in one tenant.
+    #[must_use]
+    pub fn group(&self) -> String {
+        let owner = match &self.tenant {
+            Some(tenant) => tenant.as_str(),
+            // An internal app has one tenant.
+            None => self.app_id.as_str(),
+        };
+        let (kind, id) = (self.to.kind(), self.to.id());
+        hashed(&format!("{owner}\n{kind}\n{id}"))
+    }
+
+    /// What to do with it at `now`.
+    pub(super) fn step(&self, now: Timestamp) -> Step {
+        if self.end.is_some() {
+            return Step::Nothing;
+        }
+        if let Some(until) = self.leased_until
+            && until > now
+            // A lease from the future is a clock's mistake.
+            && until.since(now) <= LEASE * 2
+        {
+            return Step::Wait(until.since(now));
+        }
+        if let Some(since) = self.unsettled_since {
+            let is_repeatable = now < since + REPEATABLE && since <= now + LEASE;
+            return if is_repeatable {
+                Step::Send
+            } else {
+                Step::Settle
+            };
+        }
+        if now >= self.expires_at {
+            return Step::Expire;
+        }
+        let waits_until = [self.deliver_at, self.held_until];
+        let waits_until = waits_until.into_iter().flatten().max();
+        match waits_until.filter(|until| *until > now) {
+            Some(until) => Step::Wait(until.since(now)),
+            None => Step::Send,
+        }
+    }
+
+    /// The job with an attempt written ahead at `now`.
+    pub(super) fn attempted(&self, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.attempts.push(Attempt {
+            at: now,
+            outcome: None,
+        });
+        let extra = next.attempts.len().saturating_sub(KEPT_ATTEMPTS);
+        next.attempts.drain(..extra);
+        next.attempt_count += 1;
+        next.unsettled_since = Some(self.unsettled_since.unwrap_or(now));
+        next.leased_until = Some(now + LEASE);
+        next.held_until = None;
+        next
+    }
+
+    /// The job after the attempt that was written ahead failed with `outcome`. `before` is the job before that attempt: if the
+    /// call certainly made no message, all is as it was.
+    pub(super) fn failed(&self, before: &Self, outcome: Outcome) -> Self {
+        let mut next = self.clone();
+        if !outcome.may_have_happened {
+            next.unsettled_since = before.unsettled_since;
+        }
+        next.leased_until = None;
+        if let Some(last) = next.attempts.last_mut() {
+            last.outcome = Some(outcome);
+        }
+        next
+    }
+
+    /// The job with this end. What was to be sent is forgotten.
+    pub(super) fn ended(&self, end: End) -> Self {
+        let mut next = self.clone();
+        next.end = Some(end);
+        next.message = None;
+        next.leased_until = None;
+        next.held_until = None;
+        next
+    }
+
+    /// Whether it waits for a moment that it was given, and so is in no queue.
+    pub(super) const fn waits_for_a_time(&self, now: Timestamp) -> bool {
+        self.end.is_none() && matches!(self.open_state(now), State::Scheduled | State::Held)
+    }
+
+    /// How long it rests after a failure of the platform.
+    pub(super) fn backoff(&self) -> Duration {
+        let doublings = 2_u32.saturating_pow(self.attempt_count.saturating_sub(1).min(16));
+        let longest = Duration::from_secs(1)
+            .saturating_mul(doublings)
+            .min(MAX_PAUSE);
+        longest.mul_f64(0.5 + 0.5 * fastrand::f64())
+    }
+
+    /// When somebody has to look after it if nobody does by then; `None` after its end.
+    pub(super) fn due(&self, now: Timestamp) -> Option<Due> {
+        if self.end.is_some() {
+            return None;
+        }
+        let sent = self.leased_until.map(|until| until + LEASE / 3);
+        let later = [self.deliver_at, self.held_until, sent].into_iter().flatten();
+        let later = later.filter(|at| *at > now).max();
+        Some(Due {
+            shard: self.key.shard(),
+            at: later.unwrap_or(now + ABANDONED),
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! The scheduled run: jobs whose time has come, and those that nobody brought to an end.
+
+use serde::Serialize;
+use tracing::warn;
+
+use super::accept::entry;
+use super::job::{Job, SHARDS};
+use super::{Delivery, State, codec};
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::queue::{Entry, Lane};
+use crate::store::{Expect, Record, StoreError, Table};
+
+/// How many jobs are read at a time from each part of the index.
+const PAGE: usize = 100;
+/// A run stops with this many milliseconds left.
+const RESERVE_MS: u128 = 5_000;
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct SweepReport {
+    /// Jobs that were due.
+    pub due: usize,
+    /// Those of them that were queued.
+    pub queued: usize,
+    /// Those that failed; the next run takes them up.
+    pub failed: usize,
+    /// Whether it stopped with its time, or at an error.
+    pub is_partial: bool,
+}
+
+impl Delivery {
+    /// Queues what is due.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when what is due cannot be read.
+    pub async fn enqueue_due(&self, deadline: Deadline) -> Result<SweepReport> {
+        let mut report = SweepReport::default();
+        let until = self.inner.clock.now();
+        for shard in 0..SHARDS {
+            let mut after = None;
+            loop {
+                if deadline.remaining().as_millis() < RESERVE_MS {
+                    report.is_partial = true;
+                    return Ok(report);
+                }
+                let page = self
+                    .inner
+                    .storage
+                    .due(
+                        Table::MessageJobs,
+                        shard,
+                        until,
+                        after.as_ref(),
+                        PAGE,
+                        deadline,
+                    )
+                    .await?;
+                report.due += page.len();
+                self.enqueue_page(&page, &mut report, deadline).await?;
+                after = page.last().and_then(Record::due_position);
+                if page.len() < PAGE || after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    async fn enqueue_page(
+        &self,
+        page: &[Record],
+        report: &mut SweepReport,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let mut jobs = Vec::with_capacity(page.len());
+        for record in page {
+            match self.taken(record, deadline).await {
+                Ok(job) => jobs.extend(job),
+                Err(Error::Store(StoreError::Conflict)) => {}
+                Err(error) => {
+                    report.failed += 1;
+                    warn!(message.record = %record.key, %error, "a message that is due is not queued");
+                }
+            }
+        }
+        // In the order in which they were accepted.
+        jobs.sort_by(|one, other| one.key.job_id.cmp(&other.key.job_id));
+        for lane in Lane::ALL {
+            let of_lane = jobs.iter().filter(|job| job.lane == lane);
+            let entries: Vec<Entry> = of_lane.map(entry).collect();
+            let (Some(queue), false) = (&self.inner.queue, entries.is_empty()) else {
+                continue;
+            };
+            let outcomes = deadline.run(queue.send(lane, &entries)).await;
+            let outcomes = outcomes.map_err(|_| Error::DeadlineExceeded)?;
+            for outcome in outcomes {
+                match outcome {
+                    Ok(()) => report.queued += 1,
+                    Err(error) => {
+                        report.failed += 1;
+                        warn!(%error, "a message that is due is not queued");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The job in `record`, put off, so that no other run queues it too. `None`: it waits for a later time.
+    ///
+    /// It is put off before it is queued: a run that dies in between leaves it to one after that time.
+    async fn taken(&self, record: &Record, deadline: Deadline) -> Result<Option<Job>> {
+        let now = self.inner.clock.now();
+        let job = codec::from_record(record, &self.inner.sealer, deadline).await?;
+        let waits = matches!(job.state(now), State::Scheduled | State::Held);
+        let expect = Expect::Version(job.version);
+        let job = self.put(&job, expect, deadline).await?;
+        Ok((!waits && job.end.is_none()).then_some(job))
+    }
+}

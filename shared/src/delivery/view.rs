@@ -1,0 +1,208 @@
+//! A job as the API shows it: no content, only what became of it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{End, Job, State};
+use crate::clock::Timestamp;
+use crate::page::Page;
+use crate::queue::Lane;
+
+/// A message on its way, or how it ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageJob)]
+pub struct JobView {
+    /// Its id: `mj_` and 26 characters.
+    job_id: String,
+    state: State,
+    /// The app that sends it.
+    app_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_key: Option<String>,
+    to: ReceiverView,
+    /// `normal` or `bulk`.
+    #[schema(value_type = String)]
+    lane: Lane,
+    /// The platform's type of the message.
+    msg_type: String,
+    /// When it was accepted.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// Not before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    deliver_at: Option<String>,
+    /// Not after.
+    #[schema(format = DateTime)]
+    expires_at: String,
+    /// How often the platform was called.
+    attempt_count: u32,
+    /// The last five calls that made no message, the newest last.
+    attempts: Vec<AttemptView>,
+    /// The evidence of a `delivered` one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered: Option<DeliveredView>,
+    /// Why a `refused` one will never be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<RefusedView>,
+    /// What is known of an `uncertain` one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncertain: Option<UncertainView>,
+    /// When an `expired` or `cancelled` one ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+}
+
+/// Whom it goes to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageReceiver)]
+struct ReceiverView {
+    /// `open_id` or `chat_id`.
+    kind: &'static str,
+    id: String,
+}
+
+/// A call of the platform.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageAttempt)]
+struct AttemptView {
+    /// When it was written down, right before the call.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Whether it may have made the message all the same; absent while that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    may_have_happened: Option<bool>,
+    /// The platform's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i64>,
+    /// The platform's words, or what happened to the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg: Option<String>,
+    /// The platform's id of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_id: Option<String>,
+}
+
+/// The message that the platform made.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageDelivered)]
+struct DeliveredView {
+    #[schema(format = DateTime)]
+    at: String,
+    /// The platform's id of the message.
+    message_id: String,
+    /// The chat that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat_id: Option<String>,
+    /// The platform's id of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_id: Option<String>,
+}
+
+/// The platform's refusal.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageRefused)]
+struct RefusedView {
+    #[schema(format = DateTime)]
+    at: String,
+    /// The platform's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i64>,
+    /// The platform's words.
+    msg: String,
+    /// The platform's id of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_id: Option<String>,
+}
+
+/// Nobody can tell whether the message was made.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageUncertain)]
+struct UncertainView {
+    #[schema(format = DateTime)]
+    at: String,
+    /// When the first call went out whose outcome is unknown.
+    #[schema(format = DateTime)]
+    since: String,
+    /// Why it cannot be found out.
+    reason: String,
+}
+
+impl JobView {
+    /// `job` as it is at `now`.
+    #[must_use]
+    pub fn of(job: &Job, now: Timestamp) -> Self {
+        let mut view = Self {
+            job_id: job.key.job_id.to_string(),
+            state: job.state(now),
+            app_id: job.app_id.to_string(),
+            tenant_key: job.tenant.as_ref().map(ToString::to_string),
+            to: ReceiverView {
+                kind: job.to.kind(),
+                id: job.to.id().to_owned(),
+            },
+            lane: job.lane,
+            msg_type: job.msg_type.clone(),
+            created_at: job.created_at.to_string(),
+            deliver_at: job.deliver_at.as_ref().map(ToString::to_string),
+            expires_at: job.expires_at.to_string(),
+            attempt_count: job.attempt_count,
+            attempts: job.attempts.iter().map(attempt).collect(),
+            delivered: None,
+            refused: None,
+            uncertain: None,
+            ended_at: None,
+        };
+        match &job.end {
+            None => {}
+            Some(End::Delivered(it)) => {
+                view.delivered = Some(DeliveredView {
+                    at: it.at.to_string(),
+                    message_id: it.message_id.clone(),
+                    chat_id: it.chat_id.clone(),
+                    log_id: it.log_id.clone(),
+                });
+            }
+            Some(End::Refused(it)) => {
+                view.refused = Some(RefusedView {
+                    at: it.at.to_string(),
+                    code: it.code,
+                    msg: it.msg.clone(),
+                    log_id: it.log_id.clone(),
+                });
+            }
+            Some(End::Uncertain(it)) => {
+                view.uncertain = Some(UncertainView {
+                    at: it.at.to_string(),
+                    since: it.since.to_string(),
+                    reason: it.reason.clone(),
+                });
+            }
+            Some(End::Expired { at } | End::Cancelled { at }) => {
+                view.ended_at = Some(at.to_string());
+            }
+        }
+        view
+    }
+}
+
+fn attempt(attempt: &super::Attempt) -> AttemptView {
+    let outcome = attempt.outcome.as_ref();
+    AttemptView {
+        at: attempt.at.to_string(),
+        may_have_happened: outcome.map(|it| it.may_have_happened),
+        code: outcome.and_then(|it| it.code),
+        msg: outcome.map(|it| it.msg.clone()),
+        log_id: outcome.and_then(|it| it.log_id.clone()),
+    }
+}
+
+/// `page` as the API shows it at `now`.
+#[must_use]
+pub fn page_of_jobs(page: Page<Job>, now: Timestamp) -> Page<JobView> {
+    Page {
+        items: page.items.iter().map(|job| JobView::of(job, now)).collect(),
+        next_page_token: page.next_page_token,
+    }
+}

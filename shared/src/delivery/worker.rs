@@ -1,0 +1,153 @@
+//! What a worker does with a batch from the queue.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use tracing::{Instrument, error_span, warn};
+
+use super::accept::Ticket;
+use super::attempt::Progress;
+use super::job::JobKey;
+use super::Delivery;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::queue::{Lane, MAX_HIDDEN, Receipt};
+use crate::store::StoreError;
+
+/// How many groups of a batch are worked on at a time. A batch of SQS FIFO has ten messages at most.
+const GROUPS: usize = 10;
+/// How long a message rests after a failure of ours.
+const FAILED: Duration = Duration::from_secs(5);
+/// The least pause: SQS counts seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How often a job is read again in one go, because another worker changed it.
+const READS: u32 = 3;
+
+/// A message of the queue, to be worked on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Work {
+    /// The queue's id of the message.
+    pub id: String,
+    /// What hides it.
+    pub receipt: Receipt,
+    /// Its group.
+    pub group: String,
+    /// What it says.
+    pub body: String,
+    /// How often it was received.
+    pub receive_count: u32,
+}
+
+/// A message of the queue, and the job that it names.
+#[derive(Debug)]
+struct Task {
+    work: Work,
+    key: JobKey,
+    lane: Lane,
+}
+
+impl Task {
+    /// What `work` asks for, if it names a job.
+    fn of(work: Work) -> Option<Self> {
+        let Ok(ticket) = serde_json::from_str::<Ticket>(&work.body) else {
+            // Nobody of ours wrote it, and no repetition helps.
+            warn!(
+                queue.message = work.id,
+                "a message of the queue names no job"
+            );
+            return None;
+        };
+        Some(Self {
+            work,
+            key: JobKey {
+                key_id: ticket.key_id,
+                job_id: ticket.job_id,
+            },
+            lane: ticket.lane,
+        })
+    }
+}
+
+impl Delivery {
+    /// Works on a batch of the queue and returns the ids of the messages that are not finished: they stay in the queue, hidden for
+    /// as long as they have to wait, and with each all later ones of its group. The others can be deleted.
+    pub async fn work(&self, batch: Vec<Work>, deadline: Deadline) -> Vec<String> {
+        let mut groups: Vec<Vec<Task>> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for task in batch.into_iter().filter_map(Task::of) {
+            let place = *places.entry(task.work.group.clone()).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            groups[place].push(task);
+        }
+        let unfinished = stream::iter(groups)
+            .map(|group| self.work_on_group(group, deadline))
+            .buffer_unordered(GROUPS)
+            .collect::<Vec<_>>()
+            .await;
+        unfinished.into_iter().flatten().collect()
+    }
+
+    /// Works on messages of one group, in their order, until one has to wait.
+    async fn work_on_group(&self, group: Vec<Task>, deadline: Deadline) -> Vec<String> {
+        let mut left = group.into_iter();
+        while let Some(task) = left.next() {
+            let Some(pause) = self.work_on(&task, deadline).await else {
+                continue;
+            };
+            let rest: Vec<Task> = std::iter::once(task).chain(left).collect();
+            for later in &rest {
+                self.hide(later, pause).await;
+            }
+            return rest.into_iter().map(|later| later.work.id).collect();
+        }
+        Vec::new()
+    }
+
+    /// Works on one message. `None`: it is finished; else how long it has to wait.
+    async fn work_on(&self, task: &Task, deadline: Deadline) -> Option<Duration> {
+        let key = &task.key;
+        let span = error_span!("job", message.job_id = key.job_id.as_str());
+        match self.carry_on(key, deadline).instrument(span).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                warn!(message.job_id = key.job_id.as_str(), received = task.work.receive_count, error.code = error.code().as_str(), %error, "a message waits after a failure");
+                Some(error.retry_after().unwrap_or(FAILED))
+            }
+        }
+    }
+
+    /// Brings the job at `key` as far as it gets now.
+    async fn carry_on(&self, key: &JobKey, deadline: Deadline) -> Result<Option<Duration>> {
+        for _ in 0..READS {
+            let Some(job) = self.read(key, deadline).await? else {
+                // It ended so long ago that its record is gone.
+                return Ok(None);
+            };
+            match self.advance(job, deadline).await {
+                Ok(Progress::Ended(_)) => return Ok(None),
+                // It comes back by its due time, and does not keep later ones of its group waiting.
+                Ok(Progress::Later(job, _)) if job.waits_for_a_time(self.inner.clock.now()) => {
+                    return Ok(None);
+                }
+                Ok(Progress::Later(_, pause)) => return Ok(Some(pause)),
+                Err(Error::Store(StoreError::Conflict)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(SHORTEST))
+    }
+
+    /// Gives a message back to the queue for `pause`. If that fails, its time-out does.
+    async fn hide(&self, task: &Task, pause: Duration) {
+        let Some(queue) = &self.inner.queue else {
+            return;
+        };
+        let pause = pause.clamp(SHORTEST, MAX_HIDDEN);
+        if let Err(error) = queue.hide(task.lane, &task.work.receipt, pause).await {
+            warn!(queue.message = task.work.id, %error, "a message is not given back: it comes again when its time is over");
+        }
+    }
+}
