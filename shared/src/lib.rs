@@ -18,6 +18,7 @@ pub mod readiness;
 // What the service promises.
 pub mod directory;
 pub mod logins;
+pub mod messages;
 
 pub mod platform;
 

@@ -153,7 +153,8 @@ error_codes! {
     /// does not show it.
     ChatNotFound { code: "chat_not_found", status: 404, retryable: false, title: "No such chat" }
 
-    /// The body of the request is larger than 6 MiB, the most that Lambda takes.
+    /// The body of the request is larger than 6 MiB, the most that Lambda takes; or a part of it, which `errors` then names,
+    /// is larger than the platform takes: 150 KB for a text, 30 KB for a post or a card. Nothing was asked of the platform.
     PayloadTooLarge { code: "payload_too_large", status: 413, retryable: false, title: "The body is too large" }
 
     /// Too many requests. `lark` is there if the limit is the platform's: with a `code` the platform refused the call,
