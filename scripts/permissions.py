@@ -40,6 +40,8 @@ LOGINS = ["get put TokensTable user#"]
 # The gateway remembers that a key was accepted; whoever answers asks whether it still is.
 KEY = ["get ApiKeysTable record"]
 DIRECTORY = [*OPEN, *CACHE, *TOKENS, "get put DirectoryTable record"]
+JOBS = ["get put MessageJobsTable job#"]
+ENQUEUE = ["sqs:SendMessage"]
 MAY = {
     "authorize": ["get ApiKeysTable record", "put ApiKeysTable used#"],
     "health": ["get AppsTable ping", "cache:Connect CacheProbeUser", "cache:ReadUrl"],
@@ -61,6 +63,11 @@ MAY = {
     "finish-login": [*OPEN, *CACHE, *READ_APPS, *LOGINS, "get put TokensTable login#"],
     "end-login": [*KEY, *OPEN, *CACHE, *READ_APPS, *LOGINS],
     "store-app-ticket": [*OPEN, *CACHE, *READ_APPS, "put AppsTable ticket#", "get put TokensTable app#"],
+    "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, "get put MessageJobsTable once#", "put MessageJobsTable sent#"],
+    "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
+    "cancel-message-job": [*KEY, *CACHE, *JOBS],
+    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "put MessageJobsTable sent#", "sqs:ChangeMessageVisibility"],
+    "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],
     "warm-cache": [*DIRECTORY, "query AppsTable listed", "batch-get AppsTable record", "get put AppsTable usage#",
                    "batch-get delete DirectoryTable record"],

@@ -10,24 +10,17 @@ use crate::seal::SealError;
 use crate::store::StoreError;
 
 mod code;
+mod field_error;
 mod lark_failure;
 mod login_end;
 
 pub use code::ErrorCode;
+pub use field_error::FieldError;
 pub use lark_failure::{FailureKind, LarkFailure};
 pub use login_end::LoginEnd;
 
 /// The result of a service.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// A field of a request that is wrong.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, utoipa::ToSchema)]
-pub struct FieldError {
-    /// Where it is: `id_type`, `header X-Lark-App-Id`, `ids[3]`.
-    pub field: String,
-    /// What is wrong and what is right.
-    pub message: String,
-}
 
 /// Why a request failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -124,6 +117,9 @@ pub enum Error {
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
+    /// A part of the body is larger than the platform takes.
+    #[error("{}", .0.message)]
+    FieldTooLarge(FieldError),
     /// Too many requests, by our limit or Lark's.
     #[error("rate limited, retry in {} ms", .retry_after.as_millis())]
     RateLimited {
@@ -279,7 +275,9 @@ impl Error {
             Self::MessageJobNotFound => (ErrorCode::MessageJobNotFound, None, None),
             Self::MessageJobPast(_) => (ErrorCode::MessageJobPast, None, None),
             Self::IdempotencyMismatch => (ErrorCode::IdempotencyMismatch, None, None),
-            Self::PayloadTooLarge(_) => (ErrorCode::PayloadTooLarge, None, None),
+            Self::PayloadTooLarge(_) | Self::FieldTooLarge(_) => {
+                (ErrorCode::PayloadTooLarge, None, None)
+            }
             Self::DeadlineExceeded => (ErrorCode::DeadlineExceeded, None, None),
             Self::Store(_) | Self::Seal(SealError::Keys(_)) => {
                 (ErrorCode::StoreUnavailable, None, None)

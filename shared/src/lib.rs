@@ -20,6 +20,7 @@ pub mod delivery;
 
 pub mod directory;
 pub mod logins;
+pub mod messages;
 
 pub mod platform;
 

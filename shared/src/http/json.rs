@@ -2,13 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
 
 /// The largest body that is read: API Gateway and Lambda allow 6 MB.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
-
-/// How much is quoted of what is wrong, in characters.
-const MAX_QUOTED: usize = 200;
 
 /// The object in `body`.
 ///
@@ -24,43 +21,12 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     }
     // The error's text may contain what was sent, such as a secret; the place does not.
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let path: String = path.chars().take(MAX_QUOTED).collect();
-        let field = if path == "." { "body".to_owned() } else { path };
-        Error::invalid(field, expected(error.inner()))
-    })?;
+    let parsed = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| Error::InvalidArgument(vec![FieldError::of_json(&error)]))?;
     reader
         .end()
         .map_err(|_| Error::invalid("body", "must be one JSON object and nothing more"))?;
     Ok(parsed)
-}
-
-/// What is wrong with the JSON, in terms of JSON and without its values.
-fn expected(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let is_plain = ["missing field", "unknown field", "duplicate field"]
-        .iter()
-        .any(|start| text.starts_with(start));
-    if is_plain {
-        // It names the field, which may be of any length, and so may a line of the log.
-        return text.chars().take(MAX_QUOTED).collect();
-    }
-    let wanted = text.rsplit_once("expected ").map(|(_, wanted)| {
-        let wanted = wanted.split(" at line ").next().unwrap_or(wanted);
-        match wanted {
-            "f64" | "u64" | "u32" | "i64" | "i32" => "a number",
-            wanted if wanted.starts_with("struct ") || wanted.starts_with("a map") => "an object",
-            wanted => wanted,
-        }
-    });
-    match wanted {
-        Some(wanted) if error.is_data() => format!("must be {wanted}"),
-        _ => {
-            let (line, column) = (error.line(), error.column());
-            format!("is not the expected JSON at line {line} column {column}")
-        }
-    }
 }
 
 #[cfg(test)]

@@ -114,11 +114,11 @@ impl<'e> Problem<'e> {
             } else {
                 None
             },
-            errors: if let Error::InvalidArgument(errors) = error {
-                errors.iter().take(MAX_ERRORS).map(named).collect()
-            } else {
-                Vec::new()
-            },
+            errors: wrong_fields(error)
+                .iter()
+                .take(MAX_ERRORS)
+                .map(named)
+                .collect(),
             lark: error.lark().map(LarkWords::of),
         }
     }
@@ -236,6 +236,17 @@ fn bounded(mut text: String, characters: usize) -> String {
     text
 }
 
+/// The fields that the error is about.
+fn wrong_fields(error: &Error) -> &[FieldError] {
+    if let Error::InvalidArgument(errors) = error {
+        errors
+    } else if let Error::FieldTooLarge(field) = error {
+        std::slice::from_ref(field)
+    } else {
+        &[]
+    }
+}
+
 fn detail(error: &Error) -> String {
     bounded(told(error), MAX_CHARACTERS)
 }
@@ -243,10 +254,12 @@ fn detail(error: &Error) -> String {
 /// The detail for the caller. The details of our own failures go only to the log.
 fn told(error: &Error) -> String {
     match error {
-        Error::InvalidArgument(errors) => match errors.first().map(named) {
-            Some(first) => format!("{} {}", first.field, first.message),
-            None => error.to_string(),
-        },
+        Error::InvalidArgument(_) | Error::FieldTooLarge(_) => {
+            match wrong_fields(error).first().map(named) {
+                Some(first) => format!("{} {}", first.field, first.message),
+                None => error.to_string(),
+            }
+        }
         Error::Internal(_) | Error::Seal(_) => {
             "An unexpected error; the log has the details under this request id.".to_owned()
         }

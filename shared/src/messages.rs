@@ -1,0 +1,9 @@
+//! Messages: what a caller may send and to whom, checked before anything is asked of the platform.
+
+pub mod cards;
+pub mod content;
+mod problems;
+mod receiver;
+
+pub use problems::{Path, Problems};
+pub use receiver::{Receiver, ReceiverFields};
