@@ -199,7 +199,7 @@ def api_keys(api, admin, app, user):
 def revocation(api, admin, app, user):
     """The gateway remembers the key; each class of routes refuses it at the first request after it was revoked."""
     made = call(f"{api}/v1/api-keys", key=admin, body={
-        "name": "revoked", "scopes": ["tokens:read", "user_tokens:read", "users:read", "admin"], "apps": [app["X-Lark-App-Id"]]})[2]
+        "name": "revoked", "scopes": ["tokens:read", "user_tokens:read", "users:read", "messages:send", "admin"], "apps": [app["X-Lark-App-Id"]]})[2]
     routes = {"tokens": f"{api}/v1/tokens/tenant", "users": user, "lists": f"{api}/v1/chats?page_size=2",
               "administration": f"{api}/v1/apps"}
     for route in routes.values():

@@ -293,6 +293,12 @@ fn example(code: ErrorCode) -> Error {
         ErrorCode::UserNotFound => Error::UserNotFound,
         ErrorCode::DepartmentNotFound => Error::DepartmentNotFound,
         ErrorCode::ChatNotFound => Error::ChatNotFound,
+        ErrorCode::ReceiverNotFound => {
+            Error::ReceiverNotFound("the app's bot sees no chat of exactly this name")
+        }
+        ErrorCode::MessageJobNotFound => Error::MessageJobNotFound,
+        ErrorCode::MessageJobPast => Error::MessageJobPast("delivered"),
+        ErrorCode::IdempotencyMismatch => Error::IdempotencyMismatch,
         ErrorCode::PayloadTooLarge => Error::PayloadTooLarge(lark_service::http::MAX_BODY_BYTES),
         ErrorCode::RateLimited => Error::RateLimited {
             retry_after: Duration::from_millis(1_200),
@@ -339,7 +345,11 @@ fn refusal(kind: FailureKind, code: i64, msg: &str) -> Box<LarkFailure> {
 mod tests {
     use super::*;
 
-    const ALL: [ProblemResponse; 20] = [
+    const ALL: [ProblemResponse; 24] = [
+        RECEIVER_NOT_FOUND,
+        MESSAGE_JOB_NOT_FOUND,
+        MESSAGE_JOB_PAST,
+        IDEMPOTENCY_MISMATCH,
         INVALID_ARGUMENT,
         LOGIN_INVALID,
         UNAUTHENTICATED,

@@ -12,11 +12,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-
 /// The longest time that a message can stay hidden, as SQS has it: 12 hours from when it was received.
 pub const MAX_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
 /// The most characters of a body. SQS counts a request of ten messages together, 256 KiB of UTF-8; bodies here are ids.
 pub const MAX_BODY: usize = 4_096;
+
+/// The longest wait for a message, as SQS has it.
+pub const MAX_WAIT: Duration = Duration::from_secs(20);
+/// The most messages of one [`Queue::receive`].
+pub const MAX_RECEIVED: usize = 10;
 
 /// A queue. Each lane is a queue of its own, so that many messages in one keep none in the other waiting.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]

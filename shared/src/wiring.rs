@@ -68,6 +68,8 @@ pub struct Adapters {
     pub store: Arc<dyn Store>,
     /// The shared cache, if there is one.
     pub cache: Option<Arc<dyn Cache>>,
+    /// The queue of messages, if this process uses it.
+    pub queue: Option<Arc<dyn crate::queue::Queue>>,
     /// The data keys.
     pub keys: Arc<Sealer>,
     /// The clock.
@@ -237,6 +239,7 @@ impl Adapters {
         Ok(Self {
             store,
             cache,
+            queue: None,
             keys: Arc::new(Sealer::new(keys)),
             clock,
             http,

@@ -213,6 +213,7 @@ impl World {
         });
         let adapters = Adapters {
             store,
+            queue: None,
             cache: Some(cache),
             keys: Arc::clone(&self.sealer),
             clock,

@@ -60,7 +60,11 @@ async fn api_keys(services: &Services) -> Check {
 
 async fn schedule(services: &Services) -> Check {
     let until = services.clock.now() - OVERDUE;
-    let shards = (0..SHARDS).map(|shard| services.storage.due(Table::Tokens, shard, until, None, 1, soon()));
+    let shards = (0..SHARDS).map(|shard| {
+        services
+            .storage
+            .due(Table::Tokens, shard, until, None, 1, soon())
+    });
     let mut oldest: Option<Timestamp> = None;
     for records in join_all(shards).await {
         match records {

@@ -19,12 +19,11 @@ const LATEST: Duration = Duration::from_secs(30 * 24 * 3_600);
 const MAX_ONCE: usize = 255;
 
 /// A message, to one receiver. The content is given in one of four ways: `msg_type` with `content`, `text`, `markdown` or `card`.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = SendMessageRequest)]
 pub(crate) struct SendBody {
     /// Who gets it.
-    #[schema(required)]
     to: ReceiverFields,
     /// The platform's type of the message, with `content`.
     #[schema(value_type = MsgType)]
@@ -49,6 +48,7 @@ pub(crate) struct SendBody {
     #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// Checks everything, says what would happen, and sends nothing.
+    #[serde(default)]
     dry_run: bool,
 }
 

@@ -165,6 +165,7 @@ mod tests {
         let clock = Arc::new(SystemClock);
         let adapters = Adapters {
             store: Arc::new(EmbeddedStore::in_memory(clock.clone()).unwrap()),
+            queue: None,
             cache: None,
             keys: Arc::new(Sealer::new(KeySource::Absent)),
             clock,

@@ -274,10 +274,10 @@ impl Delivery {
             record = record.with("chat_id", Value::Text(chat_id.clone()));
         }
         record.expires_at = Some(now + SENT_KEPT);
-        let put =
-            self.inner
-                .storage
-                .put(Table::MessageJobs, &record, Expect::Anything, deadline);
+        let put = self
+            .inner
+            .storage
+            .put(Table::MessageJobs, &record, Expect::Anything, deadline);
         Ok(put.await?)
     }
 }

@@ -431,7 +431,9 @@ impl Job {
             return None;
         }
         let sent = self.leased_until.map(|until| until + LEASE / 3);
-        let later = [self.deliver_at, self.held_until, sent].into_iter().flatten();
+        let later = [self.deliver_at, self.held_until, sent]
+            .into_iter()
+            .flatten();
         let later = later.filter(|at| *at > now).max();
         Some(Due {
             shard: self.key.shard(),

@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tracing::{Instrument, error_span, warn};
 
+use super::Delivery;
 use super::accept::Ticket;
 use super::attempt::Progress;
 use super::job::JobKey;
-use super::Delivery;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Lane, MAX_HIDDEN, Receipt};

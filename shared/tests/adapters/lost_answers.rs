@@ -127,7 +127,9 @@ async fn the_id_of_a_write_is_no_part_of_its_record() {
     let many = store.get_many(table, &[key()], Attributes::All).await;
     let many = many.unwrap();
     let page = store.list(table, "cli_a", "", None, 10).await.unwrap();
-    let due = store.due(Table::Tokens, 3, Timestamp::from_seconds(2), None, 10).await;
+    let due = store
+        .due(Table::Tokens, 3, Timestamp::from_seconds(2), None, 10)
+        .await;
     let due = due.unwrap();
     for found in [many, page.records, due] {
         assert_eq!(found, [written.clone()]);
@@ -181,6 +183,7 @@ fn services(store: DynamoDbStore) -> Services {
         Config::from_lookup(|name| (name == "LARK_SERVICE_STORE").then(|| "embedded".to_owned()));
     let adapters = Adapters {
         store: Arc::new(store),
+        queue: None,
         cache: None,
         keys: Arc::new(Sealer::new(KeySource::Given(KeyRing::generate().unwrap()))),
         clock: Arc::new(SystemClock),

@@ -161,9 +161,9 @@ impl EventSource {
         match queue {
             Some("NormalQueue") => Ok(Lane::Normal),
             Some("BulkQueue") => Ok(Lane::Bulk),
-            Some(_) | None => Err(
-                "Queue must be `!GetAtt NormalQueue.Arn` or `!GetAtt BulkQueue.Arn`".to_owned(),
-            ),
+            Some(_) | None => {
+                Err("Queue must be `!GetAtt NormalQueue.Arn` or `!GetAtt BulkQueue.Arn`".to_owned())
+            }
         }
     }
 }

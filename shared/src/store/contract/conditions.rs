@@ -165,8 +165,20 @@ pub async fn a_refused_put_writes_nothing(store: &dyn Store, clock: &ManualClock
     assert!(is_refused(store, &second, Expect::Absent).await);
     assert!(is_refused(store, &second, Expect::Version(9)).await);
     assert_eq!(stored(store).await, Some(first.clone()));
-    assert_eq!(store.due(Table::Tokens, 1, clock.now(), None, 10).await.unwrap(), [first]);
-    assert_eq!(store.due(Table::Tokens, 2, clock.now(), None, 10).await.unwrap(), []);
+    assert_eq!(
+        store
+            .due(Table::Tokens, 1, clock.now(), None, 10)
+            .await
+            .unwrap(),
+        [first]
+    );
+    assert_eq!(
+        store
+            .due(Table::Tokens, 2, clock.now(), None, 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub async fn a_refused_delete_deletes_nothing(store: &dyn Store, _: &ManualClock) {

@@ -15,7 +15,10 @@ fn due_in(shard: u8, name: &str, at: Timestamp) -> Record {
 }
 
 async fn names(store: &dyn Store, shard: u8, until: Timestamp, limit: usize) -> Vec<String> {
-    let due = store.due(Table::Tokens, shard, until, None, limit).await.unwrap();
+    let due = store
+        .due(Table::Tokens, shard, until, None, limit)
+        .await
+        .unwrap();
     due.into_iter()
         .map(|record| record.key.partition.trim_start_matches("cli_").to_owned())
         .collect()
@@ -136,7 +139,10 @@ pub async fn due_records_come_whole(store: &dyn Store, clock: &ManualClock) {
     record.expires_at = Some(whole_seconds_ahead(clock, 60));
     put(store, &record).await;
     assert_eq!(
-        store.due(Table::Tokens, SHARD, clock.now(), None, 10).await.unwrap(),
+        store
+            .due(Table::Tokens, SHARD, clock.now(), None, 10)
+            .await
+            .unwrap(),
         [record]
     );
 }
@@ -148,7 +154,12 @@ pub async fn each_table_has_an_index_of_its_own(store: &dyn Store, clock: &Manua
         .put(Table::MessageJobs, &job, Expect::Anything)
         .await
         .unwrap();
-    let due = async |table| store.due(table, SHARD, clock.now(), None, 10).await.unwrap();
+    let due = async |table| {
+        store
+            .due(table, SHARD, clock.now(), None, 10)
+            .await
+            .unwrap()
+    };
     assert_eq!(due(Table::Tokens).await, [token]);
     assert_eq!(due(Table::MessageJobs).await, [job.clone()]);
     store
@@ -214,7 +225,13 @@ pub async fn what_is_due_is_read_on_past_records_that_moved(
         .await
         .unwrap();
     let rest = store
-        .due(Table::Tokens, SHARD, now, seen[1].due_position().as_ref(), 10)
+        .due(
+            Table::Tokens,
+            SHARD,
+            now,
+            seen[1].due_position().as_ref(),
+            10,
+        )
         .await
         .unwrap();
     let keys: BTreeSet<String> = rest
@@ -231,6 +248,9 @@ pub async fn nothing_is_due_after_a_later_position(store: &dyn Store, clock: &Ma
         put(store, record).await;
     }
     let after = later.due_position();
-    let due = store.due(Table::Tokens, SHARD, now, after.as_ref(), 10).await.unwrap();
+    let due = store
+        .due(Table::Tokens, SHARD, now, after.as_ref(), 10)
+        .await
+        .unwrap();
     assert_eq!(due, []);
 }

@@ -58,9 +58,21 @@ pub async fn an_expired_record_is_not_due(store: &dyn Store, clock: &ManualClock
         at: clock.now(),
     });
     put(store, &record).await;
-    assert_eq!(store.due(Table::Tokens, 0, clock.now(), None, 10).await.unwrap(), [record]);
+    assert_eq!(
+        store
+            .due(Table::Tokens, 0, clock.now(), None, 10)
+            .await
+            .unwrap(),
+        [record]
+    );
     clock.advance(lifetime() * 2);
-    assert_eq!(store.due(Table::Tokens, 0, clock.now(), None, 10).await.unwrap(), []);
+    assert_eq!(
+        store
+            .due(Table::Tokens, 0, clock.now(), None, 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub async fn an_expired_record_is_absent_to_conditions(store: &dyn Store, clock: &ManualClock) {

@@ -213,7 +213,13 @@ pub async fn what_is_put_with_many_replaces_whole_records(store: &dyn Store, clo
         .await
         .unwrap();
     assert_eq!(stored(store).await, Some(new));
-    assert_eq!(store.due(Table::Tokens, 7, clock.now(), None, 10).await.unwrap(), []);
+    assert_eq!(
+        store
+            .due(Table::Tokens, 7, clock.now(), None, 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub async fn of_a_record_put_twice_at_once_the_last_is_written(store: &dyn Store, _: &ManualClock) {

@@ -84,7 +84,14 @@ async fn each_kind_of_read_gives_up_after_two_seconds() {
                     list.await.map(drop)
                 }
                 "due" => {
-                    let due = storage.due(Table::Tokens, 0, Timestamp::from_seconds(0), None, 10, soon());
+                    let due = storage.due(
+                        Table::Tokens,
+                        0,
+                        Timestamp::from_seconds(0),
+                        None,
+                        10,
+                        soon(),
+                    );
                     due.await.map(drop)
                 }
                 _ => storage.ping(soon()).await,
