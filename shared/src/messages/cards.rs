@@ -105,12 +105,21 @@ fn read<T: DeserializeOwned>(
         Ok(card) => Some(card),
         Err(error) => {
             let FieldError { field, message } = FieldError::of_json(&error);
-            if field == "body" {
-                problems.add(path, message);
-            } else {
-                problems.add(&path.field(&field), message);
+            let inside = path.field(&field);
+            let at = if field == "body" { path } else { &inside };
+            match missing(&message) {
+                Some(name) => problems.add(&at.field(name), "is missing"),
+                None => problems.add(at, message),
             }
             None
         }
     }
 }
+
+/// The field that is missing, if that is what `message` says.
+fn missing(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.split('`').next()
+}
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,6 @@ fn check_object(
         MsgType::ShareUser => media::check_share_user(content, path, problems),
     }
 }
+
+#[cfg(test)]
+mod tests;
