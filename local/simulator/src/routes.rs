@@ -32,6 +32,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
         oauth::ENDPOINTS,
         contact::ENDPOINTS,
         im::ENDPOINTS,
+        im::messages::ENDPOINTS,
+        im::media::ENDPOINTS,
+        im::batch::ENDPOINTS,
     ]
     .into_iter()
     .flatten()
