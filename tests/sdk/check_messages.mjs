@@ -148,6 +148,22 @@ const checks = {
     assert.deepEqual([readers.items[0].user_id, readers.has_more], [openId, true]);
   },
 
+  async "reactions are added, listed and removed"() {
+    const sent = await send(chat, "text", { text: "well done" });
+    const reaction = { reaction_type: { emoji_type: "SMILE" } };
+    const { reaction_id } = await data(im.messageReaction.create({ ...about(sent), data: reaction }));
+    const { items } = await data(im.messageReaction.list(about(sent)));
+    assert.deepEqual([items[0].reaction_id, items[0].operator.operator_id], [reaction_id, appId]);
+    await data(im.messageReaction.delete({ path: { message_id: sent.message_id, reaction_id } }));
+  },
+
+  async "a message is made urgent"() {
+    const sent = await send(openId, "text", { text: "now" }, {}, "open_id");
+    const urgent = { params: { user_id_type: "open_id" }, data: { user_id_list: [openId, "ou_x"] } };
+    const { invalid_user_id_list } = await data(im.message.urgentApp({ ...about(sent), ...urgent }));
+    assert.deepEqual(invalid_user_id_list, ["ou_x"]);
+  },
+
   async "an image goes up into a message and down"() {
     // Uploads return the data alone.
     const { image_key } = await im.image.create({ data: { image_type: "message", image: PNG } });

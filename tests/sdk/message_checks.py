@@ -10,10 +10,14 @@ from lark_oapi.api.im.v1 import (
     CreateFileRequestBody,
     CreateImageRequest,
     CreateImageRequestBody,
+    CreateMessageReactionRequest,
+    CreateMessageReactionRequestBody,
     CreateMessageRequest,
     CreateMessageRequestBody,
     DeleteBatchMessageRequest,
+    DeleteMessageReactionRequest,
     DeleteMessageRequest,
+    Emoji,
     ForwardMessageRequest,
     ForwardMessageRequestBody,
     GetFileRequest,
@@ -22,6 +26,7 @@ from lark_oapi.api.im.v1 import (
     GetMessageResourceRequest,
     GetProgressBatchMessageRequest,
     ListChatRequest,
+    ListMessageReactionRequest,
     ListMessageRequest,
     PatchMessageRequest,
     PatchMessageRequestBody,
@@ -31,6 +36,8 @@ from lark_oapi.api.im.v1 import (
     ReplyMessageRequestBody,
     UpdateMessageRequest,
     UpdateMessageRequestBody,
+    UrgentAppMessageRequest,
+    UrgentReceivers,
 )
 
 from sdk_client import client_for, controlled, expect, expect_success
@@ -181,6 +188,33 @@ def readers_are_listed(arguments):
     expect("reader", (response.data.items[0].user_id, response.data.has_more), (arguments.open_id, True))
 
 
+def reactions_are_added_listed_and_removed(arguments):
+    client = client_for(arguments)
+    message = sent(client, first_chat(client), "text", {"text": "well done"})
+    body = CreateMessageReactionRequestBody.builder().reaction_type(Emoji.builder().emoji_type("SMILE").build())
+    request = CreateMessageReactionRequest.builder().message_id(message.message_id).request_body(body.build())
+    response = client.im.v1.message_reaction.create(request.build())
+    expect_success("react", response)
+    reaction_id = response.data.reaction_id
+    request = ListMessageReactionRequest.builder().message_id(message.message_id).reaction_type("SMILE").page_size(50)
+    response = client.im.v1.message_reaction.list(request.build())
+    expect_success("reactions", response)
+    item = response.data.items[0]
+    expect("reaction", (item.reaction_id, item.operator.operator_id), (reaction_id, arguments.app_id))
+    request = DeleteMessageReactionRequest.builder().message_id(message.message_id).reaction_id(reaction_id).build()
+    expect_success("remove a reaction", client.im.v1.message_reaction.delete(request))
+
+
+def a_message_is_made_urgent(arguments):
+    client = client_for(arguments)
+    message = sent(client, arguments.open_id, "text", {"text": "now"}, "open_id")
+    body = UrgentReceivers.builder().user_id_list([arguments.open_id, "ou_x"]).build()
+    request = UrgentAppMessageRequest.builder().message_id(message.message_id).user_id_type("open_id").request_body(body)
+    response = client.im.v1.message.urgent_app(request.build())
+    expect_success("urgent", response)
+    expect("invalid", response.data.invalid_user_id_list, ["ou_x"])
+
+
 def an_image_goes_up_into_a_message_and_down(arguments):
     client = client_for(arguments)
     body = CreateImageRequestBody.builder().image_type("message").image(io.BytesIO(PNG)).build()
@@ -245,6 +279,8 @@ CHECKS = (
     a_text_is_edited_and_recalled,
     a_card_is_changed,
     readers_are_listed,
+    reactions_are_added_listed_and_removed,
+    a_message_is_made_urgent,
     an_image_goes_up_into_a_message_and_down,
     a_file_keeps_its_name,
     a_batch_is_sent_followed_and_recalled,

@@ -6,6 +6,7 @@ mod chat;
 pub(crate) mod media;
 mod members;
 pub(crate) mod messages;
+pub(crate) mod reactions;
 
 use http::{Method, StatusCode};
 

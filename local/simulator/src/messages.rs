@@ -16,7 +16,9 @@ use crate::random::RandomValues;
 
 pub use history::{Delivery, DeliveryFilter};
 pub(crate) use history::{HistoryQuery, Order};
-pub(crate) use message::{Chat, Draft, Mention, Message, MessageType, Origin, Place, Uuid};
+pub(crate) use message::{
+    Chat, Draft, Mention, Message, MessageType, Origin, Place, Reaction, Uuid,
+};
 use pace::Pace;
 pub(crate) use pace::{Limits, TooMany};
 pub use pace::{MessageCounts, ReceiverCounts};

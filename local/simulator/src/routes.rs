@@ -33,6 +33,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
         contact::ENDPOINTS,
         im::ENDPOINTS,
         im::messages::ENDPOINTS,
+        im::reactions::ENDPOINTS,
         im::media::ENDPOINTS,
         im::batch::ENDPOINTS,
     ]

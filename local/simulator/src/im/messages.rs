@@ -7,6 +7,7 @@ mod object;
 mod read;
 mod receiver;
 mod send;
+mod urgent;
 
 use std::sync::Arc;
 
@@ -88,6 +89,27 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         READ_SCOPES,
         read::read_users,
     ),
+    endpoint(
+        "im.message.urgent_app",
+        Method::PATCH,
+        "/open-apis/im/v1/messages/{message_id}/urgent_app",
+        URGENT_SCOPES,
+        urgent::urgent,
+    ),
+    endpoint(
+        "im.message.urgent_sms",
+        Method::PATCH,
+        "/open-apis/im/v1/messages/{message_id}/urgent_sms",
+        URGENT_SCOPES,
+        urgent::urgent,
+    ),
+    endpoint(
+        "im.message.urgent_phone",
+        Method::PATCH,
+        "/open-apis/im/v1/messages/{message_id}/urgent_phone",
+        URGENT_SCOPES,
+        urgent::urgent,
+    ),
 ];
 
 const SEND_SCOPES: &[&str] = &["im:message", "im:message:send_as_bot", "im:message:send"];
@@ -98,6 +120,11 @@ const READ_SCOPES: &[&str] = &[
 ];
 const UPDATE_SCOPES: &[&str] = &["im:message", "im:message:send_as_bot", "im:message:update"];
 const RECALL_SCOPES: &[&str] = &["im:message", "im:message:send_as_bot", "im:message:recall"];
+const URGENT_SCOPES: &[&str] = &[
+    "im:message.urgent",
+    "im:message.urgent:sms",
+    "im:message.urgent:phone",
+];
 
 /// Besides, to read the messages of a group in which nobody mentions the bot.
 const GROUP_HISTORY_SCOPE: &str = "im:message.group_msg";
@@ -151,11 +178,21 @@ fn check_access(platform: &Platform, call: &Call<'_>, chat: &Chat) -> Result<(),
     }
 }
 
-fn check_not_recalled(message: &Message) -> Result<(), ApiError> {
+pub(super) fn check_not_recalled(message: &Message) -> Result<(), ApiError> {
     match message.is_recalled {
         true => Err(error(230_011, "The message was recalled.")),
         false => Ok(()),
     }
+}
+
+/// Changes a message that was found before. If it was forgotten meanwhile, it is as if it never existed.
+pub(super) fn change(
+    platform: &Platform,
+    number: u64,
+    change: impl FnOnce(&mut Message) -> Result<(), ApiError>,
+) -> Result<Arc<Message>, ApiError> {
+    let changed = platform.messages.change(number, change);
+    changed.unwrap_or_else(|| Err(error(230_110, "The message has been deleted.")))
 }
 
 /// The limits for a message of this moment.
@@ -186,6 +223,6 @@ fn invalid(problem: impl std::fmt::Display) -> ApiError {
     error(230_001, msg)
 }
 
-fn error(code: i64, msg: impl Into<String>) -> ApiError {
+pub(super) fn error(code: i64, msg: impl Into<String>) -> ApiError {
     ApiError::documented(StatusCode::BAD_REQUEST, code, msg)
 }

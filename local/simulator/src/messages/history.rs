@@ -1,5 +1,6 @@
 //! Messages in order: of a chat or a thread for apps, of all chats for the controls.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -60,6 +61,8 @@ pub struct Delivery {
     pub edits: u32,
     /// Whether it was recalled.
     pub is_recalled: bool,
+    /// Numbers of the users for whom it was made urgent.
+    pub urgent_for: BTreeSet<u32>,
 }
 
 /// Which deliveries to show; all of them by default.
@@ -146,6 +149,7 @@ impl Delivery {
             content: Arc::clone(&message.content),
             edits: message.edits,
             is_recalled: message.is_recalled,
+            urgent_for: message.urgent_for.clone(),
         }
     }
 }

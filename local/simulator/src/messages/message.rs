@@ -1,6 +1,6 @@
 //! One message, and what it is sent with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::directory::ids;
@@ -159,6 +159,32 @@ pub(crate) struct Message {
     pub(crate) card_changes_ms: Vec<u64>,
     /// Who has read it, by the user's number, and when.
     pub(crate) readers: BTreeMap<u32, u64>,
+    /// In the order in which they were added.
+    pub(crate) reactions: Vec<Reaction>,
+    reactions_added: u64,
+    /// Numbers of the users for whom it is urgent.
+    pub(crate) urgent_for: BTreeSet<u32>,
+}
+
+/// A reaction of an app's bot.
+#[derive(Clone, Debug)]
+pub(crate) struct Reaction {
+    pub(crate) number: u64,
+    pub(crate) app_id: Arc<str>,
+    pub(crate) emoji: Arc<str>,
+    pub(crate) at_ms: u64,
+}
+
+const REACTION: &str = "rx_";
+
+impl Reaction {
+    pub(crate) fn id(&self) -> String {
+        ids::numbered(REACTION, self.number)
+    }
+
+    pub(crate) fn decode_id(id: &str) -> Option<u64> {
+        ids::decode_numbered(REACTION, id)
+    }
 }
 
 const MESSAGE: &str = "om_";
@@ -187,7 +213,25 @@ impl Message {
             is_recalled: false,
             card_changes_ms: Vec::new(),
             readers: BTreeMap::new(),
+            reactions: Vec::new(),
+            reactions_added: 0,
+            urgent_for: BTreeSet::new(),
         }
+    }
+
+    /// Adds a reaction, unless the app has the same already.
+    pub(crate) fn react(&mut self, app_id: &str, emoji: &str, now_ms: u64) {
+        let is_same = |it: &Reaction| *it.app_id == *app_id && *it.emoji == *emoji;
+        if self.reactions.iter().any(is_same) {
+            return;
+        }
+        self.reactions_added += 1;
+        self.reactions.push(Reaction {
+            number: self.number << 10 | self.reactions_added,
+            app_id: app_id.into(),
+            emoji: emoji.into(),
+            at_ms: now_ms,
+        });
     }
 
     pub(crate) fn id(&self) -> String {

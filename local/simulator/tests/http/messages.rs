@@ -7,6 +7,7 @@ mod content;
 mod faults;
 mod history;
 mod limits;
+mod reactions;
 mod reply;
 mod send;
 

@@ -1,12 +1,10 @@
 //! Edit, change of a card, recall.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde_json::json;
 
 use super::content::{self, Context, card};
-use super::{check_not_recalled, error, find, invalid, object, too_many};
+use super::{change, check_not_recalled, error, find, invalid, object, too_many};
 use crate::answer::{Answer, ApiError};
 use crate::endpoint::Call;
 use crate::messages::{Message, MessageType};
@@ -112,16 +110,6 @@ pub(super) fn delete(platform: &Platform, call: &Call<'_>) -> Result<Answer, Api
         Ok(())
     })?;
     Ok(Answer::data(&json!({})))
-}
-
-/// Changes a message that was found before. If it was forgotten meanwhile, it is as if it never existed.
-fn change(
-    platform: &Platform,
-    number: u64,
-    change: impl FnOnce(&mut Message) -> Result<(), ApiError>,
-) -> Result<Arc<Message>, ApiError> {
-    let changed = platform.messages.change(number, change);
-    changed.unwrap_or_else(|| Err(error(230_110, "The message has been deleted.")))
 }
 
 /// `code` is the call's for a message that another app has sent.
