@@ -51,7 +51,7 @@ build: ## Builds the functions for Lambda (ARCH, PROFILE)
 validate: ## Checks template.yaml and scripts
 	@scripts/validate
 
-sdk: ## Checks the simulator with the official Python SDK
+sdk: ## Checks the simulator with the official SDKs for Python and Node
 	@scripts/check-sdk
 
 openapi: ## Checks the running service against openapi.yaml

@@ -18,6 +18,7 @@ import urllib.error
 import urllib.parse
 
 import directory_checks
+import message_checks
 from sdk_client import Mismatch, client_for, controlled, direct, expect, expect_success
 
 import lark_oapi as lark
@@ -296,6 +297,7 @@ CHECKS = (
     a_code_is_good_at_the_v2_endpoint_as_well,
     a_marketplace_app_acts_for_its_tenants,
     *directory_checks.CHECKS,
+    *message_checks.CHECKS,
 )
 
 

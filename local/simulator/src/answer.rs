@@ -1,12 +1,19 @@
 //! What endpoints return: an [`Answer`], or an [`ApiError`] that the gateway turns into one.
 
-use bytes::Bytes;
+mod body;
+
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::pages;
+use crate::request::BodyError;
 use crate::settings::Settings;
+use crate::spool::Stored;
+
+pub(crate) use body::AnswerBody;
 
 /// A response before the server adds the headers that all have.
 pub(crate) struct Answer {
@@ -15,7 +22,7 @@ pub(crate) struct Answer {
     pub(crate) code: i64,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Bytes,
+    pub(crate) body: AnswerBody,
 }
 
 /// The platform's content type for JSON; the Go SDK reads no other type as JSON.
@@ -52,6 +59,21 @@ impl Answer {
         Self {
             headers: vec![("Location".to_owned(), location)],
             ..Self::html(StatusCode::FOUND, 0, String::new())
+        }
+    }
+
+    /// A download; `disposition` is its `Content-Disposition`.
+    pub(crate) fn download(
+        content_type: &'static str,
+        disposition: String,
+        stored: Arc<Stored>,
+    ) -> Self {
+        Self {
+            status: StatusCode::OK,
+            code: 0,
+            content_type,
+            headers: vec![("Content-Disposition".to_owned(), disposition)],
+            body: AnswerBody::Stored(stored, 0),
         }
     }
 
@@ -187,6 +209,25 @@ impl ApiError {
         });
         error.detail("field_violations", json!([violation]));
         error
+    }
+
+    /// The same error with another HTTP status, as older APIs have it.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self {
+            status: ErrorStatus::Documented(status),
+            ..self
+        }
+    }
+
+    /// 9499 for a body that is not JSON, 99992402 for one with an invalid field.
+    pub(crate) fn body(error: BodyError) -> Self {
+        match error {
+            BodyError::Syntax(problem) => {
+                let msg = format!("Invalid parameter value in the body: {problem}");
+                Self::documented(StatusCode::BAD_REQUEST, 9499, msg)
+            }
+            BodyError::Field(field, problem) => Self::field(field, "", problem),
+        }
     }
 
     /// 99991672: the app has none of the scopes that the API asks for.

@@ -37,6 +37,9 @@ pub struct App {
     /// Numbers of users outside the app's contact scope: a request for one fails with 41050, lists leave them out.
     #[serde(default)]
     pub hidden_users: BTreeSet<u32>,
+    /// Numbers of users outside the app's availability: a message to one fails with 230013.
+    #[serde(default)]
+    pub unavailable_users: BTreeSet<u32>,
     /// The departments in the app's contact scope, each with all below it; 0 is the whole company. `None`, the default:
     /// the whole company.
     #[serde(default)]
@@ -80,6 +83,7 @@ impl App {
             enabled: true,
             hidden_user_fields: BTreeSet::new(),
             hidden_users: BTreeSet::new(),
+            unavailable_users: BTreeSet::new(),
             contact_departments: None,
             contact_users: BTreeSet::new(),
             granted_scopes: None,

@@ -1,6 +1,7 @@
 //! The handle that controls a simulator in the same process. `control_api` offers the same over HTTP.
 
 mod logins;
+mod messages;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -354,9 +355,10 @@ impl Control {
         self.0.counters.app(app_id)
     }
 
-    /// Sets all counts to zero.
+    /// Sets all counts to zero, those of messages too, and begins a new list of deliveries. Messages stay.
     pub fn reset_counters(&self) {
         self.0.counters.reset();
+        self.0.messages.reset_counts();
     }
 
     /// Returns once this many calls have arrived at the endpoint (`*` for all) since the start or the last reset,

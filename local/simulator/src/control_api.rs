@@ -1,5 +1,8 @@
 //! [`Control`] over HTTP, under `/_sim`. The answer to invalid input is 400 with the field and the problem.
 
+mod directory;
+mod messages;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,9 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::apps::{App, AppPatch};
-use crate::chats::ChatPatch;
 use crate::control::Control;
-use crate::directory::UserPatch;
 use crate::faults::Fault;
 use crate::invalid::Invalid;
 use crate::rate_limit::Tier;
@@ -20,7 +21,9 @@ use crate::settings::Settings;
 
 type Handler = fn(&Control, &ControlCall<'_>) -> Result<Answer, Invalid>;
 
-const ROUTES: &[(Method, &str, Handler)] = &[
+type Route = (Method, &'static str, Handler);
+
+const ROUTES: &[Route] = &[
     (Method::GET, "/_sim/counters", counters),
     (Method::POST, "/_sim/counters/reset", reset_counters),
     (Method::GET, "/_sim/clock", clock),
@@ -45,14 +48,6 @@ const ROUTES: &[(Method, &str, Handler)] = &[
         rotate_ticket,
     ),
     (Method::POST, "/_sim/apps/{app_id}/ticket/push", push_ticket),
-    (Method::POST, "/_sim/users", create_user),
-    (Method::GET, "/_sim/users/{n}", read_user),
-    (Method::PATCH, "/_sim/users/{n}", change_user),
-    (Method::DELETE, "/_sim/users/{n}", delete_user),
-    (Method::POST, "/_sim/chats", create_chat),
-    (Method::GET, "/_sim/chats/{n}", read_chat),
-    (Method::PATCH, "/_sim/chats/{n}", change_chat),
-    (Method::DELETE, "/_sim/chats/{n}", dissolve_chat),
 ];
 
 struct ControlCall<'a> {
@@ -70,7 +65,8 @@ pub(crate) fn owns(request: &Request) -> bool {
 
 pub(crate) fn answer(control: &Control, request: &Request) -> Answer {
     let mut status = StatusCode::NOT_FOUND;
-    for (method, path, handler) in ROUTES {
+    let routes = [ROUTES, directory::ROUTES, messages::ROUTES];
+    for (method, path, handler) in routes.into_iter().flatten() {
         let Some(parameters) = request.match_path(path) else {
             continue;
         };
@@ -101,12 +97,17 @@ impl ControlCall<'_> {
         })
     }
 
-    fn app_id(&self) -> &str {
+    /// The parameter of the path.
+    fn parameter(&self) -> &str {
         self.parameters.first().map_or("", |(_, value)| value)
     }
 
+    fn app_id(&self) -> &str {
+        self.parameter()
+    }
+
     fn n(&self) -> Result<u32, Invalid> {
-        let given = self.parameters.first().map_or("", |(_, value)| value);
+        let given = self.parameter();
         given
             .parse()
             .map_err(|_| Invalid::new("n", format!("{given:?} is not a number")))
@@ -315,70 +316,6 @@ fn push_ticket(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Inva
     let app = control.platform().marketplace_app(call.app_id())?;
     control.platform().push_queue.add(&app.app_id);
     Ok(ok(&json!({ "app_id": app.app_id })))
-}
-
-fn create_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    let user: UserPatch = match call.request.body.is_empty() {
-        true => UserPatch::default(),
-        false => call.body()?,
-    };
-    let n = control.create_user(user)?;
-    user_answer(control, call, n)
-}
-
-fn read_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    user_answer(control, call, call.n()?)
-}
-
-fn change_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    let n = call.n()?;
-    control.update_user(n, call.body()?)?;
-    user_answer(control, call, n)
-}
-
-fn delete_user(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    let n = call.n()?;
-    control.delete_user(n)?;
-    Ok(ok(&json!({ "n": n })))
-}
-
-fn user_answer(control: &Control, call: &ControlCall<'_>, n: u32) -> Result<Answer, Invalid> {
-    let app_id = call.request.query.first("app_id");
-    let ids = control
-        .user_ids(n, app_id)
-        .ok_or_else(|| Invalid::new("n", format!("there is no user {n}")))?;
-    Ok(ok(&ids))
-}
-
-fn create_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    let chat: ChatPatch = match call.request.body.is_empty() {
-        true => ChatPatch::default(),
-        false => call.body()?,
-    };
-    chat_answer(control, control.create_chat(chat)?)
-}
-
-fn read_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    chat_answer(control, call.n()?)
-}
-
-fn change_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    let n = call.n()?;
-    control.update_chat(n, call.body()?)?;
-    chat_answer(control, n)
-}
-
-fn dissolve_chat(control: &Control, call: &ControlCall<'_>) -> Result<Answer, Invalid> {
-    let n = call.n()?;
-    control.dissolve_chat(n)?;
-    chat_answer(control, n)
-}
-
-fn chat_answer(control: &Control, n: u32) -> Result<Answer, Invalid> {
-    let chat = control
-        .chat(n)
-        .ok_or_else(|| Invalid::new("n", format!("there is no chat {n}")))?;
-    Ok(ok(&chat))
 }
 
 fn ok(body: &impl Serialize) -> Answer {

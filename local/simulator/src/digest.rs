@@ -19,6 +19,12 @@ impl Digest {
     }
 }
 
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256_hex(text: &str) -> String {
+    let digits = sha256(text).into_iter();
+    digits.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 in base64url without padding, the PKCE challenge of method S256 (RFC 7636, 4.2).
 pub(crate) fn sha256_base64url(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(sha256(text))

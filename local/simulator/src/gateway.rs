@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
@@ -205,7 +204,7 @@ async fn apply(fault: Fault, format: ErrorFormat, stop: &mut StopSignal) -> Opti
             };
             answer.headers = headers.into_iter().collect();
             if let Some(body) = body {
-                answer.body = Bytes::from(body);
+                answer.body = body.into();
             }
             Some(Outcome::Answer(answer))
         }

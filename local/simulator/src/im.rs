@@ -1,7 +1,12 @@
-//! Group chats ("IM v1, Chat" and "Chat members" in the platform's reference), as the app's bot sees them.
+//! Instant messages: group chats here ("IM v1, Chat" and "Chat members" in the platform's reference), as the app's bot sees
+//! them; messages and what belongs to them in modules of their own.
 
+pub(crate) mod batch;
 mod chat;
+pub(crate) mod media;
 mod members;
+pub(crate) mod messages;
+pub(crate) mod reactions;
 
 use http::{Method, StatusCode};
 

@@ -42,6 +42,9 @@ mod im;
 mod marketplace;
 mod oauth;
 
+// What the API modules share.
+mod user_lookup;
+
 // What an API module provides for each endpoint.
 mod endpoint;
 
@@ -51,10 +54,13 @@ mod platform;
 mod options;
 
 mod apps;
+mod batches;
 mod chats;
 mod counters;
 mod faults;
 mod logins;
+mod media;
+mod messages;
 mod tickets;
 mod tokens;
 
@@ -71,6 +77,7 @@ mod pages;
 mod request;
 mod settings;
 
+mod multipart;
 mod rate_limit;
 
 // Foundations: values, time, errors.
@@ -81,21 +88,26 @@ mod digest;
 pub mod door;
 mod invalid;
 mod random;
+mod spool;
 mod stop;
 
 mod hash;
 
 pub use apps::{App, AppPatch, TENANT_KEY, seeded_app_id, seeded_app_secret};
+pub use batches::BatchDelivery;
 pub use chats::{ChatInfo, ChatPatch};
 pub use clock::ClockMode;
 pub use control::{Consent, Control};
 pub use counters::{AppCounters, Counters, EndpointCounters, PeakInWindow};
-pub use directory::ids::{chat_id, department_id, open_department_id, open_id, union_id, user_id};
+pub use directory::ids::{
+    chat_id, department_id, open_department_id, open_id, p2p_chat_id, union_id, user_id,
+};
 pub use directory::people::{email, mobile};
 pub use directory::{UserIds, UserPatch};
 pub use faults::{Fault, FaultAction, FaultReport, FaultStage};
 pub use invalid::Invalid;
 pub use logins::codes::Challenge;
+pub use messages::{Delivery, DeliveryFilter, MessageCounts, ReceiverCounts};
 pub use options::Options;
 pub use rate_limit::{RateLimitWindows, Tier};
 pub use settings::Settings;

@@ -7,20 +7,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apps::{App, Apps};
 use crate::audience::Audience;
+use crate::batches::Batches;
 use crate::calendar;
 use crate::chats::Chats;
 use crate::clock::Clock;
 use crate::counters::CallCounters;
-use crate::directory::Directory;
+use crate::directory::{Directory, departments};
 use crate::faults::Faults;
 use crate::invalid::Invalid;
 use crate::journal::Journal;
 use crate::logins::Logins;
 use crate::logins::codes::Codes;
+use crate::media::Media;
+use crate::messages::Messages;
 use crate::options::Options;
 use crate::random::RandomValues;
 use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
+use crate::spool::Spool;
 use crate::tickets::{PushQueue, Tickets};
 use crate::tokens::{IssuedToken, TokenOwner, Tokens};
 
@@ -36,6 +40,10 @@ pub(crate) struct Platform {
     pub(crate) random: RandomValues,
     pub(crate) directory: Directory,
     pub(crate) chats: Chats,
+    pub(crate) messages: Messages,
+    pub(crate) batches: Batches,
+    pub(crate) media: Media,
+    pub(crate) spool: Arc<Spool>,
     pub(crate) faults: Faults,
     pub(crate) counters: CallCounters,
     pub(crate) limits: RateLimits,
@@ -53,6 +61,9 @@ impl Platform {
             })?,
             None => (Tokens::restored(&[], 0), Logins::restored(&[], 0)),
         };
+        let spool = Spool::new()
+            .map_err(|error| Invalid::new("spool", format!("a temporary file: {error}")))?;
+        let random = RandomValues::new();
         let platform = Self {
             clock,
             apps: Apps::new(options.seeded_apps, options.apps)?,
@@ -61,7 +72,11 @@ impl Platform {
             logins,
             tickets: Tickets::default(),
             push_queue: PushQueue::default(),
-            random: RandomValues::new(),
+            messages: Messages::new(&random),
+            batches: Batches::new(&random),
+            media: Media::new(&random),
+            spool,
+            random,
             directory: Directory::new(options.users),
             chats: Chats::new(options.chats, options.users),
             faults: Faults::new(options.fault_seed),
@@ -118,6 +133,15 @@ impl Platform {
                 format!("{app_id} is not a marketplace app"),
             )),
         }
+    }
+
+    /// The people of a department and of those below it, who have not left the company.
+    pub(crate) fn people_within(&self, department: u32) -> impl Iterator<Item = u32> {
+        let below = departments::descendants(department).chain([department]);
+        below.flat_map(|department| {
+            let members = self.directory.members(department, 0, usize::MAX, |_| true);
+            members.into_iter().map(|member| member.n)
+        })
     }
 
     /// A log id like the platform's: the time, then 20 hexadecimal digits.

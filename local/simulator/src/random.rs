@@ -32,6 +32,12 @@ impl RandomValues {
         mix(self.seed ^ mix(serial.wrapping_add(1)))
     }
 
+    /// The start of a sequence whose numbers no other run has used, most likely: of 28 bits, after 24 random ones, so
+    /// that JavaScript can count them.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.number() >> 40 << 28
+    }
+
     /// This many random bytes in the alphabet `A-Za-z0-9_-`, four characters for three bytes.
     pub(crate) fn text(&self, bytes: usize) -> String {
         let mut state = self.number();

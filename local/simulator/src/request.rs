@@ -1,8 +1,12 @@
 //! A request for the endpoints: read completely, decoded once.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde::de::DeserializeOwned;
+
+use crate::multipart::Form;
 
 /// A complete request. It has a body for every method and `Content-Type`: SDKs send `{}` with GET, and JSON without a
 /// type.
@@ -14,11 +18,24 @@ pub(crate) struct Request {
     pub(crate) segments: Vec<String>,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
+    /// Empty if it was a multipart form.
     pub(crate) body: Bytes,
+    multipart: Mutex<Option<Form>>,
+}
+
+/// The body of a request, complete.
+pub(crate) enum RequestBody {
+    Bytes(Bytes),
+    /// `None` if it is malformed.
+    Multipart(Option<Form>),
 }
 
 impl Request {
-    pub(crate) fn new(parts: &http::request::Parts, body: Bytes) -> Self {
+    pub(crate) fn new(parts: &http::request::Parts, body: RequestBody) -> Self {
+        let (body, multipart) = match body {
+            RequestBody::Bytes(body) => (body, None),
+            RequestBody::Multipart(form) => (Bytes::new(), form),
+        };
         Self {
             method: parts.method.clone(),
             path: parts.uri.path().trim_end_matches('/').to_owned(),
@@ -26,7 +43,17 @@ impl Request {
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             headers: parts.headers.clone(),
             body,
+            multipart: Mutex::new(multipart),
         }
+    }
+
+    /// The multipart form; `None` if it is malformed, the body is no such form, or it was taken before.
+    pub(crate) fn take_multipart(&self) -> Option<Form> {
+        let mut form = self
+            .multipart
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        form.take()
     }
 
     /// The path parameters, if the path matches the pattern.

@@ -32,6 +32,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Endpoint> {
         oauth::ENDPOINTS,
         contact::ENDPOINTS,
         im::ENDPOINTS,
+        im::messages::ENDPOINTS,
+        im::reactions::ENDPOINTS,
+        im::media::ENDPOINTS,
+        im::batch::ENDPOINTS,
     ]
     .into_iter()
     .flatten()

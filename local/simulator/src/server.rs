@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,14 +14,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::answer::{Answer, ApiError};
+use crate::answer::{Answer, AnswerBody, ApiError};
 use crate::calendar;
 use crate::control::Control;
 use crate::control_api;
 use crate::door;
 use crate::gateway::{self, Outcome};
+use crate::multipart;
 use crate::platform::Platform;
-use crate::request::Request;
+use crate::request::{Request, RequestBody};
 use crate::stop::StopSignal;
 
 /// Time for calls in progress to end after the simulator stops.
@@ -101,14 +101,14 @@ async fn answer(
     control: &Control,
     reset: &Notify,
     stop: &mut StopSignal,
-) -> Result<http::Response<Full<Bytes>>, Unanswered> {
+) -> Result<http::Response<AnswerBody>, Unanswered> {
     let platform = control.platform();
     let log_id = platform.next_log_id(platform.clock.now_ms());
     let (parts, body) = request.into_parts();
-    let answer = match Limited::new(body, platform.max_body_bytes).collect().await {
-        Err(_) => too_large(platform, &log_id),
-        Ok(body) => {
-            let request = Request::new(&parts, body.to_bytes());
+    let answer = match receive(platform, &parts.headers, body).await {
+        None => too_large(platform, &log_id),
+        Some(body) => {
+            let request = Request::new(&parts, body);
             if let Some(why) = door::refusal(&parts.headers, None) {
                 ApiError::documented(StatusCode::FORBIDDEN, 9499, why)
                     .answer(&platform.settings(), &log_id)
@@ -127,6 +127,24 @@ async fn answer(
         }
     };
     Ok(response(platform, answer, &log_id))
+}
+
+/// The whole body; `None` if it is too large or breaks off. Files of multipart forms never are in memory.
+async fn receive(platform: &Platform, headers: &HeaderMap, body: Incoming) -> Option<RequestBody> {
+    let mut body = Limited::new(body, platform.max_body_bytes);
+    let Some(boundary) = multipart::boundary(headers) else {
+        let body = body.collect().await.ok()?;
+        return Some(RequestBody::Bytes(body.to_bytes()));
+    };
+    let mut reader = Ok(multipart::Reader::new(&boundary, &platform.spool));
+    while let Some(frame) = body.frame().await {
+        // The rest of a malformed form is read as well: a client that is still sending would not see the answer.
+        if let Ok(piece) = frame.ok()?.into_data() {
+            reader = reader.and_then(|mut reader| reader.read(&piece).map(|()| reader));
+        }
+    }
+    let form = reader.and_then(multipart::Reader::finish);
+    Some(RequestBody::Multipart(form.ok()))
 }
 
 /// A call that gets no answer.
@@ -148,8 +166,8 @@ fn too_large(platform: &Platform, log_id: &str) -> Answer {
         .answer(&platform.settings(), log_id)
 }
 
-fn response(platform: &Platform, answer: Answer, log_id: &str) -> http::Response<Full<Bytes>> {
-    let mut response = http::Response::new(Full::new(answer.body));
+fn response(platform: &Platform, answer: Answer, log_id: &str) -> http::Response<AnswerBody> {
+    let mut response = http::Response::new(answer.body);
     *response.status_mut() = answer.status;
     let date = calendar::http_date(platform.clock.now_ms());
     let headers = response.headers_mut();

@@ -21,13 +21,27 @@ pub struct Settings {
     pub refresh_reuse_revokes: bool,
     /// Delay of every call, in real milliseconds. Default 0.
     pub delay_ms: u64,
-    /// Whether the documented limits per app, tenant and API apply. Default off.
+    /// Whether the documented limits apply: per app, tenant and API, and those of messages per chat and person. Default
+    /// off.
     pub rate_limits: bool,
     /// The kind of window for these limits. Default [`Fixed`](RateLimitWindows::Fixed).
     pub rate_limit_windows: RateLimitWindows,
     /// Shortens every window of the limits by this factor, so that a test need not last minutes: with 60, a minute's
     /// budget lasts a second of simulated time. Default 1.
     pub rate_limit_scale: u32,
+    /// Messages per second to one chat, shared by the bots of all apps, in any window of a second: 230020 beyond.
+    /// Default 5 ("Send message" in the platform's reference).
+    pub chat_messages_per_second: u32,
+    /// The same for the messages to one person, from all apps. Default 5.
+    pub person_messages_per_second: u32,
+    /// Changes per second of one card. Default 5.
+    pub card_changes_per_second: u32,
+    /// How long a message can be recalled, in seconds: an administrator's choice. Default a day.
+    pub recall_window_seconds: u64,
+    /// How long a message can be edited, in seconds: an administrator's choice. Default a day.
+    pub edit_window_seconds: u64,
+    /// How many people a batch message reaches in a second of simulated time; the platform documents none. Default 200.
+    pub batch_messages_per_second: u32,
     /// HTTP status of an error of a token endpoint (10003, 10014). Default 200, as the platform was seen to answer; its
     /// general rule says 4xx.
     pub app_error_status: u16,
@@ -51,6 +65,12 @@ impl Default for Settings {
             rate_limits: false,
             rate_limit_windows: RateLimitWindows::Fixed,
             rate_limit_scale: 1,
+            chat_messages_per_second: 5,
+            person_messages_per_second: 5,
+            card_changes_per_second: 5,
+            recall_window_seconds: 86_400,
+            edit_window_seconds: 86_400,
+            batch_messages_per_second: 200,
             app_error_status: 200,
             token_error_status: 400,
             rate_limit_status: 429,
@@ -63,6 +83,11 @@ impl Settings {
     /// The windows of a tier, shortened by [`rate_limit_scale`](Self::rate_limit_scale).
     pub(crate) fn windows(&self, tier: Tier) -> Vec<Window> {
         tier.windows(self.rate_limit_scale).collect()
+    }
+
+    /// The second of the limits of messages, shortened as well.
+    pub(crate) fn second_ms(&self) -> u64 {
+        (1000 / u64::from(self.rate_limit_scale)).max(1)
     }
 
     /// The first field that is out of range, and the problem.
@@ -87,8 +112,18 @@ impl Settings {
         if let Some((field, _)) = lifetimes.into_iter().find(|(_, seconds)| *seconds == 0) {
             return Some((field, "must be at least 1"));
         }
-        if self.rate_limit_scale == 0 {
-            return Some(("rate_limit_scale", "must be at least 1"));
+        let rates = [
+            ("rate_limit_scale", self.rate_limit_scale),
+            ("chat_messages_per_second", self.chat_messages_per_second),
+            (
+                "person_messages_per_second",
+                self.person_messages_per_second,
+            ),
+            ("card_changes_per_second", self.card_changes_per_second),
+            ("batch_messages_per_second", self.batch_messages_per_second),
+        ];
+        if let Some((field, _)) = rates.into_iter().find(|(_, rate)| *rate == 0) {
+            return Some((field, "must be at least 1"));
         }
         statuses
             .into_iter()

@@ -26,6 +26,8 @@ pub struct AppPatch {
     pub hidden_user_fields: Option<BTreeSet<String>>,
     /// See [`App::hidden_users`].
     pub hidden_users: Option<BTreeSet<u32>>,
+    /// See [`App::unavailable_users`].
+    pub unavailable_users: Option<BTreeSet<u32>>,
     /// See [`App::contact_departments`].
     #[serde(deserialize_with = "present")]
     pub contact_departments: Option<Option<BTreeSet<u32>>>,
@@ -71,6 +73,7 @@ impl AppPatch {
         set(&mut app.enabled, self.enabled);
         set(&mut app.hidden_user_fields, self.hidden_user_fields);
         set(&mut app.hidden_users, self.hidden_users);
+        set(&mut app.unavailable_users, self.unavailable_users);
         set(&mut app.contact_departments, self.contact_departments);
         set(&mut app.contact_users, self.contact_users);
         set(&mut app.granted_scopes, self.granted_scopes);

@@ -8,12 +8,11 @@ use serde_json::json;
 
 use super::{BATCH_MAX, id_types};
 use crate::answer::{Answer, ApiError};
-use crate::directory::ids::{self, Decoded};
 use crate::directory::people::Profile;
 use crate::endpoint::Call;
 use crate::platform::Platform;
-use crate::request::BodyError;
-use crate::user_object::{Status, UserIdType};
+use crate::user_lookup::resolve;
+use crate::user_object::Status;
 
 /// The most ids of basic_batch.
 const BASIC_MAX: usize = 10;
@@ -91,7 +90,7 @@ pub(super) fn batch_get_id(platform: &Platform, call: &Call<'_>) -> Result<Answe
     }
 
     let id_types = id_types(call)?;
-    let inputs: Inputs = call.request.json().map_err(bad_body)?;
+    let inputs: Inputs = call.request.json().map_err(ApiError::body)?;
     at_most(BATCH_MAX, "emails", inputs.emails.len())?;
     at_most(BATCH_MAX, "mobiles", inputs.mobiles.len())?;
     let entry = |found: Option<Profile>| {
@@ -127,7 +126,7 @@ pub(super) fn basic_batch(platform: &Platform, call: &Call<'_>) -> Result<Answer
         user_ids: Vec<String>,
     }
     let id_types = id_types(call)?;
-    let Ids { user_ids } = call.request.json().map_err(bad_body)?;
+    let Ids { user_ids } = call.request.json().map_err(ApiError::body)?;
     if user_ids.is_empty() {
         return Err(ApiError::field("user_ids", "", "user_ids is required"));
     }
@@ -146,53 +145,10 @@ pub(super) fn basic_batch(platform: &Platform, call: &Call<'_>) -> Result<Answer
     Ok(Answer::data(&json!({ "users": users })))
 }
 
-/// The gateway converts ids before the API sees them; its codes for ids that do not exist are 99992351 (open_id, with
-/// 99992361 for another app's), 99992360 (user_id) and 99992363 (union_id).
-fn resolve(
-    platform: &Platform,
-    call: &Call<'_>,
-    id_type: UserIdType,
-    id: &str,
-) -> Result<Profile, ApiError> {
-    let unknown = |code, name: &str| {
-        let msg = format!(
-            "The request you send is not a valid {{{name}}} or not exists. Invalid ids: [{id}]"
-        );
-        ApiError::documented(StatusCode::BAD_REQUEST, code, msg)
-    };
-    let (n, error) = match id_type {
-        UserIdType::Open => match ids::decode_open_id(&call.app.app_id, id) {
-            Some(Decoded::Foreign(tag)) if platform.apps.has_tag(tag) => {
-                return Err(ApiError::documented(
-                    StatusCode::BAD_REQUEST,
-                    99_992_361,
-                    "open_id cross app",
-                ));
-            }
-            Some(Decoded::Number(n)) => (Some(n), unknown(99_992_351, "open_id")),
-            Some(Decoded::Foreign(_)) | None => (None, unknown(99_992_351, "open_id")),
-        },
-        UserIdType::Union => (ids::decode_union_id(id), unknown(99_992_363, "union_id")),
-        UserIdType::User => (ids::decode_user_id(id), unknown(99_992_360, "user_id")),
-    };
-    n.and_then(|n| platform.directory.profile(n)).ok_or(error)
-}
-
 fn at_most(max: usize, field: &str, length: usize) -> Result<(), ApiError> {
     if length <= max {
         return Ok(());
     }
     let description = format!("the max len is {max}");
     Err(ApiError::field(field, length.to_string(), description))
-}
-
-fn bad_body(error: BodyError) -> ApiError {
-    match error {
-        BodyError::Syntax(problem) => ApiError::documented(
-            StatusCode::BAD_REQUEST,
-            9499,
-            format!("Invalid parameter value in the body: {problem}"),
-        ),
-        BodyError::Field(field, problem) => ApiError::field(field, "", problem),
-    }
 }

@@ -59,6 +59,32 @@ pub fn chat_id(n: u32) -> String {
     format!("oc_{:032x}", permute(CHAT_TAG, n.into()))
 }
 
+/// The id of the chat between user `n` and the bot of an app: `oc_` and 32 hexadecimal digits.
+pub fn p2p_chat_id(app_id: &str, n: u32) -> String {
+    format!("oc_{:032x}", permute(p2p_tag(app_id), n.into()))
+}
+
+/// The user in a chat with the bot of this app.
+pub(crate) fn decode_p2p_chat_id(app_id: &str, chat_id: &str) -> Option<u64> {
+    let (tag, n) = restore(hex128(chat_id.strip_prefix("oc_")?)?);
+    (tag == p2p_tag(app_id)).then_some(n)
+}
+
+fn p2p_tag(app_id: &str) -> u64 {
+    mix(app_tag(app_id) ^ CHAT_TAG)
+}
+
+/// The id of the thing with this number among those with the prefix, such as `om_`: 32 hexadecimal digits follow it.
+pub(crate) fn numbered(prefix: &str, number: u64) -> String {
+    format!("{prefix}{:032x}", permute(hash(prefix), number))
+}
+
+/// The number; there may be nothing with it.
+pub(crate) fn decode_numbered(prefix: &str, id: &str) -> Option<u64> {
+    let (tag, number) = restore(hex128(id.strip_prefix(prefix)?)?);
+    (tag == hash(prefix)).then_some(number)
+}
+
 const CHAT_TAG: u64 = 0x6368_6174_5f69_645f;
 const UNION_TAG: u64 = 0x756e_696f_6e5f_6964;
 const DEPARTMENT_TAG: u64 = 0x6465_7061_7274_6d74;
@@ -165,6 +191,16 @@ mod tests {
             );
             assert_eq!(decode_department_id(&department_id(n)), Some(number));
             assert_eq!(decode_chat_id(&chat_id(n)), Some(number));
+            let p2p = p2p_chat_id("cli_a", n);
+            assert_eq!(decode_p2p_chat_id("cli_a", &p2p), Some(number));
+            assert_eq!(
+                (decode_p2p_chat_id("cli_b", &p2p), decode_chat_id(&p2p)),
+                (None, None)
+            );
+            assert_eq!(
+                decode_numbered("om_", &numbered("om_", number)),
+                Some(number)
+            );
         }
         assert_eq!(decode_open_department_id("0"), Some(0));
         assert_eq!(decode_department_id("0"), Some(0));

@@ -14,6 +14,8 @@ mod faults;
 mod limits;
 mod logins;
 mod marketplace;
+mod media;
+mod messages;
 mod oauth;
 mod process;
 mod scopes;

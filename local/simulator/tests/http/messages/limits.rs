@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use lark_simulator::{App, Options, Settings, Simulator, chat_id, open_id};
+use serde_json::json;
+
+use super::Bot;
+use crate::client::{TENANT_TOKEN, call, post, start_with};
+
+const OTHER: &str = "cli_other";
+
+async fn limited(settings: Settings) -> Simulator {
+    start_with(Options {
+        apps: vec![App::new(OTHER, "secret")],
+        settings: Settings {
+            rate_limits: true,
+            ..settings
+        },
+        ..Options::default()
+    })
+    .await
+}
+
+async fn other_bot(simulator: &Simulator) -> Bot<'_> {
+    let body = json!({ "app_id": OTHER, "app_secret": "secret" });
+    let answer = post(simulator, TENANT_TOKEN, "", &body).await;
+    let token = answer.body["tenant_access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    Bot { simulator, token }
+}
+
+#[tokio::test]
+async fn a_chat_takes_five_a_second_from_all_bots_together() {
+    let simulator = limited(Settings::default()).await;
+    let (one, two) = (Bot::new(&simulator).await, other_bot(&simulator).await);
+    let say = async |bot: &Bot<'_>, n: u32| {
+        bot.send("chat_id", &chat_id(n), "text", r#"{"text":"x"}"#)
+            .await
+            .code()
+    };
+    for _ in 0..3 {
+        assert_eq!(say(&one, 1).await, (200, 0));
+    }
+    simulator.control().advance(Duration::from_millis(600));
+    for _ in 0..2 {
+        assert_eq!(say(&two, 1).await, (200, 0));
+    }
+    assert_eq!(say(&two, 1).await, (400, 230_020));
+    assert_eq!(say(&one, 1).await, (400, 230_020));
+    assert_eq!(say(&one, 2).await, (200, 0));
+    // A new second of the clock, but five in the second before.
+    simulator.control().advance(Duration::from_millis(399));
+    assert_eq!(say(&one, 1).await, (400, 230_020));
+    simulator.control().advance(Duration::from_millis(1));
+    for expected in [(200, 0), (200, 0), (200, 0), (400, 230_020)] {
+        assert_eq!(say(&one, 1).await, expected);
+    }
+    let counts = simulator.control().message_counts();
+    let of_chat = &counts.chats[&chat_id(1)];
+    assert_eq!(
+        (of_chat.delivered, of_chat.refused, of_chat.peak_in_window),
+        (8, 4, 5)
+    );
+    let counters = simulator.control().counters();
+    assert_eq!(counters.endpoints["im.message.create"].errors[&230_020], 4);
+}
+
+#[tokio::test]
+async fn a_person_takes_five_a_second_from_all_apps_together() {
+    let simulator = limited(Settings::default()).await;
+    let (one, two) = (Bot::new(&simulator).await, other_bot(&simulator).await);
+    for _ in 0..5 {
+        assert_eq!(one.tell(7, "x").await.code(), (200, 0));
+    }
+    let id = open_id(OTHER, 7);
+    let answer = two.send("open_id", &id, "text", r#"{"text":"x"}"#).await;
+    assert_eq!(answer.code(), (400, 230_020));
+    assert_eq!(simulator.control().message_counts().people[&7].refused, 1);
+}
+
+#[tokio::test]
+async fn replies_and_forwards_count_as_well() {
+    let simulator = limited(Settings::default()).await;
+    let bot = Bot::new(&simulator).await;
+    let first = bot.text(1, "x").await;
+    let reply = json!({ "msg_type": "text", "content": r#"{"text":"x"}"# });
+    let forward = json!({ "receive_id": chat_id(1) });
+    let end = "/forward?receive_id_type=chat_id";
+    for _ in 0..2 {
+        assert_eq!(
+            bot.about("POST", &first, "/reply", &reply).await.code(),
+            (200, 0)
+        );
+        assert_eq!(
+            bot.about("POST", &first, end, &forward).await.code(),
+            (200, 0)
+        );
+    }
+    for (end, body) in [("/reply", &reply), (end, &forward)] {
+        assert_eq!(
+            bot.about("POST", &first, end, body).await.code(),
+            (400, 230_020)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_card_is_changed_five_times_a_second() {
+    let simulator = limited(Settings::default()).await;
+    let bot = Bot::new(&simulator).await;
+    let card = json!({ "schema": "2.0", "body": { "elements": [] } });
+    let sent = bot.say("interactive", &card).await.body["data"].take();
+    let patch = json!({ "content": card.to_string() });
+    for n in 0..6 {
+        let expected = if n < 5 { (200, 0) } else { (400, 230_020) };
+        assert_eq!(bot.about("PATCH", &sent, "", &patch).await.code(), expected);
+    }
+    simulator.control().advance(Duration::from_secs(1));
+    assert_eq!(bot.about("PATCH", &sent, "", &patch).await.code(), (200, 0));
+}
+
+/// How many texts chat 1 takes at this moment.
+async fn taken(bot: &Bot<'_>) -> usize {
+    for taken in 0.. {
+        match bot.say("text", &json!({ "text": "x" })).await.code() {
+            (200, 0) => {}
+            (400, 230_020) => return taken,
+            other => panic!("{other:?}"),
+        }
+    }
+    unreachable!("a limit is reached")
+}
+
+#[tokio::test]
+async fn limits_can_be_larger_and_windows_shorter() {
+    let simulator = limited(Settings {
+        rate_limit_scale: 10,
+        ..Settings::default()
+    })
+    .await;
+    let bot = Bot::new(&simulator).await;
+    for _ in 0..3 {
+        assert_eq!(taken(&bot).await, 5);
+        simulator.control().advance(Duration::from_millis(100));
+    }
+    let change = json!({ "rate_limit_scale": 1, "chat_messages_per_second": 12 });
+    let changed = call(
+        &simulator,
+        "PATCH",
+        "/_sim/settings",
+        "",
+        &change.to_string(),
+    )
+    .await;
+    assert_eq!(changed.body["person_messages_per_second"], 5);
+    simulator.control().advance(Duration::from_secs(1));
+    assert_eq!(taken(&bot).await, 12);
+    let zero = json!({ "chat_messages_per_second": 0 });
+    let refused = call(&simulator, "PATCH", "/_sim/settings", "", &zero.to_string()).await;
+    assert_eq!(refused.body["field"], "chat_messages_per_second");
+}
+
+#[tokio::test]
+async fn without_limits_the_peaks_are_counted() {
+    let simulator = start_with(Options::default()).await;
+    let bot = Bot::new(&simulator).await;
+    for _ in 0..9 {
+        bot.text(1, "x").await;
+    }
+    assert_eq!(bot.tell(7, "x").await.code(), (200, 0));
+    let counts = simulator.control().message_counts();
+    assert_eq!(counts.total.peak_in_window, 9);
+    assert_eq!(counts.people[&7].peak_in_window, 1);
+    simulator.control().reset_counters();
+    assert_eq!(
+        simulator.control().message_counts(),
+        lark_simulator::MessageCounts::default()
+    );
+}
