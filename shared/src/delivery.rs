@@ -37,7 +37,9 @@ mod view;
 mod worker;
 
 pub use accept::{Accepted, NewMessage, Once};
+pub(crate) use codec::sealed_attributes;
 pub use end::{Delivered, End, Refused, Uncertain};
+pub(crate) use job::SHARDS;
 pub use job::{Attempt, Job, JobId, JobKey, Message, Outcome, State};
 pub use receivers::Receivers;
 pub use sweep::SweepReport;

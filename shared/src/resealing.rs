@@ -1,6 +1,7 @@
 //! Reseals everything with the current data key, so that older keys can be removed.
 //!
-//! Every record with sealed data is found without a scan: by the list of apps, and by app. What the current key seals is
+//! Every record with sealed data is found without a scan: by the list of apps, by app, and messages on their way by the index of
+//! what is due. What the current key seals is
 //! skipped, so that an interrupted run continues where it stopped. Writes compare versions; any concurrent change to a record
 //! wins.
 
@@ -14,12 +15,13 @@ use tracing::warn;
 
 use crate::apps::{self, Apps};
 use crate::changes::Actor;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
+use crate::delivery;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
 use crate::seal::{SealError, Sealer, key_id_of};
-use crate::store::{self, Attributes, Expect, Record, Storage, StoreError, Table};
+use crate::store::{self, Attributes, DuePosition, Expect, Record, Storage, StoreError, Table};
 use crate::tokens::{self, TokenKind};
 
 /// How long a key stays after another replaced it: sealed data stays in the shared cache for a day at most, and no process
@@ -27,6 +29,8 @@ use crate::tokens::{self, TokenKind};
 pub const RETIRED_AFTER: Duration = Duration::from_secs(25 * 3_600);
 /// How many apps or tokens are read at a time.
 const PAGE: usize = 100;
+/// Later than anything is due: the year 9999.
+const LAST_MS: i64 = 253_402_300_799_000;
 /// How many records are sealed concurrently.
 const CONCURRENCY: usize = 8;
 /// The time for one page or one record.
@@ -306,6 +310,8 @@ struct Walk<'r> {
     next_apps: Option<Option<String>>,
     /// The partitions of tokens that come next, each with the position to continue after.
     tokens: VecDeque<(String, Option<String>)>,
+    /// The part of the index of messages that comes next, and the position in it.
+    messages: (u8, Option<DuePosition>),
     /// How many apps were seen.
     seen: u64,
 }
@@ -317,6 +323,7 @@ impl<'r> Walk<'r> {
             apps: VecDeque::new(),
             next_apps: Some(None),
             tokens: VecDeque::new(),
+            messages: (0, None),
             seen: 0,
         }
     }
@@ -350,9 +357,31 @@ impl<'r> Walk<'r> {
                 self.apps.extend(ids);
                 self.next_apps = next.map(Some);
             } else {
-                return Ok(None);
+                return self.next_messages(deadline).await;
             }
         }
+    }
+}
+
+impl Walk<'_> {
+    /// Messages that have not ended: all of them are due some time. What has ended has nothing sealed.
+    async fn next_messages(&mut self, deadline: Deadline) -> Result<Option<(Table, Vec<Record>)>> {
+        let storage = &self.resealer.storage;
+        let (shard, after) = &mut self.messages;
+        while *shard < delivery::SHARDS {
+            let (table, all) = (Table::MessageJobs, Timestamp::from_millis(LAST_MS));
+            let page = storage.due(table, *shard, all, after.as_ref(), PAGE, deadline);
+            let page = page.await?;
+            *after = page.last().and_then(Record::due_position);
+            if page.len() < PAGE {
+                *shard += 1;
+                *after = None;
+            }
+            if !page.is_empty() {
+                return Ok(Some((table, page)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -360,7 +389,8 @@ fn sealed_attributes(table: Table, record: &Record) -> Vec<(&'static str, String
     match table {
         Table::Apps => apps::sealed_attributes(record),
         Table::Tokens => tokens::sealed_attributes(record),
-        Table::Directory | Table::ApiKeys | Table::DataKeys | Table::MessageJobs => Vec::new(),
+        Table::MessageJobs => delivery::sealed_attributes(record),
+        Table::Directory | Table::ApiKeys | Table::DataKeys => Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ mod interleavings;
 mod late_callers;
 mod limits;
 mod logins;
+mod messages;
 mod platform;
 mod refreshes;
 mod revocations;

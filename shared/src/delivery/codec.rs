@@ -89,6 +89,14 @@ pub(super) async fn to_record(
     Ok(record)
 }
 
+/// The sealed attribute that a job's record may have, with its context: for resealing.
+pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> {
+    let key = key_of(record);
+    key.map(|key| (MESSAGE, key.seal_context()))
+        .into_iter()
+        .collect()
+}
+
 /// The job in `record`, with what is to be sent.
 pub(super) async fn from_record(
     record: &Record,

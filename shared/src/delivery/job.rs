@@ -26,7 +26,7 @@ pub(super) const REPEATABLE: Duration = Duration::from_secs(50 * 60);
 /// After how long a job that nobody brings to an end is queued again: it waits in a queue for longer only when very many do.
 pub(super) const ABANDONED: Duration = Duration::from_secs(15 * 60);
 /// Into how many parts the index of due jobs is divided.
-pub(super) const SHARDS: u8 = 16;
+pub(crate) const SHARDS: u8 = 16;
 /// The pause after a failure of the platform doubles up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 

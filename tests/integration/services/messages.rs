@@ -1,0 +1,468 @@
+//! Messages: each accepted one ends once, with its evidence, whatever is lost on the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lark_service::apps::AppContext;
+use lark_service::delivery::{
+    Accepted, End, Job, JobId, Message, NewMessage, Once, State, Work,
+};
+use lark_service::error::{Error, ErrorCode};
+use lark_service::lark::messages::Address;
+use lark_service::queue::{Lane, Queue};
+use lark_service::store::intercepted::{InterceptedStore, Operation, StoreHook};
+use lark_service::store::{Key, StoreError, Table};
+use lark_service_tests::world::{APP, Process, World, soon};
+use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
+use tokio::sync::Mutex;
+
+const CREATE: &str = "im.message.create";
+const HIDDEN: Duration = Duration::from_secs(360);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The first user that the simulator has, as [`APP`] knows them.
+fn person(number: u32) -> Address {
+    Address::OpenId(lark_simulator::open_id(APP, number))
+}
+
+fn text(text: &str) -> NewMessage {
+    NewMessage {
+        key_id: "test00000001".to_owned(),
+        to: person(1),
+        message: Message {
+            msg_type: "text".to_owned(),
+            content: format!(r#"{{"text":"{text}"}}"#),
+        },
+        lane: Lane::Normal,
+        deliver_at: None,
+        expires_at: None,
+        once: None,
+    }
+}
+
+async fn context(process: &Process) -> AppContext {
+    process.context(None).await.unwrap()
+}
+
+async fn accept(process: &Process, new: NewMessage) -> Job {
+    let context = context(process).await;
+    let accepted = process.0.delivery.accept(&context, new, soon()).await;
+    accepted.unwrap().job
+}
+
+async fn send(process: &Process, new: NewMessage) -> Accepted {
+    let context = context(process).await;
+    let sent = process.0.delivery.send_now(&context, new, soon()).await;
+    sent.unwrap()
+}
+
+async fn job(process: &Process, job: &Job) -> Job {
+    let (key_id, job_id) = (&job.key.key_id, job.key.job_id.as_str());
+    let found = process.0.delivery.job(key_id, job_id, soon()).await;
+    found.unwrap()
+}
+
+fn state(world: &World, job: &Job) -> State {
+    job.state(world.now())
+}
+
+/// Has a worker take one batch of each lane, and returns how many messages it did not finish.
+async fn work(world: &World, process: &Process) -> usize {
+    let mut left = 0;
+    for lane in Lane::ALL {
+        let batch = world.queue.receive(lane, 10, HIDDEN, Duration::ZERO).await;
+        let batch = batch.unwrap();
+        let works = batch.iter().map(|message| Work {
+            id: message.id.clone(),
+            receipt: message.receipt.clone(),
+            group: message.group.clone(),
+            body: message.body.clone(),
+            receive_count: message.receive_count,
+        });
+        let unfinished = process.0.delivery.work(works.collect(), soon()).await;
+        left += unfinished.len();
+        for message in batch.iter().filter(|it| !unfinished.contains(&it.id)) {
+            world.queue.delete(lane, &message.receipt).await.unwrap();
+        }
+    }
+    left
+}
+
+fn deliveries(world: &World) -> Vec<Delivery> {
+    world.control().deliveries(&DeliveryFilter::default(), 1_000)
+}
+
+fn contents(world: &World) -> Vec<String> {
+    let delivered = deliveries(world).into_iter();
+    delivered.map(|it| it.content.to_string()).collect()
+}
+
+/// The platform makes the message, and its answer is lost.
+fn lost_answer(times: u64) -> Fault {
+    Fault {
+        count: Some(times),
+        stage: FaultStage::After,
+        ..Fault::new(CREATE, FaultAction::Reset)
+    }
+}
+
+fn refusal(status: u16, code: i64) -> FaultAction {
+    FaultAction::Answer {
+        status,
+        code,
+        msg: "not now".to_owned(),
+        body: None,
+        headers: std::collections::BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_at_once_has_ended_when_its_caller_hears_of_it() {
+    let world = World::begin().await;
+    let process = world.process();
+    let sent = send(&process, text("hi")).await;
+    let Some(End::Delivered(delivered)) = &sent.job.end else {
+        panic!("{:?}", sent.job);
+    };
+    let made = deliveries(&world);
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0].message_id, delivered.message_id);
+    assert_eq!(made[0].uuid.as_deref(), Some(sent.job.key.job_id.uuid()));
+    let stored = job(&process, &sent.job).await;
+    assert_eq!((stored.end.as_ref(), stored.message.as_ref()), (sent.job.end.as_ref(), None));
+    // Nothing of its content is left.
+    let record = world.shared_store().get(
+        Table::MessageJobs,
+        &Key::new("job#test00000001", stored.key.job_id.as_str()),
+    );
+    let record = record.await.unwrap().unwrap();
+    assert!(record.bytes("message").is_none() && record.expires_at.is_some());
+    // Who sent it is known to whoever gets a click on it.
+    let sender = Key::new(format!("sent#{}", delivered.message_id), "sent");
+    let sender = world.shared_store().get(Table::MessageJobs, &sender);
+    let sender = sender.await.unwrap().unwrap();
+    assert_eq!(sender.text("key_id"), Some("test00000001"));
+    assert_eq!(sender.text("job_id"), Some(stored.key.job_id.as_str()));
+    assert_eq!(sender.text("chat_id"), delivered.chat_id.as_deref());
+}
+
+#[tokio::test]
+async fn an_accepted_message_is_delivered_by_a_worker_in_its_turn() {
+    let world = World::begin().await;
+    let process = world.process();
+    let mut jobs = Vec::new();
+    for number in 0..4 {
+        jobs.push(accept(&process, text(&format!("{number}"))).await);
+    }
+    assert_eq!(deliveries(&world).len(), 0);
+    assert_eq!(state(&world, &jobs[0]), State::Queued);
+    assert_eq!(work(&world, &world.process()).await, 0);
+    let expected: Vec<_> = (0..4).map(|n| format!(r#"{{"text":"{n}"}}"#)).collect();
+    assert_eq!(contents(&world), expected);
+    for one in &jobs {
+        assert_eq!(state(&world, &job(&process, one).await), State::Delivered);
+    }
+    assert_eq!(world.queue.depth(Lane::Normal).await.unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn what_is_held_back_keeps_its_place_and_costs_no_attempt() {
+    let world = World::begin().await;
+    let process = world.process();
+    for number in 0..9 {
+        accept(&process, text(&format!("{number}"))).await;
+    }
+    // Five a second go to one person, and the clock stands still.
+    assert_eq!(work(&world, &process).await, 4);
+    assert_eq!(deliveries(&world).len(), 5);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(work(&world, &process).await, 0);
+    let expected: Vec<_> = (0..9).map(|n| format!(r#"{{"text":"{n}"}}"#)).collect();
+    assert_eq!(contents(&world), expected);
+    let page = process.0.delivery.jobs("test00000001", None, None, 50, soon());
+    let attempts = page.await.unwrap().items;
+    assert!(attempts.iter().all(|job| job.attempt_count == 1));
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_is_made_once() {
+    let world = World::begin().await;
+    let process = world.process();
+    world.control().add_fault(lost_answer(3)).unwrap();
+    let sent = send(&process, text("hi")).await;
+    assert_eq!(state(&world, &sent.job), State::Sending);
+    for _ in 0..2 {
+        world.advance(MINUTE);
+        assert_eq!(work(&world, &process).await, 1);
+    }
+    world.advance(MINUTE * 2);
+    assert_eq!(work(&world, &process).await, 0);
+    let ended = job(&process, &sent.job).await;
+    assert_eq!((state(&world, &ended), ended.attempt_count), (State::Delivered, 4));
+    assert_eq!(deliveries(&world).len(), 1);
+    assert_eq!(ended.attempts[0].outcome.as_ref().map(|it| it.may_have_happened), Some(true));
+}
+
+#[tokio::test]
+async fn a_message_that_can_no_longer_be_settled_is_uncertain_and_not_repeated() {
+    let world = World::begin().await;
+    let process = world.process();
+    world.control().add_fault(lost_answer(1)).unwrap();
+    let sent = send(&process, text("hi")).await;
+    world.advance(MINUTE * 61);
+    assert_eq!(work(&world, &process).await, 0);
+    let ended = job(&process, &sent.job).await;
+    let Some(End::Uncertain(uncertain)) = &ended.end else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(uncertain.since, ended.attempts[0].at);
+    assert_eq!(deliveries(&world).len(), 1);
+    // Nor by a redrive of what was in the queue, days later.
+    world.advance(MINUTE * 60 * 48);
+    process.0.delivery.enqueue_due(soon()).await.unwrap();
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(deliveries(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_code_and_is_final() {
+    let world = World::begin().await;
+    let process = world.process();
+    let nobody = NewMessage {
+        to: Address::OpenId("ou_nobody".to_owned()),
+        ..text("hi")
+    };
+    let sent = send(&process, nobody).await;
+    let refused = sent.job.refused().unwrap();
+    assert!(refused.code.is_some(), "{refused:?}");
+    assert_eq!(state(&world, &sent.job), State::Refused);
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(world.requests(CREATE), 1);
+}
+
+/// What the platform's limits and outages do: nothing was made for certain, or it is not known, and either way it goes on.
+#[tokio::test]
+async fn a_failure_that_passes_ends_no_message() {
+    let rows = [
+        ("a limit of the receiver", refusal(400, 230_020)),
+        ("a limit of the app", refusal(429, 99_991_400)),
+        ("a failing gateway", refusal(502, 0)),
+        ("a failing platform", refusal(500, 5_000)),
+        ("a closed connection", FaultAction::Reset),
+    ];
+    for (what, action) in rows {
+        let world = World::begin().await;
+        let process = world.process();
+        let fault = Fault {
+            count: Some(1),
+            ..Fault::new(CREATE, action)
+        };
+        world.control().add_fault(fault).unwrap();
+        let sent = send(&process, text("hi")).await;
+        assert!(sent.job.end.is_none(), "{what}");
+        world.advance(MINUTE * 3);
+        assert_eq!(work(&world, &process).await, 0, "{what}");
+        let ended = job(&process, &sent.job).await;
+        assert_eq!(state(&world, &ended), State::Delivered, "{what}");
+        assert_eq!(deliveries(&world).len(), 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_with_the_first_ones_job() {
+    let world = World::begin().await;
+    let process = world.process();
+    let once = |request: &str| {
+        Some(Once {
+            key: "build-4711".to_owned(),
+            request: request.to_owned(),
+        })
+    };
+    let first = NewMessage { once: once("a"), ..text("hi") };
+    let sent = send(&process, first.clone()).await;
+    assert!(!sent.is_repeated);
+    let again = send(&world.process(), first.clone()).await;
+    assert!(again.is_repeated);
+    assert_eq!(again.job.key, sent.job.key);
+    assert_eq!(again.job.end, sent.job.end);
+    assert_eq!(deliveries(&world).len(), 1);
+    let other = NewMessage { once: once("b"), ..text("hi") };
+    let context = context(&process).await;
+    let refused = process.0.delivery.send_now(&context, other, soon()).await;
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::IdempotencyMismatch);
+    // Another key's names are its own.
+    let foreign = NewMessage { key_id: "test00000002".to_owned(), ..first };
+    assert!(!send(&process, foreign).await.is_repeated);
+    assert_eq!(deliveries(&world).len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_is_taken_back_before_it_is_sent_and_not_after() {
+    let world = World::begin().await;
+    let process = world.process();
+    let waiting = accept(&process, text("hi")).await;
+    let (key_id, job_id) = (&waiting.key.key_id, waiting.key.job_id.as_str());
+    let delivery = &process.0.delivery;
+    for _ in 0..2 {
+        let cancelled = delivery.cancel(key_id, job_id, soon()).await.unwrap();
+        assert_eq!(state(&world, &cancelled), State::Cancelled);
+    }
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(deliveries(&world).len(), 0);
+    let sent = send(&process, text("ho")).await;
+    let past = delivery.cancel(key_id, sent.job.key.job_id.as_str(), soon()).await;
+    assert!(matches!(past, Err(Error::MessageJobPast("delivered"))), "{past:?}");
+    let foreign = delivery.cancel("other0000001", job_id, soon()).await;
+    assert!(matches!(foreign, Err(Error::MessageJobNotFound)), "{foreign:?}");
+}
+
+#[tokio::test]
+async fn a_message_for_later_is_sent_at_its_time_and_one_that_is_late_expires() {
+    let world = World::begin().await;
+    let process = world.process();
+    let later = NewMessage {
+        deliver_at: Some(world.now() + MINUTE * 90),
+        ..text("later")
+    };
+    let later = accept(&process, later).await;
+    assert_eq!(state(&world, &later), State::Scheduled);
+    let short = NewMessage {
+        expires_at: Some(world.now() + MINUTE),
+        ..text("short")
+    };
+    let short = accept(&process, short).await;
+    world.advance(MINUTE * 2);
+    process.0.delivery.enqueue_due(soon()).await.unwrap();
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(state(&world, &job(&process, &short).await), State::Expired);
+    assert_eq!(deliveries(&world).len(), 0);
+    world.advance(MINUTE * 89);
+    let report = process.0.delivery.enqueue_due(soon()).await.unwrap();
+    assert_eq!((report.due, report.queued), (1, 1));
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(contents(&world), [r#"{"text":"later"}"#]);
+}
+
+/// Fails writes of jobs that the test chooses, by their number.
+#[derive(Debug)]
+struct Failing(Mutex<Vec<bool>>);
+
+#[async_trait]
+impl StoreHook for Failing {
+    async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError> {
+        if table != Some(Table::MessageJobs) || operation != Operation::Put {
+            return Ok(());
+        }
+        let mut plan = self.0.lock().await;
+        let fails = !plan.is_empty() && plan.remove(0);
+        if fails {
+            return Err(StoreError::Timeout {
+                operation: "put",
+                table: "message_jobs",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A process that dies at each of its writes: between accepting, queueing, writing ahead, calling, and recording.
+#[tokio::test]
+async fn a_process_that_dies_between_two_writes_loses_nothing_and_doubles_nothing() {
+    for dies_at in 0..4 {
+        let world = World::begin().await;
+        let plan = (0..4).map(|write| write >= dies_at).collect::<Vec<bool>>();
+        // Whatever it tries after its death fails too.
+        let plan: Vec<bool> = plan.into_iter().chain([true; 20]).collect();
+        let hook = Arc::new(Failing(Mutex::new(plan)));
+        let store = InterceptedStore::new(world.shared_store(), hook as _);
+        let dying = world.process_over(Arc::new(store));
+        let context = context(&dying).await;
+        let taken = dying.0.delivery.send_now(&context, text("hi"), soon()).await;
+        let process = world.process();
+        for _ in 0..4 {
+            world.advance(MINUTE);
+            process.0.delivery.enqueue_due(soon()).await.unwrap();
+            work(&world, &process).await;
+        }
+        let made = deliveries(&world).len();
+        match taken {
+            // It was never taken.
+            Err(_) => assert_eq!((dies_at, made), (0, 0)),
+            Ok(taken) => {
+                assert_eq!(made, 1, "died at write {dies_at}");
+                let ended = job(&process, &taken.job).await;
+                assert_eq!(state(&world, &ended), State::Delivered, "{dies_at}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_workers_with_the_same_message_make_it_once() {
+    let world = World::begin().await;
+    let (one, other) = (world.process(), world.process());
+    let accepted = accept(&one, text("hi")).await;
+    let work = |process: &Process| {
+        let delivery = process.0.delivery.clone();
+        let works = vec![Work {
+            id: "1".to_owned(),
+            receipt: lark_service::queue::Receipt("none".to_owned()),
+            group: accepted.group(),
+            body: format!(
+                r#"{{"key_id":"test00000001","job_id":"{}","lane":"normal"}}"#,
+                accepted.key.job_id
+            ),
+            receive_count: 1,
+        }];
+        async move { delivery.work(works, soon()).await }
+    };
+    let (first, second) = tokio::join!(work(&one), work(&other));
+    assert!(first.is_empty() || second.is_empty(), "{first:?} {second:?}");
+    assert_eq!(deliveries(&world).len(), 1);
+    assert_eq!(state(&world, &job(&one, &accepted).await), State::Delivered);
+}
+
+#[tokio::test]
+async fn what_names_no_job_does_not_stay_in_the_queue() {
+    let world = World::begin().await;
+    let process = world.process();
+    let gone = JobId::new(world.now());
+    for body in ["", "{}", "null", &format!(r#"{{"key_id":"k","job_id":"{gone}","lane":"normal"}}"#)] {
+        let works = vec![Work {
+            id: "1".to_owned(),
+            receipt: lark_service::queue::Receipt("none".to_owned()),
+            group: "g".to_owned(),
+            body: (*body).to_owned(),
+            receive_count: 1,
+        }];
+        assert_eq!(process.0.delivery.work(works, soon()).await, [""; 0], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn jobs_are_listed_by_their_owner_and_state() {
+    let world = World::begin().await;
+    let process = world.process();
+    let sent = send(&process, text("sent")).await.job;
+    world.advance(Duration::from_secs(1));
+    let mut waiting = Vec::new();
+    for number in 0..3 {
+        waiting.push(accept(&process, text(&format!("{number}"))).await.key);
+        world.advance(Duration::from_secs(1));
+    }
+    let list = async |key_id: &str, state, after: Option<&str>| {
+        let page = process.0.delivery.jobs(key_id, state, after, 2, soon()).await;
+        let page = page.unwrap();
+        let keys: Vec<_> = page.items.into_iter().map(|job| job.key).collect();
+        (keys, page.next_page_token)
+    };
+    let (first, next) = list("test00000001", None, None).await;
+    assert_eq!(first, [sent.key.clone(), waiting[0].clone()]);
+    let (rest, next) = list("test00000001", None, next.as_deref()).await;
+    assert_eq!((rest, next), (waiting[1..].to_vec(), None));
+    let (delivered, _) = list("test00000001", Some(State::Delivered), None).await;
+    assert_eq!(delivered, [sent.key]);
+    let (foreign, _) = list("other0000001", None, None).await;
+    assert_eq!(foreign, []);
+}
