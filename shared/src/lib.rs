@@ -59,6 +59,8 @@ pub mod aws;
 pub mod breaker;
 pub mod coalesce;
 pub mod deadline;
+#[cfg(feature = "embedded")]
+pub mod embedded_file;
 pub mod ids;
 pub mod quota;
 pub mod telemetry;

@@ -13,6 +13,7 @@ use lark_service::directory::tiers::Found;
 use lark_service::directory::users::{Batch, Wanted};
 use lark_service::ids::{AppId, OpenId};
 use lark_service::lark::contacts::{Contact, UserId, UserIdKind};
+use lark_service::queue::embedded::EmbeddedQueue;
 use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::seed::Seed;
 use lark_service::store::Store;
@@ -81,6 +82,8 @@ pub struct World {
     pub store: Arc<StoreSwitch>,
     /// The shared cache of every process.
     pub cache: Arc<SwitchableCache>,
+    /// The queue of every process.
+    pub queue: Arc<EmbeddedQueue>,
     shared_store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
@@ -108,8 +111,10 @@ impl World {
         let switch = Arc::new(StoreSwitch::default());
         let cache = MemoryCache::new(64 * 1024 * 1024, Arc::clone(&clock));
         let keyring = KeyRing::generate().expect("randomness");
+        let queue = EmbeddedQueue::in_memory(Arc::clone(&clock)).expect("memory");
         let world = Self {
             simulator,
+            queue: Arc::new(queue),
             shared_store: Arc::new(InterceptedStore::new(
                 Arc::new(store),
                 Arc::clone(&switch) as _,
@@ -213,16 +218,14 @@ impl World {
         });
         let adapters = Adapters {
             store,
-            queue: None,
+            queue: Some(Arc::clone(&self.queue) as _),
             cache: Some(cache),
             keys: Arc::clone(&self.sealer),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),
         };
-        Process(Services::new(
-            config.expect("a right configuration"),
-            &adapters,
-        ))
+        let config = config.expect("a right configuration");
+        Process(Services::new(config, &adapters))
     }
 
     /// Applies a seed document.
@@ -247,6 +250,12 @@ impl World {
     #[must_use]
     pub fn control(&self) -> &Control {
         self.simulator.control()
+    }
+
+    /// The time of platform and service.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Advances the clock of platform and service.

@@ -77,8 +77,8 @@ fn open_embedded(data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Adapters, Ch
     let keys = KeySource::File(KeyFile::at(data_dir.join("data-keys")));
     Ok(Adapters {
         store: Arc::new(store),
-        queue: None,
         cache: None,
+        queue: None,
         keys: Arc::new(Sealer::new(keys)),
         clock: Arc::clone(clock),
         http,

@@ -165,8 +165,8 @@ mod tests {
         let clock = Arc::new(SystemClock);
         let adapters = Adapters {
             store: Arc::new(EmbeddedStore::in_memory(clock.clone()).unwrap()),
-            queue: None,
             cache: None,
+            queue: None,
             keys: Arc::new(Sealer::new(KeySource::Absent)),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).unwrap(),

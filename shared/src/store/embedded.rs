@@ -14,23 +14,25 @@ use redb::backends::InMemoryBackend;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Timestamp};
+use crate::embedded_file;
 use crate::store::{
     Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
     TableReport,
 };
 
 mod codec;
-mod file;
 mod reader;
 mod tables;
 mod writer;
 
-pub use file::OpenError;
+pub use crate::embedded_file::OpenError;
 
 use writer::{Change, Request, Writer};
 
 /// How many writes may be queued for the writer; callers of more wait.
 const QUEUE: usize = 1_024;
+/// Page cache of the database.
+const PAGE_CACHE_BYTES: usize = 64 * 1_024 * 1_024;
 /// More keys than this are read on a blocking thread.
 const INLINE_READS: usize = 64;
 
@@ -51,7 +53,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`OpenError`] when another process has the file open, it is damaged or not a store, or access is denied.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let database = file::open(path)?;
+        let database = embedded_file::open(path, PAGE_CACHE_BYTES)?;
         Self::start(database, clock).map_err(|source| OpenError::Unusable {
             path: path.to_owned(),
             source,

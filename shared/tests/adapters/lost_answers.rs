@@ -183,8 +183,8 @@ fn services(store: DynamoDbStore) -> Services {
         Config::from_lookup(|name| (name == "LARK_SERVICE_STORE").then(|| "embedded".to_owned()));
     let adapters = Adapters {
         store: Arc::new(store),
-        queue: None,
         cache: None,
+        queue: None,
         keys: Arc::new(Sealer::new(KeySource::Given(KeyRing::generate().unwrap()))),
         clock: Arc::new(SystemClock),
         http: http_client(),

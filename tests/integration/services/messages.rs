@@ -42,7 +42,7 @@ fn text(text: &str) -> NewMessage {
 }
 
 async fn context(process: &Process) -> AppContext {
-    process.context(None).await.unwrap()
+    process.app_context().await.unwrap()
 }
 
 async fn accept(process: &Process, new: NewMessage) -> Job {

@@ -1,4 +1,4 @@
-//! Opening the file.
+//! Opening a database file of this machine: the embedded store and the embedded queue have one each.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, StorageError};
 
-/// Page cache of the database, in bytes.
-const PAGE_CACHE_BYTES: usize = 64 * 1_024 * 1_024;
-
-/// Why a store could not be opened.
+/// Why a file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Only one process at a time may have the file open.
@@ -45,9 +42,12 @@ pub enum OpenError {
     },
 }
 
-/// Opens the database in the file at `path` and checks every page: a damaged one must be an error now, not a panic on a later
-/// read.
-pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
+/// Opens the database in the file at `path`, with a page cache of so many bytes, and checks every page: a damaged one must be an
+/// error now, not a panic on a later read. A file that does not exist is created readable only by its owner (mode 0600).
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(path: &Path, page_cache_bytes: usize) -> Result<Database, OpenError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -55,7 +55,7 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let file = options.open(path).map_err(|error| io_error(path, error))?;
     let backend = FileBackend::new(file).map_err(|error| database_error(path, error))?;
     Database::builder()
-        .set_cache_size(PAGE_CACHE_BYTES)
+        .set_cache_size(page_cache_bytes)
         .set_check_integrity_on_open(true)
         .create_with_backend(backend)
         .map_err(|error| database_error(path, error))
@@ -110,11 +110,13 @@ mod tests {
 
     use super::*;
 
+    const CACHE: usize = 1_024 * 1_024;
+
     #[test]
     fn the_file_is_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lark.redb");
-        drop(open(&path).unwrap());
+        drop(open(&path, CACHE).unwrap());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -122,8 +124,8 @@ mod tests {
     fn a_file_in_use_is_refused_in_one_clear_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lark.redb");
-        let _first = open(&path).unwrap();
-        let error = open(&path).unwrap_err();
+        let _first = open(&path, CACHE).unwrap();
+        let error = open(&path, CACHE).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -139,14 +141,14 @@ mod tests {
         let path = folder.path().join("lark.redb");
         std::fs::write(&path, "app_id,app_secret\n".repeat(1_000)).unwrap();
         assert!(matches!(
-            open(&path).unwrap_err(),
+            open(&path, CACHE).unwrap_err(),
             OpenError::Damaged { .. }
         ));
     }
 
     #[test]
     fn a_folder_that_does_not_exist_is_named() {
-        let error = open(Path::new("/nowhere/lark.redb")).unwrap_err();
+        let error = open(Path::new("/nowhere/lark.redb"), CACHE).unwrap_err();
         assert_eq!(error.to_string(), "/nowhere/lark.redb cannot be opened");
     }
 
@@ -154,7 +156,7 @@ mod tests {
     fn a_folder_in_place_of_the_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(
-            open(folder.path()).unwrap_err(),
+            open(folder.path(), CACHE).unwrap_err(),
             OpenError::Unusable { .. }
         ));
     }
