@@ -132,16 +132,16 @@ async fn a_message_that_is_sent_at_once_has_ended_when_its_caller_hears_of_it() 
     let stored = job(&process, &sent.job).await;
     assert_eq!((stored.end.as_ref(), stored.message.as_ref()), (sent.job.end.as_ref(), None));
     // Nothing of its content is left.
-    let record = world.shared_store().get(
-        Table::MessageJobs,
-        &Key::new("job#test00000001", stored.key.job_id.as_str()),
+    let (store, at) = (
+        world.shared_store(),
+        Key::new("job#test00000001", stored.key.job_id.as_str()),
     );
-    let record = record.await.unwrap().unwrap();
+    let record = store.get(Table::MessageJobs, &at).await.unwrap().unwrap();
     assert!(record.bytes("message").is_none() && record.expires_at.is_some());
     // Who sent it is known to whoever gets a click on it.
     let sender = Key::new(format!("sent#{}", delivered.message_id), "sent");
-    let sender = world.shared_store().get(Table::MessageJobs, &sender);
-    let sender = sender.await.unwrap().unwrap();
+    let sender = store.get(Table::MessageJobs, &sender).await;
+    let sender = sender.unwrap().unwrap();
     assert_eq!(sender.text("key_id"), Some("test00000001"));
     assert_eq!(sender.text("job_id"), Some(stored.key.job_id.as_str()));
     assert_eq!(sender.text("chat_id"), delivered.chat_id.as_deref());
@@ -173,11 +173,14 @@ async fn what_is_held_back_keeps_its_place_and_costs_no_attempt() {
     for number in 0..9 {
         accept(&process, text(&format!("{number}"))).await;
     }
-    // Five a second go to one person, and the clock stands still.
-    assert_eq!(work(&world, &process).await, 4);
-    assert_eq!(deliveries(&world).len(), 5);
-    world.advance(Duration::from_secs(2));
-    assert_eq!(work(&world, &process).await, 0);
+    // Five a second go to one person. One that has to wait is put off with all that come after it.
+    let mut left = work(&world, &process).await;
+    assert!(left > 0);
+    assert_eq!(deliveries(&world).len(), 9 - left);
+    while left > 0 {
+        world.advance(Duration::from_secs(2));
+        left = work(&world, &process).await;
+    }
     let expected: Vec<_> = (0..9).map(|n| format!(r#"{{"text":"{n}"}}"#)).collect();
     assert_eq!(contents(&world), expected);
     let page = process.0.delivery.jobs("test00000001", None, None, 50, soon());
