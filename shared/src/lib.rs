@@ -49,6 +49,7 @@ pub mod seal;
 pub mod store;
 
 pub mod cache;
+pub mod queue;
 
 // The ground: no dependencies within this crate but the clock.
 pub mod aws;

@@ -16,12 +16,22 @@ use serde::{Deserialize, Serialize};
 pub mod contract;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+mod observed;
 pub mod sqs;
 
-/// The longest time that a message can stay hidden, as SQS has it: 12 hours from when it was received.
-pub const MAX_HIDDEN: Duration = Duration::from_secs(12 * 60 * 60);
-/// The most characters of a body. SQS counts a request of ten messages together, 256 KiB of UTF-8; bodies here are ids.
+pub use observed::ObservedQueue;
+
+/// The longest time for which a message is hidden. SQS counts 12 hours from when it was received, and refuses what would go
+/// beyond; one of them is left for the time since.
+pub const MAX_HIDDEN: Duration = Duration::from_secs(11 * 60 * 60);
+/// The longest wait for a message, as SQS has it.
+pub const MAX_WAIT: Duration = Duration::from_secs(20);
+/// The most messages of one [`Queue::receive`].
+pub const MAX_RECEIVED: usize = 10;
+/// The most bytes of a body. Bodies are ids: ten of the longest are far below the 256 KiB that a request to SQS may have.
 pub const MAX_BODY: usize = 4_096;
+/// For how long a second message with the same id is dropped, as SQS has it.
+pub const DEDUPLICATION_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// A queue. Each lane is a queue of its own, so that many messages in one keep none in the other waiting.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
@@ -56,8 +66,50 @@ pub struct Entry {
     /// A second message of the group with this id within five minutes is dropped, and counts as sent. As a group's name (SQS
     /// `MessageDeduplicationId`, in the scope of its group).
     pub deduplication: String,
-    /// What is received; at most [`MAX_BODY`] bytes.
+    /// What is received; 1 to [`MAX_BODY`] bytes, without control characters but tabs and line ends.
     pub body: String,
+}
+
+/// Why an entry was not sent; the source of [`QueueError::Unavailable`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotSent {
+    /// No queue takes it.
+    #[error("its {0} is empty, too long, or has characters that no queue takes")]
+    Invalid(&'static str),
+    /// Sent now, it would overtake the one that was not.
+    #[error("an earlier message of its group was not sent")]
+    AfterFailure,
+}
+
+impl Entry {
+    /// The most characters of [`Entry::group`] and [`Entry::deduplication`].
+    const MAX_NAME: usize = 128;
+
+    /// Whether every adapter takes it.
+    ///
+    /// # Errors
+    /// [`NotSent::Invalid`].
+    pub fn check(&self) -> Result<(), NotSent> {
+        let is_name = |text: &str| {
+            (1..=Self::MAX_NAME).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        // https://www.w3.org/TR/REC-xml/#charsets, which SQS names.
+        let is_refused = |c: char| {
+            c.is_control() && !matches!(c, '\t' | '\n' | '\r')
+                || matches!(c, '\u{fffe}' | '\u{ffff}')
+        };
+        if !is_name(&self.group) {
+            return Err(NotSent::Invalid("group"));
+        }
+        if !is_name(&self.deduplication) {
+            return Err(NotSent::Invalid("deduplication id"));
+        }
+        if !(1..=MAX_BODY).contains(&self.body.len()) || self.body.contains(is_refused) {
+            return Err(NotSent::Invalid("body"));
+        }
+        Ok(())
+    }
 }
 
 /// A message that was received. Until its time is over nobody else receives it or a later one of its group.
@@ -127,12 +179,17 @@ impl QueueError {
 /// A queue with groups and lanes.
 #[async_trait]
 pub trait Queue: fmt::Debug + Send + Sync {
-    /// Sends `entries` to `lane`, in their order, ten in a request. Returns the outcome of each, in the same order: one may
-    /// fail where another one succeeds. What was sent is not lost when a process, or the machine, dies.
+    /// Sends `entries` to `lane`, those of one group in their order. Returns the outcome of each, in the same order: one may
+    /// fail where another one succeeds, but none is sent after one of its group that failed ([`NotSent::AfterFailure`]). What
+    /// was sent is not lost when a process, or the machine, dies.
     async fn send(&self, lane: Lane, entries: &[Entry]) -> Vec<Result<(), QueueError>>;
 
-    /// At most `limit` messages (1 to 10) of `lane`, hidden from others for `hidden_for`. Waits for up to `wait` (at most 20
-    /// seconds) for one to come. Several of one group may come together, in their order.
+    /// At most `limit` messages (1 to [`MAX_RECEIVED`]) of `lane`, hidden from others for `hidden_for`, at most [`MAX_HIDDEN`].
+    /// Waits for one to come for up to `wait`, at most [`MAX_WAIT`]. Several of one group may come together, in their order;
+    /// groups take turns. SQS counts in whole seconds: hidden times are rounded up, waits down.
+    ///
+    /// # Errors
+    /// [`QueueError::Timeout`], [`QueueError::Unavailable`]; messages may be hidden for `hidden_for` all the same.
     async fn receive(
         &self,
         lane: Lane,
@@ -141,20 +198,25 @@ pub trait Queue: fmt::Debug + Send + Sync {
         wait: Duration,
     ) -> Result<Vec<Received>, QueueError>;
 
-    /// Deletes a message that was received. Deleting it twice is fine.
+    /// Deletes a message that was received. Deleting it twice is fine: a queue that cannot tell says [`QueueError::Gone`] the
+    /// second time.
     ///
     /// # Errors
-    /// [`QueueError::Gone`] where the adapter can tell.
+    /// [`QueueError::Gone`], and the queue's errors.
     async fn delete(&self, lane: Lane, receipt: &Receipt) -> Result<(), QueueError>;
 
     /// Hides a message that was received for `length` from now, at most [`MAX_HIDDEN`], with all later ones of its group; zero
-    /// gives it back. In place of a longer wait a message is deleted and sent again at its time.
+    /// gives it back. Later ones that came with it stay with their receiver: it gives them back, too. In place of a longer wait
+    /// a message is deleted and sent again at its time.
     ///
     /// # Errors
-    /// [`QueueError::Gone`].
+    /// [`QueueError::Gone`], and the queue's errors.
     async fn hide(&self, lane: Lane, receipt: &Receipt, length: Duration)
     -> Result<(), QueueError>;
 
     /// How many messages `lane` has, about.
+    ///
+    /// # Errors
+    /// [`QueueError::Timeout`], [`QueueError::Unavailable`].
     async fn depth(&self, lane: Lane) -> Result<Depth, QueueError>;
 }

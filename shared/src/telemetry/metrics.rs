@@ -15,6 +15,8 @@ pub const LARK_WAIT: &str = "lark_service_lark_wait_duration_seconds";
 pub const STORE_OPERATION: &str = "lark_service_store_operation_duration_seconds";
 /// Time of an operation on the shared cache, in seconds, by `operation` and `result`.
 pub const CACHE_OPERATION: &str = "lark_service_cache_operation_duration_seconds";
+/// Time of an operation on a queue, in seconds, by `operation`, `lane` and `result`; a receive includes its wait.
+pub const QUEUE_OPERATION: &str = "lark_service_queue_operation_duration_seconds";
 /// Look-ups in a cache, by `cache`, `tier` and `result`.
 pub const CACHE_REQUESTS: &str = "lark_service_cache_requests_total";
 /// Token refreshes, by `kind` and `result`.
@@ -59,6 +61,17 @@ pub fn store_operation(
 /// An operation on the shared cache ended.
 pub fn cache_operation(operation: &'static str, result: &'static str, took: Duration) {
     histogram!(CACHE_OPERATION, "operation" => operation, "result" => result)
+        .record(took.as_secs_f64());
+}
+
+/// An operation on the queue of a lane ended.
+pub fn queue_operation(
+    operation: &'static str,
+    lane: &'static str,
+    result: &'static str,
+    took: Duration,
+) {
+    histogram!(QUEUE_OPERATION, "operation" => operation, "lane" => lane, "result" => result)
         .record(took.as_secs_f64());
 }
 

@@ -27,17 +27,17 @@ mod batches;
 mod repeats;
 
 /// What a server does with its n-th connection.
-type Behave = fn(usize, TcpStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Behave = fn(usize, TcpStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-struct Misbehaving {
-    url: String,
+pub(crate) struct Misbehaving {
+    pub(crate) url: String,
     connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
 impl Misbehaving {
     #[expect(clippy::disallowed_methods, reason = "the other end of the connection")]
-    async fn start(behave: Behave) -> Self {
+    pub(crate) async fn start(behave: Behave) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let connections = Arc::new(AtomicUsize::new(0));
@@ -76,7 +76,7 @@ async fn read_request(stream: &mut TcpStream) -> bool {
 }
 
 /// The body of the next request, if one comes. The SDK sends small ones in one piece.
-async fn request_body(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn request_body(stream: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
@@ -98,7 +98,7 @@ async fn request_body(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-async fn respond(stream: &mut TcpStream, status: &str, body: &str) {
+pub(crate) async fn respond(stream: &mut TcpStream, status: &str, body: &str) {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n"

@@ -1,4 +1,4 @@
-//! The adapters against real servers: two implementations of DynamoDB's interface, and Valkey in all its states.
+//! The adapters against real servers: two implementations of DynamoDB's interface, one of SQS's, and Valkey in all its states.
 //!
 //! `scripts/with-services cargo test` starts the servers and puts their addresses into the environment.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
@@ -11,6 +11,7 @@ mod http;
 mod lossy;
 mod lost_answers;
 mod server;
+mod sqs;
 mod valkey;
 mod valkey_cluster;
 mod valkey_faults;
