@@ -1,6 +1,5 @@
 //! Builds the services from the configuration: each `main` calls it once per process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +29,15 @@ use crate::lark::LarkClient;
 use crate::logins::Logins;
 use crate::meter::Meter;
 use crate::platform::Platform;
+use crate::queue::sqs::SqsQueue;
+use crate::queue::{ObservedQueue, Queue};
 use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Storage, Store};
 use crate::telemetry;
 use crate::tokens::{Refresher, TokenService};
 
+mod embedded;
 mod services;
 
 use services::{Base, Directory};
@@ -55,7 +57,7 @@ pub enum StartError {
     /// The cache cannot be found or its settings are wrong.
     #[error("the cache cannot be set up: {0}")]
     Cache(String),
-    /// The embedded store cannot be opened.
+    /// The embedded store or queue cannot be opened.
     #[error("{0}")]
     Store(String),
 }
@@ -67,6 +69,8 @@ pub struct Adapters {
     pub store: Arc<dyn Store>,
     /// The shared cache, if there is one.
     pub cache: Option<Arc<dyn Cache>>,
+    /// The queue of messages, if this process uses it.
+    pub queue: Option<Arc<dyn Queue>>,
     /// The data keys.
     pub keys: Arc<Sealer>,
     /// The clock.
@@ -84,6 +88,8 @@ pub struct Services {
     pub storage: Storage,
     /// The shared cache, if there is one.
     pub cache: Option<CacheClient>,
+    /// The queue of messages, if this process uses it.
+    pub queue: Option<Arc<dyn Queue>>,
     /// Registered apps.
     pub apps: Apps,
     /// API keys.
@@ -149,10 +155,13 @@ impl Services {
             default_app: config.default_app_id.clone(),
             not_found_limits: config.not_found_limits,
         };
+        let queue = adapters.queue.as_ref();
+        let queue = queue.map(|it| ObservedQueue::new(Arc::clone(it), config.queue_timeout));
         Self {
             config: Arc::new(config),
             storage: base.storage,
             cache: base.cache,
+            queue: queue.map(|it| Arc::new(it) as _),
             apps: base.apps,
             api_keys,
             tokens: base.tokens,
@@ -204,22 +213,26 @@ impl Adapters {
             Some(cache) => Some(connect_cache(cache, config.cache_timeout, &sdk, &clock).await?),
             None => None,
         };
-        let (store, keys) = match &config.store {
+        let (store, queue, keys) = match &config.store {
             StoreConfig::DynamoDb { tables, keys } => {
                 let client = aws_sdk_dynamodb::Client::new(&sdk);
                 let store = DynamoDbStore::new(client, tables.clone(), Arc::clone(&clock));
                 let store: Arc<dyn Store> = Arc::new(store);
                 let keys = key_source(keys, &sdk, &store, cache.as_ref(), config);
-                (store, keys)
+                let queue = config.queue.clone();
+                let queue = queue.map(|urls| SqsQueue::new(&aws_sdk_sqs::Client::new(&sdk), urls));
+                (store, queue.map(|it| Arc::new(it) as _), keys)
             }
             StoreConfig::Embedded { data_dir } => {
                 let keys = KeySource::File(KeyFile::at(data_dir.join("data-keys")));
-                (open_embedded(data_dir.join("store.redb"), &clock)?, keys)
+                let (store, queue) = embedded::open(data_dir, &clock)?;
+                (store, Some(queue), keys)
             }
         };
         Ok(Self {
             store,
             cache,
+            queue,
             keys: Arc::new(Sealer::new(keys)),
             clock,
             http,
@@ -249,25 +262,6 @@ fn key_source(
         KeysConfig::File(path) => KeySource::File(KeyFile::at(path)),
         KeysConfig::Absent => KeySource::Absent,
     }
-}
-
-#[cfg(feature = "embedded")]
-fn open_embedded(path: PathBuf, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| StartError::Store(format!("{}: {error}", folder.display())))?;
-    }
-    let store = crate::store::embedded::EmbeddedStore::open(&path, Arc::clone(clock));
-    Ok(Arc::new(
-        store.map_err(|error| StartError::Store(error.to_string()))?,
-    ))
-}
-
-#[cfg(not(feature = "embedded"))]
-fn open_embedded(_: PathBuf, _: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StartError> {
-    Err(StartError::Store(
-        "LARK_SERVICE_STORE=embedded is not built into this program; use dynamodb".to_owned(),
-    ))
 }
 
 /// Sets the cache up and opens its connection while the process starts, before any request waits. A cache that is down now may

@@ -214,14 +214,13 @@ impl World {
         let adapters = Adapters {
             store,
             cache: Some(cache),
+            queue: None,
             keys: Arc::clone(&self.sealer),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),
         };
-        Process(Services::new(
-            config.expect("a right configuration"),
-            &adapters,
-        ))
+        let config = config.expect("a right configuration");
+        Process(Services::new(config, &adapters))
     }
 
     /// Applies a seed document.

@@ -78,6 +78,7 @@ fn open_embedded(data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Adapters, Ch
     Ok(Adapters {
         store: Arc::new(store),
         cache: None,
+        queue: None,
         keys: Arc::new(Sealer::new(keys)),
         clock: Arc::clone(clock),
         http,

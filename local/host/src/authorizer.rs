@@ -166,6 +166,7 @@ mod tests {
         let adapters = Adapters {
             store: Arc::new(EmbeddedStore::in_memory(clock.clone()).unwrap()),
             cache: None,
+            queue: None,
             keys: Arc::new(Sealer::new(KeySource::Absent)),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).unwrap(),

@@ -15,6 +15,7 @@ use crate::aws::{AwsCredentials, AwsSettings};
 use crate::ids::AppId;
 use crate::lark::apis::StandardLimits;
 use crate::lark::{LarkSettings, OAuthVersion};
+use crate::queue::sqs::QueueUrls;
 use crate::store::Table;
 use crate::store::dynamodb::TableNames;
 
@@ -100,6 +101,29 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
             timeout: self.millis(variables::LARK_SERVICE_LARK_TIMEOUT_MS)?,
             limits: self.lark_limits()?,
         })
+    }
+
+    pub(super) fn queue(&self) -> Result<Option<QueueUrls>, ConfigError> {
+        let right = "must be the URL of an SQS FIFO queue, whose name ends in .fifo, and both queues are set or neither";
+        let url = |variable| {
+            let url = self.parsed::<Url>(variable, right)?;
+            match url {
+                Some(url) if !url.has_host() || !url.path().ends_with(".fifo") => {
+                    Err(wrong(variable, right))
+                }
+                url => Ok(url.map(String::from)),
+            }
+        };
+        let (normal, bulk) = (
+            variables::LARK_SERVICE_NORMAL_QUEUE_URL,
+            variables::LARK_SERVICE_BULK_QUEUE_URL,
+        );
+        match (url(normal)?, url(bulk)?) {
+            (Some(normal), Some(bulk)) => Ok(Some(QueueUrls { normal, bulk })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(wrong(normal, right)),
+            (Some(_), None) => Err(wrong(bulk, right)),
+        }
     }
 
     fn oauth_version(&self) -> Result<OAuthVersion, ConfigError> {

@@ -33,6 +33,8 @@ pub enum Part {
     Store,
     /// The shared cache.
     Cache,
+    /// The queue of messages.
+    Queue,
     /// Feishu and Lark.
     Platform,
     /// How the service behaves.
@@ -99,7 +101,8 @@ variables! {
         /// Where records are kept. `embedded` is one file on this machine and is built into the local host and the command
         /// line, not into the functions.
         LARK_SERVICE_STORE: "`dynamodb` or `embedded`", Value("dynamodb"), sample "dynamodb";
-        /// With `embedded`: the folder of the database (`store.redb`) and of the data keys (`data-keys`, mode 0600).
+        /// With `embedded`: the folder of the database (`store.redb`), the queue (`queue.redb`) and the data keys (`data-keys`,
+        /// mode 0600).
         LARK_SERVICE_DATA_DIR: "folder", Value(".data");
         /// Tokens and their refresh state.
         LARK_SERVICE_TOKENS_TABLE: "DynamoDB table name", Otherwise("required with `dynamodb`"), sample "lark-tokens";
@@ -142,6 +145,15 @@ variables! {
         /// The time to connect to the cache, and the upper limit of any operation on it. A read is given up after 50 ms and
         /// a write after 250 ms (of many values at once: 1 s) in any case: the next tier answers.
         LARK_SERVICE_CACHE_TIMEOUT_MS: "milliseconds, above 0", Value("5000");
+    }
+    Queue {
+        /// The queue of messages that somebody waits for. With `LARK_SERVICE_STORE=embedded` the queue is a file beside the store
+        /// (`queue.redb`), and this has no effect.
+        LARK_SERVICE_NORMAL_QUEUE_URL: "URL of an SQS FIFO queue", Otherwise("none: the function uses no queue"), sample "http://host.docker.internal:4566/000000000000/lark-normal.fifo";
+        /// The queue of batches. Both are set, or neither.
+        LARK_SERVICE_BULK_QUEUE_URL: "URL of an SQS FIFO queue", Otherwise("none: the function uses no queue"), sample "http://host.docker.internal:4566/000000000000/lark-bulk.fifo";
+        /// The time for one operation of the queue; a receive may take its wait in addition.
+        LARK_SERVICE_QUEUE_TIMEOUT_MS: "milliseconds, above 0", Value("10000");
     }
     Platform {
         /// The platform of apps with the domain `feishu`.

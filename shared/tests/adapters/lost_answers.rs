@@ -182,6 +182,7 @@ fn services(store: DynamoDbStore) -> Services {
     let adapters = Adapters {
         store: Arc::new(store),
         cache: None,
+        queue: None,
         keys: Arc::new(Sealer::new(KeySource::Given(KeyRing::generate().unwrap()))),
         clock: Arc::new(SystemClock),
         http: http_client(),

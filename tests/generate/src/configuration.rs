@@ -13,6 +13,10 @@ pub(crate) fn cache() -> String {
     table(Part::Cache)
 }
 
+pub(crate) fn queue() -> String {
+    table(Part::Queue)
+}
+
 pub(crate) fn platform() -> String {
     table(Part::Platform)
 }

@@ -16,6 +16,7 @@ const TARGETS: &[Target] = &[
     Target::File("events/env.json", configuration::sample_environment),
     Target::Section("docs/configuration.md", "store", configuration::store),
     Target::Section("docs/configuration.md", "cache", configuration::cache),
+    Target::Section("docs/configuration.md", "queue", configuration::queue),
     Target::Section("docs/configuration.md", "platform", configuration::platform),
     Target::Section(
         "docs/configuration.md",
