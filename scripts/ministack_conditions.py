@@ -3,6 +3,8 @@
 - `dynamodb:LeadingKeys`: the partition keys that a request names,
 - `kms:EncryptionContext:<name>` and `kms:EncryptionContextKeys`.
 
+Requests count as sent over TLS: they stay on this machine, and the queues' policy refuses all others.
+
 With JOURNAL=FILE each decision under AUTH=true becomes a line of JSON there: who, what, on what, with which partition keys,
 and whether it was allowed. scripts/permissions.py reads them.
 """
@@ -62,6 +64,11 @@ def add_conditions():
     iam_actions.request_tag_context = request_tag_context
 
 
+def count_as_tls():
+    pin = app.pin_request_origin
+    app.pin_request_origin = lambda source_ip, _secure_transport: pin(source_ip, True)
+
+
 def keep_journal(path):
     enforce = iam_evaluator.enforce
 
@@ -78,6 +85,7 @@ def keep_journal(path):
 
 if __name__ == "__main__":
     add_conditions()
+    count_as_tls()
     if os.environ.get("JOURNAL"):
         keep_journal(os.environ["JOURNAL"])
     sys.exit(app.main())

@@ -28,6 +28,9 @@ PLACES = {
 }
 OF_TABLES = ["Scan", "DescribeTable", "DeleteTable", "UpdateTable", "UpdateTimeToLive", "CreateBackup"]
 OF_KEYS = ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "PutKeyPolicy", "DisableKey"]
+QUEUES = ["NormalQueue", "BulkQueue", "NormalDeadLetterQueue", "BulkDeadLetterQueue"]
+OF_QUEUES = ["SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes", "PurgeQueue",
+             "DeleteQueue", "SetQueueAttributes", "AddPermission", "StartMessageMoveTask"]
 RIGHT_CONTEXT = "service=lark-service"
 
 # Each line: verbs, a table, its partitions; or an operation as `operations` names it.
@@ -118,6 +121,9 @@ def operations(function):
         for context in ["", RIGHT_CONTEXT, "service=another"] if action in OF_KEYS[:3] else [""]:
             pairs = tuple(tuple(pair.split("=")) for pair in context.split() if pair)
             yield Operation(f"kms:{action} {context}".strip(), f"kms:{action}", "SecretsKey", context=pairs)
+    for queue in QUEUES:
+        for action in OF_QUEUES:
+            yield Operation(f"sqs:{action} {queue}", f"sqs:{action}", queue)
     for user in ["CacheUser", "CacheProbeUser"]:
         yield Operation(f"cache:Connect {user}", "elasticache:Connect", user)
     yield Operation("cache:ReadUrl", "secretsmanager:GetSecretValue", "the secret")
@@ -215,7 +221,7 @@ class Stack:
 
     def arn(self, name):
         service, kind = {"AWS::DynamoDB::Table": ("dynamodb", "table/"), "AWS::KMS::Key": ("kms", "key/"),
-                         "AWS::Logs::LogGroup": ("logs", "log-group:"),
+                         "AWS::Logs::LogGroup": ("logs", "log-group:"), "AWS::SQS::Queue": ("sqs", ""),
                          "AWS::Serverless::Function": ("lambda", "function:")}[self.template["Resources"][name]["Type"]]
         return f"arn:aws:{service}:us-east-1:123456789012:{kind}{name}"
 
@@ -359,6 +365,17 @@ def arguments(operation, action, ids, secret):
             return {"TableName": table, "TimeToLiveSpecification": {"Enabled": False, "AttributeName": "ttl"}}
         case "ListTables" | "ListRoles":
             return {}
+        # Every one lacks something, or names no message.
+        case "SendMessage":
+            return {"QueueUrl": table, "MessageBody": ""}
+        case "ReceiveMessage":
+            return {"QueueUrl": table, "MaxNumberOfMessages": 0}
+        case "DeleteMessage" | "ChangeMessageVisibility":
+            return {"QueueUrl": table, "ReceiptHandle": "none", "VisibilityTimeout": 0}
+        case "StartMessageMoveTask":
+            return {"SourceArn": "none"}
+        case _ if operation.resource in QUEUES:
+            return {"QueueUrl": table}
     return {"TableName": table}
 
 
@@ -371,12 +388,13 @@ def arn_of_key(ids):
 
 
 def unused(stack, journal):
-    """What functions may do in DynamoDB and KMS and did not do while the journal was kept, and what they were refused."""
+    """What functions may do in DynamoDB, KMS and SQS and did not do while the journal was kept, and what they were refused."""
     import boto3
 
     ids = {it["LogicalResourceId"]: it["PhysicalResourceId"]
            for it in boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]}
     tables = {f"table/{ids[name]}": name for name in PLACES}
+    queues = {ids[name].rpartition("/")[2]: name for name in QUEUES}
     roles = {ids[logical_id(function) + "Role"]: function for function in MAY}
     did, refused = collections.defaultdict(set), []
     for line in map(json.loads, open(journal, encoding="utf-8")):
@@ -389,6 +407,8 @@ def unused(stack, journal):
         resource = line["on"].split(":", 5)[-1]
         if line["action"].startswith("kms:"):
             did[function].add(f"{line['action']} {RIGHT_CONTEXT}")
+        elif resource in queues:
+            did[function].add(f"{line['action']} {queues[resource]}")
         elif resource.endswith("/index/due"):
             did[function].add("Query TokensTable/index/due")
         elif resource in tables:

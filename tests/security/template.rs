@@ -171,6 +171,68 @@ fn no_function_may_do_everything_to_anything() {
     }
 }
 
+#[test]
+fn queues_are_encrypted_and_open_to_nobody_from_elsewhere() {
+    let template = template();
+    let queues = resources(&template, "AWS::SQS::Queue");
+    assert_eq!(queues.len(), 4);
+    let [(_, policy)] = &resources(&template, "AWS::SQS::QueuePolicy")[..] else {
+        panic!("one policy for all queues");
+    };
+    let properties = &policy["Properties"];
+    let covered: BTreeSet<_> = listed(&properties["Queues"]).into_iter().collect();
+    for (name, queue) in &queues {
+        assert_eq!(queue["Properties"]["SqsManagedSseEnabled"], true, "{name}");
+        assert!(covered.contains(name), "{name} has no policy");
+    }
+    let mut found = Vec::new();
+    statements(&properties["PolicyDocument"], &mut found);
+    let conditions: Vec<_> = found.iter().map(|it| yaml(&it["Condition"])).collect();
+    for refused in [
+        "aws:SecureTransport: 'false'",
+        "StringNotEquals:\n  aws:PrincipalAccount",
+    ] {
+        let is_refused = conditions.iter().any(|it| it.contains(refused));
+        assert!(is_refused, "{refused} is not refused: {conditions:?}");
+    }
+    for statement in found {
+        assert_eq!(statement["Effect"], "Deny");
+        assert_eq!(
+            (&statement["Principal"], &statement["Action"]),
+            (&"*".into(), &"sqs:*".into())
+        );
+    }
+}
+
+/// What was measured: a wait counts as a reception, and with a low limit good messages die; groups share what is not theirs.
+#[test]
+fn a_message_dies_after_a_thousand_receptions_and_rests_for_two_weeks() {
+    let template = template();
+    for (name, queue) in resources(&template, "AWS::SQS::Queue") {
+        let properties = &queue["Properties"];
+        assert_eq!(properties["FifoQueue"], true, "{name}");
+        assert_eq!(
+            properties["FifoThroughputLimit"], "perMessageGroupId",
+            "{name}"
+        );
+        assert_eq!(properties["DeduplicationScope"], "messageGroup", "{name}");
+        assert_eq!(
+            properties["MessageRetentionPeriod"],
+            14 * 24 * 60 * 60,
+            "{name}"
+        );
+        let redrive = &properties["RedrivePolicy"];
+        if name.contains("DeadLetter") {
+            assert!(redrive.is_null(), "{name}");
+        } else {
+            assert_eq!(redrive["maxReceiveCount"], 1_000, "{name}");
+            let letters = yaml(&redrive["deadLetterTargetArn"]);
+            let own = name.replace("Queue", "DeadLetterQueue.Arn");
+            assert!(letters.contains(&own), "{name}: {letters}");
+        }
+    }
+}
+
 /// Copies of the directory have one writer, and the index of due tokens cannot be split.
 const UNDIVIDED: [&str; 2] = ["DirectoryTable", "/index/due"];
 
