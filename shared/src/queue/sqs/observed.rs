@@ -72,10 +72,10 @@ pub(super) fn refused<E>(operation: &'static str, error: SdkError<E, HttpRespons
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let is_timeout = match &error {
-        SdkError::TimeoutError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_timeout(),
-        _ => false,
+    let is_timeout = if let SdkError::DispatchFailure(failure) = &error {
+        failure.is_timeout()
+    } else {
+        matches!(error, SdkError::TimeoutError(_))
     };
     if is_timeout {
         return QueueError::Timeout { operation };
