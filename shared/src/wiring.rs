@@ -173,8 +173,6 @@ impl Services {
             default_app: config.default_app_id.clone(),
             not_found_limits: config.not_found_limits,
         };
-        let queue = adapters.queue.as_ref();
-        let queue = queue.map(|it| ObservedQueue::new(Arc::clone(it), config.queue_timeout));
         Self {
             config: Arc::new(config),
             storage: base.storage,

@@ -285,7 +285,15 @@ impl<'r> Call<'r> {
     /// # Errors
     /// [`Error::PayloadTooLarge`], or [`Error::InvalidArgument`] naming the place in the body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        json::object(self.request.body())
+        self.json_up_to(json::MAX_BODY_BYTES)
+    }
+
+    /// The body, read as JSON, if it has at most `max_bytes`: for what becomes a tree, which takes many times as much memory.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub fn json_up_to<T: DeserializeOwned>(&self, max_bytes: usize) -> Result<T> {
+        json::object(self.request.body(), max_bytes)
     }
 }
 

@@ -7,13 +7,13 @@ use crate::error::{Error, FieldError, Result};
 /// The largest body that is read: API Gateway and Lambda allow 6 MB.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
-/// The object in `body`.
+/// The object in `body`, which may have `max_bytes`.
 ///
 /// # Errors
 /// [`Error::PayloadTooLarge`], or [`Error::InvalidArgument`] naming the place in the body.
-pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    if body.len() > MAX_BODY_BYTES {
-        return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
+pub(super) fn object<T: DeserializeOwned>(body: &[u8], max_bytes: usize) -> Result<T> {
+    if body.len() > max_bytes {
+        return Err(Error::PayloadTooLarge(max_bytes));
     }
     // serde would accept an array of the fields' values as the object.
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
@@ -39,7 +39,8 @@ mod tests {
             let spaces = " ".repeat(length - 2);
             format!("{{{spaces}}}").into_bytes()
         };
-        let read = |length| object::<serde_json::Map<_, serde_json::Value>>(&body(length));
+        let read =
+            |length| object::<serde_json::Map<_, serde_json::Value>>(&body(length), MAX_BODY_BYTES);
         assert!(read(MAX_BODY_BYTES).is_ok());
         let refused = read(MAX_BODY_BYTES + 1);
         assert!(matches!(

@@ -5,10 +5,8 @@
 //! Every text stands in a `plain_text`, which the client shows as it is: a line of a log that says `<at id=all></at>` or
 //! `[x](https://…)` mentions nobody and links nowhere. Markdown is read only in the fields that are called `markdown`.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
 use super::problems::{Path, Problems};
 use crate::error::FieldError;
@@ -18,16 +16,17 @@ mod approval;
 mod form;
 mod notification;
 mod parts;
+mod schema;
 
 pub use alert::{Alert, AlertStatus, Severity};
 pub use approval::{Applicant, Approval, Decision};
 pub use form::{Choice, Form, Input, InputType, Submit};
 pub use notification::{Level, Notification};
 pub use parts::{Button, ButtonStyle, Field, Link, Template};
+pub use schema::AnyCard;
 
 /// A card of one of the service's own kinds.
-#[derive(Clone, Deserialize, PartialEq, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, PartialEq)]
 pub enum Card {
     /// Something happened.
     Notification(Notification),

@@ -15,25 +15,25 @@ use crate::schema::{Email, Mobile};
 #[schema(as = Receiver)]
 pub struct ReceiverFields {
     /// A user for this app: `ou_…`.
-    #[schema(value_type = UserId)]
+    #[schema(value_type = Option<UserId>)]
     pub open_id: Option<String>,
     /// A user in the tenant.
-    #[schema(value_type = UserId)]
+    #[schema(value_type = Option<UserId>)]
     pub user_id: Option<String>,
     /// A user for all apps of the developer: `on_…`.
-    #[schema(value_type = UserId)]
+    #[schema(value_type = Option<UserId>)]
     pub union_id: Option<String>,
     /// A user by e-mail address.
-    #[schema(value_type = Email)]
+    #[schema(value_type = Option<Email>)]
     pub email: Option<String>,
     /// A user by mobile number, with the country code; without `+` it is a Chinese one.
-    #[schema(value_type = Mobile)]
+    #[schema(value_type = Option<Mobile>)]
     pub mobile: Option<String>,
     /// A chat: `oc_…`.
-    #[schema(value_type = ChatId)]
+    #[schema(value_type = Option<ChatId>)]
     pub chat_id: Option<String>,
     /// A chat by its name.
-    #[schema(value_type = ChatName)]
+    #[schema(value_type = Option<ChatName>)]
     pub chat: Option<String>,
 }
 

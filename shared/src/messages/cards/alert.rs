@@ -27,11 +27,9 @@ pub struct Alert {
     pub severity: Severity,
     /// A text.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub text: Option<String>,
     /// A text in the platform's Markdown.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub markdown: Option<String>,
     /// What tells it from others, such as `service` and `region`; 20 at most, with the annotations.
     #[serde(default)]
@@ -45,15 +43,14 @@ pub struct Alert {
     pub links: Vec<Link>,
     /// Since when it fires (RFC 3339), shown as it is.
     #[serde(default)]
-    #[schema(value_type = String, format = "date-time")]
+    #[schema(format = "date-time")]
     pub starts_at: Option<String>,
     /// Since when it does not (RFC 3339), shown as it is.
     #[serde(default)]
-    #[schema(value_type = String, format = "date-time")]
+    #[schema(format = "date-time")]
     pub ends_at: Option<String>,
     /// A small last line.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub footer: Option<String>,
 }
 

@@ -20,15 +20,12 @@ pub struct Approval {
     pub title: String,
     /// Who asks.
     #[serde(default)]
-    #[schema(value_type = Applicant)]
     pub applicant: Option<Applicant>,
     /// A text.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub text: Option<String>,
     /// A text in the platform's Markdown.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub markdown: Option<String>,
     /// Names and values.
     #[serde(default)]
@@ -40,7 +37,6 @@ pub struct Approval {
     pub reject: Decision,
     /// A small last line.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub footer: Option<String>,
 }
 
@@ -49,10 +45,10 @@ pub struct Approval {
 #[serde(default, deny_unknown_fields)]
 pub struct Applicant {
     /// A user for this app, shown with name and picture. Nobody is notified.
-    #[schema(value_type = OpenId)]
+    #[schema(value_type = Option<OpenId>)]
     pub open_id: Option<String>,
     /// A name.
-    #[schema(value_type = String, min_length = 1)]
+    #[schema(min_length = 1)]
     pub name: Option<String>,
 }
 
@@ -62,7 +58,7 @@ pub struct Applicant {
 pub struct Decision {
     /// What is on it; by default "Approve" and "Reject", in Chinese where the client is.
     #[serde(default)]
-    #[schema(value_type = String, min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     pub text: Option<String>,
     /// What comes back when somebody clicks, in the callback's `action.value`.
     #[schema(value_type = Object)]

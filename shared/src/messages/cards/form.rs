@@ -34,22 +34,18 @@ pub struct Form {
     pub title: String,
     /// A text.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub text: Option<String>,
     /// A text in the platform's Markdown.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub markdown: Option<String>,
     /// What is to be filled in.
     #[schema(min_items = 1, max_items = 20)]
     pub inputs: Vec<Input>,
     /// The button that submits it.
     #[serde(default)]
-    #[schema(value_type = Submit)]
     pub submit: Option<Submit>,
     /// A small last line.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub footer: Option<String>,
 }
 
@@ -69,7 +65,7 @@ pub struct Input {
     pub label: String,
     /// What stands in it while it is empty.
     #[serde(default)]
-    #[schema(value_type = String, max_length = 100)]
+    #[schema(max_length = 100)]
     pub placeholder: Option<String>,
     /// Whether it must be filled in.
     #[serde(default)]
@@ -77,11 +73,10 @@ pub struct Input {
     pub required: bool,
     /// What is in it at first: a text, the value of a choice, a date `2026-01-31`, a time `08:00`, or both with a space between.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub default: Option<String>,
     /// The longest text, in characters; for `text` and `multiline_text`.
     #[serde(default)]
-    #[schema(value_type = u16, minimum = 1, maximum = 1_000)]
+    #[schema(minimum = 1, maximum = 1_000)]
     pub max_length: Option<u16>,
     /// What can be chosen; for `select` and `multi_select`.
     #[serde(default)]
@@ -131,7 +126,7 @@ pub struct Choice {
 #[schema(as = FormSubmit)]
 pub struct Submit {
     /// What is on it; by default "Submit", in Chinese where the client is.
-    #[schema(value_type = String, min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     pub text: Option<String>,
     /// What comes back beside the inputs, in the callback's `action.value`.
     #[schema(value_type = Object)]

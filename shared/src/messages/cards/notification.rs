@@ -18,19 +18,16 @@ pub struct Notification {
     pub title: String,
     /// How it is to be taken: the colour of the header.
     #[serde(default)]
-    #[schema(value_type = Level, default = "info")]
+    #[schema(default = "info")]
     pub level: Option<Level>,
     /// The colour of the header, instead of `level`.
     #[serde(default)]
-    #[schema(value_type = Template)]
     pub template: Option<Template>,
     /// A text.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub text: Option<String>,
     /// A text in the platform's Markdown, with mentions (`<at id=ou_…></at>`) and links.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub markdown: Option<String>,
     /// Names and values.
     #[serde(default)]
@@ -42,7 +39,6 @@ pub struct Notification {
     pub buttons: Vec<Button>,
     /// A small last line.
     #[serde(default)]
-    #[schema(value_type = String)]
     pub footer: Option<String>,
 }
 

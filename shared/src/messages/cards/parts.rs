@@ -42,11 +42,11 @@ pub struct Button {
     pub text: String,
     /// The page that it opens.
     #[serde(default)]
-    #[schema(value_type = String, format = "uri")]
+    #[schema(format = "uri")]
     pub url: Option<String>,
     /// What comes back when somebody clicks, in the callback's `action.value`.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub value: Option<Map<String, Value>>,
     /// How it looks.
     #[serde(default)]

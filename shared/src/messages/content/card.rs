@@ -266,16 +266,13 @@ fn check_v1(card: Object<'_>, problems: &mut Problems) {
     let path = card.path.field("i18n_elements");
     for (language, entries) in languages {
         let path = path.field(language);
-        match entries {
-            // Each language is the whole card: a name may come back in the next.
-            Value::Array(entries) => {
-                Elements::new(Version::V1).check_root(entries, &path, problems);
-            }
-            other => problems.add(
-                &path,
-                format!("must be an array of elements, not {}", kind_of(other)),
-            ),
-        }
+        let Some(entries) = entries.as_array() else {
+            let found = kind_of(entries);
+            problems.add(&path, format!("must be an array of elements, not {found}"));
+            continue;
+        };
+        // Each language is the whole card: a name may come back in the next.
+        Elements::new(Version::V1).check_root(entries, &path, problems);
     }
 }
 

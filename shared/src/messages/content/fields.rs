@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 use super::super::cards;
+use super::super::cards::AnyCard;
 use super::super::problems::{Path, Problems};
 use super::limits::{MAX_DEPTH, MAX_TEXT_BYTES, is_deeper_than, is_text_deeper_than};
 use super::{MsgType, Purpose};
@@ -16,19 +17,19 @@ use super::{MsgType, Purpose};
 #[schema(as = MessageContent)]
 pub struct ContentFields {
     /// The type of `content`.
-    #[schema(value_type = MsgType)]
+    #[schema(value_type = Option<MsgType>)]
     pub msg_type: Option<String>,
     /// The content of that type, as the platform describes it: the object itself, or a text that holds it as JSON.
     #[schema(schema_with = content_schema, required = false)]
     pub content: Option<Value>,
     /// Short for `{"msg_type": "text", "content": {"text": …}}`.
-    #[schema(value_type = String, min_length = 1)]
+    #[schema(min_length = 1)]
     pub text: Option<String>,
     /// Short for a post of one paragraph of Markdown.
-    #[schema(value_type = String, min_length = 1)]
+    #[schema(min_length = 1)]
     pub markdown: Option<String>,
     /// Short for `interactive`: a card in JSON, or one of the service's own kinds, `{"kind": "notification", …}`.
-    #[schema(schema_with = content_schema, required = false)]
+    #[schema(value_type = Option<AnyCard>)]
     pub card: Option<Value>,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Given {
 }
 
 fn content_schema() -> utoipa::openapi::schema::Object {
-    let schema_type = SchemaType::from_iter([Type::Object, Type::String]);
+    let schema_type = SchemaType::from_iter([Type::Object, Type::String, Type::Null]);
     ObjectBuilder::new()
         .schema_type(schema_type)
         .description(Some("An object, or a text that holds it as JSON."))

@@ -33,12 +33,14 @@ pub(super) fn check(content: &Map<String, Value>, path: &Path<'_>, problems: &mu
             problems.add(&path, wrong);
             continue;
         }
-        match post {
-            Value::Object(post) => check_language(Object::new(post, &path), problems),
-            other => problems.add(
+        if let Some(post) = post.as_object() {
+            check_language(Object::new(post, &path), problems);
+        } else {
+            let found = kind_of(post);
+            problems.add(
                 &path,
-                format!("must be an object with content, not {}", kind_of(other)),
-            ),
+                format!("must be an object with content, not {found}"),
+            );
         }
     }
 }

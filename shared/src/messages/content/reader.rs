@@ -37,17 +37,7 @@ impl<'v> Object<'v> {
 
     /// The text in the field `name`, if it is there.
     pub(super) fn optional_text(&self, name: &str, problems: &mut Problems) -> Option<&'v str> {
-        match self.fields.get(name)? {
-            Value::String(text) => Some(text),
-            other => {
-                let found = kind_of(other);
-                problems.add(
-                    &self.path.field(name),
-                    format!("must be a text, not {found}"),
-                );
-                None
-            }
-        }
+        self.optional(name, "a text", Value::as_str, problems)
     }
 
     /// The object in the field `name`, if it is there.
@@ -56,17 +46,7 @@ impl<'v> Object<'v> {
         name: &str,
         problems: &mut Problems,
     ) -> Option<&'v Map<String, Value>> {
-        match self.fields.get(name)? {
-            Value::Object(fields) => Some(fields),
-            other => {
-                let found = kind_of(other);
-                problems.add(
-                    &self.path.field(name),
-                    format!("must be an object, not {found}"),
-                );
-                None
-            }
-        }
+        self.optional(name, "an object", Value::as_object, problems)
     }
 
     /// The array in the field `name`, if it is there.
@@ -75,32 +55,31 @@ impl<'v> Object<'v> {
         name: &str,
         problems: &mut Problems,
     ) -> Option<&'v [Value]> {
-        match self.fields.get(name)? {
-            Value::Array(entries) => Some(entries),
-            other => {
-                let found = kind_of(other);
-                problems.add(
-                    &self.path.field(name),
-                    format!("must be an array, not {found}"),
-                );
-                None
-            }
-        }
+        let read = |value: &'v Value| value.as_array().map(Vec::as_slice);
+        self.optional(name, "an array", read, problems)
     }
 
-    /// Adds a problem when the field `name` is there and no boolean.
+    /// The boolean in the field `name`, if it is there.
     pub(super) fn optional_bool(&self, name: &str, problems: &mut Problems) -> Option<bool> {
-        match self.fields.get(name)? {
-            Value::Bool(value) => Some(*value),
-            other => {
-                let found = kind_of(other);
-                problems.add(
-                    &self.path.field(name),
-                    format!("must be true or false, not {found}"),
-                );
-                None
-            }
+        self.optional(name, "true or false", Value::as_bool, problems)
+    }
+
+    fn optional<T>(
+        &self,
+        name: &str,
+        wanted: &str,
+        read: impl FnOnce(&'v Value) -> Option<T>,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let value = self.fields.get(name)?;
+        let found = read(value);
+        if found.is_none() {
+            problems.add(
+                &self.path.field(name),
+                format!("must be {wanted}, not {}", kind_of(value)),
+            );
         }
+        found
     }
 }
 

@@ -257,11 +257,11 @@ fn check_div(element: Object<'_>, problems: &mut Problems) {
     let path = element.path.field("fields");
     for (at, entry) in entries.iter().enumerate() {
         let path = path.index(at);
-        match entry {
-            Value::Object(fields) if fields.contains_key("text") => {
+        match entry.as_object() {
+            Some(fields) if fields.contains_key("text") => {
                 texts::check(Object::new(fields, &path), "text", problems);
             }
-            _ => problems.add(
+            Some(_) | None => problems.add(
                 &path,
                 "must be an object such as {\"is_short\": true, \"text\": {\"tag\": \"lark_md\", \"content\": …}}",
             ),
@@ -276,8 +276,8 @@ fn check_images(element: Object<'_>, problems: &mut Problems) {
     let path = element.path.field("img_list");
     for (at, entry) in entries.iter().enumerate() {
         let path = path.index(at);
-        match entry {
-            Value::Object(fields) => {
+        match entry.as_object() {
+            Some(fields) => {
                 required_key(
                     Object::new(fields, &path),
                     "img_key",
@@ -285,7 +285,7 @@ fn check_images(element: Object<'_>, problems: &mut Problems) {
                     problems,
                 );
             }
-            _ => problems.add(&path, "must be an object with img_key"),
+            None => problems.add(&path, "must be an object with img_key"),
         }
     }
 }
