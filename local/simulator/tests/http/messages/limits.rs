@@ -6,7 +6,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{Bot, MESSAGES};
-use crate::client::{TENANT_TOKEN, call, call_at, post, start_with, tenant_token};
+use crate::client::{
+    TENANT_TOKEN, USERS, app_id, call, call_at, get, post, start_with, tenant_token,
+};
 
 const OTHER: &str = "cli_other";
 
@@ -161,6 +163,40 @@ async fn limits_can_be_larger_and_windows_shorter() {
     let zero = json!({ "chat_messages_per_second": 0 });
     let refused = call(&simulator, "PATCH", "/_sim/settings", "", &zero.to_string()).await;
     assert_eq!(refused.body["field"], "chat_messages_per_second");
+}
+
+#[tokio::test]
+async fn the_quota_of_a_month_ends_messages_only_until_the_next() {
+    let settings = Settings {
+        monthly_quota: Some(2),
+        ..Settings::default()
+    };
+    let simulator = start_with(Options {
+        settings,
+        ..Options::default()
+    })
+    .await;
+    let bot = Bot::new(&simulator).await;
+    let user = format!("{USERS}/{}", open_id(&app_id(), 1));
+    for (text, code) in [
+        ("one", (200, 0)),
+        ("", (400, 230_001)),
+        ("two", (200, 0)),
+        ("three", (429, 99_991_403)),
+    ] {
+        assert_eq!(bot.tell(7, text).await.code(), code, "{text}");
+        assert_eq!(get(&simulator, &user, &bot.token).await.code(), (200, 0));
+    }
+    simulator
+        .control()
+        .advance(Duration::from_secs(31 * 86_400));
+    let bot = Bot::new(&simulator).await;
+    assert_eq!(bot.tell(7, "three").await.code(), (200, 0));
+    let change = r#"{"monthly_quota":null}"#;
+    call(&simulator, "PATCH", "/_sim/settings", "", change).await;
+    for _ in 0..3 {
+        assert_eq!(bot.tell(7, "more").await.code(), (200, 0));
+    }
 }
 
 #[tokio::test]
