@@ -194,6 +194,12 @@ impl ApiError {
         error
     }
 
+    /// 99991403, with HTTP status 429: no call that counts succeeds before the month ends.
+    pub(crate) fn quota_used_up() -> Self {
+        let msg = "This month's API call quota has been exceeded";
+        Self::documented(StatusCode::TOO_MANY_REQUESTS, 99_991_403, msg)
+    }
+
     /// 99992402 about one field.
     pub(crate) fn field(
         field: impl Into<String>,

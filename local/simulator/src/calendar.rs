@@ -23,6 +23,12 @@ pub(crate) fn http_date(at_ms: u64) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
+/// Year and month, in UTC.
+pub(crate) fn month(at_ms: u64) -> (u64, u64) {
+    let (year, month, _) = civil(at_ms / MS_PER_DAY);
+    (year, month)
+}
+
 fn time_of_day(at_ms: u64) -> (u64, u64, u64) {
     let seconds = at_ms % MS_PER_DAY / 1000;
     (seconds / 3600, seconds / 60 % 60, seconds % 60)

@@ -12,6 +12,7 @@ use crate::authentication;
 use crate::endpoint::{AuthMethod, Call, Endpoint};
 use crate::faults::{Candidate, Cleared, Fault, FaultAction, FaultStage};
 use crate::platform::Platform;
+use crate::quota::UsedUp;
 use crate::rate_limit::{Caller, Window};
 use crate::request::Request;
 use crate::routes::{self, Route};
@@ -103,6 +104,12 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
     }
     let tenant = authentication::tenant(platform, request, now_ms);
     limit(platform, endpoint, &app, tenant.clone(), now_ms)?;
+    let quota = platform.settings().monthly_quota;
+    let quota = quota.filter(|_| tenant.is_none());
+    if let Some(quota) = quota {
+        let taken = platform.quota.take(endpoint.name, quota, now_ms);
+        taken.map_err(|UsedUp| ApiError::quota_used_up())?;
+    }
     let call = Call {
         request,
         parameters,
@@ -110,7 +117,11 @@ fn handle(platform: &Platform, request: &Request, route: &Route) -> Result<Answe
         tenant,
         now_ms,
     };
-    (endpoint.handler)(platform, &call)
+    let answer = (endpoint.handler)(platform, &call);
+    if quota.is_some() && answer.is_err() {
+        platform.quota.give_back(endpoint.name);
+    }
+    answer
 }
 
 /// Counts the call before anything can go wrong with it, so that the count is what the client has sent.

@@ -61,6 +61,7 @@ mod faults;
 mod logins;
 mod media;
 mod messages;
+mod quota;
 mod tickets;
 mod tokens;
 

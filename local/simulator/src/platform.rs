@@ -21,6 +21,7 @@ use crate::logins::codes::Codes;
 use crate::media::Media;
 use crate::messages::Messages;
 use crate::options::Options;
+use crate::quota::Quota;
 use crate::random::RandomValues;
 use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
@@ -47,6 +48,7 @@ pub(crate) struct Platform {
     pub(crate) faults: Faults,
     pub(crate) counters: CallCounters,
     pub(crate) limits: RateLimits,
+    pub(crate) quota: Quota,
     pub(crate) max_body_bytes: usize,
     settings: Mutex<Settings>,
     log_ids: AtomicU64,
@@ -82,6 +84,7 @@ impl Platform {
             faults: Faults::new(options.fault_seed),
             counters: CallCounters::default(),
             limits: RateLimits::default(),
+            quota: Quota::default(),
             max_body_bytes: options.max_body_bytes,
             settings: Mutex::default(),
             log_ids: AtomicU64::new(0),

@@ -1,11 +1,12 @@
 //! HTTP/1.1 on a socket. Header names are sent in title case: the Python SDK looks for exactly `X-Tt-Logid` and
 //! `Content-Type`.
 
+mod receive;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,9 +21,8 @@ use crate::control::Control;
 use crate::control_api;
 use crate::door;
 use crate::gateway::{self, Outcome};
-use crate::multipart;
 use crate::platform::Platform;
-use crate::request::{Request, RequestBody};
+use crate::request::Request;
 use crate::stop::StopSignal;
 
 /// Time for calls in progress to end after the simulator stops.
@@ -105,7 +105,7 @@ async fn answer(
     let platform = control.platform();
     let log_id = platform.next_log_id(platform.clock.now_ms());
     let (parts, body) = request.into_parts();
-    let answer = match receive(platform, &parts.headers, body).await {
+    let answer = match receive::receive(platform, &parts.headers, body).await {
         None => too_large(platform, &log_id),
         Some(body) => {
             let request = Request::new(&parts, body);
@@ -127,24 +127,6 @@ async fn answer(
         }
     };
     Ok(response(platform, answer, &log_id))
-}
-
-/// The whole body; `None` if it is too large or breaks off. Files of multipart forms never are in memory.
-async fn receive(platform: &Platform, headers: &HeaderMap, body: Incoming) -> Option<RequestBody> {
-    let mut body = Limited::new(body, platform.max_body_bytes);
-    let Some(boundary) = multipart::boundary(headers) else {
-        let body = body.collect().await.ok()?;
-        return Some(RequestBody::Bytes(body.to_bytes()));
-    };
-    let mut reader = Ok(multipart::Reader::new(&boundary, &platform.spool));
-    while let Some(frame) = body.frame().await {
-        // The rest of a malformed form is read as well: a client that is still sending would not see the answer.
-        if let Ok(piece) = frame.ok()?.into_data() {
-            reader = reader.and_then(|mut reader| reader.read(&piece).map(|()| reader));
-        }
-    }
-    let form = reader.and_then(multipart::Reader::finish);
-    Some(RequestBody::Multipart(form.ok()))
 }
 
 /// A call that gets no answer.

@@ -29,6 +29,9 @@ pub struct Settings {
     /// Shortens every window of the limits by this factor, so that a test need not last minutes: with 60, a minute's
     /// budget lasts a second of simulated time. Default 1.
     pub rate_limit_scale: u32,
+    /// Calls per month, for all self-built apps together: 99991403 beyond, until the month ends. Only instant messages count.
+    /// Default none: only the platform's free plan has a quota.
+    pub monthly_quota: Option<u64>,
     /// Messages per second to one chat, shared by the bots of all apps, in any window of a second: 230020 beyond.
     /// Default 5 ("Send message" in the platform's reference).
     pub chat_messages_per_second: u32,
@@ -65,6 +68,7 @@ impl Default for Settings {
             rate_limits: false,
             rate_limit_windows: RateLimitWindows::Fixed,
             rate_limit_scale: 1,
+            monthly_quota: None,
             chat_messages_per_second: 5,
             person_messages_per_second: 5,
             card_changes_per_second: 5,

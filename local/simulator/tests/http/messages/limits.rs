@@ -1,10 +1,14 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
-use lark_simulator::{App, Options, Settings, Simulator, chat_id, open_id};
+use lark_simulator::{App, DeliveryFilter, Options, Settings, Simulator, chat_id, open_id};
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use super::Bot;
-use crate::client::{TENANT_TOKEN, call, post, start_with};
+use super::{Bot, MESSAGES};
+use crate::client::{
+    TENANT_TOKEN, USERS, app_id, call, call_at, get, post, start_with, tenant_token,
+};
 
 const OTHER: &str = "cli_other";
 
@@ -162,6 +166,40 @@ async fn limits_can_be_larger_and_windows_shorter() {
 }
 
 #[tokio::test]
+async fn the_quota_of_a_month_ends_messages_only_until_the_next() {
+    let settings = Settings {
+        monthly_quota: Some(2),
+        ..Settings::default()
+    };
+    let simulator = start_with(Options {
+        settings,
+        ..Options::default()
+    })
+    .await;
+    let bot = Bot::new(&simulator).await;
+    let user = format!("{USERS}/{}", open_id(&app_id(), 1));
+    for (text, code) in [
+        ("one", (200, 0)),
+        ("", (400, 230_001)),
+        ("two", (200, 0)),
+        ("three", (429, 99_991_403)),
+    ] {
+        assert_eq!(bot.tell(7, text).await.code(), code, "{text}");
+        assert_eq!(get(&simulator, &user, &bot.token).await.code(), (200, 0));
+    }
+    simulator
+        .control()
+        .advance(Duration::from_secs(31 * 86_400));
+    let bot = Bot::new(&simulator).await;
+    assert_eq!(bot.tell(7, "three").await.code(), (200, 0));
+    let change = r#"{"monthly_quota":null}"#;
+    call(&simulator, "PATCH", "/_sim/settings", "", change).await;
+    for _ in 0..3 {
+        assert_eq!(bot.tell(7, "more").await.code(), (200, 0));
+    }
+}
+
+#[tokio::test]
 async fn without_limits_the_peaks_are_counted() {
     let simulator = start_with(Options::default()).await;
     let bot = Bot::new(&simulator).await;
@@ -177,4 +215,64 @@ async fn without_limits_the_peaks_are_counted() {
         simulator.control().message_counts(),
         lark_simulator::MessageCounts::default()
     );
+}
+
+#[tokio::test]
+async fn senders_side_by_side_never_exceed_the_limit_nor_double_a_uuid() {
+    let settings = Settings {
+        rate_limits: true,
+        rate_limit_scale: 10,
+        ..Settings::default()
+    };
+    // A clock that runs.
+    let simulator = Simulator::start(Options {
+        settings,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let (addr, token) = (simulator.addr(), tenant_token(&simulator).await);
+    let mut senders = JoinSet::new();
+    for sender in 0..8_u32 {
+        let token = token.clone();
+        senders.spawn(async move {
+            for call in 0..40 {
+                // Two senders each use the same uuids.
+                let body = json!({
+                    "receive_id": chat_id(1 + call % 3), "msg_type": "text", "content": r#"{"text":"x"}"#,
+                    "uuid": format!("{}-{call}", sender / 2),
+                });
+                let path = format!("{MESSAGES}?receive_id_type=chat_id");
+                let answer = call_at(addr, "POST", &path, &token, &body.to_string()).await.unwrap();
+                let code = answer.code().1;
+                assert!([0, 230_020, 99_991_400].contains(&code), "{code}");
+            }
+        });
+    }
+    while let Some(sender) = senders.join_next().await {
+        sender.unwrap();
+    }
+    let delivered = simulator
+        .control()
+        .deliveries(&DeliveryFilter::default(), 1000);
+    let mut chats: HashMap<_, Vec<u64>> = HashMap::new();
+    let mut uuids = HashMap::new();
+    for delivery in &delivered {
+        chats
+            .entry(&delivery.chat_id)
+            .or_default()
+            .push(delivery.at_ms);
+        *uuids.entry(&delivery.uuid).or_insert(0) += 1;
+    }
+    assert!(chats.len() == 3 && uuids.values().all(|times| *times == 1));
+    for times in chats.values() {
+        assert!(times.is_sorted());
+        assert!(
+            times.windows(6).all(|six| six[5] - six[0] >= 100),
+            "{times:?}"
+        );
+    }
+    let counts = simulator.control().message_counts();
+    assert_eq!(counts.total.delivered, delivered.len() as u64);
+    assert!(counts.chats.values().all(|chat| chat.peak_in_window <= 5));
 }
