@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::apis::Api;
+use super::outbound_limiter::Receiver;
 use crate::error::LarkFailure;
 use crate::page::{Page, PageRequest};
 
@@ -41,6 +42,8 @@ pub struct Request<T = Answer> {
     pub(super) body: Option<Bytes>,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
+    /// Whom it sends a message to.
+    pub(super) receivers: Vec<Receiver>,
     read: Arc<Read<T>>,
 }
 
@@ -76,6 +79,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: None,
             is_repeatable: false,
+            receivers: Vec::new(),
             read: Arc::new(|answer| Ok(answer.clone())),
         }
     }
@@ -93,6 +97,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// The same call, which sends a message to `receiver`: it waits for a turn there too.
+    #[must_use]
+    pub fn to(mut self, receiver: Receiver) -> Self {
+        self.receivers.push(receiver);
         self
     }
 
@@ -151,6 +162,7 @@ impl<T> Request<T> {
             headers: self.headers,
             body: self.body,
             is_repeatable: self.is_repeatable,
+            receivers: self.receivers,
             read: Arc::new(read),
         }
     }
