@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::quota::{Decision, Quota};
+use crate::quota::{Decision, Place, Quota, Reservation, Window};
 
 mod client;
 #[cfg(any(test, feature = "contract"))]
@@ -185,31 +185,38 @@ pub trait Cache: fmt::Debug + Send + Sync {
     /// one.
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError>;
 
-    /// Decides about a request of `cost` with `patience` as [`decide`](crate::quota::gcra::decide) does, by the cache's own
-    /// time, and keeps the state at `key` until the quota is full again. Read and write are atomic: concurrent requests get no
-    /// more admitted than sequential ones. These keys are used only for this and [`Cache::pause`].
+    /// Decides about a request of `cost` as [`gcra::decide`](crate::quota::gcra::decide) does, by the cache's own time, and keeps the
+    /// state at `key` until the quota is full again. Read and write are atomic: concurrent requests get no more admitted than
+    /// sequential ones. These keys are used only for this.
     async fn throttle(
         &self,
         key: &str,
         quotas: &[Quota],
         cost: u32,
-        patience: Duration,
     ) -> Result<Decision, CacheError>;
 
-    /// Takes back a request of `cost` that [`Cache::throttle`] admitted and that did not proceed: `place_us` is its
-    /// [`Decision::place_us`]. Does so only if no other request was admitted at `key` since, because later places were assigned
-    /// behind it; returns whether it did. See [`give_back`](crate::quota::gcra::give_back).
+    /// Assigns a place within `windows` and `patience` as [`sliding_log::decide`](crate::quota::sliding_log::decide) does, by the
+    /// cache's own time, atomically, and keeps the state at `key` until no place counts any more. These keys are used only for
+    /// this, [`Cache::give_back`] and [`Cache::pause`].
+    async fn reserve(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError>;
+
+    /// Takes back a `place` that [`Cache::reserve`] assigned and that was not used, if no other was assigned at `key` since; returns
+    /// whether it did. See [`give_back`](crate::quota::sliding_log::give_back).
     async fn give_back(
         &self,
         key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        place_us: u64,
+        windows: &[Window],
+        place: Place,
     ) -> Result<bool, CacheError>;
 
-    /// Makes [`Cache::throttle`] admit nothing at `key` for `length`, at most for
-    /// [`MAX_PAUSE`](crate::quota::gcra::MAX_PAUSE): it refuses requests whose patience ends before the pause does. A pause
-    /// that ends later stays as it is, and so does a place in the queue that was already assigned.
+    /// Makes [`Cache::reserve`] assign no place at `key` for `length`, at most for
+    /// [`MAX_PAUSE`](crate::quota::sliding_log::MAX_PAUSE). A pause that ends later stays as it is, and so does a place that was
+    /// already assigned.
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError>;
 
     /// Adds to the scores of members of the sorted set at `key`, keeps only the `keep` highest, and lets the set expire `ttl`

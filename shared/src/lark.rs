@@ -22,5 +22,5 @@ pub use answer::Answer;
 pub use chats::MAX_CHAT_PAGE;
 pub use client::{Domain, LarkClient, LarkSettings, OAuthVersion, Sender};
 pub use departments::{Below, ContactScope, MAX_DEPARTMENT_PAGE, MAX_SCOPE_PAGE};
-pub use outbound_limiter::{Installation, Priority};
+pub use outbound_limiter::{Installation, Priority, Receiver};
 pub use request::{Host, Request};

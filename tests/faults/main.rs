@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod directory;
+mod limits;
 mod logins;
 mod outages;
 mod stampede;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lark_service::cache::{Cache, CacheError, Claim, Put};
 use lark_service::clock::Timestamp;
-use lark_service::quota::{Decision, Quota};
+use lark_service::quota::{Decision, Place, Quota, Reservation, Window};
 use lark_service::store::{
     Attributes, DuePosition, Expect, Guard, Key, ListPage, Record, Store, StoreError, Table,
     TableReport,
@@ -211,12 +211,11 @@ impl Cache for GatedCache {
     async fn give_back(
         &self,
         key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        place_us: u64,
+        windows: &[Window],
+        place: Place,
     ) -> Result<bool, CacheError> {
         self.gates.alive().await;
-        self.cache.give_back(key, quotas, cost, place_us).await
+        self.cache.give_back(key, windows, place).await
     }
 
     async fn now_us(&self) -> Result<u64, CacheError> {
@@ -229,10 +228,19 @@ impl Cache for GatedCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
-        patience: Duration,
     ) -> Result<Decision, CacheError> {
         self.gates.alive().await;
-        self.cache.throttle(key, quotas, cost, patience).await
+        self.cache.throttle(key, quotas, cost).await
+    }
+
+    async fn reserve(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError> {
+        self.gates.alive().await;
+        self.cache.reserve(key, windows, patience).await
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lark_service::cache::{Cache, CacheError, Claim, Put};
-use lark_service::quota::{Decision, Quota};
+use lark_service::quota::{Decision, Place, Quota, Reservation, Window};
 use lark_service::store::intercepted::{Operation, StoreHook};
 use lark_service::store::{StoreError, Table};
 
@@ -206,20 +206,28 @@ impl Cache for SwitchableCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
-        patience: Duration,
     ) -> Result<Decision, CacheError> {
         self.note(key);
-        self.there()?.throttle(key, quotas, cost, patience).await
+        self.there()?.throttle(key, quotas, cost).await
+    }
+
+    async fn reserve(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError> {
+        self.note(key);
+        self.there()?.reserve(key, windows, patience).await
     }
 
     async fn give_back(
         &self,
         key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        place_us: u64,
+        windows: &[Window],
+        place: Place,
     ) -> Result<bool, CacheError> {
-        self.there()?.give_back(key, quotas, cost, place_us).await
+        self.there()?.give_back(key, windows, place).await
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {

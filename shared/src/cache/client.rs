@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Cache, CacheError, Claim, Put};
 use crate::breaker::{Admission, Breaker, Failure, Policy, Started};
-use crate::quota::{Decision, Quota};
+use crate::quota::{Decision, Place, Quota, Reservation, Window};
 use crate::telemetry::metrics;
 
 mod surely;
@@ -176,14 +176,23 @@ impl CacheClient {
         key: &str,
         quotas: &[Quota],
         cost: u32,
-        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        self.observe(
-            "throttle",
-            READ_PATIENCE,
-            self.cache.throttle(key, quotas, cost, patience),
-        )
-        .await
+        let decided = self.cache.throttle(key, quotas, cost);
+        self.observe("throttle", READ_PATIENCE, decided).await
+    }
+
+    /// See [`Cache::reserve`].
+    ///
+    /// # Errors
+    /// Any [`CacheError`]; the caller limits itself. Whether a place was assigned is then unknown.
+    pub async fn reserve(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError> {
+        let reserved = self.cache.reserve(key, windows, patience);
+        self.observe("reserve", READ_PATIENCE, reserved).await
     }
 
     /// See [`Cache::give_back`].
@@ -193,11 +202,10 @@ impl CacheClient {
     pub async fn give_back(
         &self,
         key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        place_us: u64,
+        windows: &[Window],
+        place: Place,
     ) -> Result<bool, CacheError> {
-        let given = self.cache.give_back(key, quotas, cost, place_us);
+        let given = self.cache.give_back(key, windows, place);
         self.observe("give_back", READ_PATIENCE, given).await
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
 use crate::cache::{Cache, Claim, Put, split_version, versioned};
-use crate::quota::{Decision, Quota};
+use crate::quota::{Decision, Place, Quota, Reservation, Window};
 
 pub mod atomics;
 pub mod claims;
@@ -50,16 +50,17 @@ macro_rules! test_cache_adapter {
                 adding_no_scores_is_fine, taken_scores_are_gone, each_addition_is_taken_once;
             throttle: a_burst_is_admitted_and_then_nothing, what_is_refused_is_admitted_after_its_wait,
                 the_tightest_window_decides, what_is_refused_costs_nothing, a_cost_is_taken_as_a_whole,
-                what_costs_nothing_takes_nothing, keys_do_not_share_a_quota, a_pause_refuses_everything,
-                a_pause_ends_and_leaves_what_was_taken, a_pause_is_made_longer_but_not_shorter,
-                many_callers_get_no_more_than_the_burst, who_has_patience_is_given_a_place_in_the_queue,
-                many_callers_get_places_that_differ, a_wait_counts_in_every_window,
-                who_waits_for_the_end_of_a_pause_is_given_a_place_after_it, a_state_out_of_all_measure_counts_as_empty,
-                a_state_a_little_out_of_measure_is_cut_off,
-                it_decides_as_the_core_does, it_queues_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
-            places: the_last_place_is_given_back, places_are_given_back_in_the_order_of_leaving,
+                what_costs_nothing_takes_nothing, keys_do_not_share_a_quota, many_callers_get_no_more_than_the_burst,
+                a_state_out_of_all_measure_counts_as_empty, a_state_a_little_out_of_measure_is_cut_off,
+                it_decides_as_the_core_does, an_entry_is_gone_once_all_has_come_back;
+            places: all_of_a_window_go_at_once_and_the_next_wait, who_has_no_patience_is_refused_with_the_wait,
+                many_callers_get_places_that_differ, every_window_is_kept, who_is_refused_later_is_told_to_come_later,
+                keys_have_places_of_their_own, a_pause_delays_or_refuses_everything, a_pause_ends,
+                a_pause_is_made_longer_but_not_shorter, a_pause_leaves_places_where_they_are,
+                the_last_place_is_given_back, places_are_given_back_in_the_order_of_leaving,
                 a_place_is_kept_once_somebody_came_after_it, a_place_is_given_back_once,
-                giving_a_place_back_leaves_a_pause, all_that_was_given_back_leaves_no_entry;
+                giving_a_place_back_leaves_a_pause, a_state_that_cannot_have_come_about_counts_for_nothing,
+                it_queues_as_the_core_does, it_keeps_the_bytes_of_the_core, an_entry_of_places_is_gone_with_the_last;
         }
     };
     (@modules $factory:expr; $($module:ident: $($case:ident),+;)+) => {
@@ -138,23 +139,16 @@ impl Aged {
     }
 
     async fn throttle(&self, key: &str, quotas: &[Quota], cost: u32) -> Decision {
-        self.throttle_for(key, quotas, cost, Duration::ZERO).await
+        self.cache.throttle(key, quotas, cost).await.unwrap()
     }
 
-    async fn throttle_for(
-        &self,
-        key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        patience: Duration,
-    ) -> Decision {
-        let decision = self.cache.throttle(key, quotas, cost, patience);
-        decision.await.unwrap()
+    async fn reserve(&self, key: &str, windows: &[Window], patience: Duration) -> Reservation {
+        let reserved = self.cache.reserve(key, windows, patience);
+        reserved.await.unwrap()
     }
 
-    async fn give_back(&self, key: &str, quotas: &[Quota], cost: u32, decision: &Decision) -> bool {
-        let given = self.cache.give_back(key, quotas, cost, decision.place_us);
-        given.await.unwrap()
+    async fn give_back(&self, key: &str, windows: &[Window], place: Place) -> bool {
+        self.cache.give_back(key, windows, place).await.unwrap()
     }
 
     async fn pause(&self, key: &str, length: Duration) {

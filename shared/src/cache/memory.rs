@@ -12,9 +12,9 @@ use quick_cache::unsync::Cache as Entries;
 
 use super::{Cache, CacheError, Claim, Put, latest_version, split_version, versioned};
 use crate::clock::{Clock, Timestamp};
-use crate::quota::gcra::{self, State};
-use crate::quota::{Decision, Quota};
+use crate::quota::{Decision, Place, Quota, Reservation, Window};
 
+mod limits;
 mod scores;
 
 /// What an entry uses besides its key and value: hash table slot, list links, allocation headers. An estimate.
@@ -59,44 +59,6 @@ impl MemoryCache {
             last_tick_us: AtomicU64::new(0),
             clock,
         }
-    }
-
-    /// [`Cache::throttle`], which cannot fail here.
-    pub(crate) fn admit(
-        &self,
-        key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        patience: Duration,
-    ) -> Decision {
-        let mut entries = self.lock();
-        let state = self.state(&mut entries, key);
-        let (decision, next) = gcra::decide(&state, quotas, cost, patience, self.now_us());
-        if let Some(next) = next {
-            entries.insert(key.to_owned(), state_entry(&next));
-        }
-        decision
-    }
-
-    /// [`Cache::pause`], which cannot fail here.
-    pub(crate) fn hold(&self, key: &str, length: Duration) {
-        let mut entries = self.lock();
-        let state = self.state(&mut entries, key);
-        if let Some(next) = state.paused(length, self.now_us()) {
-            entries.insert(key.to_owned(), state_entry(&next));
-        }
-    }
-
-    /// [`Cache::give_back`], which cannot fail here.
-    pub(crate) fn take_back(&self, key: &str, quotas: &[Quota], cost: u32, place_us: u64) -> bool {
-        let mut entries = self.lock();
-        let state = self.state(&mut entries, key);
-        let next = gcra::give_back(&state, quotas, cost, place_us);
-        let is_taken_back = next.is_some();
-        if let Some(next) = next {
-            entries.insert(key.to_owned(), state_entry(&next));
-        }
-        is_taken_back
     }
 
     fn is_held(
@@ -148,11 +110,6 @@ impl MemoryCache {
             entries.insert(put.key.clone(), self.entry(value.into(), put.ttl));
         }
         is_newer
-    }
-
-    fn state(&self, entries: &mut Entries<String, Entry, Weight>, key: &str) -> State {
-        let text = self.live(entries, key);
-        text.map(|text| State::from_text(&text)).unwrap_or_default()
     }
 
     fn now_us(&self) -> u64 {
@@ -263,19 +220,26 @@ impl Cache for MemoryCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
-        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        Ok(self.admit(key, quotas, cost, patience))
+        Ok(self.admit(key, quotas, cost))
+    }
+
+    async fn reserve(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError> {
+        Ok(self.reserve_now(key, windows, patience))
     }
 
     async fn give_back(
         &self,
         key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        place_us: u64,
+        windows: &[Window],
+        place: Place,
     ) -> Result<bool, CacheError> {
-        Ok(self.take_back(key, quotas, cost, place_us))
+        Ok(self.take_back(key, windows, place))
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
@@ -324,15 +288,6 @@ impl Cache for MemoryCache {
 impl fmt::Debug for MemoryCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryCache").finish_non_exhaustive()
-    }
-}
-
-/// The entry expires when the state equals an empty one.
-fn state_entry(state: &State) -> Entry {
-    let ends_at_ms = state.ends_at_us().div_ceil(1_000);
-    Entry {
-        value: state.to_text().into(),
-        expires_at: Timestamp::from_millis(i64::try_from(ends_at_ms).unwrap_or(i64::MAX)),
     }
 }
 

@@ -15,9 +15,9 @@ use url::Url;
 
 use super::iam::IamAuth;
 use super::{Cache, CacheError, Claim, Put, versioned};
-use crate::quota::gcra::{MAX_PATIENCE, MAX_PAUSE, TOLERANCE};
-use crate::quota::{Decision, Levels, Quota, micros};
+use crate::quota::{Decision, Place, Quota, Reservation, Window};
 
+mod limits;
 mod link;
 mod scripts;
 mod target;
@@ -75,7 +75,7 @@ pub struct SettingsError(#[from] RedisError);
 /// calls fail at once, and connecting is attempted at most once per second. When a connection turns out to be dead, the
 /// command is repeated once on a new one, except those that add or take scores or give places back. A repeated [`Cache::put_newer`] or
 /// [`Cache::delete`] may find its own effect and not count it, a repeated [`Cache::claim`] renews its own lease, and a
-/// repeated [`Cache::throttle`] may count twice. In a cluster the client library repeats all commands alike.
+/// repeated [`Cache::throttle`] or [`Cache::reserve`] may count twice. In a cluster the client library repeats all commands alike.
 #[derive(Debug)]
 pub struct ValkeyCache {
     link: Link,
@@ -135,6 +135,19 @@ impl ValkeyCache {
             }
             outcome => outcome.map_err(cache_error),
         }
+    }
+
+    /// Runs a script about the limits at `key`.
+    async fn run_with<T: FromRedisValue>(
+        &self,
+        repeat: Repeat,
+        script: &Script,
+        key: &str,
+        numbers: &[u64],
+    ) -> Result<T, CacheError> {
+        let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+        let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
+        self.run_script(repeat, script, &[key], &arguments).await
     }
 
     /// [`Cache::put_newer`] of values that in a cluster are in one slot.
@@ -232,62 +245,43 @@ impl Cache for ValkeyCache {
         key: &str,
         quotas: &[Quota],
         cost: u32,
-        patience: Duration,
     ) -> Result<Decision, CacheError> {
-        let bounds = [
-            patience.min(MAX_PATIENCE),
-            MAX_PATIENCE,
-            MAX_PAUSE,
-            TOLERANCE,
-        ];
-        let bounds = bounds.map(micros);
-        let windows = quotas.iter();
-        let windows = windows.flat_map(|quota| [quota.full_us(), quota.cost_us(cost)]);
-        let numbers = bounds.into_iter().chain(windows);
-        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
-        let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
+        let numbers = limits::throttle(quotas, cost);
         let reply: Vec<u64> = self
-            .run_script(Repeat::Safe, &scripts::THROTTLE, &[key], &arguments)
+            .run_with(Repeat::Safe, &scripts::THROTTLE, key, &numbers)
             .await?;
-        match reply.as_slice() {
-            [is_allowed, wait_us, paused_us, now_us, backlogs_us @ ..]
-                if backlogs_us.len() == quotas.len() =>
-            {
-                let levels = Levels {
-                    is_allowed: *is_allowed == 1,
-                    wait_us: *wait_us,
-                    paused_us: *paused_us,
-                    now_us: *now_us,
-                    backlogs_us,
-                };
-                Ok(Decision::new(quotas, cost, patience, &levels))
-            }
-            _ => Err(CacheError::unavailable("not the reply of the script")),
-        }
+        limits::decision(quotas, cost, &reply)
     }
 
-    /// Not repeated: another request may have been admitted to the same place meanwhile.
+    async fn reserve(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError> {
+        let numbers = limits::reserve(windows, patience);
+        let reply: Vec<u64> = self
+            .run_with(Repeat::Safe, &scripts::RESERVE, key, &numbers)
+            .await?;
+        limits::reservation(windows, &reply)
+    }
+
+    /// Not repeated: another call may have got the same place meanwhile.
     async fn give_back(
         &self,
         key: &str,
-        quotas: &[Quota],
-        cost: u32,
-        place_us: u64,
+        windows: &[Window],
+        place: Place,
     ) -> Result<bool, CacheError> {
-        let costs = quotas.iter().map(|quota| quota.cost_us(cost));
-        let numbers = std::iter::once(place_us).chain(costs);
-        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
-        let arguments: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
-        self.run_script(Repeat::Never, &scripts::GIVE_BACK, &[key], &arguments)
+        let numbers = limits::give_back(windows, place);
+        self.run_with(Repeat::Never, &scripts::GIVE_BACK, key, &numbers)
             .await
     }
 
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {
-        let [length_us, longest_us] = [length.min(MAX_PAUSE), MAX_PAUSE].map(micros);
-        let (length_us, longest_us) = (length_us.to_string(), longest_us.to_string());
-        let arguments = [length_us.as_bytes(), longest_us.as_bytes()];
+        let numbers = limits::pause(length);
         let _: bool = self
-            .run_script(Repeat::Safe, &scripts::PAUSE, &[key], &arguments)
+            .run_with(Repeat::Safe, &scripts::PAUSE, key, &numbers)
             .await?;
         Ok(())
     }

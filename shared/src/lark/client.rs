@@ -15,7 +15,7 @@ use super::request::{Host, Request};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
 use crate::lark::outbound_limiter::{Installation, OutboundLimiter};
-use crate::limiter::Limiter;
+use crate::limiter::Pacer;
 use crate::meter::Meter;
 use crate::telemetry::metrics;
 
@@ -140,15 +140,10 @@ impl LarkSettings {
 }
 
 impl LarkClient {
-    /// A client that sends over `http` the calls that `limiter` admits; `meter` counts them.
+    /// A client that sends over `http` the calls that `pacer` gives places to; `meter` counts them.
     #[must_use]
-    pub fn new(
-        http: reqwest::Client,
-        settings: LarkSettings,
-        limiter: Limiter,
-        meter: Meter,
-    ) -> Self {
-        let limiter = OutboundLimiter::new(limiter, settings.limits);
+    pub fn new(http: reqwest::Client, settings: LarkSettings, pacer: Pacer, meter: Meter) -> Self {
+        let limiter = OutboundLimiter::new(pacer, settings.limits);
         Self {
             http,
             settings: Arc::new(settings),
@@ -198,7 +193,10 @@ impl LarkClient {
         let (api, installation) = (&request.api, sender.installation);
         let attempts = if request.is_repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
-        self.limiter.acquire(installation, api, deadline).await?;
+        let receivers = &request.receivers;
+        self.limiter
+            .acquire(installation, api, receivers, deadline)
+            .await?;
         if deadline.has_passed() {
             // Frozen with its place.
             return Err(LarkFailure {
@@ -217,7 +215,10 @@ impl LarkClient {
                 Err(failure) => failure,
             };
             let failed_at = Instant::now();
-            let is_paused = self.limiter.pause_after(installation, api, &failure).await;
+            let is_paused = self
+                .limiter
+                .pause_after(installation, api, receivers, &failure)
+                .await;
             let wait = if is_paused {
                 // The limiter admits the next attempt when the pause is over.
                 Duration::ZERO
@@ -232,7 +233,10 @@ impl LarkClient {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            let admitted = self.limiter.acquire(installation, api, deadline).await;
+            let admitted = self
+                .limiter
+                .acquire(installation, api, receivers, deadline)
+                .await;
             if admitted.is_err() || deadline.has_passed() {
                 // The platform's failure says more than the lack of time for a retry.
                 return Err(failure);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Domain;
-use super::apis::{Api, StandardLimits};
+use super::apis::{Api, PER_RECEIVER, StandardLimits};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, TenantKey};
-use crate::limiter::{LimitKey, Limiter};
-use crate::quota::{Decision, Quota, gcra};
+use crate::limiter::{LimitKey, Pace, Pacer};
+use crate::quota::Reservation;
 use crate::telemetry::metrics;
 
 /// The time reserved for a call after its wait: calls that take longer count as slow.
@@ -20,6 +20,8 @@ const CALL_TIME: Duration = Duration::from_secs(1);
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 /// The gateway's "request trigger frequency limit". Other codes limit a chat, a user or a document.
 const FREQUENCY_LIMIT: i64 = 99_991_400;
+/// Too many messages to a chat or a person.
+const RECEIVER_FREQUENCY_LIMIT: i64 = 230_020;
 /// Background calls get one part in so many of each limit.
 const BACKGROUND: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
 
@@ -46,6 +48,17 @@ impl<'i> Installation<'i> {
     }
 }
 
+/// Whom a message goes to. The platform allows five messages a second to each chat, from all bots of a tenant together, and five to
+/// each person. Whether those to a person count for all bots is not documented: unverified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Receiver {
+    /// A chat, by its `chat_id`.
+    Chat(String),
+    /// A person, by an id of theirs and never by an address, always the same one: an `open_id` is of one app, a `union_id` or
+    /// `user_id` the same for all apps.
+    Person(String),
+}
+
 /// Whether a caller waits for a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
@@ -58,15 +71,15 @@ pub enum Priority {
 /// Admits outbound calls within the platform's limits.
 #[derive(Clone, Debug)]
 pub(super) struct OutboundLimiter {
-    limiter: Limiter,
+    pacer: Pacer,
     limits: StandardLimits,
     priority: Priority,
 }
 
 impl OutboundLimiter {
-    pub(super) const fn new(limiter: Limiter, limits: StandardLimits) -> Self {
+    pub(super) const fn new(pacer: Pacer, limits: StandardLimits) -> Self {
         Self {
-            limiter,
+            pacer,
             limits,
             priority: Priority::Interactive,
         }
@@ -79,7 +92,7 @@ impl OutboundLimiter {
         }
     }
 
-    /// Waits until a call of `api` may go out, unless that is too late for an answer by `deadline`.
+    /// Waits until a call of `api` to `receivers` may go out, unless that is too late for an answer by `deadline`.
     ///
     /// # Errors
     /// [`FailureKind::RateLimited`], with [`LarkFailure::is_unsent`].
@@ -87,71 +100,108 @@ impl OutboundLimiter {
         &self,
         installation: Installation<'_>,
         api: &Api,
+        receivers: &[Receiver],
         deadline: Deadline,
     ) -> Result<(), LarkFailure> {
         let began = Instant::now();
-        let quotas = api.tier.quotas(&self.limits);
-        let key = key("lark", installation, api);
-        let decision = match self.priority {
-            Priority::Interactive => self.wait(&key, &quotas, deadline).await,
-            Priority::Background => self.wait_behind(&key, installation, api, deadline).await,
+        // The whole app's comes last: while a call waits for its receiver, it keeps no place of others.
+        let paces = receivers.iter().map(|it| pace_of(installation, it));
+        let whole = self.pace("lark", installation, api);
+        let paces: Vec<Pace> = paces.chain([whole]).collect();
+        let reservation = match self.priority {
+            Priority::Interactive => self.wait(&paces, deadline).await,
+            Priority::Background => {
+                let half = self.half(installation, api);
+                self.wait_behind(&half, &paces, deadline).await
+            }
         };
         metrics::lark_wait(api.name.clone(), began.elapsed());
-        if decision.is_allowed {
+        if reservation.is_allowed {
             Ok(())
         } else {
-            Err(held_back(&decision))
+            Err(held_back(&reservation))
         }
     }
 
-    /// The turn of a background call: first within the half for such calls, then within the whole.
-    async fn wait_behind(
-        &self,
-        whole: &LimitKey,
-        installation: Installation<'_>,
-        api: &Api,
-        deadline: Deadline,
-    ) -> Decision {
-        let quotas = api.tier.quotas(&self.limits);
-        let halves = quotas.iter().map(|quota| quota.share(BACKGROUND, 1));
-        let halves: Vec<Quota> = halves.collect();
-        let half = key("lark_background", installation, api);
-        let first = self.wait(&half, &halves, deadline).await;
+    /// The turn of a background call: first within the half for such calls, then within the whole. The half is ours and not the
+    /// platform's: its place need not be the moment at which the call goes out.
+    async fn wait_behind(&self, half: &Pace, paces: &[Pace], deadline: Deadline) -> Reservation {
+        let first = self.wait(std::slice::from_ref(half), deadline).await;
         if !first.is_allowed {
             return first;
         }
-        let second = self.wait(whole, &quotas, deadline).await;
+        let second = self.wait(paces, deadline).await;
         if !second.is_allowed {
-            self.limiter.give_back(&half, &halves, 1, &first).await;
+            self.pacer.give_back(half, &first).await;
         }
         second
     }
 
-    /// If `failure` says that the platform counted too many calls, no process sends any more for the requested pause. Returns
-    /// whether that is so.
+    /// If `failure` says that the platform counted too many calls, no process sends any more for the requested pause: of the API,
+    /// or to the receivers if the limit is theirs. Returns whether that is so.
     pub(super) async fn pause_after(
         &self,
         installation: Installation<'_>,
         api: &Api,
+        receivers: &[Receiver],
         failure: &LarkFailure,
     ) -> bool {
         let is_gateway = failure.code == Some(FREQUENCY_LIMIT)
             || failure.code.is_none() && failure.http_status == Some(429);
-        if failure.is_unsent || !is_gateway {
-            return false;
-        }
         let retry_after = failure.retry_after.filter(|pause| !pause.is_zero());
         let length = retry_after.unwrap_or(DEFAULT_PAUSE);
-        let key = key("lark", installation, api);
-        self.limiter.pause(&key, length).await;
-        true
+        let is_of_receiver = failure.code == Some(RECEIVER_FREQUENCY_LIMIT);
+        let keys: Vec<LimitKey> = if failure.is_unsent {
+            Vec::new()
+        } else if is_gateway {
+            vec![key("lark", installation, api)]
+        } else if is_of_receiver {
+            let paces = receivers.iter().map(|it| pace_of(installation, it));
+            paces.map(|pace| pace.key).collect()
+        } else {
+            Vec::new()
+        };
+        for key in &keys {
+            self.pacer.pause(key, length).await;
+        }
+        !keys.is_empty()
     }
 
-    async fn wait(&self, key: &LimitKey, quotas: &[Quota], deadline: Deadline) -> Decision {
+    async fn wait(&self, paces: &[Pace], deadline: Deadline) -> Reservation {
         let patience = deadline.remaining().saturating_sub(CALL_TIME);
-        self.limiter
-            .wait_for_turn(key, quotas, 1, patience.min(gcra::MAX_PATIENCE))
-            .await
+        self.pacer.wait_for_all(paces, patience).await
+    }
+
+    /// What the platform counts a call in.
+    fn pace(&self, scope: &'static str, installation: Installation<'_>, api: &Api) -> Pace {
+        Pace {
+            key: key(scope, installation, api),
+            windows: api.tier.windows(&self.limits),
+        }
+    }
+
+    /// The half of it that background calls have.
+    fn half(&self, installation: Installation<'_>, api: &Api) -> Pace {
+        let mut pace = self.pace("lark_background", installation, api);
+        for window in &mut pace.windows {
+            *window = window.share(BACKGROUND);
+        }
+        pace
+    }
+}
+
+/// The limit of a receiver. The tenant of an internal app is known to the platform alone: apps of one tenant share the limit of a
+/// chat there, and here each counts for itself. When the platform refuses because of it, the others' calls are not held back.
+fn pace_of(installation: Installation<'_>, receiver: &Receiver) -> Pace {
+    let Installation { app_id, tenant, .. } = installation;
+    let owner = tenant.map_or(app_id.as_str(), TenantKey::as_str);
+    let key = match receiver {
+        Receiver::Chat(id) => LimitKey::new("chat", format_args!("{owner}:{id}")),
+        Receiver::Person(id) => LimitKey::new("person", format_args!("{owner}:{id}")),
+    };
+    Pace {
+        key,
+        windows: PER_RECEIVER.windows(&StandardLimits::default()),
     }
 }
 
@@ -164,7 +214,7 @@ fn key(scope: &'static str, installation: Installation<'_>, api: &Api) -> LimitK
 }
 
 /// Our own refusal, marked as such.
-fn held_back(refused: &Decision) -> LarkFailure {
+fn held_back(refused: &Reservation) -> LarkFailure {
     let (limit, window) = (refused.limit, refused.window.as_secs());
     let msg = format!(
         "not sent: our share of Lark's limit for this API, {limit} calls in {window} s, is used up for too long"

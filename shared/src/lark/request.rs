@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::apis::Api;
+use super::outbound_limiter::Receiver;
 use crate::error::LarkFailure;
 use crate::page::{Page, PageRequest};
 
@@ -43,6 +44,8 @@ pub struct Request<T = Answer> {
     pub(super) is_repeatable: bool,
     /// Whether it may still be sent; asked at the last moment.
     may_go: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    /// Whom it sends a message to.
+    pub(super) receivers: Vec<Receiver>,
     read: Arc<Read<T>>,
 }
 
@@ -79,6 +82,7 @@ impl Request {
             body: None,
             is_repeatable: false,
             may_go: None,
+            receivers: Vec::new(),
             read: Arc::new(|answer| Ok(answer.clone())),
         }
     }
@@ -104,6 +108,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn only_if(mut self, may_go: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.may_go = Some(Arc::new(may_go));
+        self
+    }
+
+    /// The same call, which sends a message to `receiver`: it waits for a turn there too.
+    #[must_use]
+    pub fn to(mut self, receiver: Receiver) -> Self {
+        self.receivers.push(receiver);
         self
     }
 
@@ -163,6 +174,7 @@ impl<T> Request<T> {
             body: self.body,
             is_repeatable: self.is_repeatable,
             may_go: self.may_go,
+            receivers: self.receivers,
             read: Arc::new(read),
         }
     }

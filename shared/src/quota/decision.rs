@@ -3,28 +3,21 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::gcra::MAX_PATIENCE;
-use crate::quota::{Quota, micros};
+use crate::quota::Quota;
 
 /// Whether a request may proceed, as one window reports it: of the windows that refuse, the one that refuses longest;
 /// otherwise the one with the least remaining.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
-    /// Whether the request may proceed, after [`Decision::wait`]. If so, its cost was taken from every window, otherwise from
-    /// none.
+    /// Whether the request may proceed. If so, its cost was taken from every window, otherwise from none.
     pub is_allowed: bool,
-    /// How long to wait before proceeding, at most the request's patience; zero means at once, or refused.
-    pub wait: Duration,
-    /// How long until the same request, with the same patience, is admitted if no other comes first; zero if it is allowed. A
-    /// cost above the burst of a window is never admitted.
+    /// How long until the same request is admitted if no other comes first; zero if it is allowed. A cost above the burst of a
+    /// window is never admitted.
     pub retry_after: Duration,
     /// How many units could be taken at once now.
     pub remaining: u32,
-    /// How long until the whole burst is available again and any pause is over.
+    /// How long until the whole burst is available again.
     pub reset_after: Duration,
-    /// What it takes to give the request's place back if it does not proceed: the moment at which the first window is full again,
-    /// in microseconds of the clock that decided. Zero if nothing was taken.
-    pub place_us: u64,
     /// The quota's limit. Without any quota, the maximum.
     pub limit: u32,
     /// The quota's window. Without any quota, zero.
@@ -34,25 +27,15 @@ pub struct Decision {
 /// What the decision is made from, after the request: how far each window is from full.
 pub(crate) struct Levels<'l> {
     pub(crate) is_allowed: bool,
-    /// How long until every window has enough and no pause is left.
-    pub(crate) wait_us: u64,
-    /// The time left of a pause.
-    pub(crate) paused_us: u64,
-    /// The moment of the decision.
-    pub(crate) now_us: u64,
+    /// How long until every window has enough.
+    pub(crate) missing_us: u64,
     /// How long each window takes to be full again.
     pub(crate) backlogs_us: &'l [u64],
 }
 
 impl Decision {
-    /// The decision about a request of `cost` with `patience`, given the `levels` that it leaves of `quotas`.
-    pub(crate) fn new(
-        quotas: &[Quota],
-        cost: u32,
-        patience: Duration,
-        levels: &Levels<'_>,
-    ) -> Self {
-        let paused = Duration::from_micros(levels.paused_us);
+    /// The decision about a request of `cost`, given the `levels` that it leaves of `quotas`.
+    pub(crate) fn new(quotas: &[Quota], cost: u32, levels: &Levels<'_>) -> Self {
         let windows = quotas.iter().zip(levels.backlogs_us);
         let windows = windows.map(|(quota, &backlog_us)| {
             let missing_us = if levels.is_allowed {
@@ -71,22 +54,17 @@ impl Decision {
                 (remaining, backlog_us, limit, window)
             },
         );
-        let (wait_us, retry_us) = if levels.is_allowed {
-            (levels.wait_us, 0)
+        let retry_us = if levels.is_allowed {
+            0
         } else {
-            // Only a cost above a burst can be refused although the wait is short enough.
-            let patience_us = micros(patience.min(MAX_PATIENCE));
-            (0, levels.wait_us.saturating_sub(patience_us).max(1))
+            // Only a cost above a burst can be refused although nothing is missing.
+            levels.missing_us.max(1)
         };
-        let is_taken = levels.is_allowed && cost > 0;
-        let first_us = levels.backlogs_us.first().filter(|_| is_taken);
         Self {
             is_allowed: levels.is_allowed,
-            place_us: first_us.map_or(0, |first_us| levels.now_us + first_us),
-            wait: Duration::from_micros(wait_us),
             retry_after: Duration::from_micros(retry_us),
-            remaining: if paused.is_zero() { remaining } else { 0 },
-            reset_after: Duration::from_micros(backlog_us).max(paused),
+            remaining,
+            reset_after: Duration::from_micros(backlog_us),
             limit,
             window,
         }
@@ -129,11 +107,9 @@ mod tests {
 
     const ALLOWED: Decision = Decision {
         is_allowed: true,
-        wait: Duration::ZERO,
         retry_after: Duration::ZERO,
         remaining: 42,
         reset_after: Duration::from_millis(16_100),
-        place_us: 0,
         limit: 600,
         window: Duration::from_secs(60),
     };

@@ -72,9 +72,9 @@ impl Place {
             (name == "LARK_SERVICE_STORE").then(|| "embedded".to_owned())
         });
         let http = aws::http(aws::DEFAULT_IDLE_TIMEOUT).unwrap();
-        let limiter = crate::limiter::Limiter::new(None, Arc::clone(&clock));
+        let pacer = crate::limiter::Pacer::new(None, Arc::clone(&clock));
         let meter = crate::meter::Meter::new(storage.clone(), None, Arc::clone(&clock));
-        let lark = crate::lark::LarkClient::new(http, config.unwrap().lark, limiter, meter);
+        let lark = crate::lark::LarkClient::new(http, config.unwrap().lark, pacer, meter);
         let tokens = TokenService::new(
             lark,
             apps.clone(),

@@ -15,7 +15,7 @@ use crate::directory::tiers::{TierSettings, Tiers};
 use crate::directory::users::UserService;
 use crate::directory::warm_up::Warmer;
 use crate::lark::LarkClient;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Pacer};
 use crate::meter::Meter;
 use crate::mirror::Mirror;
 use crate::platform::Platform;
@@ -51,7 +51,7 @@ impl Base {
         let lark = LarkClient::new(
             adapters.http.clone(),
             config.lark.clone(),
-            limiter.clone(),
+            Pacer::new(cache.clone(), Arc::clone(&clock)),
             meter.clone(),
         );
         let sealed = cache.clone();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lark_service::cache::Cache;
 use lark_service::cache::valkey::ValkeyCache;
-use lark_service::quota::Quota;
+use lark_service::quota::{Place, Quota, Window};
 
 use crate::required;
 use crate::valkey::{put, settings};
@@ -27,7 +27,10 @@ async fn left(command: &[&str]) -> (ValkeyCache, String) {
 
 #[tokio::test]
 async fn whatever_is_at_a_key_is_a_miss_and_gives_way() {
-    let quota = Quota::new(NonZeroU32::MIN, TTL);
+    let (quota, windows) = (
+        Quota::new(NonZeroU32::MIN, TTL),
+        [Window::new(NonZeroU32::MIN, TTL)],
+    );
     for command in [
         &["LPUSH", "1"] as &[&str],
         &["SADD", "1"],
@@ -60,12 +63,18 @@ async fn whatever_is_at_a_key_is_a_miss_and_gives_way() {
         assert!(!cache.put_held(&key, b"me", &put(&key)).await.unwrap());
         assert!(!cache.delete(&key, Some(b"me")).await.unwrap());
 
-        let decision = cache.throttle(&key, &[quota], 1, Duration::ZERO).await;
+        let decision = cache.throttle(&key, &[quota], 1).await;
         assert!(decision.unwrap().is_allowed, "{command:?}");
         let (cache, key) = left(command).await;
+        let reservation = cache.reserve(&key, &windows, Duration::ZERO).await;
+        assert!(reservation.unwrap().is_allowed, "{command:?}");
+        let (cache, key) = left(command).await;
         cache.pause(&key, TTL).await.unwrap();
-        let decision = cache.throttle(&key, &[quota], 0, Duration::ZERO).await;
-        assert!(!decision.unwrap().is_allowed, "{command:?}");
+        let reservation = cache.reserve(&key, &windows, Duration::ZERO).await;
+        assert!(!reservation.unwrap().is_allowed, "{command:?}");
+        let (cache, key) = left(command).await;
+        let place = Place::default();
+        assert!(!cache.give_back(&key, &windows, place).await.unwrap());
 
         if !is_set {
             let (cache, key) = left(command).await;

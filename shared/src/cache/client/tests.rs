@@ -79,16 +79,13 @@ impl Cache for Moody {
     async fn delete(&self, key: &str, only_if: Option<&[u8]>) -> Result<bool, CacheError> {
         self.answers().await?.delete(key, only_if).await
     }
-    async fn throttle(
-        &self,
-        _: &str,
-        _: &[Quota],
-        _: u32,
-        _: Duration,
-    ) -> Result<Decision, CacheError> {
+    async fn throttle(&self, _: &str, _: &[Quota], _: u32) -> Result<Decision, CacheError> {
         unreachable!("not asked for here")
     }
-    async fn give_back(&self, _: &str, _: &[Quota], _: u32, _: u64) -> Result<bool, CacheError> {
+    async fn reserve(&self, _: &str, _: &[Window], _: Duration) -> Result<Reservation, CacheError> {
+        unreachable!("not asked for here")
+    }
+    async fn give_back(&self, _: &str, _: &[Window], _: Place) -> Result<bool, CacheError> {
         unreachable!("not asked for here")
     }
     async fn pause(&self, key: &str, length: Duration) -> Result<(), CacheError> {

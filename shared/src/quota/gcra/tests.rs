@@ -13,11 +13,6 @@ fn some(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
-/// The decision about a request without patience.
-fn at_once(state: &State, quotas: &[Quota], cost: u32, now_us: u64) -> (Decision, Option<State>) {
-    decide(state, quotas, cost, Duration::ZERO, now_us)
-}
-
 /// A bucket per window that fills steadily, counted in microseconds of filling.
 struct Buckets {
     quotas: Vec<Quota>,
@@ -78,14 +73,14 @@ fn units((quota, level_us): (&Quota, &u64)) -> u32 {
 }
 
 fn quota() -> impl Strategy<Value = Quota> {
-    let shapes = (1_u32..200, 1_u64..5_000_000, 1_u32..300, 0..3);
-    shapes.prop_map(|(limit, window_us, burst, shape)| {
-        let window = Duration::from_micros(window_us);
-        match shape {
-            0 => Quota::new(some(limit), window),
-            1 => Quota::strict(some(limit), window),
-            _ => Quota::new(some(limit), window).with_burst(some(burst)),
-        }
+    let shapes = (
+        1_u32..200,
+        1_u64..5_000_000,
+        proptest::option::of(1_u32..300),
+    );
+    shapes.prop_map(|(limit, window_us, burst)| {
+        let quota = Quota::new(some(limit), Duration::from_micros(window_us));
+        burst.map_or(quota, |burst| quota.with_burst(some(burst)))
     })
 }
 
@@ -103,7 +98,7 @@ fn admitted(quotas: &[Quota], requests: &[(u64, u32)]) -> Vec<(u64, u32)> {
     let (mut state, mut now_us, mut admitted) = (State::default(), NOW_US, Vec::new());
     for (gap_us, cost) in requests {
         now_us += gap_us;
-        let (decision, next) = at_once(&state, quotas, *cost, now_us);
+        let (decision, next) = decide(&state, quotas, *cost, now_us);
         if decision.is_allowed {
             admitted.push((now_us, *cost));
         }
@@ -120,7 +115,7 @@ proptest! {
             now_us += gap_us;
             buckets.wait_until(now_us);
             let missing_us = buckets.missing_us(cost);
-            let (decision, next) = at_once(&state, &quotas, cost, now_us);
+            let (decision, next) = decide(&state, &quotas, cost, now_us);
             prop_assert_eq!(decision.is_allowed, buckets.take(cost));
             prop_assert_eq!(decision.retry_after, Duration::from_micros(missing_us));
             prop_assert_eq!(Some(decision.remaining), buckets.speaks_of(&decision));
@@ -149,68 +144,39 @@ proptest! {
     }
 
     #[test]
-    fn no_window_admits_more_than_a_strict_limit(
-        limit in 1_u32..100, window_us in 1_000_u64..5_000_000, requests in requests(),
-    ) {
-        let quota = Quota::strict(some(limit), Duration::from_micros(window_us));
-        let admitted = admitted(&[quota], &requests);
-        for (first, (from_us, _)) in admitted.iter().enumerate() {
-            let in_window = admitted[first..].iter().take_while(|(at_us, _)| at_us - from_us <= window_us);
-            prop_assert!(in_window.map(|(_, cost)| cost).sum::<u32>() <= limit);
-        }
-    }
-
-    /// A caller that retries exactly when told to loses at most 5 %.
-    #[test]
-    fn a_strict_quota_lets_95_percent_through(limit in 1_u32..300, window_us in 100_000_u64..5_000_000) {
-        const WINDOWS: u64 = 10;
-        let quota = Quota::strict(some(limit), Duration::from_micros(window_us));
-        let (mut state, mut now_us, mut admitted) = (State::default(), NOW_US, 0_u64);
-        while now_us <= NOW_US + WINDOWS * window_us {
-            let (decision, next) = at_once(&state, &[quota], 1, now_us);
-            admitted += u64::from(decision.is_allowed);
-            now_us += micros(decision.retry_after);
-            state = next.unwrap_or(state);
-        }
-        prop_assert!(admitted * 100 >= 95 * u64::from(limit) * WINDOWS, "{admitted}");
-    }
-
-    #[test]
     fn what_is_refused_is_admitted_after_its_wait_and_not_a_microsecond_before(
-        quotas in vec(quota(), 1..=4), requests in requests(), cost in 1_u32..20, pause_us in prop_oneof![Just(0), 1_u64..9_000_000],
+        quotas in vec(quota(), 1..=4), requests in requests(), cost in 1_u32..20,
     ) {
         let cost = quotas.iter().fold(cost, |cost, quota| cost.min(quota.burst()));
         let (mut state, mut now_us) = (State::default(), NOW_US);
         for (gap_us, cost) in requests {
             now_us += gap_us;
-            state = at_once(&state, &quotas, cost, now_us).1.unwrap_or(state);
+            state = decide(&state, &quotas, cost, now_us).1.unwrap_or(state);
         }
-        state = state.paused(Duration::from_micros(pause_us), now_us).unwrap_or(state);
-        let (refused, _) = at_once(&state, &quotas, cost, now_us);
+        let (refused, _) = decide(&state, &quotas, cost, now_us);
         let then_us = now_us + micros(refused.retry_after);
-        prop_assert!(at_once(&state, &quotas, cost, then_us).0.is_allowed);
+        prop_assert!(decide(&state, &quotas, cost, then_us).0.is_allowed);
         if !refused.is_allowed {
-            prop_assert!(!at_once(&state, &quotas, cost, then_us - 1).0.is_allowed);
+            prop_assert!(!decide(&state, &quotas, cost, then_us - 1).0.is_allowed);
         }
     }
 
     #[test]
     fn a_state_is_as_good_as_none_once_it_ends(
-        quotas in vec(quota(), 1..=4), requests in requests(), pause_us in 0_u64..9_000_000, cost in 0_u32..20,
+        quotas in vec(quota(), 1..=4), requests in requests(), cost in 0_u32..20,
     ) {
         let (mut state, mut now_us) = (State::default(), NOW_US);
         for (gap_us, cost) in requests {
             now_us += gap_us;
-            state = at_once(&state, &quotas, cost, now_us).1.unwrap_or(state);
+            state = decide(&state, &quotas, cost, now_us).1.unwrap_or(state);
         }
-        state = state.paused(Duration::from_micros(pause_us), now_us).unwrap_or(state);
         let then_us = now_us.max(state.ends_at_us());
-        prop_assert_eq!(at_once(&state, &quotas, cost, then_us), at_once(&State::default(), &quotas, cost, then_us));
+        prop_assert_eq!(decide(&state, &quotas, cost, then_us), decide(&State::default(), &quotas, cost, then_us));
     }
 
     #[test]
-    fn a_state_comes_back_from_its_text(paused_until_us in 0_u64.., full_at_us in vec(0_u64.., 0..5)) {
-        let state = State { paused_until_us, full_at_us };
+    fn a_state_comes_back_from_its_text(full_at_us in vec(0_u64.., 0..5)) {
+        let state = State { full_at_us };
         prop_assert_eq!(State::from_text(state.to_text().as_bytes()), state);
     }
 
@@ -221,72 +187,44 @@ proptest! {
 }
 
 #[test]
-fn a_pause_is_not_shortened_and_leaves_what_was_taken() {
+fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_takes() {
     let quota = [Quota::new(some(5), Duration::from_secs(5))];
-    let (_, taken) = at_once(&State::default(), &quota, 3, NOW_US);
-    let paused = taken
-        .unwrap()
-        .paused(Duration::from_secs(2), NOW_US)
-        .unwrap();
-    assert_eq!(paused.paused(Duration::from_secs(1), NOW_US), None);
-    let (refused, next) = at_once(&paused, &quota, 1, NOW_US);
-    assert_eq!((refused.is_allowed, next), (false, None));
-    assert_eq!(refused.retry_after, Duration::from_secs(2));
-    assert_eq!((refused.remaining, refused.limit), (0, 5));
-    let (allowed, _) = at_once(&paused, &quota, 1, NOW_US + 2_000_000);
-    assert_eq!((allowed.is_allowed, allowed.remaining), (true, 3));
-}
-
-#[test]
-fn a_pause_has_an_end() {
-    let paused = State::default().paused(Duration::MAX, NOW_US).unwrap();
-    assert_eq!(paused.ends_at_us(), NOW_US + micros(MAX_PAUSE));
-}
-
-#[test]
-fn a_clock_that_goes_back_refuses_for_no_longer_than_the_burst_and_a_queue_take() {
-    let quota = [Quota::new(some(5), Duration::from_secs(5))];
-    let (_, taken) = at_once(&State::default(), &quota, 1, NOW_US);
+    let (_, taken) = decide(&State::default(), &quota, 1, NOW_US);
     let now_us = NOW_US - 50_000_000;
-    let (refused, kept) = at_once(&taken.unwrap(), &quota, 1, now_us);
-    let retry_after = MAX_PATIENCE + Duration::from_secs(1);
+    let (refused, kept) = decide(&taken.unwrap(), &quota, 1, now_us);
+    let retry_after = Duration::from_secs(1);
     assert_eq!(
         (refused.is_allowed, refused.retry_after),
         (false, retry_after)
     );
-    assert_eq!(refused.reset_after, MAX_PATIENCE + Duration::from_secs(5));
+    assert_eq!(refused.reset_after, Duration::from_secs(5));
     // What was cut off does not come back with the next decision.
-    let (allowed, _) = at_once(&kept.unwrap(), &quota, 1, now_us + micros(retry_after));
+    let (allowed, _) = decide(&kept.unwrap(), &quota, 1, now_us + micros(retry_after));
     assert!(allowed.is_allowed);
 }
 
 #[test]
 fn a_state_that_cannot_have_come_about_counts_as_empty() {
     let quota = [Quota::new(some(5), Duration::from_secs(5))];
-    let far_us = NOW_US + micros(MAX_PATIENCE + TOLERANCE) + 5_000_001;
-    for text in [format!("0 {far_us}"), format!("0 {}", u64::MAX)] {
-        let state = State::from_text(text.as_bytes());
-        let (allowed, next) = at_once(&state, &quota, 1, NOW_US);
-        assert_eq!((allowed.is_allowed, allowed.remaining), (true, 4), "{text}");
-        assert_eq!(next.unwrap().ends_at_us(), NOW_US + 1_000_000, "{text}");
-    }
-    let far_us = NOW_US + micros(MAX_PAUSE + TOLERANCE) + 1;
+    let far_us = NOW_US + micros(TOLERANCE) + 5_000_001;
     for text in [far_us.to_string(), u64::MAX.to_string()] {
         let state = State::from_text(text.as_bytes());
-        let (allowed, next) = at_once(&state, &quota, 0, NOW_US);
-        assert!(allowed.is_allowed, "{text}");
-        assert_eq!(next.unwrap().ends_at_us(), NOW_US, "{text}");
-        let paused = state.paused(Duration::from_secs(2), NOW_US).unwrap();
-        assert_eq!(paused.ends_at_us(), NOW_US + 2_000_000, "{text}");
+        let (allowed, next) = decide(&state, &quota, 1, NOW_US);
+        assert_eq!((allowed.is_allowed, allowed.remaining), (true, 4), "{text}");
+        assert_eq!(next.unwrap().ends_at_us(), NOW_US + 1_000_000, "{text}");
     }
 }
 
 #[test]
-fn without_quotas_only_a_pause_refuses() {
-    let (allowed, next) = at_once(&State::default(), &[], 9, NOW_US);
+fn without_quotas_nothing_is_refused() {
+    let (allowed, next) = decide(&State::default(), &[], 9, NOW_US);
     assert!(allowed.is_allowed && next.is_none());
-    let paused = State::default().paused(Duration::from_secs(1), NOW_US);
-    assert!(!at_once(&paused.unwrap(), &[], 0, NOW_US).0.is_allowed);
 }
 
-mod patience;
+#[test]
+fn more_than_a_burst_never_fits() {
+    let quota = [Quota::new(some(5), Duration::from_secs(5))];
+    let (refused, next) = decide(&State::default(), &quota, 6, NOW_US);
+    assert_eq!((refused.is_allowed, next), (false, None));
+    assert!(refused.retry_after > Duration::ZERO);
+}
