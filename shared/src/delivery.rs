@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use crate::apps::Apps;
 use crate::clock::Clock;
-use crate::limiter::Limiter;
 use crate::platform::Platform;
 use crate::queue::Queue;
 use crate::seal::Sealer;
@@ -30,7 +29,6 @@ mod codec;
 mod end;
 mod job;
 mod jobs;
-mod pacing;
 mod receivers;
 mod sweep;
 mod view;
@@ -45,8 +43,6 @@ pub use receivers::Receivers;
 pub use sweep::SweepReport;
 pub use view::{JobView, page_of_jobs};
 pub use worker::Work;
-
-use pacing::Pacing;
 
 /// How long a job stays on record after its end.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -70,7 +66,6 @@ struct Inner {
     platform: Platform,
     /// The platform for the lane of batches: its calls leave half of each limit to others.
     background: Platform,
-    pacing: Pacing,
     clock: Arc<dyn Clock>,
 }
 
@@ -87,8 +82,6 @@ pub struct Parts {
     pub apps: Apps,
     /// Sends as an app.
     pub platform: Platform,
-    /// Keeps within what a chat or a person may get.
-    pub limiter: Limiter,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -103,7 +96,6 @@ impl Delivery {
             queue,
             apps,
             platform,
-            limiter,
             clock,
         } = parts;
         Self {
@@ -114,7 +106,6 @@ impl Delivery {
                 apps,
                 background: platform.in_background(),
                 platform,
-                pacing: Pacing::new(limiter),
                 clock,
             }),
         }

@@ -3,6 +3,8 @@
 //! It gets the token, and replaces a rejected one, once. The client does rate limiting, time-outs and retries
 //! ([`LarkClient::send`]). A request is a value that the API families of [`crate::lark`] make.
 
+use std::time::Duration;
+
 use tracing::warn;
 
 use crate::apps::AppContext;
@@ -112,6 +114,20 @@ impl Platform {
             context.found_nothing().await;
         }
         answer
+    }
+
+    /// Waits for the turn of `request` as the app in `context`, for `patience` at most: see [`LarkClient::turn`].
+    ///
+    /// # Errors
+    /// [`FailureKind::RateLimited`], with when a turn is to be had.
+    pub async fn turn<T>(
+        &self,
+        context: &AppContext,
+        request: &Request<T>,
+        patience: Duration,
+    ) -> Result<(), LarkFailure> {
+        let sender = Sender::without_token(context.installation());
+        self.lark.turn(sender, request, patience).await
     }
 
     /// Sends `request` for the app in `context` with the token `key`, such as a user's. If the platform rejects the token,

@@ -163,7 +163,6 @@ impl Services {
             queue: queue.clone(),
             apps: base.apps.clone(),
             platform: base.platform.clone(),
-            limiter: base.limiter.clone(),
             clock: Arc::clone(&base.clock),
         });
         let admission = Admission {

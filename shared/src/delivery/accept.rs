@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::attempt::Progress;
+use super::attempt::{Call, Progress, request};
 use super::job::{Job, JobId, JobKey, Message};
 use super::{DEFAULT_LIFE, Delivery, State};
 use crate::apps::AppContext;
@@ -110,8 +110,8 @@ impl Delivery {
             });
         }
         let inner = &self.inner;
-        let patience = Duration::from_secs(2).min(deadline.remaining() / 4);
-        if inner.pacing.turn(&job, patience).await.is_err() {
+        let request = request(&job)?;
+        if self.turn(context, &job, &request, deadline).await.is_err() {
             let job = self.put_new(job, deadline).await?;
             self.enqueue(&job, deadline).await;
             return Ok(Accepted { job, is_repeated });
@@ -122,7 +122,13 @@ impl Delivery {
             .put_new(job.attempted(inner.clock.now()), deadline)
             .await?;
         let progress = self
-            .call(context, job, ahead.clone(), written, deadline)
+            .call(
+                context,
+                job,
+                ahead.clone(),
+                Call { request, written },
+                deadline,
+            )
             .await;
         let job = match progress {
             Ok(Progress::Ended(job)) => job,

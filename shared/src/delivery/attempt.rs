@@ -11,8 +11,9 @@ use crate::apps::AppContext;
 use crate::clock::Stopwatch;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, Result};
+use crate::lark::Request;
 use crate::lark::messages::{self, Sent};
-use crate::platform::SendError;
+use crate::platform::{Platform, SendError};
 use crate::queue::Lane;
 use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
 use crate::telemetry::metrics;
@@ -31,6 +32,13 @@ const FRESH: Duration = Duration::from_secs(10);
 const APP_PAUSE: Duration = Duration::from_secs(60);
 /// How often the end of a job is written over what others wrote meanwhile.
 const END_WRITES: u32 = 4;
+
+/// A call that was written ahead.
+pub(super) struct Call {
+    pub(super) request: Request<Sent>,
+    /// Since when.
+    pub(super) written: Stopwatch,
+}
 
 /// What an attempt led to.
 #[derive(Debug)]
@@ -77,42 +85,59 @@ impl Delivery {
         if deadline.remaining() < NEEDED {
             return Ok(Progress::Later(job, Duration::ZERO));
         }
-        let patience = PATIENCE.min(deadline.remaining().saturating_sub(NEEDED));
-        if let Err(wait) = self.inner.pacing.turn(&job, patience).await {
+        let request = request(&job)?;
+        if let Err(wait) = self.turn(&context, &job, &request, deadline).await {
             return Ok(Progress::Later(job, wait));
         }
         let written = Stopwatch::start(&*self.inner.clock);
         let ahead = job.attempted(self.inner.clock.now());
         let expect = Expect::Version(job.version);
         let ahead = self.put(&ahead, expect, deadline).await?;
-        self.call(&context, job, ahead, written, deadline).await
+        let call = Call { request, written };
+        self.call(&context, job, ahead, call, deadline).await
     }
 
-    /// Calls the platform for the job `ahead`, whose attempt was written down when `written` was started. `before` is the job before
-    /// that.
+    /// Waits for the turn of `job`, for two seconds at most.
+    ///
+    /// # Errors
+    /// How long it takes until a turn is to be had.
+    pub(super) async fn turn(
+        &self,
+        context: &AppContext,
+        job: &Job,
+        request: &Request<Sent>,
+        deadline: Deadline,
+    ) -> std::result::Result<(), Duration> {
+        let patience = PATIENCE.min(deadline.remaining().saturating_sub(NEEDED));
+        let turn = self.platform(job).turn(context, request, patience);
+        let refused = turn.await.err();
+        refused.map_or(Ok(()), |refused| {
+            Err(refused.retry_after.unwrap_or(PATIENCE))
+        })
+    }
+
+    fn platform(&self, job: &Job) -> &Platform {
+        match job.lane {
+            Lane::Normal => &self.inner.platform,
+            Lane::Bulk => &self.inner.background,
+        }
+    }
+
+    /// Makes the call for the job `ahead`, whose attempt was just written down. `before` is the job before that.
     pub(super) async fn call(
         &self,
         context: &AppContext,
         before: Job,
         ahead: Job,
-        written: Stopwatch,
+        call: Call,
         deadline: Deadline,
     ) -> Result<Progress> {
-        let Some(message) = &ahead.message else {
-            return Err(Error::internal("a job without a message is not at its end"));
-        };
-        let clock = Arc::clone(&self.inner.clock);
-        let request = messages::create(
-            &ahead.to,
-            &message.msg_type,
-            &message.content,
-            ahead.key.job_id.uuid(),
-        )
-        .only_if(move || written.elapsed(&*clock) < FRESH);
-        let platform = match ahead.lane {
-            Lane::Normal => &self.inner.platform,
-            Lane::Bulk => &self.inner.background,
-        };
+        let (clock, written) = (Arc::clone(&self.inner.clock), call.written);
+        let request = call
+            .request
+            .with_turn()
+            .only_if(move || written.elapsed(&*clock) < FRESH);
+        let platform = self.platform(&ahead);
         let time = Deadline::after(deadline.remaining().saturating_sub(WRITE).min(CALL));
         match platform.send(context, &request, time).await {
             Ok(sent) => self.delivered(ahead, sent, deadline).await,
@@ -280,6 +305,20 @@ impl Delivery {
             .put(Table::MessageJobs, &record, Expect::Anything, deadline);
         Ok(put.await?)
     }
+}
+
+/// The call that sends `job`: the same for each of its attempts.
+pub(super) fn request(job: &Job) -> Result<Request<Sent>> {
+    let Some(message) = &job.message else {
+        return Err(Error::internal("a job without a message is not at its end"));
+    };
+    let uuid = job.key.job_id.uuid();
+    Ok(messages::create(
+        &job.to,
+        &message.msg_type,
+        &message.content,
+        uuid,
+    ))
 }
 
 /// A line and a count for each end.

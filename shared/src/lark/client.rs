@@ -183,6 +183,27 @@ impl LarkClient {
         outcome
     }
 
+    /// Waits for the turn of `request`, for `patience` at most. Whoever takes it sends the request right afterwards, as
+    /// [`Request::with_turn`].
+    ///
+    /// # Errors
+    /// [`FailureKind::RateLimited`], with when a turn is to be had.
+    pub async fn turn<T>(
+        &self,
+        sender: Sender<'_>,
+        request: &Request<T>,
+        patience: Duration,
+    ) -> Result<(), LarkFailure> {
+        self.limiter
+            .acquire_within(
+                sender.installation,
+                &request.api,
+                &request.receivers,
+                patience,
+            )
+            .await
+    }
+
     async fn repeated<T>(
         &self,
         sender: Sender<'_>,
@@ -194,9 +215,11 @@ impl LarkClient {
         let attempts = if request.is_repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
         let receivers = &request.receivers;
-        self.limiter
-            .acquire(installation, api, receivers, deadline)
-            .await?;
+        if !request.has_turn {
+            self.limiter
+                .acquire(installation, api, receivers, deadline)
+                .await?;
+        }
         if deadline.has_passed() {
             // Frozen with its place.
             return Err(LarkFailure {

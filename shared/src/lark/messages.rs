@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Request;
 use super::apis::IM_MESSAGE_CREATE;
+use super::{Receiver, Request};
 use crate::error::LarkFailure;
 use crate::ids::is_identifier;
 
@@ -31,6 +31,15 @@ impl Address {
         match self {
             Self::OpenId(_) => "open_id",
             Self::ChatId(_) => "chat_id",
+        }
+    }
+
+    /// Whose limit a message to it counts against.
+    #[must_use]
+    pub fn receiver(&self) -> Receiver {
+        match self {
+            Self::OpenId(id) => Receiver::Person(id.clone()),
+            Self::ChatId(id) => Receiver::Chat(id.clone()),
         }
     }
 
@@ -81,6 +90,7 @@ pub fn create(to: &Address, msg_type: &str, content: &str, uuid: &str) -> Reques
     };
     Request::post(IM_MESSAGE_CREATE, &["open-apis", "im", "v1", "messages"])
         .query("receive_id_type", to.kind())
+        .to(to.receiver())
         .json(&body)
         .reading(|answer| {
             let data: Data = answer.json()?;

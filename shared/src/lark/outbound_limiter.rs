@@ -92,6 +92,18 @@ impl OutboundLimiter {
         }
     }
 
+    /// As [`OutboundLimiter::acquire`], for `patience` at most.
+    pub(super) async fn acquire_within(
+        &self,
+        installation: Installation<'_>,
+        api: &Api,
+        receivers: &[Receiver],
+        patience: Duration,
+    ) -> Result<(), LarkFailure> {
+        let deadline = Deadline::after(patience.saturating_add(CALL_TIME));
+        self.acquire(installation, api, receivers, deadline).await
+    }
+
     /// Waits until a call of `api` to `receivers` may go out, unless that is too late for an answer by `deadline`.
     ///
     /// # Errors

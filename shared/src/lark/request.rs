@@ -42,6 +42,8 @@ pub struct Request<T = Answer> {
     pub(super) body: Option<Bytes>,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
+    /// Whether its turn was taken before: [`LarkClient::turn`](super::LarkClient::turn).
+    pub(super) has_turn: bool,
     /// Whether it may still be sent; asked at the last moment.
     may_go: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
     /// Whom it sends a message to.
@@ -81,6 +83,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: None,
             is_repeatable: false,
+            has_turn: false,
             may_go: None,
             receivers: Vec::new(),
             read: Arc::new(|answer| Ok(answer.clone())),
@@ -108,6 +111,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn only_if(mut self, may_go: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.may_go = Some(Arc::new(may_go));
+        self
+    }
+
+    /// The same call, whose turn was taken by [`LarkClient::turn`](super::LarkClient::turn): its first attempt waits for none.
+    #[must_use]
+    pub const fn with_turn(mut self) -> Self {
+        self.has_turn = true;
         self
     }
 
@@ -173,6 +183,7 @@ impl<T> Request<T> {
             headers: self.headers,
             body: self.body,
             is_repeatable: self.is_repeatable,
+            has_turn: self.has_turn,
             may_go: self.may_go,
             receivers: self.receivers,
             read: Arc::new(read),

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lark_service::apps::AppContext;
-use lark_service::delivery::{
-    Accepted, End, Job, JobId, Message, NewMessage, Once, State, Work,
-};
+use lark_service::delivery::{Accepted, End, Job, JobId, Message, NewMessage, Once, State, Work};
 use lark_service::error::{Error, ErrorCode};
 use lark_service::lark::messages::Address;
 use lark_service::queue::{Lane, Queue};
@@ -90,7 +88,9 @@ async fn work(world: &World, process: &Process) -> usize {
 }
 
 fn deliveries(world: &World) -> Vec<Delivery> {
-    world.control().deliveries(&DeliveryFilter::default(), 1_000)
+    world
+        .control()
+        .deliveries(&DeliveryFilter::default(), 1_000)
 }
 
 fn contents(world: &World) -> Vec<String> {
@@ -130,7 +130,10 @@ async fn a_message_that_is_sent_at_once_has_ended_when_its_caller_hears_of_it() 
     assert_eq!(made[0].message_id, delivered.message_id);
     assert_eq!(made[0].uuid.as_deref(), Some(sent.job.key.job_id.uuid()));
     let stored = job(&process, &sent.job).await;
-    assert_eq!((stored.end.as_ref(), stored.message.as_ref()), (sent.job.end.as_ref(), None));
+    assert_eq!(
+        (stored.end.as_ref(), stored.message.as_ref()),
+        (sent.job.end.as_ref(), None)
+    );
     // Nothing of its content is left.
     let (store, at) = (
         world.shared_store(),
@@ -183,7 +186,10 @@ async fn what_is_held_back_keeps_its_place_and_costs_no_attempt() {
     }
     let expected: Vec<_> = (0..9).map(|n| format!(r#"{{"text":"{n}"}}"#)).collect();
     assert_eq!(contents(&world), expected);
-    let page = process.0.delivery.jobs("test00000001", None, None, 50, soon());
+    let page = process
+        .0
+        .delivery
+        .jobs("test00000001", None, None, 50, soon());
     let attempts = page.await.unwrap().items;
     assert!(attempts.iter().all(|job| job.attempt_count == 1));
 }
@@ -202,9 +208,18 @@ async fn a_message_whose_answer_was_lost_is_made_once() {
     world.advance(MINUTE * 2);
     assert_eq!(work(&world, &process).await, 0);
     let ended = job(&process, &sent.job).await;
-    assert_eq!((state(&world, &ended), ended.attempt_count), (State::Delivered, 4));
+    assert_eq!(
+        (state(&world, &ended), ended.attempt_count),
+        (State::Delivered, 4)
+    );
     assert_eq!(deliveries(&world).len(), 1);
-    assert_eq!(ended.attempts[0].outcome.as_ref().map(|it| it.may_have_happened), Some(true));
+    assert_eq!(
+        ended.attempts[0]
+            .outcome
+            .as_ref()
+            .map(|it| it.may_have_happened),
+        Some(true)
+    );
 }
 
 #[tokio::test]
@@ -282,7 +297,10 @@ async fn a_repeated_request_is_answered_with_the_first_ones_job() {
             request: request.to_owned(),
         })
     };
-    let first = NewMessage { once: once("a"), ..text("hi") };
+    let first = NewMessage {
+        once: once("a"),
+        ..text("hi")
+    };
     let sent = send(&process, first.clone()).await;
     assert!(!sent.is_repeated);
     let again = send(&world.process(), first.clone()).await;
@@ -290,12 +308,18 @@ async fn a_repeated_request_is_answered_with_the_first_ones_job() {
     assert_eq!(again.job.key, sent.job.key);
     assert_eq!(again.job.end, sent.job.end);
     assert_eq!(deliveries(&world).len(), 1);
-    let other = NewMessage { once: once("b"), ..text("hi") };
+    let other = NewMessage {
+        once: once("b"),
+        ..text("hi")
+    };
     let context = context(&process).await;
     let refused = process.0.delivery.send_now(&context, other, soon()).await;
     assert_eq!(refused.unwrap_err().code(), ErrorCode::IdempotencyMismatch);
     // Another key's names are its own.
-    let foreign = NewMessage { key_id: "test00000002".to_owned(), ..first };
+    let foreign = NewMessage {
+        key_id: "test00000002".to_owned(),
+        ..first
+    };
     assert!(!send(&process, foreign).await.is_repeated);
     assert_eq!(deliveries(&world).len(), 2);
 }
@@ -314,10 +338,18 @@ async fn a_message_is_taken_back_before_it_is_sent_and_not_after() {
     assert_eq!(work(&world, &process).await, 0);
     assert_eq!(deliveries(&world).len(), 0);
     let sent = send(&process, text("ho")).await;
-    let past = delivery.cancel(key_id, sent.job.key.job_id.as_str(), soon()).await;
-    assert!(matches!(past, Err(Error::MessageJobPast("delivered"))), "{past:?}");
+    let past = delivery
+        .cancel(key_id, sent.job.key.job_id.as_str(), soon())
+        .await;
+    assert!(
+        matches!(past, Err(Error::MessageJobPast("delivered"))),
+        "{past:?}"
+    );
     let foreign = delivery.cancel("other0000001", job_id, soon()).await;
-    assert!(matches!(foreign, Err(Error::MessageJobNotFound)), "{foreign:?}");
+    assert!(
+        matches!(foreign, Err(Error::MessageJobNotFound)),
+        "{foreign:?}"
+    );
 }
 
 #[tokio::test]
@@ -381,7 +413,11 @@ async fn a_process_that_dies_between_two_writes_loses_nothing_and_doubles_nothin
         let store = InterceptedStore::new(world.shared_store(), hook as _);
         let dying = world.process_over(Arc::new(store));
         let context = context(&dying).await;
-        let taken = dying.0.delivery.send_now(&context, text("hi"), soon()).await;
+        let taken = dying
+            .0
+            .delivery
+            .send_now(&context, text("hi"), soon())
+            .await;
         let process = world.process();
         for _ in 0..4 {
             world.advance(MINUTE);
@@ -421,7 +457,10 @@ async fn two_workers_with_the_same_message_make_it_once() {
         async move { delivery.work(works, soon()).await }
     };
     let (first, second) = tokio::join!(work(&one), work(&other));
-    assert!(first.is_empty() || second.is_empty(), "{first:?} {second:?}");
+    assert!(
+        first.is_empty() || second.is_empty(),
+        "{first:?} {second:?}"
+    );
     assert_eq!(deliveries(&world).len(), 1);
     assert_eq!(state(&world, &job(&one, &accepted).await), State::Delivered);
 }
@@ -431,7 +470,12 @@ async fn what_names_no_job_does_not_stay_in_the_queue() {
     let world = World::begin().await;
     let process = world.process();
     let gone = JobId::new(world.now());
-    for body in ["", "{}", "null", &format!(r#"{{"key_id":"k","job_id":"{gone}","lane":"normal"}}"#)] {
+    for body in [
+        "",
+        "{}",
+        "null",
+        &format!(r#"{{"key_id":"k","job_id":"{gone}","lane":"normal"}}"#),
+    ] {
         let works = vec![Work {
             id: "1".to_owned(),
             receipt: lark_service::queue::Receipt("none".to_owned()),
@@ -439,7 +483,11 @@ async fn what_names_no_job_does_not_stay_in_the_queue() {
             body: (*body).to_owned(),
             receive_count: 1,
         }];
-        assert_eq!(process.0.delivery.work(works, soon()).await, [""; 0], "{body}");
+        assert_eq!(
+            process.0.delivery.work(works, soon()).await,
+            [""; 0],
+            "{body}"
+        );
     }
 }
 
@@ -455,7 +503,11 @@ async fn jobs_are_listed_by_their_owner_and_state() {
         world.advance(Duration::from_secs(1));
     }
     let list = async |key_id: &str, state, after: Option<&str>| {
-        let page = process.0.delivery.jobs(key_id, state, after, 2, soon()).await;
+        let page = process
+            .0
+            .delivery
+            .jobs(key_id, state, after, 2, soon())
+            .await;
         let page = page.unwrap();
         let keys: Vec<_> = page.items.into_iter().map(|job| job.key).collect();
         (keys, page.next_page_token)
