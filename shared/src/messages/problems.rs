@@ -69,6 +69,7 @@ impl fmt::Display for Path<'_> {
 #[derive(Debug, Default)]
 pub struct Problems {
     wrong: Vec<FieldError>,
+    dropped: usize,
     is_about_size: bool,
 }
 
@@ -79,6 +80,7 @@ impl Problems {
     /// Adds what is wrong at `path` and what is right.
     pub fn add(&mut self, path: &Path<'_>, message: impl Into<String>) {
         if self.is_full() {
+            self.dropped += 1;
             return;
         }
         self.wrong.push(FieldError {
@@ -111,10 +113,10 @@ impl Problems {
         }
     }
 
-    /// How many there are.
+    /// How many there are, with those that were dropped.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.wrong.len()
+        self.wrong.len() + self.dropped
     }
 
     /// Whether nothing is wrong.
@@ -137,6 +139,7 @@ impl Problems {
         let Self {
             mut wrong,
             is_about_size,
+            dropped: _,
         } = self;
         match wrong.pop() {
             None => Ok(()),
@@ -172,6 +175,7 @@ mod tests {
         for _ in 0..100 {
             problems.add(&Path::of("x"), "must be something else");
         }
+        assert_eq!(problems.count(), 100);
         let Err(Error::InvalidArgument(errors)) = problems.into_result() else {
             panic!("there are problems");
         };

@@ -7,10 +7,12 @@ const MAX_BYTES: usize = 4_096;
 
 /// What is wrong with `text` as the address of a page that a message links to.
 pub(crate) fn web_problem(text: &str) -> Option<&'static str> {
-    let is_web = Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|it| !it.is_empty())
-    });
-    (!is_web || is_untidy(text)).then_some(
+    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    // The parser forgives `https:host` and `https:///host`; a client may not.
+    let has_host = text
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['));
+    (!is_web || !has_host || is_untidy(text)).then_some(
         "must be the address of a page: `https://` or `http://`, a host and the rest, without spaces, at most 4096 bytes",
     )
 }

@@ -141,21 +141,16 @@ impl<'c> Elements<'c> {
                 "is missing: must be an array of columns",
             );
         }
-        let columns = if tag == "column_set" {
-            "columns"
-        } else {
-            "elements"
+        let name = match tag {
+            "column_set" => "columns",
+            "action" => "actions",
+            _ => "elements",
         };
-        for name in [columns, "actions"] {
-            if tag != "action" && name == "actions" {
-                continue;
-            }
-            // Looked up in `fields`, which live as long as the card.
-            if element.optional_array(name, problems).is_some()
-                && let Some(Value::Array(entries)) = fields.get(name)
-            {
-                self.check_all(entries, &path.field(name), inside, problems);
-            }
+        // Looked up in `fields`, which live as long as the card.
+        if element.optional_array(name, problems).is_some()
+            && let Some(Value::Array(entries)) = fields.get(name)
+        {
+            self.check_all(entries, &path.field(name), inside, problems);
         }
         if let Some(extra) = fields.get("extra").filter(|_| tag == "div") {
             self.check_value(extra, &path.field("extra"), inside, problems);
@@ -211,7 +206,7 @@ fn misplaced(tag: &str, version: Version, place: Place) -> Option<&'static str> 
         ("multi_select_static" | "multi_select_person", _) if !place.is_in_form => {
             Some("must not be here: a choice of several stands in a form")
         }
-        ("text" | "a" | "at" | "md" | "media" | "emotion" | "code_block", _) => Some(
+        ("text" | "a" | "at" | "md" | "emotion", _) => Some(
             "must be the tag of an element, such as markdown, div, img or button; this one is of a post (msg_type post)",
         ),
         _ => None,

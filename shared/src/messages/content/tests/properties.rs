@@ -109,6 +109,40 @@ fn body() -> impl Strategy<Value = Value> {
     )
 }
 
+/// `value` with `new` in place of the value number `at`, counted from the outside in.
+fn with_change(mut value: Value, at: usize, new: &Value) -> Value {
+    let mut open = std::collections::VecDeque::from([&mut value]);
+    let mut seen = 0;
+    while let Some(value) = open.pop_front() {
+        if seen == at {
+            *value = new.clone();
+            break;
+        }
+        seen += 1;
+        match value {
+            Value::Array(entries) => open.extend(entries),
+            Value::Object(fields) => open.extend(fields.values_mut()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    value
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn a_body_with_one_change_is_accepted_or_refused_by_a_place_in_it(case in any::<prop::sample::Index>(), at in 0..60_usize, new in json_value()) {
+        let cases: Vec<Accepted> = lines(ACCEPTED);
+        let case = case.get(&cases);
+        let content = with_change(case.sent.clone(), at, &new);
+        let refused = parse(&json!({"msg_type": case.msg_type, "content": content}));
+        for problem in problems(&refused) {
+            prop_assert!(problem.field.starts_with("content"), "{:?}", problem);
+        }
+        prop_assert!(matches!(refused, Ok(_) | Err(Error::InvalidArgument(_) | Error::FieldTooLarge(_))));
+    }
+}
+
 proptest! {
     #[test]
     fn any_body_is_content_or_has_problems(body in body(), purpose in purpose()) {
