@@ -221,6 +221,7 @@ impl Error {
     }
 
     /// Code, Lark's answer and how long to wait, for every variant in one place.
+    #[expect(clippy::too_many_lines, reason = "a row per variant")]
     const fn facts(&self) -> (ErrorCode, Option<&LarkFailure>, Option<Duration>) {
         match self {
             Self::AppRefused {

@@ -222,13 +222,7 @@ impl LarkClient {
         }
         if deadline.has_passed() {
             // Frozen with its place.
-            return Err(LarkFailure {
-                is_unsent: true,
-                ..LarkFailure::without_answer(
-                    FailureKind::Timeout,
-                    "no time was left to send the request",
-                )
-            });
+            return Err(late("no time was left to send the request"));
         }
         loop {
             // A hanging attempt leaves time for the ones after it.
@@ -285,13 +279,7 @@ impl LarkClient {
     ) -> Result<T, LarkFailure> {
         let api = &request.api;
         if !request.may_go() {
-            return Err(LarkFailure {
-                is_unsent: true,
-                ..LarkFailure::without_answer(
-                    FailureKind::Timeout,
-                    "its time was over before it was sent",
-                )
-            });
+            return Err(late("its time was over before it was sent"));
         }
         let started = Instant::now();
         let exchange = async { read(request, &exchange(self.prepared(sender, request)).await?) };
@@ -349,6 +337,14 @@ impl LarkClient {
             prepared = prepared.body(body.clone());
         }
         prepared
+    }
+}
+
+/// A request that was not sent, because it would have been too late.
+fn late(msg: &str) -> LarkFailure {
+    LarkFailure {
+        is_unsent: true,
+        ..LarkFailure::without_answer(FailureKind::Timeout, msg)
     }
 }
 

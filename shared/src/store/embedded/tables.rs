@@ -14,6 +14,9 @@ pub(super) const RECORDS: TableDefinition<RecordKey, &[u8]> = TableDefinition::n
 /// A table's records with a due time, as shard, moment in milliseconds, partition and sort.
 pub(super) type DueIndex = TableDefinition<'static, (u8, i64, &'static str, &'static str), ()>;
 
+/// Such an index, open for writing.
+type OpenDueIndex<'t> = redb::Table<'t, (u8, i64, &'static str, &'static str), ()>;
+
 /// The index of the tokens.
 const DUE_TOKENS: DueIndex = TableDefinition::new("due");
 /// The index of the message jobs.
@@ -74,7 +77,7 @@ impl From<StorageError> for Failure {
 /// Every table, open for writing.
 pub(super) struct Open<'t> {
     records: redb::Table<'t, RecordKey, &'static [u8]>,
-    due: [redb::Table<'t, (u8, i64, &'static str, &'static str), ()>; DUE_INDEXES.len()],
+    due: [OpenDueIndex<'t>; DUE_INDEXES.len()],
     expiry: redb::Table<'t, (i64, u8, &'static str, &'static str), ()>,
 }
 
