@@ -1,6 +1,6 @@
 //! Batch messages: each reaches its people one after another, as simulated time passes. The last [`KEPT_MAX`] are kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     pub(crate) accepted_ms: u64,
     pub(crate) recalled_ms: Option<u64>,
     per_second: u32,
+    /// Numbers of users.
+    readers: BTreeSet<u32>,
 }
 
 /// A batch message, for the controls.
@@ -67,6 +69,15 @@ impl Batch {
         let reached = u128::from(passed_ms) * u128::from(self.per_second) / 1000;
         usize::try_from(reached).map_or(self.people.len(), |reached| reached.min(self.people.len()))
     }
+
+    /// How many of those whom it has reached have read it.
+    pub(crate) fn read(&self, now_ms: u64) -> usize {
+        let reached = &self.people[..self.delivered(now_ms)];
+        reached
+            .iter()
+            .filter(|user| self.readers.contains(user))
+            .count()
+    }
 }
 
 impl Batches {
@@ -97,6 +108,7 @@ impl Batches {
             accepted_ms: now_ms,
             recalled_ms: None,
             per_second,
+            readers: BTreeSet::new(),
         };
         let id = batch.id();
         state.kept.push_back(batch);
@@ -116,6 +128,16 @@ impl Batches {
         if let Some(batch) = self.lock().find(id) {
             batch.recalled_ms.get_or_insert(now_ms);
         }
+    }
+
+    /// Lets users read a batch message; `false` if there is no such message.
+    pub(crate) fn mark_read(&self, id: &str, users: &[u32]) -> bool {
+        let mut state = self.lock();
+        let batch = state.find(id);
+        batch.is_some_and(|batch| {
+            batch.readers.extend(users);
+            true
+        })
     }
 
     /// Those that are kept, oldest first.

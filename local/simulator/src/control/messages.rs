@@ -25,17 +25,20 @@ impl Control {
         self.0.messages.delivered(messages).await;
     }
 
-    /// Lets these users, by their numbers, read a message now. Who has read it already has read it then.
+    /// Lets these users, by their numbers, read a message or a batch message now. Who has read it already has read it then.
     ///
     /// # Errors
     /// When there is no such message or user.
     pub fn mark_read(&self, message_id: &str, users: &[u32]) -> Result<(), Invalid> {
         let unknown = || Invalid::new("message_id", format!("there is no message {message_id}"));
-        let number = Message::decode_id(message_id).ok_or_else(unknown)?;
         let is_unknown = |n: &&u32| self.0.directory.profile((**n).into()).is_none();
         if let Some(n) = users.iter().find(is_unknown) {
             return Err(Invalid::new("users", format!("there is no user {n}")));
         }
+        if self.0.batches.mark_read(message_id, users) {
+            return Ok(());
+        }
+        let number = Message::decode_id(message_id).ok_or_else(unknown)?;
         let now_ms = self.now_ms();
         let changed = self.0.messages.change(number, |message| {
             for user in users {

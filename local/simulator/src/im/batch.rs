@@ -1,7 +1,7 @@
 //! Batch messages ("Send messages to multiple users and departments", and "Batch message" in IM v1). The older API answers
 //! its errors with HTTP status 200.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -103,7 +103,7 @@ fn send(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
         )
     });
     let kind = kind.ok_or_else(|| error(11_203, "unsupported msg_type"))?;
-    let content = content(&body, kind)?.to_string();
+    let content = sorted(&content(&body, kind)?).to_string();
     let context = Context::new(platform, call, None);
     let content = messages::read_content(&context, kind.name(), &content)
         .map_err(|refused| refused.with_status(StatusCode::OK))?;
@@ -194,6 +194,21 @@ fn content(body: &Body, kind: MessageType) -> Result<Value, ApiError> {
     })
 }
 
+/// The same JSON with sorted keys: the order of a map depends on how its crate was built, and the content's hash on it.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<_, _> = fields.iter().collect();
+            let fields = fields.into_iter();
+            fields
+                .map(|(name, it)| (name.clone(), sorted(it)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
 /// Adds the users and returns the ids of those who cannot get the message.
 fn add_users<'a>(
     platform: &Platform,
@@ -245,7 +260,7 @@ fn get_progress(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError
         "batch_message_send_progress": {
             "valid_user_ids_count": batch.people.len(),
             "success_user_ids_count": delivered,
-            "read_user_ids_count": 0,
+            "read_user_ids_count": batch.read(call.now_ms),
         },
         "batch_message_recall_progress": {
             "recall": is_recalled,
@@ -254,11 +269,13 @@ fn get_progress(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError
     })))
 }
 
-/// The counts are texts. In the simulator nobody reads a batch message.
+/// The counts are texts.
 fn read_user(platform: &Platform, call: &Call<'_>) -> Result<Answer, ApiError> {
     let batch = find(platform, call)?;
-    let total = batch.delivered(call.now_ms).to_string();
-    let read_user = json!({ "read_count": "0", "total_count": total });
+    let read_user = json!({
+        "read_count": batch.read(call.now_ms).to_string(),
+        "total_count": batch.delivered(call.now_ms).to_string(),
+    });
     Ok(Answer::data(&json!({ "read_user": read_user })))
 }
 

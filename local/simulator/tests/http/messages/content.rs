@@ -108,7 +108,9 @@ async fn a_post_is_read_back_in_one_language() {
     let sent = bot
         .say(
             "post",
-            &json!({ "en_us": { "title": "t", "content": nodes } }),
+            &json!({
+                "zh_cn": { "title": "标题", "content": [] }, "en_us": { "title": "t", "content": nodes },
+            }),
         )
         .await;
     let sent = &sent.body["data"];

@@ -1,5 +1,7 @@
 //! Posts: paragraphs of nodes, in one or more languages.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::mentions::MentionIds;
@@ -13,8 +15,10 @@ pub(super) fn read(
     fields: &Fields,
     mentions: &mut MentionIds,
 ) -> Result<String, ApiError> {
+    // Sorted: the order of a map depends on how its crate was built.
+    let languages: BTreeMap<_, _> = fields.iter().collect();
     let mut read_back = None;
-    for (language, post) in fields {
+    for (language, post) in languages {
         let is_language = language.len() == 5 && language.as_bytes()[2] == b'_';
         if !is_language {
             return Err(invalid(format!("{language} is not a language")));
