@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in which both users logged in and their access tokens have ended.
 async fn cluster() -> TestCluster {
-    let cluster = TestCluster::start().await;
+    let cluster = Box::pin(TestCluster::start()).await;
     let control = cluster.simulator.control();
     let settings = control.settings();
     let short = Settings {
@@ -27,7 +27,7 @@ async fn cluster() -> TestCluster {
         ..settings
     };
     control.set_settings(short).unwrap();
-    let process = cluster.process().await;
+    let process = Box::pin(cluster.process()).await;
     let mut ends = SystemClock.now();
     for user in [USER, BYSTANDER] {
         let open_id = process.log_in(control, user).await.unwrap();

@@ -220,7 +220,6 @@ impl World {
             store,
             queue: Some(Arc::clone(&self.queue) as _),
             cache: Some(cache),
-            queue: None,
             keys: Arc::clone(&self.sealer),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),
