@@ -286,10 +286,6 @@ fn check_v2(card: Object<'_>, problems: &mut Problems) {
             "i18n_elements",
             "must be left out: cards of the schema 2.0 have i18n_content in each text instead",
         ),
-        (
-            "i18n_header",
-            "must be left out: cards of the schema 2.0 have i18n_content in each text instead",
-        ),
     ] {
         if card.fields.contains_key(name) {
             problems.add(&card.path.field(name), right);

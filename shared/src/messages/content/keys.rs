@@ -1,5 +1,5 @@
 //! Keys of what was uploaded before. Their form is not documented beyond examples: letters, digits, `_` and `-`; a picture's
-//! begins with `img_`, a file's with `file_`, in older examples with nothing.
+//! begins with `img_`, a file's with `file_`. In older examples both look like a UUID.
 
 use crate::ids::is_identifier;
 
@@ -38,7 +38,7 @@ impl Upload {
             Self::File if is_image => Some(
                 "must be the key of an uploaded file, `file_…`; this is the key of an image: upload it as a file (POST /v1/files), or send an image",
             ),
-            Self::Image if !is_plain || !is_image => Some(
+            Self::Image if !is_plain || !is_image && !is_like_uuid(key) => Some(
                 "must be the key of an uploaded image: `img_` and then letters, digits, `_` or `-`, 8 to 128 characters in all",
             ),
             Self::File if !is_plain => Some(
@@ -47,6 +47,12 @@ impl Upload {
             Self::Image | Self::File => None,
         }
     }
+}
+
+/// Whether `key` has groups of letters and digits as long as those of a UUID.
+fn is_like_uuid(key: &str) -> bool {
+    let groups: Vec<_> = key.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12]
 }
 
 /// Whether somebody took the address or the path of a file for its key.

@@ -31,14 +31,16 @@ pub struct BroadcastContent {
 }
 
 impl Serialised {
-    /// The same as an object for `message/v4/batch_send`, which takes texts, posts, images, chats and cards. `None` for other
-    /// types, and for a card entity, which can be sent once only. That API is older: a post lies under `post`, a chat is
-    /// `share_chat_id`. Source: "Send messages in batches".
+    /// The same as an object for `message/v4/batch_send`. That API is older: a post lies under `post`, a chat is
+    /// `share_chat_id`. `None` for what it does not take or does not show as it was meant: types other than texts, posts,
+    /// images, chats and cards; Markdown and styles in a post; styles in a text; a card entity, which can be sent only once.
+    /// Sources: "Send messages in batches", "Message content structure".
     #[must_use]
     pub fn broadcast(&self) -> Option<BroadcastContent> {
         let mut content: Map<String, Value> = serde_json::from_str(&self.content).ok()?;
         let mut card = None;
         let content = match self.msg_type {
+            MsgType::Text | MsgType::Post if is_styled(&self.content) => return None,
             MsgType::Text | MsgType::Image => Some(content),
             MsgType::Post => Some(Map::from_iter([("post".to_owned(), content.into())])),
             MsgType::ShareChat => {
@@ -64,6 +66,21 @@ impl Serialised {
             card,
         })
     }
+}
+
+/// Whether the JSON of a text or a post has what only a single message shows: rather once too often than shown raw.
+fn is_styled(json: &str) -> bool {
+    [
+        "**",
+        "<b>",
+        "<i>",
+        "<u>",
+        "<s>",
+        "\"style\":[\"",
+        "\"tag\":\"md\"",
+    ]
+    .iter()
+    .any(|sign| json.contains(sign))
 }
 
 /// Shows nothing of the content.

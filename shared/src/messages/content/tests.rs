@@ -189,6 +189,10 @@ fn a_broadcast_is_an_object_in_the_words_of_the_older_api() {
         ),
         None
     );
+    assert_eq!(broadcast(json!({"markdown": "hi"})), None);
+    assert_eq!(broadcast(json!({"text": "**hi**"})), None);
+    let styled = json!({"zh_cn": {"content": [[{"tag": "text", "text": "x", "style": ["bold"]}]]}});
+    assert_eq!(of("post", styled), None);
     assert_eq!(of("file", json!({"file_key": "file_v3_0001"})), None);
     assert_eq!(of("share_user", json!({"user_id": "ou_1"})), None);
 }
