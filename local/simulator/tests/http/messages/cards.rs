@@ -24,12 +24,13 @@ async fn cards_of_every_form_are_accepted() {
     let button = json!({
         "tag": "button", "text": { "tag": "plain_text", "content": "OK" }, "value": { "tag": "mine" },
     });
+    let hundred: Vec<_> = (0..100).map(|_| json!({ "tag": "hr" })).collect();
     for card in [
         card_1_0(&json!([
             { "tag": "div", "text": { "tag": "lark_md", "content": mention } },
             { "tag": "action", "actions": [button] }, image,
         ])),
-        json!({ "i18n_elements": { "zh_cn": [{ "tag": "hr" }] } }),
+        json!({ "i18n_elements": { "zh_cn": hundred, "en_us": hundred, "ja_jp": hundred } }),
         card_2_0(&json!([{ "tag": "markdown", "content": mention }, button, image])),
         json!({ "type": "template", "data": { "template_id": "AAqx", "template_variable": { "a": 1 } } }),
         json!({ "type": "card", "data": { "card_id": "7371713483664506900" } }),

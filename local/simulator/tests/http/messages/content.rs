@@ -84,6 +84,11 @@ async fn posts_are_checked_node_by_node() {
             post(json!({ "tag": "code_block", "language": "GO", "text": "x" })),
             0,
         ),
+        (post(json!({ "tag": "md", "text": "x" })), 0),
+        (
+            json!({ "zh_cn": { "content": [[{ "tag": "md", "text": "x" }, text]] } }),
+            230_001,
+        ),
         (post(json!({ "tag": "hr" })), 0),
         (post(json!({ "tag": "marquee" })), 230_001),
         (post(json!("text")), 230_001),
@@ -104,12 +109,14 @@ async fn a_post_is_read_back_in_one_language() {
     let simulator = start().await;
     let bot = Bot::new(&simulator).await;
     let user = open_id(&app_id(), 4);
-    let nodes = json!([[{ "tag": "at", "user_id": user }, { "tag": "md", "text": "**x**" }]]);
+    let markdown = format!("**x** <at user_id=\"{user}\"></at>");
+    let nodes = json!([[{ "tag": "at", "user_id": user }], [{ "tag": "md", "text": markdown }]]);
     let sent = bot
         .say(
             "post",
             &json!({
-                "zh_cn": { "title": "标题", "content": [] }, "en_us": { "title": "t", "content": nodes },
+                "zh_cn": { "title": "标题", "content": [[{ "tag": "hr" }]] },
+                "en_us": { "title": "t", "content": nodes },
             }),
         )
         .await;
@@ -117,8 +124,9 @@ async fn a_post_is_read_back_in_one_language() {
     let read_back = content(sent);
     assert_eq!(read_back["title"], "t");
     assert_eq!(read_back["content"][0][0]["user_id"], "@_user_1");
-    assert_eq!(read_back["content"][0][1]["tag"], "text");
-    assert_eq!(sent["mentions"][0]["id"], user);
+    let markdown = json!({ "tag": "text", "text": "**x** @_user_2", "style": [] });
+    assert_eq!(read_back["content"][1][0], markdown);
+    assert_eq!(sent["mentions"][1]["id"], user);
 }
 
 #[tokio::test]

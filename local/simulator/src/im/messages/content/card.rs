@@ -122,14 +122,31 @@ fn check_json(context: &Context<'_>, card: &Fields) -> Result<(), ApiError> {
     if !has_content || header.is_some_and(|header| !header.is_object()) {
         return Err(failed(UNPARSABLE, "parse card json err", "elements"));
     }
-    let mut components = 0;
-    for part in header.into_iter().chain(body) {
-        check_part(context, part, is_2_0, &mut components)?;
-    }
+    let mut components = count(context, header, is_2_0)?;
+    components += match (is_2_0, body) {
+        // Everybody sees one language.
+        (false, Some(Value::Object(languages))) => {
+            let mut longest = 0;
+            for language in languages.values() {
+                longest = longest.max(count(context, Some(language), is_2_0)?);
+            }
+            longest
+        }
+        (true | false, body) => count(context, body, is_2_0)?,
+    };
     match components > COMPONENTS_MAX {
         true => Err(failed(GENERIC, "the card has too many elements", "")),
         false => Ok(()),
     }
+}
+
+/// Checks a part of a card and counts its components.
+fn count(context: &Context<'_>, part: Option<&Value>, is_2_0: bool) -> Result<usize, ApiError> {
+    let mut components = 0;
+    if let Some(part) = part {
+        check_part(context, part, is_2_0, &mut components)?;
+    }
+    Ok(components)
 }
 
 fn check_part(
@@ -156,10 +173,9 @@ fn check_part(
             check_mentions(context, text.unwrap_or_default())?;
         }
     }
-    // What a button sends back, and a chart's specification, are the app's own.
-    let inner = fields
-        .iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "value" | "chart_spec" | "behaviors"));
+    // What a button sends back, a chart's specification and the rows of a table are data.
+    let is_data = |name: &str| matches!(name, "value" | "behaviors" | "chart_spec" | "rows");
+    let inner = fields.iter().filter(|(name, _)| !is_data(name));
     for (_, part) in inner {
         check_part(context, part, is_2_0, components)?;
     }

@@ -119,7 +119,11 @@ fn read_node(
         }
         "hr" => same(),
         // Markdown is converted to other nodes.
-        "md" => Ok(json!({ "tag": "text", "text": required(node, "text")?, "style": [] })),
+        "md" => {
+            alone("md")?;
+            let text = mentions.in_text(context, required(node, "text")?);
+            Ok(json!({ "tag": "text", "text": text, "style": [] }))
+        }
         tag => Err(invalid(format!("unknown tag: {tag}"))),
     }
 }
