@@ -305,6 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_too_large_is_named() {
+        let problem = body(&Error::FieldTooLarge(FieldError {
+            field: "content".to_owned(),
+            message: "must be at most 30720 bytes".to_owned(),
+        }));
+        assert_eq!(problem["status"], 413);
+        assert_eq!(problem["code"], "payload_too_large");
+        assert_eq!(problem["errors"][0]["field"], "content");
+        assert_eq!(problem["detail"], "content must be at most 30720 bytes");
+    }
+
+    #[test]
     fn a_problem_names_the_field() {
         let problem = body(&Error::invalid(
             "id_type",

@@ -11,8 +11,8 @@ use super::MsgType;
 pub const MAX_TEXT_BYTES: usize = 150 * 1024;
 /// The largest content of a post or a card, in bytes of its JSON.
 pub const MAX_CARD_BYTES: usize = 30 * 1024;
-/// The largest body of a request with content: the largest text with every character escaped, twice when the content is a text
-/// that holds JSON, and a thousand receivers.
+/// The largest body of a request with content: room for the largest text with its characters escaped, also within a text that
+/// holds JSON, and for a thousand receivers.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// The deepest content: a card may nest containers five deep, each of a few levels of JSON.
 pub const MAX_DEPTH: usize = 64;
@@ -48,15 +48,12 @@ pub(super) fn check_size(msg_type: MsgType, text: &str, path: &Path<'_>, problem
 pub(super) fn is_deeper_than(value: &Value, max: usize) -> bool {
     let mut open = vec![(value, 1)];
     while let Some((value, depth)) = open.pop() {
-        let inside: Box<dyn Iterator<Item = &Value>> = match value {
-            Value::Array(entries) => Box::new(entries.iter()),
-            Value::Object(fields) => Box::new(fields.values()),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => continue,
-        };
-        if depth > max {
-            return true;
+        match value {
+            Value::Array(_) | Value::Object(_) if depth > max => return true,
+            Value::Array(entries) => open.extend(entries.iter().map(|it| (it, depth + 1))),
+            Value::Object(fields) => open.extend(fields.values().map(|it| (it, depth + 1))),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
-        open.extend(inside.map(|value| (value, depth + 1)));
     }
     false
 }
