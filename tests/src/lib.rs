@@ -1,6 +1,7 @@
 //! Fixtures of the integration, fault and performance tests: a simulated platform, and any number of processes of the service.
 
 pub mod browser;
+mod clocks;
 pub mod cluster;
 pub mod directory;
 pub mod door;

@@ -24,6 +24,8 @@ use lark_service::wiring::{Adapters, Services};
 use lark_service::{aws, error};
 use lark_simulator::{ClockMode, Control, Options, Simulator};
 
+use crate::clocks::FastClock;
+pub use crate::clocks::SimulatedClock;
 use crate::switchable::{StoreSwitch, SwitchableCache};
 
 /// The app that every world has.
@@ -36,32 +38,6 @@ const DEMO_SECRET: &str = "demo-secret-000001";
 pub const DEMO_KEY: &str = "lsk_demo0000key0_demo000000000000000000000000000000000000000";
 /// When every world begins: 2026-01-31, in milliseconds since the Unix epoch.
 const BEGINNING_MS: u64 = 1_769_846_400_000;
-
-/// The simulator's clock, for the service: one time for both.
-#[derive(Clone)]
-pub struct SimulatedClock(Control);
-
-impl std::fmt::Debug for SimulatedClock {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SimulatedClock({})", self.0.now_ms())
-    }
-}
-
-/// A clock that is fast by this much.
-#[derive(Debug)]
-struct FastClock(Arc<dyn Clock>, Duration);
-
-impl Clock for FastClock {
-    fn now(&self) -> Timestamp {
-        self.0.now() + self.1
-    }
-}
-
-impl Clock for SimulatedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(i64::try_from(self.0.now_ms()).expect("a moment of this age"))
-    }
-}
 
 /// How a process reaches what it shares with others, and how fast its clock is.
 #[derive(Debug)]
@@ -106,7 +82,7 @@ impl World {
             ..Options::default()
         };
         let simulator = Simulator::start(options).await.expect("a free port");
-        let clock: Arc<dyn Clock> = Arc::new(SimulatedClock(simulator.control().clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SimulatedClock::of(simulator.control().clone()));
         let store = EmbeddedStore::in_memory(Arc::clone(&clock)).expect("memory");
         let switch = Arc::new(StoreSwitch::default());
         let cache = MemoryCache::new(64 * 1024 * 1024, Arc::clone(&clock));

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::attempt::{Call, Progress, request};
-use super::job::{Job, JobId, JobKey, Message};
-use super::{DEFAULT_LIFE, Delivery, State};
+use super::job::{Job, Message};
+use super::{DEFAULT_LIFE, Delivery, JobId, JobKey, State};
 use crate::apps::AppContext;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;

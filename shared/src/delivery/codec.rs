@@ -3,7 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::job::{Attempt, Job, JobId, JobKey, Message, partition};
+use super::id::{JobId, JobKey, partition};
+use super::job::{Attempt, Job, Message};
 use super::{End, KEPT};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;

@@ -3,18 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::End;
+use super::{End, JobKey, State};
 use crate::clock::Timestamp;
 use crate::error::LarkFailure;
 use crate::ids::{AppId, TenantKey};
 use crate::lark::messages::Address;
 use crate::page::hashed;
 use crate::queue::Lane;
-use crate::store::{Due, Key};
+use crate::store::Due;
 
 /// How many attempts are kept with a job.
 const KEPT_ATTEMPTS: usize = 5;
@@ -25,158 +23,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(45);
 pub(super) const REPEATABLE: Duration = Duration::from_secs(50 * 60);
 /// After how long a job that nobody brings to an end is queued again: it waits in a queue for longer only when very many do.
 pub(super) const ABANDONED: Duration = Duration::from_secs(15 * 60);
-/// Into how many parts the index of due jobs is divided.
-pub(crate) const SHARDS: u8 = 16;
 /// The pause after a failure of the platform doubles up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-
-/// The id of a job: `mj_`, then 26 characters of Crockford's base 32 in lower case: 48 bits of its time, 80 of chance. Ids in the
-/// order of their text are in the order of their time.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Deserialize, Serialize)]
-#[serde(transparent)]
-pub struct JobId(String);
-
-/// What a job's id begins with.
-const PREFIX: &str = "mj_";
-/// How many characters follow.
-const LENGTH: usize = 26;
-/// Crockford's base 32, in lower case.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
-impl JobId {
-    /// A new id, of `now`.
-    #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        let time = u128::from(u64::try_from(now.as_millis()).unwrap_or(0)) & ((1 << 48) - 1);
-        let mut bits = time << 80 | (fastrand::u128(..) & ((1 << 80) - 1));
-        let mut text = [0_u8; LENGTH];
-        for place in text.iter_mut().rev() {
-            *place = ALPHABET[usize::try_from(bits & 31).unwrap_or(0)];
-            bits >>= 5;
-        }
-        let text: String = text.iter().map(|byte| char::from(*byte)).collect();
-        Self(format!("{PREFIX}{text}"))
-    }
-
-    /// `text` as an id, if it can be one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix(PREFIX)?;
-        let is_one = rest.len() == LENGTH && rest.bytes().all(|byte| ALPHABET.contains(&byte));
-        is_one.then(|| Self(text.to_owned()))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The platform's `uuid` of its calls: the same for each of them, and of no other job.
-    #[must_use]
-    pub fn uuid(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Where a job's record is: whose it is, and which.
-#[derive(Clone, Debug, Eq, Hash, PartialEq, Deserialize, Serialize)]
-pub struct JobKey {
-    /// The id of the API key that sent the message.
-    pub key_id: String,
-    /// The job.
-    pub job_id: JobId,
-}
-
-impl JobKey {
-    pub(super) fn store_key(&self) -> Key {
-        Key::new(partition(&self.key_id), self.job_id.as_str())
-    }
-
-    /// The place that its content is sealed for.
-    pub(super) fn seal_context(&self) -> String {
-        format!("message:{}:{}", self.key_id, self.job_id)
-    }
-
-    /// Which part of the index it is in.
-    pub(super) fn shard(&self) -> u8 {
-        let hash = digest(&SHA256, self.job_id.as_str().as_bytes());
-        hash.as_ref()[0] % SHARDS
-    }
-}
-
-/// The partition of the jobs of the API key `key_id`.
-pub(super) fn partition(key_id: &str) -> String {
-    format!("job#{key_id}")
-}
-
-/// Where a job is.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = MessageJobState)]
-pub enum State {
-    /// It is for later.
-    Scheduled,
-    /// It waits for its turn.
-    Queued,
-    /// The platform is being called, or it is not known yet what came of a call.
-    Sending,
-    /// The month's quota of calls is used up: it waits for the month to turn.
-    Held,
-    /// The platform made the message.
-    Delivered,
-    /// The platform, or this service, will never make it.
-    Refused,
-    /// Its end came before its turn.
-    Expired,
-    /// Its caller took it back before it was sent.
-    Cancelled,
-    /// A call went out, its answer was lost, and it can no longer be found out.
-    Uncertain,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [Self; 9] = [
-        Self::Scheduled,
-        Self::Queued,
-        Self::Sending,
-        Self::Held,
-        Self::Delivered,
-        Self::Refused,
-        Self::Expired,
-        Self::Cancelled,
-        Self::Uncertain,
-    ];
-
-    /// Its name in the API, in records and in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Held => "held",
-            Self::Delivered => "delivered",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-            Self::Uncertain => "uncertain",
-        }
-    }
-
-    /// The state `text` names.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
 
 /// What is sent: the platform's type and content. Its `Debug` shows nothing of the content.
 #[derive(Clone, Eq, PartialEq, Deserialize, Serialize)]

@@ -1,7 +1,8 @@
 //! What callers ask about their jobs.
 
-use super::job::{Job, JobId, JobKey, State, partition};
-use super::{Delivery, End, codec};
+use super::id::{JobId, JobKey, partition};
+use super::job::Job;
+use super::{Delivery, End, State, codec};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::page::Page;

@@ -4,7 +4,8 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::accept::entry;
-use super::job::{Job, SHARDS};
+use super::id::SHARDS;
+use super::job::Job;
 use super::{Delivery, State, codec};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};

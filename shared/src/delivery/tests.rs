@@ -5,7 +5,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::job::{ABANDONED, LEASE, REPEATABLE, SHARDS, Step};
+use super::id::SHARDS;
+use super::job::{ABANDONED, LEASE, REPEATABLE, Step};
 use super::*;
 use crate::clock::Timestamp;
 use crate::error::{FailureKind, LarkFailure};

@@ -9,7 +9,7 @@ use tracing::{Instrument, error_span, warn};
 use super::Delivery;
 use super::accept::Ticket;
 use super::attempt::Progress;
-use super::job::JobKey;
+use super::JobKey;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Lane, MAX_HIDDEN, Receipt};

@@ -25,8 +25,7 @@ const SLOW: Duration = Duration::from_millis(100);
 const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// A read of many records has as much time for each so many.
 const MANY: usize = 400;
-/// The time-out of the one read that finds out whether the store answers again. A wait that was cut shorter than this by its
-/// deadline says nothing about the store.
+/// The time-out of the read that finds out whether the store answers again. One that its deadline cut shorter says nothing.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 /// Only silence opens the breaker. An error, a refusal or a request to slow down is an answer, and costs no wait.
 const BREAKER: Policy = Policy {
