@@ -44,7 +44,9 @@ LOGINS = ["get put TokensTable user#"]
 KEY = ["get ApiKeysTable record"]
 DIRECTORY = [*OPEN, *CACHE, *TOKENS, "get put DirectoryTable record"]
 JOBS = ["get put MessageJobsTable job#"]
-ENQUEUE = ["sqs:SendMessage"]
+ENQUEUE = ["sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue"]
+TAKE = [f"sqs:{action} {queue}" for queue in ("NormalQueue", "BulkQueue")
+        for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")]
 MAY = {
     "authorize": ["get ApiKeysTable record", "put ApiKeysTable used#"],
     "health": ["get AppsTable ping", "cache:Connect CacheProbeUser", "cache:ReadUrl"],
@@ -69,7 +71,7 @@ MAY = {
     "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, "get put MessageJobsTable once#", "put MessageJobsTable sent#"],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
     "cancel-message-job": [*KEY, *CACHE, *JOBS],
-    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "put MessageJobsTable sent#", "sqs:ChangeMessageVisibility"],
+    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "put MessageJobsTable sent#", *TAKE],
     "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],
     "warm-cache": [*DIRECTORY, "query AppsTable listed", "batch-get AppsTable record", "get put AppsTable usage#",
@@ -124,7 +126,8 @@ def operations(function):
     for table, one, other in [("AppsTable", "record", "ticket#"), ("ApiKeysTable", "used#", "change#")]:
         yield Operation(f"BatchGetItem {table} {one} and {other}", "dynamodb:BatchGetItem", table,
                         (partition(one), partition(other)))
-    yield Operation("Query TokensTable/index/due", "dynamodb:Query", "TokensTable/index/due", ("0",))
+    for table in ["TokensTable", "MessageJobsTable"]:
+        yield Operation(f"Query {table}/index/due", "dynamodb:Query", f"{table}/index/due", ("0",))
     for action in OF_KEYS:
         for context in ["", RIGHT_CONTEXT, "service=another"] if action in OF_KEYS[:3] else [""]:
             pairs = tuple(tuple(pair.split("=")) for pair in context.split() if pair)

@@ -7,9 +7,9 @@ use futures_util::stream::{self, StreamExt};
 use tracing::{Instrument, error_span, warn};
 
 use super::Delivery;
+use super::JobKey;
 use super::accept::Ticket;
 use super::attempt::Progress;
-use super::JobKey;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Lane, MAX_HIDDEN, Receipt};
