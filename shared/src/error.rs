@@ -120,6 +120,14 @@ pub enum Error {
         /// Lark's answer, if the limit is Lark's.
         failure: Option<Box<LarkFailure>>,
     },
+    /// The month's quota of Lark's calls is used up.
+    #[error("the month's quota of Lark's calls is used up: {failure}")]
+    QuotaExhausted {
+        /// Lark's answer.
+        failure: Box<LarkFailure>,
+        /// How long until the month turns.
+        retry_after: Duration,
+    },
     /// The API key has asked for too much that does not exist.
     #[error("too much of what this API key asked for does not exist: it may ask Lark again in {} s; what is cached is answered", .retry_after.as_secs())]
     NotFoundLimit {
@@ -165,6 +173,10 @@ impl Error {
             FailureKind::RateLimited => Self::RateLimited {
                 retry_after,
                 failure: Some(failure),
+            },
+            FailureKind::QuotaExhausted => Self::QuotaExhausted {
+                failure,
+                retry_after,
             },
             FailureKind::Unavailable | FailureKind::Timeout => Self::LarkUnavailable {
                 failure,
@@ -232,6 +244,10 @@ impl Error {
                 retry_after,
                 failure: Some(failure),
             } => (ErrorCode::RateLimited, Some(failure), Some(*retry_after)),
+            Self::QuotaExhausted {
+                failure,
+                retry_after,
+            } => (ErrorCode::QuotaExhausted, Some(failure), Some(*retry_after)),
             Self::NotFoundLimit { retry_after }
             | Self::RateLimited {
                 retry_after,
@@ -275,6 +291,13 @@ impl Error {
     }
 
     /// Whether a stale value may be served instead of this error.
+    #[must_use]
+    pub const fn allows_stale(&self) -> bool {
+        // A used-up quota is no outage: calls that it does not count go on.
+        self.is_outage() || matches!(self, Self::QuotaExhausted { .. })
+    }
+
+    /// Whether Lark, or the way to it, fails for now.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         // A key that asks for too much says nothing about the platform.

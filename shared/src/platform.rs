@@ -6,6 +6,7 @@
 use tracing::warn;
 
 use crate::apps::AppContext;
+use crate::asker::Asker;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure};
 use crate::lark::{LarkClient, Request, Sender};
@@ -55,6 +56,7 @@ impl SendError {
             | FailureKind::GrantVoid
             | FailureKind::TicketMissing
             | FailureKind::RateLimited
+            | FailureKind::QuotaExhausted
             | FailureKind::Unavailable
             | FailureKind::Timeout => false,
         }
@@ -167,6 +169,7 @@ impl Platform {
         let sender = Sender {
             installation: context.installation(),
             token: Some(&token.value),
+            key_id: context.asker().map(Asker::key_id),
         };
         self.lark.send(sender, request, deadline).await
     }

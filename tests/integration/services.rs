@@ -12,6 +12,7 @@ mod late_callers;
 mod limits;
 mod logins;
 mod platform;
+mod quota;
 mod refreshes;
 mod revocations;
 mod runs;

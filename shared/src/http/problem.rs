@@ -268,6 +268,7 @@ fn told(error: &Error) -> String {
         | Error::ChatNotFound
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
+        | Error::QuotaExhausted { .. }
         | Error::NotFoundLimit { .. }
         | Error::LarkForbidden(_)
         | Error::LarkRejected(_)
