@@ -116,7 +116,8 @@ impl Meter {
         until_platform_month_turns(self.inner.clock.now())
     }
 
-    /// Counts a call of `app_id` to `api` that was sent, and counts it for the API key `key_id` too, if the quota counts it.
+    /// Counts a call of `app_id` to `api` that was sent and not refused; also for the API key `key_id`, which is given if the quota
+    /// counts the call.
     pub fn note(&self, app_id: &AppId, api: &str, key_id: Option<&str>) {
         let month = self.month();
         let mut pending = self.pending();
