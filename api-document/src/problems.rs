@@ -54,6 +54,7 @@ pub const PERMISSION_DENIED: ProblemResponse = of(
         ErrorCode::AppDisabled,
         ErrorCode::TenantRefused,
         ErrorCode::LarkForbidden,
+        ErrorCode::QuotaExhausted,
     ],
 );
 /// An app that is switched off, where no key is needed.
@@ -307,6 +308,14 @@ fn example(code: ErrorCode) -> Error {
                 99_991_400,
                 "request trigger frequency limit",
             )),
+        },
+        ErrorCode::QuotaExhausted => Error::QuotaExhausted {
+            retry_after: Duration::from_secs(1_209_600),
+            failure: refusal(
+                FailureKind::QuotaExhausted,
+                99_991_403,
+                "This month's API call quota has been exceeded.",
+            ),
         },
         ErrorCode::LarkForbidden => Error::LarkForbidden(refusal(
             FailureKind::Forbidden,

@@ -75,6 +75,12 @@ impl Asker {
         }))
     }
 
+    /// The id of the key.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.0.key_id
+    }
+
     /// Passes if they may have the platform asked. It takes nothing: calls that find something are free.
     ///
     /// # Errors

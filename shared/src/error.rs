@@ -128,6 +128,14 @@ pub enum Error {
         /// Lark's answer, if the limit is Lark's.
         failure: Option<Box<LarkFailure>>,
     },
+    /// The month's quota of Lark's calls is used up.
+    #[error("the month's quota of Lark's calls is used up: {failure}")]
+    QuotaExhausted {
+        /// Lark's answer.
+        failure: Box<LarkFailure>,
+        /// How long until the month turns.
+        retry_after: Duration,
+    },
     /// The API key has asked for too much that does not exist.
     #[error("too much of what this API key asked for does not exist: it may ask Lark again in {} s; what is cached is answered", .retry_after.as_secs())]
     NotFoundLimit {
@@ -173,6 +181,10 @@ impl Error {
             FailureKind::RateLimited => Self::RateLimited {
                 retry_after,
                 failure: Some(failure),
+            },
+            FailureKind::QuotaExhausted => Self::QuotaExhausted {
+                failure,
+                retry_after,
             },
             FailureKind::Unavailable | FailureKind::Timeout => Self::LarkUnavailable {
                 failure,
@@ -223,73 +235,77 @@ impl Error {
     /// Code, Lark's answer and how long to wait, for every variant in one place.
     #[expect(clippy::too_many_lines, reason = "a row per variant")]
     const fn facts(&self) -> (ErrorCode, Option<&LarkFailure>, Option<Duration>) {
+        use ErrorCode as Code;
         match self {
             Self::AppRefused {
                 failure,
                 retry_after,
                 ..
-            } => (ErrorCode::AppRefused, Some(failure), Some(*retry_after)),
+            } => (Code::AppRefused, Some(failure), Some(*retry_after)),
             Self::TenantRefused {
                 failure,
                 retry_after,
                 ..
-            } => (ErrorCode::TenantRefused, Some(failure), Some(*retry_after)),
+            } => (Code::TenantRefused, Some(failure), Some(*retry_after)),
             Self::AppTicketMissing { retry_after, .. } => {
-                (ErrorCode::AppTicketMissing, None, Some(*retry_after))
+                (Code::AppTicketMissing, None, Some(*retry_after))
             }
             Self::RateLimited {
                 retry_after,
                 failure: Some(failure),
-            } => (ErrorCode::RateLimited, Some(failure), Some(*retry_after)),
+            } => (Code::RateLimited, Some(failure), Some(*retry_after)),
+            Self::QuotaExhausted {
+                failure,
+                retry_after,
+            } => (Code::QuotaExhausted, Some(failure), Some(*retry_after)),
             Self::NotFoundLimit { retry_after }
             | Self::RateLimited {
                 retry_after,
                 failure: None,
-            } => (ErrorCode::RateLimited, None, Some(*retry_after)),
+            } => (Code::RateLimited, None, Some(*retry_after)),
             Self::LarkUnavailable {
                 failure,
                 retry_after,
-            } => (
-                ErrorCode::LarkUnavailable,
-                Some(failure),
-                Some(*retry_after),
-            ),
-            Self::LarkForbidden(failure) => (ErrorCode::LarkForbidden, Some(failure), None),
-            Self::LarkRejected(failure) => (ErrorCode::LarkRejected, Some(failure), None),
-            Self::InvalidArgument(_) => (ErrorCode::InvalidArgument, None, None),
-            Self::Unauthenticated(_) => (ErrorCode::Unauthenticated, None, None),
-            Self::PermissionDenied(_) => (ErrorCode::PermissionDenied, None, None),
-            Self::RouteNotFound => (ErrorCode::RouteNotFound, None, None),
-            Self::AppNotFound(_) => (ErrorCode::AppNotFound, None, None),
-            Self::AppDisabled(_) => (ErrorCode::AppDisabled, None, None),
-            Self::ApiKeyNotFound(_) => (ErrorCode::ApiKeyNotFound, None, None),
-            Self::AlreadyExists(_) => (ErrorCode::AlreadyExists, None, None),
-            Self::ReauthorizationRequired { .. } => {
-                (ErrorCode::ReauthorizationRequired, None, None)
-            }
-            Self::LoginInvalid(_) => (ErrorCode::LoginInvalid, None, None),
-            Self::LoginRefused(_) => (ErrorCode::LoginRefused, None, None),
-            Self::UserNotFound => (ErrorCode::UserNotFound, None, None),
-            Self::DepartmentNotFound => (ErrorCode::DepartmentNotFound, None, None),
-            Self::ChatNotFound => (ErrorCode::ChatNotFound, None, None),
-            Self::ReceiverNotFound(_) => (ErrorCode::ReceiverNotFound, None, None),
-            Self::MessageJobNotFound => (ErrorCode::MessageJobNotFound, None, None),
-            Self::MessageJobPast(_) => (ErrorCode::MessageJobPast, None, None),
-            Self::IdempotencyMismatch => (ErrorCode::IdempotencyMismatch, None, None),
+            } => (Code::LarkUnavailable, Some(failure), Some(*retry_after)),
+            Self::LarkForbidden(failure) => (Code::LarkForbidden, Some(failure), None),
+            Self::LarkRejected(failure) => (Code::LarkRejected, Some(failure), None),
+            Self::InvalidArgument(_) => (Code::InvalidArgument, None, None),
+            Self::Unauthenticated(_) => (Code::Unauthenticated, None, None),
+            Self::PermissionDenied(_) => (Code::PermissionDenied, None, None),
+            Self::RouteNotFound => (Code::RouteNotFound, None, None),
+            Self::AppNotFound(_) => (Code::AppNotFound, None, None),
+            Self::AppDisabled(_) => (Code::AppDisabled, None, None),
+            Self::ApiKeyNotFound(_) => (Code::ApiKeyNotFound, None, None),
+            Self::AlreadyExists(_) => (Code::AlreadyExists, None, None),
+            Self::ReauthorizationRequired { .. } => (Code::ReauthorizationRequired, None, None),
+            Self::LoginInvalid(_) => (Code::LoginInvalid, None, None),
+            Self::LoginRefused(_) => (Code::LoginRefused, None, None),
+            Self::UserNotFound => (Code::UserNotFound, None, None),
+            Self::DepartmentNotFound => (Code::DepartmentNotFound, None, None),
+            Self::ChatNotFound => (Code::ChatNotFound, None, None),
+            Self::ReceiverNotFound(_) => (Code::ReceiverNotFound, None, None),
+            Self::MessageJobNotFound => (Code::MessageJobNotFound, None, None),
+            Self::MessageJobPast(_) => (Code::MessageJobPast, None, None),
+            Self::IdempotencyMismatch => (Code::IdempotencyMismatch, None, None),
             Self::PayloadTooLarge(_) | Self::FieldTooLarge(_) => {
-                (ErrorCode::PayloadTooLarge, None, None)
+                (Code::PayloadTooLarge, None, None)
             }
-            Self::DeadlineExceeded => (ErrorCode::DeadlineExceeded, None, None),
-            Self::Store(_) | Self::Seal(SealError::Keys(_)) => {
-                (ErrorCode::StoreUnavailable, None, None)
-            }
+            Self::DeadlineExceeded => (Code::DeadlineExceeded, None, None),
+            Self::Store(_) | Self::Seal(SealError::Keys(_)) => (Code::StoreUnavailable, None, None),
             Self::Seal(SealError::UnknownKey(_) | SealError::Broken) | Self::Internal(_) => {
-                (ErrorCode::Internal, None, None)
+                (Code::Internal, None, None)
             }
         }
     }
 
     /// Whether a stale value may be served instead of this error.
+    #[must_use]
+    pub const fn allows_stale(&self) -> bool {
+        // A used-up quota is no outage: calls that it does not count go on.
+        self.is_outage() || matches!(self, Self::QuotaExhausted { .. })
+    }
+
+    /// Whether Lark, or the way to it, fails for now.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         // A key that asks for too much says nothing about the platform.

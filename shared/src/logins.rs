@@ -264,6 +264,7 @@ impl Logins {
         let sender = Sender {
             installation: Installation::without_tenant(app.domain, &app.app_id),
             token: Some(&pair.token.value),
+            key_id: None,
         };
         let identity = self.lark.send(sender, &oauth::user_info(), deadline).await;
         let Identity { open_id, name, .. } = identity.map_err(|failure| failed(&app, failure))?;

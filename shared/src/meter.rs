@@ -1,5 +1,5 @@
-//! How often each app calls the platform, by API and month: the platform's free plan caps the calls of a month over all apps
-//! of a developer.
+//! How often each app calls the platform in a month, by API and by the API key that asked: the platform's free plan caps the calls
+//! of a month over all apps of a tenant.
 //!
 //! Each process counts locally and adds its counts to the shared cache at intervals. From there, or directly from the process
 //! if there is no cache, counts are added to a record per app and month. A process that dies loses what it had not handed
@@ -24,6 +24,7 @@ use crate::store::{Expect, Key, Record, Storage, StoreError, Table, Value};
 mod month;
 
 pub use month::Month;
+use month::until_platform_month_turns;
 
 /// Counts are handed over when this many calls were counted,
 pub const HAND_OVER_CALLS: u64 = 64;
@@ -37,21 +38,20 @@ const MAX_PENDING: usize = 4_096;
 const CACHED: Duration = Duration::from_secs(45 * 24 * 3_600);
 /// How long a month's record is kept, as long as changes of apps are.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
-/// No limit on the APIs.
-const ALL_APIS: usize = usize::MAX;
 /// How often an addition to a record is retried when others add to it at the same time.
 const ATTEMPTS: u32 = 8;
 /// More calls of one API than the platform lets anybody make in a month.
 const MONTH_CALLS: u64 = 1_000_000_000;
 /// More calls of one API than are counted in the cache between two runs that put them on record.
 const TAKEN_CALLS: u64 = 1_000_000;
-/// More APIs than there are, and the length of a longer name than any has.
-const MAX_APIS: usize = 1_000;
-const MAX_API_BYTES: usize = 128;
-/// The one attribute of a record: a JSON object of counts by API.
+/// More APIs than there are; of more API keys those with the fewest calls are forgotten. A record then has about 30 KB.
+const MAX_NAMES: usize = 1_000;
+/// The length of a longer name than any API or key has.
+const MAX_NAME_BYTES: usize = 128;
+/// The one attribute of a record: a JSON object of counts by API, or by key.
 const CALLS: &str = "calls";
 
-/// Counts by API.
+/// Counts by API, or by API key.
 pub type Calls = BTreeMap<String, u64>;
 
 /// Counts calls of the platform. Cheap to clone; clones share everything.
@@ -68,10 +68,22 @@ struct Inner {
     pending: Mutex<Pending>,
 }
 
+/// What calls are counted by.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum By {
+    /// The API: every call.
+    Api,
+    /// The API key that asked: calls that the platform's quota counts, and of the service's own none.
+    Key,
+}
+
+/// Whose calls are counted, by what, in which month.
+type Subject = (AppId, By, Month);
+
 /// What this process has counted but not handed over.
 #[derive(Debug, Default)]
 struct Pending {
-    counts: BTreeMap<(AppId, Month), Calls>,
+    counts: BTreeMap<Subject, Calls>,
     /// Calls since the last hand-over.
     calls: u64,
     handed_over_at: Option<Instant>,
@@ -98,13 +110,25 @@ impl Meter {
         Month::of(self.inner.clock.now())
     }
 
-    /// Counts a call of `app_id` to `api` that was sent.
-    pub fn note(&self, app_id: &AppId, api: &str) {
-        let calls = Calls::from([(api.to_owned(), 1)]);
-        let key = (app_id.clone(), self.month());
+    /// How long it takes until the platform's quota of calls is full again.
+    #[must_use]
+    pub fn until_quota_renews(&self) -> Duration {
+        until_platform_month_turns(self.inner.clock.now())
+    }
+
+    /// Counts a call of `app_id` to `api` that was sent and not refused; also for the API key `key_id`, which is given if the quota
+    /// counts the call.
+    pub fn note(&self, app_id: &AppId, api: &str, key_id: Option<&str>) {
+        let month = self.month();
         let mut pending = self.pending();
         pending.calls += 1;
-        pending.add(key, calls);
+        let names = [(By::Api, Some(api)), (By::Key, key_id)];
+        for (by, name) in names {
+            if let Some(name) = name {
+                let calls = Calls::from([(name.to_owned(), 1)]);
+                pending.add((app_id.clone(), by, month.clone()), calls);
+            }
+        }
     }
 
     /// Hands over to the shared cache if it is due. Takes no longer than one write to the cache; what the cache does not
@@ -124,8 +148,8 @@ impl Meter {
         let batch = self.pending().take_some(Instant::now());
         let additions = batch.into_iter().map(|(key, calls)| async move {
             let scores = scores_of(&calls);
-            let name = cache_key(&key.0, &key.1);
-            let added = cache.add_scores(&name, &scores, ALL_APIS, CACHED).await;
+            let name = cache_key(&key);
+            let added = cache.add_scores(&name, &scores, MAX_NAMES, CACHED).await;
             // A failing cache is counted and logged there.
             added.err().map(|_| (key, calls))
         });
@@ -144,49 +168,55 @@ impl Meter {
     pub async fn persist(&self, app_id: &AppId, deadline: Deadline) -> Result<()> {
         let month = self.month();
         for month in [month.before(), month] {
-            let taken = self.take(app_id, &month).await;
-            if taken.is_empty() {
-                continue;
-            }
-            if let Err(error) = self.add_to_record(app_id, &month, &taken, deadline).await {
-                self.pending().add((app_id.clone(), month), taken);
-                self.hand_over().await;
-                return Err(error);
+            for by in [By::Api, By::Key] {
+                let subject = (app_id.clone(), by, month.clone());
+                let taken = self.take(&subject).await;
+                if taken.is_empty() {
+                    continue;
+                }
+                if let Err(error) = self.add_to_record(&subject, &taken, deadline).await {
+                    self.pending().add(subject, taken);
+                    self.hand_over().await;
+                    return Err(error);
+                }
             }
         }
         Ok(())
     }
 
-    /// How often `app_id` has called each API in `month`: the sum of the record, the shared cache and the counts of this
-    /// process.
+    /// How often `app_id` has called each API in `month`, or for each API key: the sum of the record, the shared cache and the counts
+    /// of this process.
     ///
     /// # Errors
     /// [`crate::error::Error::Store`]. Without the cache, its part is missing.
-    pub async fn usage(&self, app_id: &AppId, month: &Month, deadline: Deadline) -> Result<Calls> {
-        let stored = self.record(app_id, month, deadline).await?;
+    pub async fn usage(
+        &self,
+        app_id: &AppId,
+        by: By,
+        month: &Month,
+        deadline: Deadline,
+    ) -> Result<Calls> {
+        let subject = (app_id.clone(), by, month.clone());
+        let stored = self.record(&subject, deadline).await?;
         let mut usage = stored.as_ref().map(calls_of).unwrap_or_default();
         if let Some(cache) = &self.inner.cache {
-            match cache.top_scores(&cache_key(app_id, month), ALL_APIS).await {
+            match cache.top_scores(&cache_key(&subject), MAX_NAMES).await {
                 Ok(scores) => add(&mut usage, calls_in(scores)),
                 Err(error) => warn!(%error, "calls that are not on record yet are left out"),
             }
         }
-        let key = (app_id.clone(), month.clone());
-        if let Some(own) = self.pending().counts.get(&key) {
+        if let Some(own) = self.pending().counts.get(&subject) {
             add(&mut usage, own.clone());
         }
         Ok(usage)
     }
 
     /// Takes what was counted, so that nobody else records it.
-    async fn take(&self, app_id: &AppId, month: &Month) -> Calls {
-        let own = self
-            .pending()
-            .counts
-            .remove(&(app_id.clone(), month.clone()));
+    async fn take(&self, subject: &Subject) -> Calls {
+        let own = self.pending().counts.remove(subject);
         let mut taken = own.unwrap_or_default();
         if let Some(cache) = &self.inner.cache
-            && let Ok(scores) = cache.take_scores(&cache_key(app_id, month)).await
+            && let Ok(scores) = cache.take_scores(&cache_key(subject)).await
         {
             add(&mut taken, calls_in(scores));
         }
@@ -195,13 +225,12 @@ impl Meter {
 
     async fn add_to_record(
         &self,
-        app_id: &AppId,
-        month: &Month,
+        subject: &Subject,
         taken: &Calls,
         deadline: Deadline,
     ) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            let found = self.record(app_id, month, deadline).await?;
+            let found = self.record(subject, deadline).await?;
             let mut calls = found.as_ref().map(calls_of).unwrap_or_default();
             add(&mut calls, taken.clone());
             let (version, expect) = found.map_or((1, Expect::Absent), |found| {
@@ -211,7 +240,7 @@ impl Meter {
                 )
             });
             let text = serde_json::to_string(&calls).expect("counts are JSON");
-            let mut record = Record::new(record_key(app_id, month), version);
+            let mut record = Record::new(record_key(subject), version);
             record = record.with(CALLS, Value::Text(text));
             record.expires_at = Some(self.inner.clock.now() + KEPT);
             let put = self
@@ -227,13 +256,8 @@ impl Meter {
         Err(StoreError::Conflict.into())
     }
 
-    async fn record(
-        &self,
-        app_id: &AppId,
-        month: &Month,
-        deadline: Deadline,
-    ) -> Result<Option<Record>> {
-        let key = record_key(app_id, month);
+    async fn record(&self, subject: &Subject, deadline: Deadline) -> Result<Option<Record>> {
+        let key = record_key(subject);
         Ok(self.inner.storage.get(Table::Apps, &key, deadline).await?)
     }
 
@@ -253,24 +277,26 @@ impl Pending {
             && (self.calls >= HAND_OVER_CALLS || self.handed_over_at.is_none_or(is_late))
     }
 
-    fn take_some(&mut self, now: Instant) -> Vec<((AppId, Month), Calls)> {
+    fn take_some(&mut self, now: Instant) -> Vec<(Subject, Calls)> {
         self.handed_over_at = Some(now);
         self.calls = 0;
         let batch = std::iter::from_fn(|| self.counts.pop_first());
         batch.take(HAND_OVER_APPS).collect()
     }
 
-    fn add(&mut self, key: (AppId, Month), calls: Calls) {
-        if self.counts.len() < MAX_PENDING || self.counts.contains_key(&key) {
-            add(self.counts.entry(key).or_default(), calls);
+    fn add(&mut self, subject: Subject, calls: Calls) {
+        if self.counts.len() < MAX_PENDING || self.counts.contains_key(&subject) {
+            add(self.counts.entry(subject).or_default(), calls);
         }
     }
 }
 
 fn add(sum: &mut Calls, calls: Calls) {
-    for (api, count) in calls {
-        let sum = sum.entry(api).or_default();
-        *sum = sum.saturating_add(count);
+    for (name, count) in calls {
+        if sum.len() < MAX_NAMES || sum.contains_key(&name) {
+            let sum = sum.entry(name).or_default();
+            *sum = sum.saturating_add(count);
+        }
     }
 }
 
@@ -294,26 +320,33 @@ fn scores_of(calls: &Calls) -> Vec<(String, f64)> {
 /// The calls counted in the shared cache, as far as they are possible: whoever can write there can count what never was.
 fn calls_in(scores: Vec<(String, f64)>) -> Calls {
     let scores = scores.into_iter();
-    let possible = scores.filter(|(api, score)| is_api(api) && *score >= 0.0);
-    let possible = possible.take(MAX_APIS);
+    let possible = scores.filter(|(name, score)| is_name(name) && *score >= 0.0);
+    let possible = possible.take(MAX_NAMES);
     possible
-        .map(|(api, score)| (api, score.min(TAKEN_CALLS as f64) as u64))
+        .map(|(name, score)| (name, score.min(TAKEN_CALLS as f64) as u64))
         .collect()
 }
 
-/// Whether `name` has the form of an API's name: `contact.user.get`.
-fn is_api(name: &str) -> bool {
+/// Whether `name` has the form of an API's name, `contact_user_get`, or of a key's id.
+fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=MAX_API_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
-fn cache_key(app_id: &AppId, month: &Month) -> String {
-    format!("lark:api-calls:{app_id}:{month}")
+fn cache_key((app_id, by, month): &Subject) -> String {
+    match by {
+        By::Api => format!("lark:api-calls:{app_id}:{month}"),
+        By::Key => format!("lark:key-calls:{app_id}:{month}"),
+    }
 }
 
 /// In a partition of its own: who counts calls may not write the app's record.
-fn record_key(app_id: &AppId, month: &Month) -> Key {
-    Key::new(format!("usage#{app_id}"), month.to_string())
+fn record_key((app_id, by, month): &Subject) -> Key {
+    let sort = match by {
+        By::Api => month.to_string(),
+        By::Key => format!("{month}#keys"),
+    };
+    Key::new(format!("usage#{app_id}"), sort)
 }
 
 #[cfg(test)]

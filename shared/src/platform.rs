@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::apps::AppContext;
+use crate::asker::Asker;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure};
 use crate::lark::{LarkClient, Request, Sender};
@@ -57,6 +58,7 @@ impl SendError {
             | FailureKind::GrantVoid
             | FailureKind::TicketMissing
             | FailureKind::RateLimited
+            | FailureKind::QuotaExhausted
             | FailureKind::Unavailable
             | FailureKind::Timeout => false,
         }
@@ -183,6 +185,7 @@ impl Platform {
         let sender = Sender {
             installation: context.installation(),
             token: Some(&token.value),
+            key_id: context.asker().map(Asker::key_id),
         };
         self.lark.send(sender, request, deadline).await
     }

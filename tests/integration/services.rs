@@ -13,6 +13,7 @@ mod limits;
 mod logins;
 mod messages;
 mod platform;
+mod quota;
 mod refreshes;
 mod revocations;
 mod runs;

@@ -179,6 +179,13 @@ error_codes! {
     /// from all. Wait for `Retry-After`, and spread requests over time.
     RateLimited { code: "rate_limited", status: 429, retryable: true, title: "Too many requests" }
 
+    /// The calls that the platform's free plan allows in a month are used up, for all apps of the tenant together. Messages,
+    /// chats, cards and documents count; users, departments and tokens do not, and go on. Chats that are kept are still
+    /// answered, as stale. `Retry-After` tells when the month turns, by the clock in Beijing. It is a 403 and no 429, because
+    /// programs repeat a 429 by themselves, or sleep until then. The operator buys a plan, or finds out what makes so many
+    /// calls: `lark-service app usage`.
+    QuotaExhausted { code: "quota_exhausted", status: 403, retryable: false, title: "The month's quota of Lark's calls is used up" }
+
     /// The platform does not let the app see or do this: the user or department is outside the app's contact range, the
     /// app's bot is not in the chat or is switched off, or the app lacks a permission. Widen the app's range or
     /// permissions in the developer console, or add the bot to the chat; `lark` says what is missing.

@@ -24,6 +24,8 @@ pub enum FailureKind {
     TicketMissing,
     /// The platform's rate limit, or ours before it: [`LarkFailure::is_unsent`].
     RateLimited,
+    /// The month's quota of calls is used up: calls that it counts are refused until the month turns. Others go on.
+    QuotaExhausted,
     /// The platform says that the request is invalid.
     Invalid,
     /// The platform fails or is unreachable; the call may have happened.
@@ -48,6 +50,7 @@ impl FailureKind {
             Self::GrantVoid => "grant_void",
             Self::TicketMissing => "ticket_missing",
             Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
             Self::Invalid => "invalid",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
@@ -76,7 +79,8 @@ pub struct LarkFailure {
     pub log_id: Option<String>,
     /// The HTTP status, if an answer came.
     pub http_status: Option<u16>,
-    /// How long the platform asks to wait; for a call that we held back, until one could be sent in time.
+    /// How long the platform asks to wait; for a call that we held back, until one could be sent in time; for a used-up quota,
+    /// until the month turns.
     pub retry_after: Option<Duration>,
     /// Whether the call was certainly never sent: connecting failed, or we held it back.
     pub is_unsent: bool,
@@ -117,6 +121,7 @@ impl LarkFailure {
             | FailureKind::GrantVoid
             | FailureKind::TicketMissing
             | FailureKind::RateLimited
+            | FailureKind::QuotaExhausted
             | FailureKind::Invalid
             | FailureKind::TenantRefused => false,
         }

@@ -285,6 +285,7 @@ fn told(error: &Error) -> String {
         | Error::IdempotencyMismatch
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
+        | Error::QuotaExhausted { .. }
         | Error::NotFoundLimit { .. }
         | Error::LarkForbidden(_)
         | Error::LarkRejected(_)

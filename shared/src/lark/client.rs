@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use reqwest::RequestBuilder;
 use reqwest::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::warn;
+use tracing::{error, warn};
 use url::Url;
 
 use super::answer::{Answer, exchange};
-use super::apis::StandardLimits;
+use super::apis::{StandardLimits, counts_in_quota};
 use super::request::{Host, Request};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
@@ -106,6 +106,8 @@ pub struct Sender<'s> {
     pub installation: Installation<'s>,
     /// The access token that goes with it, if it needs one.
     pub token: Option<&'s SecretString>,
+    /// The API key for which the call is made; `None`: the service's own.
+    pub key_id: Option<&'s str>,
 }
 
 impl<'s> Sender<'s> {
@@ -115,6 +117,7 @@ impl<'s> Sender<'s> {
         Self {
             installation,
             token: None,
+            key_id: None,
         }
     }
 }
@@ -296,8 +299,11 @@ impl LarkClient {
             ))
         });
         let took = started.elapsed();
-        if !outcome.as_ref().is_err_and(|failure| failure.is_unsent) {
-            self.meter.note(sender.installation.app_id, &api.name);
+        let outcome = outcome.map_err(|failure| self.explained(sender, &api.name, failure));
+        if outcome.as_ref().map_or_else(may_count, |_| true) {
+            let key_id = sender.key_id.filter(|_| counts_in_quota(&api.name));
+            let app_id = sender.installation.app_id;
+            self.meter.note(app_id, &api.name, key_id);
         }
         let result = outcome
             .as_ref()
@@ -314,6 +320,28 @@ impl LarkClient {
             );
         }
         outcome
+    }
+
+    /// `failure`, if it is a used-up quota with the time until it is full again: somebody must act.
+    fn explained(
+        &self,
+        sender: Sender<'_>,
+        endpoint: &str,
+        mut failure: LarkFailure,
+    ) -> LarkFailure {
+        if failure.kind == FailureKind::QuotaExhausted {
+            let renews_in = self.meter.until_quota_renews();
+            failure.retry_after = Some(renews_in);
+            error!(
+                lark.app_id = sender.installation.app_id.as_str(),
+                lark.endpoint = endpoint,
+                lark.code = failure.code,
+                lark.log_id = failure.log_id,
+                renews_in_s = renews_in.as_secs(),
+                "the month's quota of Lark's calls is used up"
+            );
+        }
+        failure
     }
 
     fn prepared<T>(&self, sender: Sender<'_>, request: &Request<T>) -> RequestBuilder {
@@ -348,12 +376,23 @@ fn late(msg: &str) -> LarkFailure {
     }
 }
 
-/// Reads `answer` for `request`. A rejected token and an outage are failures, whatever the request's own reader accepts.
+/// Whether the platform may have counted a call that failed: it does not count what it refuses.
+fn may_count(failure: &LarkFailure) -> bool {
+    let is_refused = failure.http_status.is_some_and(|status| status >= 400);
+    !failure.is_unsent && !is_refused
+}
+
+/// Reads `answer` for `request`. A rejected token, a used-up quota and an outage are failures, whatever the request's own reader
+/// accepts.
 fn read<T>(request: &Request<T>, answer: &Answer) -> Result<T, LarkFailure> {
+    let is_failure = |kind: FailureKind| {
+        matches!(
+            kind,
+            FailureKind::TokenInvalid | FailureKind::QuotaExhausted
+        ) || kind.is_outage()
+    };
     match answer.refusal() {
-        Some(refusal) if refusal.kind == FailureKind::TokenInvalid || refusal.kind.is_outage() => {
-            Err(refusal.clone())
-        }
+        Some(refusal) if is_failure(refusal.kind) => Err(refusal.clone()),
         Some(_) | None => request.read(answer),
     }
 }

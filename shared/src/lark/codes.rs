@@ -26,6 +26,8 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
         | 20_066 | 20_071 | 20_073 | 20_074 => FailureKind::GrantVoid,
         // Gateway: frequency limit. Business: per chat or user; of chats.
         99_991_400 | 230_020 | 232_019 => FailureKind::RateLimited,
+        // Gateway: the month's calls of a free plan are used up. It comes as 429 too, and waiting for seconds does not help.
+        99_991_403 => FailureKind::QuotaExhausted,
         // Gateway: open_id, message, chat, department, user_id and union_id that do not exist or belong elsewhere.
         // Contact: department, user. Chats: chat_id, dissolved.
         99_992_351..=99_992_361
@@ -72,6 +74,7 @@ mod tests {
         assert_eq!(kind_of(99_991_663, 200), FailureKind::TokenInvalid);
         assert_eq!(kind_of(99_991_663, 400), FailureKind::TokenInvalid);
         assert_eq!(kind_of(99_991_400, 400), FailureKind::RateLimited);
+        assert_eq!(kind_of(99_991_403, 429), FailureKind::QuotaExhausted);
         assert_eq!(kind_of(10_014, 200), FailureKind::AppRefused);
         assert_eq!(kind_of(10_013, 400), FailureKind::TenantRefused);
         assert_eq!(kind_of(99_991_673, 400), FailureKind::TenantRefused);

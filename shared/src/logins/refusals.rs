@@ -22,6 +22,10 @@ pub(super) fn failed(app: &App, failure: LarkFailure) -> Error {
             retry_after,
             failure: Some(Box::new(failure)),
         },
+        FailureKind::QuotaExhausted => Error::QuotaExhausted {
+            retry_after,
+            failure: Box::new(failure),
+        },
         FailureKind::Unavailable | FailureKind::Timeout => Error::LarkUnavailable {
             failure: Box::new(failure),
             retry_after,

@@ -94,6 +94,10 @@ pub(super) fn failure_to_error(
             retry_after,
             failure: Some(failure),
         },
+        FailureKind::QuotaExhausted => Error::QuotaExhausted {
+            retry_after,
+            failure,
+        },
         FailureKind::TicketMissing => Error::AppTicketMissing {
             app_id: key.app_id.clone(),
             retry_after,

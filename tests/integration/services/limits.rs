@@ -9,7 +9,7 @@ use lark_service::error::FailureKind;
 use lark_service::ids::AppId;
 use lark_service::lark::contacts::{UserId, UserIdKind};
 use lark_service::lark::{Installation, Sender, contacts};
-use lark_service::meter::Calls;
+use lark_service::meter::{By, Calls};
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Fault, FaultAction, Settings};
 
@@ -57,6 +57,7 @@ async fn three_times_the_limit_is_called_in_turn_by_all_processes_together() {
         let sender = Sender {
             installation: Installation::without_tenant(app.domain, &app.app_id),
             token: Some(&token.value),
+            key_id: None,
         };
         let lark = &process.0.lark;
         lark.send(sender, &contacts::get_user(&id), soon()).await
@@ -125,7 +126,7 @@ async fn what_the_platform_refuses_for_long_is_asked_by_nobody() {
 async fn usage(process: &Process) -> Calls {
     let meter = &process.0.meter;
     meter
-        .usage(&app_id(), &meter.month(), soon())
+        .usage(&app_id(), By::Api, &meter.month(), soon())
         .await
         .unwrap()
 }

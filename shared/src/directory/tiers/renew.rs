@@ -121,7 +121,7 @@ impl Tiers {
             .await
         {
             Ok(renewed) => Ok(renewed),
-            Err(error) if is_servable || error.is_outage() => {
+            Err(error) if is_servable || error.allows_stale() => {
                 if !is_fresh {
                     warn!(error.code = error.code().as_str(), %error, collection, "serving what is stale");
                     metrics::cache_request(collection, Tier::Lark.as_str(), "stale_served");

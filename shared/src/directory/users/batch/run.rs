@@ -232,7 +232,7 @@ impl<'r> Run<'r> {
     /// While Lark fails, an entry that is too old is better than none.
     fn or_stale(&self, missing: &Missing, outcome: Outcome) -> Outcome {
         match outcome {
-            Err(error) if error.is_outage() => {
+            Err(error) if error.allows_stale() => {
                 let stale = self.users.inner.tiers.any_known(&missing.lookup);
                 stale.map(Ok).ok_or(error)
             }
