@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::apps::{App, Apps};
 use crate::audience::Audience;
@@ -40,6 +41,7 @@ pub(crate) struct Platform {
     pub(crate) counters: CallCounters,
     pub(crate) limits: RateLimits,
     pub(crate) max_body_bytes: usize,
+    pub(crate) head_timeout: Duration,
     settings: Mutex<Settings>,
     log_ids: AtomicU64,
 }
@@ -68,6 +70,7 @@ impl Platform {
             counters: CallCounters::default(),
             limits: RateLimits::default(),
             max_body_bytes: options.max_body_bytes,
+            head_timeout: options.head_timeout,
             settings: Mutex::default(),
             log_ids: AtomicU64::new(0),
         };
