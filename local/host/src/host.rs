@@ -160,6 +160,7 @@ impl Host {
     }
 
     /// Accepts no more connections, lets open requests finish (ten seconds at most), and closes the store.
+    #[expect(clippy::disallowed_methods, reason = "awaited here")]
     pub async fn shutdown(self) {
         let Self {
             platform,
