@@ -71,10 +71,6 @@ pub struct GivenRateLimit {
 impl GivenRateLimit {
     /// [`RateLimit::DEFAULT`]: the limit of a key when the field, in which null stands for no limit, is left out.
     #[must_use]
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "it stands for a field that may be null"
-    )]
     pub const fn by_default() -> Option<Self> {
         Some(Self {
             limit: RateLimit::DEFAULT.limit.get(),
