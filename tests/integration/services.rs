@@ -15,6 +15,7 @@ mod platform;
 mod refreshes;
 mod revocations;
 mod runs;
+mod sealed;
 mod tokens;
 mod users;
 mod warm_up;
