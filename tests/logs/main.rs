@@ -20,6 +20,8 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use url::Url;
 
+/// A key that nobody made.
+const STRANGER: &str = "lsk_stranger0000_stranger00000000000000000000000000000000000";
 const MARKET_APP: &str = "cli_market00001";
 const MARKET_SECRET: &str = "market-secret-00001";
 
@@ -59,6 +61,9 @@ async fn hidden_in_a_day_when_everything_goes_wrong() -> Vec<String> {
     ];
     let question = serde_json::from_str(include_str!("../../events/authorize.json")).unwrap();
     process.invoke("authorize", question).await.unwrap();
+    let stranger = json!({"identitySource": [format!("Bearer {STRANGER}")]});
+    let decision = process.invoke("authorize", stranger).await.unwrap();
+    assert_eq!(decision["isAuthorized"], false);
 
     // Whatever can go wrong: rejections, refusals, outages of everything, senseless requests.
     world.control().revoke_app_tokens(DEMO_APP);
@@ -188,6 +193,7 @@ async fn hidden_in_a_ticket(world: &World, process: &Process) -> Vec<String> {
 fn secrets(profile: &Value, tokens: &[SharedToken]) -> Vec<String> {
     let mut hidden = vec![
         DEMO_KEY.to_owned(),
+        STRANGER.to_owned(),
         DEMO_KEY["lsk_demo0000key0_".len()..].to_owned(),
         "demo-secret-000001".to_owned(),
         lark_simulator::seeded_app_secret(APP),
@@ -220,6 +226,10 @@ async fn no_secret_token_mobile_number_or_email_is_logged() {
         logged.lines().count() > 20 && logged.contains("\"answered\"") && logged.contains("failed"),
         "{logged}"
     );
+    let refusals = logged
+        .lines()
+        .filter(|line| line.contains("an API key was refused") && line.contains("stranger0000"));
+    assert_eq!(refusals.count(), 1, "a refused key leaves a line");
     for secret in hidden {
         let line = logged.lines().find(|line| line.contains(&secret));
         assert_eq!(line, None, "a line of the log contains {secret}");

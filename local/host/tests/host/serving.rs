@@ -113,8 +113,12 @@ async fn health_and_metrics_are_public() {
     assert_eq!(alive.body["status"], "alive");
     let ready = answer(world.anonymous(Method::GET, "/health/ready")).await;
     assert_eq!(ready.body["status"], "ready");
+    let stranger = world.anonymous(Method::GET, &user(1)).bearer_auth("lsk_x");
+    check_problem(&answer(stranger).await, 403, "permission_denied");
     let metrics = answer(world.anonymous(Method::GET, "/metrics")).await;
     let text = metrics.body.as_str().unwrap();
+    let refused = "lark_service_authorization_total{result=\"malformed\"}";
+    assert!(text.contains(refused), "a refused key is counted");
     let line =
         "lark_service_http_request_duration_seconds_count{function=\"health\",status=\"200\"}";
     assert!(text.contains(line), "{text}");
