@@ -35,14 +35,16 @@ mod description;
 mod grant;
 mod info;
 mod known;
+mod rate_limit;
 mod registry;
 mod standing;
 
 pub use authority::Authority;
 pub use caller::Caller;
 pub use description::ApiKeyDescription;
-pub use grant::{Allowed, AllowedApps, AllowedTenants, RateLimit, Role, Scope, UnknownScope};
+pub use grant::{Allowed, AllowedApps, AllowedTenants, Role, Scope, UnknownScope};
 pub use info::{ApiKeyChange, ApiKeyInfo, KeyState, NewApiKey};
+pub use rate_limit::{GivenRateLimit, RateLimit};
 pub use standing::{Latest, MARKED, UNMARKED};
 
 use known::{Known, KnownKeys};

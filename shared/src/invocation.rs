@@ -59,3 +59,31 @@ fn deadline(context: &Context) -> Deadline {
     let ends = Timestamp::from_millis(i64::try_from(context.deadline).unwrap_or(i64::MAX));
     Deadline::after(ends.since(SystemClock.now()).saturating_sub(RESERVE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn left(invocation: Option<Duration>) -> Duration {
+        let mut context = Context::default();
+        if let Some(left) = invocation {
+            let ends = SystemClock.now() + left;
+            context.deadline = u64::try_from(ends.as_millis()).unwrap();
+        }
+        let work = async |deadline: Deadline| Ok(deadline.remaining());
+        run("test", &context, None, work).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_deadline_is_the_invocations_with_time_for_its_end() {
+        let second = Duration::from_secs(1);
+        for (invocation, expected) in [
+            (Some(900 * second), 900 * second - RESERVE),
+            (None, DEFAULT_TIMEOUT),
+            (Some(RESERVE), Duration::ZERO),
+        ] {
+            let left = left(invocation).await;
+            assert!(left <= expected && left + second > expected, "{left:?}");
+        }
+    }
+}

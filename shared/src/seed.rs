@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::api_keys::{
-    AllowedApps, AllowedTenants, ApiKey, ApiKeys, Authority, NewApiKey, RateLimit, Scope,
+    AllowedApps, AllowedTenants, ApiKey, ApiKeys, Authority, GivenRateLimit, NewApiKey, Scope,
 };
 use crate::apps::{App, AppChange, AppKind, Apps, NewApp};
 use crate::changes::Actor;
@@ -59,28 +59,8 @@ struct SeedApiKey {
     #[serde(default)]
     tenants: Option<Vec<String>>,
     /// Null: none.
-    #[serde(default = "SeedLimit::by_default")]
-    rate_limit: Option<SeedLimit>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SeedLimit {
-    limit: u32,
-    window_seconds: u32,
-}
-
-impl SeedLimit {
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "it stands for a field that may be null"
-    )]
-    const fn by_default() -> Option<Self> {
-        Some(Self {
-            limit: RateLimit::DEFAULT.limit.get(),
-            window_seconds: RateLimit::DEFAULT.window_seconds.get(),
-        })
-    }
+    #[serde(default = "GivenRateLimit::by_default")]
+    rate_limit: Option<GivenRateLimit>,
 }
 
 /// What a seed changed.
@@ -262,11 +242,9 @@ impl SeedApiKey {
         let tenants = tenants.map_or(AllowedTenants::All, |it| {
             AllowedTenants::parse(&it.join(" "))
         });
-        let limit = self.rate_limit.map(|it| {
-            RateLimit::new(it.limit, it.window_seconds).ok_or_else(|| {
-                let right = "must have a limit above 0 and window_seconds from 1 to 86400";
-                wrong("rate_limit", right.to_owned())
-            })
+        let limit = self.rate_limit.map(|given| {
+            let checked = given.check();
+            checked.map_err(|right| wrong("rate_limit", right.to_owned()))
         });
         Ok(NewApiKey {
             key,

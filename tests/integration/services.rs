@@ -17,6 +17,7 @@ mod quota;
 mod refreshes;
 mod revocations;
 mod runs;
+mod sealed;
 mod tokens;
 mod users;
 mod warm_up;

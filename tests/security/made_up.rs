@@ -6,6 +6,7 @@ use std::time::Duration;
 use lark_service_tests::directory::late;
 use lark_service_tests::requests::TestResponse;
 use lark_service_tests::world::{APP, World};
+use lark_simulator::{Fault, FaultAction};
 use serde_json::{Value, json};
 
 use crate::keys::{Key, Site};
@@ -138,6 +139,25 @@ async fn a_batch_of_what_is_made_up_is_told_entry_by_entry() {
     let cost = calls(&site.world) - before;
     assert!(cost <= PER_MINUTE + 1, "{cost} calls");
     assert!(failed > 0);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_as_a_whole_is_not_split_without_end() {
+    let (site, key) = site().await;
+    let unknown = FaultAction::answer(400, 99_992_351);
+    let fault = Fault::new("contact.user.batch", unknown);
+    site.world.control().add_fault(fault).unwrap();
+    let before = calls(&site.world);
+    // Each would cost 99 calls, down to its single ids.
+    for batch in 0..5 {
+        let ids: Vec<_> = (0..50).map(|n| format!("ou_madeup{batch}x{n}")).collect();
+        let body = json!({ "open_ids": ids });
+        let answer = site.ask(&key.token, "POST", "/v1/users/batch", &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let cost = calls(&site.world) - before;
+    // Two halves of one list are asked for at a time.
+    assert!(cost <= PER_MINUTE + 10, "{cost} calls");
 }
 
 #[tokio::test]

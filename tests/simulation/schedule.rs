@@ -71,6 +71,7 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// Plays the schedule of `seed`.
+    #[expect(clippy::disallowed_methods, reason = "it ends with the schedule")]
     pub(crate) async fn play(seed: u64) -> Outcome {
         // While a blocking task runs, paused time does not move by itself.
         let (end, ended) = std::sync::mpsc::channel::<()>();

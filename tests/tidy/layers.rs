@@ -48,12 +48,28 @@ fn named(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What is wrong with the file at `path` in the crate whose modules are on `floors`.
-fn problems(floors: &BTreeMap<&str, usize>, path: &str, module: &str, source: &str) -> Vec<String> {
+/// The modules of the crate that `line`, in a module so deep below the crate, names by `super::super::…`.
+fn named_from_within(line: &str, depth: usize) -> Vec<&str> {
+    let to_the_crate = "super::".repeat(depth);
+    let paths = line.split(to_the_crate.as_str()).skip(1);
+    let names = paths.map(|path| {
+        let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        &path[..end.unwrap_or(path.len())]
+    });
+    names.collect()
+}
+
+/// What is wrong with the file at `path` in the crate whose modules are on `floors`. `inside` is its path in the crate's folder.
+fn problems(floors: &BTreeMap<&str, usize>, path: &str, inside: &str, source: &str) -> Vec<String> {
+    let module = inside.split(['/', '.']).next().unwrap_or_default();
     let Some(own) = floors.get(module) else {
         return Vec::new();
     };
-    let imports = code(source).flat_map(|(number, line)| named(line).map(move |it| (number, it)));
+    let depth = inside.split('/').count();
+    let imports = code(source).flat_map(|(number, line)| {
+        let names = named(line).chain(named_from_within(line, depth));
+        names.map(move |it| (number, it))
+    });
     let upward = imports.filter(|(_, other)| {
         // `crate::{a, b}` would hide its modules from this test, and from whoever searches for them.
         other.is_empty() || *other != module && floors.get(other).is_some_and(|other| other <= own)
@@ -76,9 +92,8 @@ fn modules_import_only_from_floors_below() {
         for path in files(folder, ".rs") {
             let inside = &path[folder.len() + 1..];
             let is_test = inside.ends_with("/tests.rs") || inside.contains("/tests/");
-            let module = inside.split(['/', '.']).next().unwrap_or_default();
             if !is_test {
-                found.extend(problems(&floors, &path, module, &text(&path)));
+                found.extend(problems(&floors, &path, inside, &text(&path)));
             }
         }
         found
@@ -106,28 +121,45 @@ fn every_module_stands_on_a_floor() {
 #[test]
 fn an_import_from_above_is_found_with_its_line() {
     let floors = floors("// Top.\npub mod high;\n\npub mod left;\npub mod right;\n\nmod low;\n");
-    let check = |module: &str, source: &str, found: &[&str]| {
-        let problems = problems(&floors, "x.rs", module, source);
+    let check = |inside: &str, source: &str, found: &[&str]| {
+        let problems = problems(&floors, "x.rs", inside, source);
         let places: Vec<_> = problems
             .iter()
             .map(|it| it.split(" `").next().unwrap_or_default())
             .collect();
         assert_eq!(places, found, "{source}");
     };
-    check("low", "\nuse crate::high::Thing;\n", &["x.rs:2:"]);
-    check("left", "use crate::right::Thing;\n", &["x.rs:1:"]);
-    check("left", "fn f(it: &crate::high::Thing) {}\n", &["x.rs:1:"]);
+    check("low.rs", "\nuse crate::high::Thing;\n", &["x.rs:2:"]);
+    check("left.rs", "use crate::right::Thing;\n", &["x.rs:1:"]);
     check(
-        "left",
+        "left.rs",
+        "fn f(it: &crate::high::Thing) {}\n",
+        &["x.rs:1:"],
+    );
+    check(
+        "left.rs",
         "use crate::low::Thing;\nuse crate::left::Other;\n",
         &[],
     );
-    check("high", "use crate::low;\nuse crate::right::Thing;\n", &[]);
-    check("high", "use crate::{low, right};\n", &["x.rs:1:"]);
-    check("low", "/// As [`crate::high::Thing`].\nfn f() {}\n", &[]);
     check(
-        "low",
+        "high.rs",
+        "use crate::low;\nuse crate::right::Thing;\n",
+        &[],
+    );
+    check("high.rs", "use crate::{low, right};\n", &["x.rs:1:"]);
+    check("low.rs", "/// As [`crate::high::Thing`].\nfn f() {}\n", &[]);
+    check(
+        "low.rs",
         "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::high::Thing;\n}\n",
         &[],
     );
+    check("left.rs", "use super::right::Thing;\n", &["x.rs:1:"]);
+    check(
+        "left/deep.rs",
+        "use super::super::high::Thing;\n",
+        &["x.rs:1:"],
+    );
+    check("left/deep.rs", "use super::super::low::Thing;\n", &[]);
+    check("left/deep.rs", "use super::right::Thing;\n", &[]);
+    check("left/deep/er.rs", "use super::super::right::Thing;\n", &[]);
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use lark_service::api_keys::{
-    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, ApiKeyDescription, ApiKeyInfo, NewApiKey,
-    RateLimit, Scope,
+    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, ApiKeyDescription, ApiKeyInfo,
+    GivenRateLimit, NewApiKey, RateLimit, Scope,
 };
 use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
@@ -14,14 +14,6 @@ use lark_service::schema::Name;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
-
-/// A [`RateLimit`] that is not checked yet.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LimitBody {
-    limit: u32,
-    window_seconds: u32,
-}
 
 /// A new API key.
 #[derive(Deserialize, ToSchema)]
@@ -39,9 +31,9 @@ pub(crate) struct CreateBody {
     #[schema(value_type = AllowedTenants, default = json!(["*"]))]
     tenants: Option<Vec<String>>,
     /// 1,000 in 60 seconds if left out; null for none.
-    #[serde(default = "LimitBody::by_default")]
+    #[serde(default = "GivenRateLimit::by_default")]
     #[schema(value_type = Option<RateLimit>)]
-    rate_limit: Option<LimitBody>,
+    rate_limit: Option<GivenRateLimit>,
     /// When the key ends, in the future; left out or null for never.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -55,7 +47,7 @@ impl CreateBody {
             scopes: scopes(&self.scopes)?,
             apps: apps(&self.apps)?,
             tenants: tenants(self.tenants.as_deref())?,
-            rate_limit: self.rate_limit.map(LimitBody::read).transpose()?,
+            rate_limit: self.rate_limit.map(rate_limit).transpose()?,
             expires_at: self.expires_at.as_deref().map(moment).transpose()?,
         })
     }
@@ -81,7 +73,7 @@ pub(crate) struct ChangeBody {
     /// Null for none.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<RateLimit>)]
-    rate_limit: Option<Option<LimitBody>>,
+    rate_limit: Option<Option<GivenRateLimit>>,
     /// In the future; null for never.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -109,7 +101,7 @@ impl ChangeBody {
         }
         let rate_limit = self
             .rate_limit
-            .map(|limit| limit.map(LimitBody::read).transpose());
+            .map(|limit| limit.map(rate_limit).transpose());
         let expires_at = self
             .expires_at
             .map(|at| at.as_deref().map(moment).transpose());
@@ -145,26 +137,10 @@ impl ChangeBody {
     }
 }
 
-impl LimitBody {
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "it stands for a field that may be null"
-    )]
-    const fn by_default() -> Option<Self> {
-        Some(Self {
-            limit: RateLimit::DEFAULT.limit.get(),
-            window_seconds: RateLimit::DEFAULT.window_seconds.get(),
-        })
-    }
-
-    fn read(self) -> Result<RateLimit> {
-        RateLimit::new(self.limit, self.window_seconds).ok_or_else(|| {
-            Error::invalid(
-                "rate_limit",
-                "must have a limit above 0 and window_seconds from 1 to 86400",
-            )
-        })
-    }
+fn rate_limit(given: GivenRateLimit) -> Result<RateLimit> {
+    given
+        .check()
+        .map_err(|right| Error::invalid("rate_limit", right))
 }
 
 fn scopes(given: &[String]) -> Result<BTreeSet<Scope>> {

@@ -89,6 +89,7 @@ impl Arguments {
             listen: ([127, 0, 0, 1], self.port).into(),
             data_dir: self.data_dir,
             template: self.template,
+            head_timeout: Options::HEAD_TIMEOUT,
             platform,
         }
     }

@@ -96,7 +96,8 @@ impl Host {
         let gateway = Arc::new(Gateway::new(&template, services)?.with_metrics(metrics));
         let (stop, stopped) = Stop::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(server::run(listener, Arc::clone(&gateway), stopped.clone()));
+        let serving = (Arc::clone(&gateway), options.head_timeout, stopped.clone());
+        tasks.spawn(server::run(listener, serving.0, serving.1, serving.2));
         tasks.spawn(gather_metrics(Arc::clone(&gateway), stopped.clone()));
         for schedule in &schedules {
             let running = schedule.clone();
@@ -167,6 +168,7 @@ impl Host {
     }
 
     /// Accepts no more connections, lets open requests finish (ten seconds at most), and closes the store.
+    #[expect(clippy::disallowed_methods, reason = "awaited here")]
     pub async fn shutdown(self) {
         let Self {
             platform,

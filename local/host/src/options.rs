@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
@@ -16,6 +17,8 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The template.
     pub template: PathBuf,
+    /// How long the head of a request may take to arrive, and a connection may wait for the next one.
+    pub head_timeout: Duration,
     /// Which Lark to talk to.
     pub platform: Platform,
 }
@@ -41,12 +44,18 @@ pub enum Platform {
     },
 }
 
+impl Options {
+    /// The default of `head_timeout`.
+    pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
             data_dir: ".data".into(),
             template: "template.yaml".into(),
+            head_timeout: Self::HEAD_TIMEOUT,
             platform: Platform::Simulated {
                 users: 10_000,
                 port: 0,

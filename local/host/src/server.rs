@@ -20,8 +20,6 @@ use crate::gateway::Gateway;
 const MAX_CONNECTIONS: usize = 10_000;
 /// How long a stop waits for open requests.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long the head of a request may take to arrive, and a connection may wait for the next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The wait before the next connection when there are no file descriptors left.
 const BREATH: Duration = Duration::from_millis(10);
 
@@ -42,8 +40,13 @@ impl Stop {
     }
 }
 
-/// Serves until stopped, then lets open requests finish.
-pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, mut stop: Stop) {
+/// Serves until stopped, then lets open requests finish. A connection whose next head takes longer than `head_timeout` is closed.
+pub(crate) async fn run(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    head_timeout: Duration,
+    mut stop: Stop,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -56,7 +59,7 @@ pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, mut stop: 
             Some(_) = connections.join_next() => {}
             (place, accepted) = accept => match accepted {
                 Ok((stream, _)) => {
-                    let connection = connection(stream, Arc::clone(&gateway), stop.clone());
+                    let connection = connection(stream, Arc::clone(&gateway), head_timeout, stop.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -71,7 +74,12 @@ pub(crate) async fn run(listener: TcpListener, gateway: Arc<Gateway>, mut stop: 
     let _late_ones_are_aborted = tokio::time::timeout(GRACE, drained).await;
 }
 
-async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
+async fn connection(
+    stream: TcpStream,
+    gateway: Arc<Gateway>,
+    head_timeout: Duration,
+    mut stop: Stop,
+) {
     // Without it, small answers wait for the client's delayed acknowledgement.
     let _only_slower = stream.set_nodelay(true);
     let service = service_fn(|request| async {
@@ -83,7 +91,7 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, mut stop: Stop) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::apps::App;
 use crate::clock::ClockMode;
@@ -26,6 +27,8 @@ pub struct Options {
     pub settings: Settings,
     /// Larger bodies get 413. Default 32 MiB: the platform takes files of up to 30 MB.
     pub max_body_bytes: usize,
+    /// How long the head of a request may take to arrive, and a connection may wait for the next one. Default a minute.
+    pub head_timeout: Duration,
     /// Seeds the random numbers of faults with a probability below 1. The same seed and the same order of calls give
     /// the same faults.
     pub fault_seed: u64,
@@ -45,6 +48,7 @@ impl Default for Options {
             clock: ClockMode::default(),
             settings: Settings::default(),
             max_body_bytes: 32 * 1024 * 1024,
+            head_timeout: Duration::from_secs(60),
             fault_seed: 0x1a5c,
             token_file: None,
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::apps::{App, Apps};
 use crate::audience::Audience;
@@ -50,6 +51,7 @@ pub(crate) struct Platform {
     pub(crate) limits: RateLimits,
     pub(crate) quota: Quota,
     pub(crate) max_body_bytes: usize,
+    pub(crate) head_timeout: Duration,
     settings: Mutex<Settings>,
     log_ids: AtomicU64,
 }
@@ -86,6 +88,7 @@ impl Platform {
             limits: RateLimits::default(),
             quota: Quota::default(),
             max_body_bytes: options.max_body_bytes,
+            head_timeout: options.head_timeout,
             settings: Mutex::default(),
             log_ids: AtomicU64::new(0),
         };

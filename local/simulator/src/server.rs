@@ -28,9 +28,6 @@ use crate::stop::StopSignal;
 /// Time for calls in progress to end after the simulator stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the head of a request may take to arrive, and a connection may wait for the next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The most pushes of app tickets at the same time.
 const PUSHES_MAX: usize = 8;
 
@@ -69,6 +66,7 @@ pub(crate) async fn run(listener: TcpListener, control: Control, mut stop: StopS
 async fn connection(stream: TcpStream, control: Control, mut stop: StopSignal) {
     // Otherwise small answers wait for the client's delayed acknowledgement.
     let _only_slower = stream.set_nodelay(true);
+    let head_timeout = control.platform().head_timeout;
     let reset = Arc::new(Notify::new());
     let service = {
         let (reset, stop) = (Arc::clone(&reset), stop.clone());
@@ -79,7 +77,7 @@ async fn connection(stream: TcpStream, control: Control, mut stop: StopSignal) {
     };
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head_timeout)
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {

@@ -377,6 +377,29 @@ mod tests {
     }
 
     #[test]
+    fn the_deadline_leaves_time_to_answer_and_is_the_gateways_at_most() {
+        let left = |invocation: Option<Duration>| {
+            let mut context = lambda_http::Context::default();
+            if let Some(left) = invocation {
+                let ends = SystemClock.now() + left;
+                context.deadline = u64::try_from(ends.as_millis()).unwrap();
+            }
+            let request = request("r").with_lambda_context(context);
+            Call::new(&request).deadline().remaining()
+        };
+        let second = Duration::from_secs(1);
+        for (invocation, expected) in [
+            (Some(10 * second), 10 * second - RESERVE),
+            (Some(3_600 * second), GATEWAY_PATIENCE),
+            (None, GATEWAY_PATIENCE),
+            (Some(RESERVE), Duration::ZERO),
+        ] {
+            let left = left(invocation);
+            assert!(left <= expected && left + second > expected, "{left:?}");
+        }
+    }
+
+    #[test]
     fn an_unknown_or_repeated_query_parameter_is_named() {
         let query = [
             ("id_type".to_owned(), vec!["a".to_owned(), "b".to_owned()]),

@@ -92,6 +92,78 @@ mod tests {
         }
     }
 
+    /// The whole table once more, as the platform's pages list the codes.
+    const TABLE: [(FailureKind, &[i64]); 9] = [
+        (
+            FailureKind::TokenInvalid,
+            &[
+                20_005, 99_991_663, 99_991_664, 99_991_665, 99_991_668, 99_991_671, 99_991_677,
+            ],
+        ),
+        (
+            FailureKind::AppRefused,
+            &[
+                10_003, 10_012, 10_014, 10_015, 10_016, 20_002, 20_009, 20_048, 20_069, 232_034,
+                99_991_543, 99_991_662,
+            ],
+        ),
+        (FailureKind::TenantRefused, &[10_013, 99_991_673]),
+        (
+            FailureKind::GrantVoid,
+            &[
+                20_003, 20_004, 20_008, 20_010, 20_024, 20_026, 20_037, 20_049, 20_064, 20_065,
+                20_066, 20_071, 20_073, 20_074,
+            ],
+        ),
+        (FailureKind::RateLimited, &[230_020, 232_019, 99_991_400]),
+        (
+            FailureKind::NotFound,
+            &[
+                40_015, 41_012, 232_006, 232_009, 99_992_351, 99_992_352, 99_992_353, 99_992_354,
+                99_992_355, 99_992_356, 99_992_357, 99_992_358, 99_992_359, 99_992_360, 99_992_361,
+                99_992_363, 99_992_364, 99_992_379, 99_992_380, 99_992_381,
+            ],
+        ),
+        (
+            FailureKind::Forbidden,
+            &[
+                40_004, 40_014, 41_050, 232_010, 232_011, 232_014, 232_017, 232_024, 232_025,
+                232_033, 99_991_401, 99_991_672, 99_991_676, 99_991_679,
+            ],
+        ),
+        (
+            FailureKind::Invalid,
+            &[
+                9_499, 20_001, 20_036, 20_063, 20_067, 20_068, 20_070, 40_001, 40_008, 40_011,
+                40_012, 43_010, 232_001, 232_004, 232_008, 232_043, 99_992_402,
+            ],
+        ),
+        (FailureKind::Unavailable, &[20_050, 20_072, 40_003]),
+    ];
+
+    #[test]
+    fn every_code_has_its_kind() {
+        // With a status that would say something else.
+        for (kind, codes) in TABLE {
+            let status = if kind == FailureKind::RateLimited {
+                500
+            } else {
+                429
+            };
+            for code in codes {
+                assert_eq!(kind_of(*code, status), kind, "{code}");
+            }
+        }
+        let known: usize = TABLE.iter().map(|(_, codes)| codes.len()).sum();
+        let range = (0..300_000).chain(99_991_000..99_993_000);
+        let in_table = range.filter(|code| kind_of(*code, 418) != FailureKind::Rejected);
+        assert_eq!(
+            in_table.count(),
+            known,
+            "a code that the list does not have"
+        );
+    }
+
     #[test]
     fn an_unknown_code_goes_by_the_status() {
         assert_eq!(kind_of(1, 502), FailureKind::Unavailable);

@@ -89,6 +89,7 @@ impl EmbeddedStore {
     }
 
     /// Finishes the pending writes and closes the file. Dropping the store does the same.
+    #[expect(clippy::disallowed_methods, reason = "awaited here")]
     pub async fn close(self) {
         // Only a panic of the writer can make this fail, and then nothing is left to do.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
@@ -242,6 +243,7 @@ fn stopped(operation: &'static str, table: Table) -> StoreError {
     )
 }
 
+#[expect(clippy::disallowed_methods, reason = "awaited here")]
 async fn blocking<T: Send + 'static>(
     operation: &'static str,
     table: Table,

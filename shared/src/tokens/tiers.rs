@@ -364,3 +364,6 @@ fn put_of(state: &TokenState) -> Put {
 fn is_same(token: &SharedToken, other: &Token) -> bool {
     token.value.expose_secret() == other.value.expose_secret()
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,12 @@ pub(super) fn named(answer: &TestResponse) -> Vec<&str> {
     fields.collect()
 }
 
+/// What a refusal says of each field.
+fn messages(answer: &TestResponse) -> impl Iterator<Item = &str> {
+    let errors = answer.body["errors"].as_array().unwrap().iter();
+    errors.map(|error| error["message"].as_str().unwrap())
+}
+
 #[tokio::test]
 async fn every_endpoint_answers_with_its_age_and_where_it_came_from() {
     let (world, process) = world().await;
@@ -128,8 +134,21 @@ async fn what_is_wrong_is_named_before_anything_is_asked() {
         ),
         (format!("/v1/chats/{chat}/members?name=x"), &["name"]),
     ];
+    // What admits the key and the app, and nothing else.
+    let admission = ["lark:app:", "lark:limit:api_key:", "lark:key:"];
+    world.cache.forget_keys();
     for (target, fields) in cases {
-        assert_eq!(named(&get(&process, &target).await), fields, "{target}");
+        let answer = get(&process, &target).await;
+        assert_eq!(named(&answer), fields, "{target}");
+        let says_it = messages(&answer).all(|message| {
+            let right = ["must ", "is required", "known: ", "no query parameter is"];
+            right.iter().any(|right| message.contains(right))
+        });
+        assert!(says_it, "{target}: {}", answer.body);
+    }
+    for key in world.cache.keys() {
+        let admits = admission.iter().any(|prefix| key.starts_with(prefix));
+        assert!(admits, "{key} was asked for");
     }
     assert_eq!(requests(&world), 0);
 }

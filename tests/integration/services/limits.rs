@@ -1,9 +1,10 @@
 //! Calls of the platform within its limits, and how many there were.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use lark_service::deadline::Deadline;
 use lark_service::error::Error;
 use lark_service::error::FailureKind;
 use lark_service::ids::AppId;
@@ -169,4 +170,29 @@ async fn what_was_not_sent_is_not_counted_and_what_the_store_does_not_take_stays
     world.store.start();
     assert_eq!(usage(&process).await, calls);
     assert_eq!(usage(&world.process()).await, calls);
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_ends_with_the_invocation_and_not_with_its_own_time() {
+    let world = World::begin().await;
+    let process = world.process();
+    let token = process.token().await.unwrap();
+    let fault = Fault::new("contact.user.get", FaultAction::Hang);
+    world.control().add_fault(fault).unwrap();
+    let app = process.0.apps.enabled(&app_id(), soon()).await.unwrap();
+    let sender = Sender {
+        installation: Installation::without_tenant(app.domain, &app.app_id),
+        token: Some(&token.value),
+    };
+    let id = lark_simulator::open_id(APP, 1);
+    let id = UserId::parse(UserIdKind::OpenId, &id).unwrap();
+    // The time for a call is ten seconds.
+    let left = Duration::from_millis(400);
+    let began = Instant::now();
+    let request = contacts::get_user(&id);
+    let failure = process.0.lark.send(sender, &request, Deadline::after(left));
+    let failure = failure.await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(world.user_requests() > 0);
 }

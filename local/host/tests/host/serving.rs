@@ -1,7 +1,12 @@
+use std::time::Duration;
+
+use lark_local_host::{Host, Options};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::world::{Answer, World, answer, client, user};
+use crate::world::{Answer, World, answer, client, options, user};
 
 const TOKEN: &str = "auth.tenant_access_token.internal";
 const USER: &str = "contact.user.get";
@@ -108,8 +113,12 @@ async fn health_and_metrics_are_public() {
     assert_eq!(alive.body["status"], "alive");
     let ready = answer(world.anonymous(Method::GET, "/health/ready")).await;
     assert_eq!(ready.body["status"], "ready");
+    let stranger = world.anonymous(Method::GET, &user(1)).bearer_auth("lsk_x");
+    check_problem(&answer(stranger).await, 403, "permission_denied");
     let metrics = answer(world.anonymous(Method::GET, "/metrics")).await;
     let text = metrics.body.as_str().unwrap();
+    let refused = "lark_service_authorization_total{result=\"malformed\"}";
+    assert!(text.contains(refused), "a refused key is counted");
     let line =
         "lark_service_http_request_duration_seconds_count{function=\"health\",status=\"200\"}";
     assert!(text.contains(line), "{text}");
@@ -202,4 +211,25 @@ async fn only_this_machine_is_answered() {
         assert_eq!(is_refused, expected == 403, "{name}: {value}: {answer:?}");
     }
     world.host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_half_open_head_and_an_idle_connection_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        head_timeout: Duration::from_millis(20),
+        ..options(folder.path())
+    };
+    let host = Host::start(options, |_| None).await.unwrap();
+    let whole = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    for (request, is_answered) in [(&whole[..25], false), (whole, true)] {
+        let mut stream = TcpStream::connect(host.addr()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let closed = stream.read_to_string(&mut answer);
+        let closed = tokio::time::timeout(Duration::from_secs(10), closed).await;
+        closed.expect("closed, not left open").unwrap();
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), is_answered, "{answer}");
+    }
+    host.shutdown().await;
 }

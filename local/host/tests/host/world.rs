@@ -89,6 +89,7 @@ pub(crate) fn options(folder: &Path) -> Options {
             users: 100,
             port: 0,
         },
+        ..Options::default()
     }
 }
 

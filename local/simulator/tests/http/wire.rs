@@ -113,6 +113,21 @@ async fn dropping_the_simulator_closes_open_connections() {
 }
 
 #[tokio::test]
+async fn a_half_open_head_and_an_idle_connection_are_closed() {
+    let simulator = start_with(Options {
+        head_timeout: Duration::from_millis(20),
+        ..Options::default()
+    })
+    .await;
+    let whole = "GET /_sim/clock HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    for (request, is_answered) in [(&whole[..30], false), (whole, true)] {
+        let closed = tokio::time::timeout(Duration::from_secs(10), raw(&simulator, request));
+        let answer = closed.await.expect("closed, not left open");
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), is_answered, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn shutting_down_does_not_wait_for_idle_connections() {
     let simulator = start().await;
     let mut idle = TcpStream::connect(simulator.addr()).await.unwrap();

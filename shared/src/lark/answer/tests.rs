@@ -1,4 +1,8 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use super::*;
+use crate::aws;
 
 #[derive(Debug, Deserialize)]
 struct TokenBody {
@@ -87,4 +91,35 @@ fn an_answer_that_cannot_be_read_is_not_quoted() {
         let failure = failure.unwrap_err();
         assert!(!failure.msg.contains("secret"), "{}", failure.msg);
     }
+}
+
+/// What [`exchange`] makes of an answer whose body has so many bytes.
+async fn exchanged(bytes: usize) -> Result<Answer, LarkFailure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let body = r#"{"code":0}"#;
+        let body = format!("{}{body}", " ".repeat(bytes - body.len()));
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The client may stop reading.
+        let _refused = stream.write_all(body.as_bytes()).await;
+    };
+    let client = aws::http(aws::DEFAULT_IDLE_TIMEOUT).unwrap();
+    let (_, answer) = tokio::join!(serve, exchange(client.get(url)));
+    answer
+}
+
+#[tokio::test]
+async fn an_answer_is_read_up_to_8_mib() {
+    let whole = exchanged(8 * 1_024 * 1_024).await.unwrap();
+    assert_eq!(whole.body.len(), 8 * 1_024 * 1_024);
+    assert!(whole.refusal().is_none());
+    let failure = exchanged(8 * 1_024 * 1_024 + 1).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Rejected, "{failure}");
 }

@@ -48,6 +48,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, with room for `queue` pending changes.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "joined when the store is dropped"
+    )]
     pub(super) fn start(
         database: Arc<Database>,
         clock: Arc<dyn Clock>,
