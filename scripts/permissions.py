@@ -420,8 +420,8 @@ def unused(stack, journal):
             did[function].add(f"{line['action']} {RIGHT_CONTEXT}")
         elif resource in queues:
             did[function].add(f"{line['action']} {queues[resource]}")
-        elif resource.endswith("/index/due"):
-            did[function].add("Query TokensTable/index/due")
+        elif resource.endswith("/index/due") and resource.removesuffix("/index/due") in tables:
+            did[function].add(f"Query {tables[resource.removesuffix('/index/due')]}/index/due")
         elif resource in tables:
             table = tables[resource]
             for key in line["keys"]:

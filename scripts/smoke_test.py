@@ -298,6 +298,59 @@ def marketplace(api, key, app_id, secret, tenant, simulator, function):
     check("the app is deleted with its tokens: 204", call(f"{api}/v1/apps/{app_id}", key=key, method="DELETE")[0], 204)
 
 
+def messages(api, key, app, simulator, stack):
+    """Messages now, by the queue, for later; what became of them."""
+    user = simulator.user(21, app["X-Lark-App-Id"])
+    to, jobs = {"email": user["email"]}, f"{api}/v1/message-jobs"
+
+    def delivered():
+        return call(f"{simulator.url}/_sim/messages?limit=100")[2]["items"]
+
+    status, headers, sent = call(f"{api}/v1/messages", key=key, headers={**app, "Idempotency-Key": "smoke-1"},
+                                 body={"to": to, "text": "now"})
+    check("a message is delivered at once: 200", (status, sent.get("state")), (200, "delivered"), sent)
+    check("it says where its job is", headers["Location"], f"/v1/message-jobs/{sent['job_id']}")
+    check("the platform has it", [it["message_id"] for it in delivered()], [sent["delivered"]["message_id"]])
+    status, _, again = call(f"{api}/v1/messages", key=key, headers={**app, "Idempotency-Key": "smoke-1"},
+                            body={"to": to, "text": "now"})
+    check("the same request again: the same job", (status, again.get("job_id")), (200, sent["job_id"]), again)
+    status, _, other = call(f"{api}/v1/messages", key=key, headers={**app, "Idempotency-Key": "smoke-1"},
+                            body={"to": to, "text": "another"})
+    check("another with its name: 422", (status, other.get("code")), (422, "idempotency_mismatch"), other)
+    check("it was sent once", len(delivered()), 1)
+
+    for lane in ["normal", "bulk"]:
+        status, _, taken = call(f"{api}/v1/messages", key=key, headers={**app, "Prefer": "respond-async"},
+                                body={"to": to, "markdown": f"**{lane}**", "lane": lane})
+        check(f"a message for the queue, {lane}: 202", status, 202, taken)
+        until = time.monotonic() + 60
+        while (job := call(f"{jobs}/{taken['job_id']}", key=key)[2]).get("state") != "delivered" and time.monotonic() < until:
+            time.sleep(0.5)
+        check("a worker delivers it", job.get("state"), "delivered", job)
+
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    status, _, taken = call(f"{api}/v1/messages", key=key, headers=app, body={"to": to, "text": "later", "deliver_at": later})
+    check("a message for later: 202", (status, taken.get("state")), (202, "scheduled"), taken)
+    status, _, cancelled = call(f"{jobs}/{taken['job_id']}", key=key, method="DELETE")
+    check("it is taken back", (status, cancelled.get("state")), (200, "cancelled"), cancelled)
+    status, _, past = call(f"{jobs}/{sent['job_id']}", key=key, method="DELETE")
+    check("one that was sent is not: 409", (status, past.get("code")), (409, "message_job_past"), past)
+    status, _, page = call(f"{jobs}?state=delivered", key=key)
+    check("three were delivered", (status, len(page["items"])), (200, 3), page)
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    status, _, taken = call(f"{api}/v1/messages", key=key, headers=app, body={"to": to, "text": "soon", "deliver_at": soon})
+    check("a message for soon: 202", status, 202, taken)
+    time.sleep(3)
+    event = schedule_input(stack, "EnqueueDueFunctionEveryMinute", "rate(1 minute)")
+    answer = boto3.client("lambda").invoke(FunctionName=outputs(stack)["EnqueueDueFunctionName"], Payload=json.dumps(event))
+    check("the scheduled run queues it", answer.get("FunctionError"), None, answer["Payload"].read().decode())
+    until = time.monotonic() + 60
+    while (job := call(f"{jobs}/{taken['job_id']}", key=key)[2]).get("state") != "delivered" and time.monotonic() < until:
+        time.sleep(0.5)
+    check("and a worker delivers it", job.get("state"), "delivered", job)
+    check("four messages in all", len(delivered()), 4)
+
+
 def main(arguments):
     api, key, app = arguments.api, arguments.key, {"X-Lark-App-Id": arguments.app}
     simulator = Simulator(arguments.simulator)
@@ -347,6 +400,7 @@ def main(arguments):
     api_keys(api, key, app, user)
     revocation(api, key, app, user)
     apps(api, key, simulator, arguments.stack)
+    messages(api, key, app, simulator, arguments.stack)
     login(api, key, app, simulator)
     marketplace(api, key, *arguments.marketplace_app.split(":"), simulator,
                 outputs(arguments.stack)["StoreAppTicketFunctionName"])

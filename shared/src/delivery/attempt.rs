@@ -181,6 +181,14 @@ impl Delivery {
             return self.later(before, ahead, outcome, wait, deadline).await;
         }
         match failure.kind {
+            FailureKind::QuotaExhausted => {
+                let wait = failure.retry_after.unwrap_or(APP_PAUSE);
+                let now = self.inner.clock.now();
+                let held = ahead.failed(&before, outcome).held(now + wait);
+                let expect = Expect::Version(held.version);
+                let held = self.put(&held, expect, deadline).await?;
+                Ok(Progress::Later(held, wait))
+            }
             // These pass: the app is looked after by others.
             FailureKind::TokenInvalid | FailureKind::AppRefused | FailureKind::TenantRefused => {
                 let wait = failure.retry_after.unwrap_or(APP_PAUSE);

@@ -249,6 +249,16 @@ impl Job {
         next
     }
 
+    /// The job, put off until the month turns. One whose caller set no end gets its day from then on.
+    pub(super) fn held(mut self, until: Timestamp) -> Self {
+        let begins = self.deliver_at.unwrap_or(self.created_at);
+        if self.expires_at == begins + super::DEFAULT_LIFE {
+            self.expires_at = until + super::DEFAULT_LIFE;
+        }
+        self.held_until = Some(until);
+        self
+    }
+
     /// The job with this end. What was to be sent is forgotten.
     pub(super) fn ended(&self, end: End) -> Self {
         let mut next = self.clone();

@@ -155,6 +155,7 @@ impl EmbeddedQueue {
     }
 
     /// Finishes the pending changes and closes the file. Dropping the queue does the same.
+    #[expect(clippy::disallowed_methods, reason = "awaited here")]
     pub async fn close(self) {
         // Only a panic of the writer can make this fail, and then nothing is left to do.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;

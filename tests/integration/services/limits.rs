@@ -181,6 +181,7 @@ async fn a_call_that_hangs_ends_with_the_invocation_and_not_with_its_own_time() 
     world.control().add_fault(fault).unwrap();
     let app = process.0.apps.enabled(&app_id(), soon()).await.unwrap();
     let sender = Sender {
+        key_id: None,
         installation: Installation::without_tenant(app.domain, &app.app_id),
         token: Some(&token.value),
     };

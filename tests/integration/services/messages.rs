@@ -257,6 +257,29 @@ async fn a_refusal_is_told_with_its_code_and_is_final() {
     assert_eq!(world.requests(CREATE), 1);
 }
 
+#[tokio::test]
+async fn messages_are_held_until_the_month_turns_when_its_calls_are_used_up() {
+    let world = World::begin().await;
+    let process = world.process();
+    let fault = Fault {
+        count: Some(1),
+        ..Fault::new(CREATE, refusal(429, 99_991_403))
+    };
+    world.control().add_fault(fault).unwrap();
+    let sent = send(&process, text("hi")).await;
+    assert_eq!(state(&world, &sent.job), State::Held, "{:?}", sent.job);
+    // The world begins on the last day of a month. No queue has it meanwhile, and it costs no call.
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(world.requests(CREATE), 1);
+    world.advance(MINUTE * 60 * 26);
+    process.0.delivery.enqueue_due(soon()).await.unwrap();
+    assert_eq!(work(&world, &process).await, 0);
+    assert_eq!(
+        state(&world, &job(&process, &sent.job).await),
+        State::Delivered
+    );
+}
+
 /// What the platform's limits and outages do: nothing was made for certain, or it is not known, and either way it goes on.
 #[tokio::test]
 async fn a_failure_that_passes_ends_no_message() {

@@ -58,6 +58,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, with room for `pending` changes.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "joined when the queue is dropped"
+    )]
     pub(super) fn start(
         database: Arc<Database>,
         lanes: Arc<Lanes>,
