@@ -6,12 +6,17 @@ use lark_service::clock::Timestamp;
 use lark_service::delivery::{Message, NewMessage, Once};
 use lark_service::error::{Error, Result};
 use lark_service::http::Call;
-use lark_service::messages::content::{ContentFields, MessageContent, MsgType, Purpose};
+use lark_service::messages::cards::AnyCard;
+use lark_service::messages::content::{
+    ContentFields, MessageContent, MsgType, Purpose, content_schema,
+};
 use lark_service::messages::{Path, Problems, Receiver, ReceiverFields};
 use lark_service::queue::Lane;
+use lark_service::schema::one_of;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 /// A message may be for as late as this.
 const LATEST: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -26,20 +31,22 @@ pub(crate) struct SendBody {
     /// Who gets it.
     to: ReceiverFields,
     /// The platform's type of the message, with `content`.
-    #[schema(value_type = MsgType)]
+    #[schema(value_type = Option<MsgType>)]
     msg_type: Option<String>,
     /// The platform's content of that type: an object, or the same as JSON in a text.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = content_schema, required = false)]
     content: Option<Value>,
     /// A plain text.
+    #[schema(min_length = 1)]
     text: Option<String>,
     /// Markdown, which becomes a post.
+    #[schema(min_length = 1)]
     markdown: Option<String>,
     /// A card: the platform's JSON of version 1.0 or 2.0, a template, a card's id, or one of ours with `kind`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<AnyCard>)]
     card: Option<Value>,
     /// `bulk` for one of many: it takes half of an app's turns at most. `normal` unless said otherwise.
-    #[schema(value_type = String)]
+    #[schema(schema_with = lane_schema, required = false)]
     lane: Option<String>,
     /// Not before this moment, at most 30 days ahead (RFC 3339).
     #[schema(format = DateTime)]
@@ -138,6 +145,11 @@ impl SendBody {
             is_dry_run: self.dry_run,
         })
     }
+}
+
+/// The schema of `lane`.
+fn lane_schema() -> Object {
+    one_of("Which queue it takes.", Lane::ALL.map(Lane::name))
 }
 
 fn lane(text: Option<&str>, problems: &mut Problems) -> Lane {

@@ -13,7 +13,7 @@ pub fn operations() -> Vec<Operation> {
         .named_example("text", "{ to: { email: zhangsan@example.com }, text: The build is green. }")
         .named_example(
             "content",
-            "{ to: { chat_id: oc_a0553eda9014c201e6969b478895c230 }, msg_type: text, content: { text: The build is green. } }",
+            r#"{ to: { chat_id: oc_a0553eda9014c201e6969b478895c230 }, msg_type: text, content: "{\"text\":\"The build is green.\"}" }"#,
         );
     let job = || Content::answer::<JobView>().example(DELIVERED);
     vec![

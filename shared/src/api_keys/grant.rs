@@ -32,8 +32,8 @@ describe!(
     "Scope",
     one_of(
         "What a key may do. `tokens:read`: read access tokens of apps and tenants. `user_tokens:read`: read access tokens of users \
-         who logged in, and log them out. `users:read`: read users, departments and chats. `admin`: \
-         manage apps and API keys. The others are for routes to come.",
+         who logged in, and log them out. `users:read`: read users, departments and chats. `messages:send`: send messages, and \
+         see what became of them. `admin`: manage apps and API keys. `gateway` is for routes to come.",
         Scope::ALL.map(Scope::as_str),
     )
 );

@@ -24,7 +24,7 @@ mod post;
 mod reader;
 mod sent;
 
-pub use fields::ContentFields;
+pub use fields::{ContentFields, content_schema};
 pub use limits::{MAX_CARD_BYTES, MAX_CARD_ELEMENTS, MAX_DEPTH, MAX_REQUEST_BYTES, MAX_TEXT_BYTES};
 pub(super) use links::web_problem;
 pub(super) use mentions::problem_in_card as card_markdown_problem;

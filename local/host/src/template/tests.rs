@@ -94,7 +94,11 @@ B: { Type: ScheduleV2, Properties: { ScheduleExpression: rate(1 hour), Input: !S
 fn what_cannot_be_served_is_named() {
     check_error(
         "A: { Type: SQS, Properties: { Queue: !GetAtt Queue.Arn } }",
-        "t.yaml: GetUserFunction, event A: events of type SQS are not known",
+        "t.yaml: GetUserFunction, event A: Queue must be `!GetAtt NormalQueue.Arn` or `!GetAtt BulkQueue.Arn`",
+    );
+    check_error(
+        "A: { Type: SNS, Properties: { Topic: !Ref Topic } }",
+        "t.yaml: GetUserFunction, event A: events of type SNS are not known",
     );
     check_error(
         "A: { Type: HttpApi, Properties: { Method: GET } }",

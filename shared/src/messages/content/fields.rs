@@ -42,7 +42,9 @@ pub(super) struct Given {
     pub(super) is_short: bool,
 }
 
-fn content_schema() -> utoipa::openapi::schema::Object {
+/// The schema of `content`.
+#[must_use]
+pub fn content_schema() -> utoipa::openapi::schema::Object {
     let schema_type = SchemaType::from_iter([Type::Object, Type::String, Type::Null]);
     ObjectBuilder::new()
         .schema_type(schema_type)
