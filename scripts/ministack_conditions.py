@@ -73,6 +73,9 @@ def keep_journal(path):
     enforce = iam_evaluator.enforce
 
     def enforced(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+        # IAM has no actions for batches: who may send a message may send ten ("Amazon SQS API permissions").
+        if service == "sqs" or iam_action.startswith("sqs:"):
+            iam_action = iam_action.removesuffix("Batch")
         denied = enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
         line = {"who": iam_evaluator.caller_arn(), "action": iam_action, "on": resource_arn, "allowed": denied is None,
                 "keys": (service_context or {}).get(LEADING_KEYS, [])}

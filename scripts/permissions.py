@@ -89,6 +89,12 @@ RARE = {
     "manage-api-keys: BatchGetItem ApiKeysTable listed": "the same",
     "manage-api-keys: GetItem ApiKeysTable listed": "the same",
     "manage-api-keys: ConditionCheckItem ApiKeysTable listed": "the same",
+    "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
+    "enqueue-due: sqs:SendMessage BulkQueue": "a message of that queue is due",
+    **{f"deliver-messages: sqs:ChangeMessageVisibility {queue}": "a message has to wait"
+       for queue in ("NormalQueue", "BulkQueue")},
+    **{f"deliver-messages: sqs:{action} {queue}": "Lambda polls in the function's name, the emulator in its own"
+       for queue in ("NormalQueue", "BulkQueue") for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")},
 }
 
 
@@ -381,7 +387,9 @@ def arguments(operation, action, ids, secret):
             return {"QueueUrl": table, "MessageBody": ""}
         case "ReceiveMessage":
             return {"QueueUrl": table, "MaxNumberOfMessages": 0}
-        case "DeleteMessage" | "ChangeMessageVisibility":
+        case "DeleteMessage":
+            return {"QueueUrl": table, "ReceiptHandle": "none"}
+        case "ChangeMessageVisibility":
             return {"QueueUrl": table, "ReceiptHandle": "none", "VisibilityTimeout": 0}
         case "StartMessageMoveTask":
             return {"SourceArn": "none"}

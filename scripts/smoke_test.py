@@ -304,7 +304,7 @@ def messages(api, key, app, simulator, stack):
     to, jobs = {"email": user["email"]}, f"{api}/v1/message-jobs"
 
     def delivered():
-        return call(f"{simulator.url}/_sim/messages?limit=100")[2]["items"]
+        return call(f"{simulator.url}/_sim/messages?limit=100")[2]["deliveries"]
 
     status, headers, sent = call(f"{api}/v1/messages", key=key, headers={**app, "Idempotency-Key": "smoke-1"},
                                  body={"to": to, "text": "now"})

@@ -44,6 +44,7 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         .replace("{kind}", "tenant")
         .replace("{app_id}", APP)
         .replace("{key_id}", key_id)
+        .replace("{job_id}", "mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
         .replace("{open_id}", &user);
     let target = match path {
         "/v1/users" => format!("{target}?email=user3@example.com"),
@@ -54,6 +55,7 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
     let body = match (method, path) {
         ("POST", "/v1/apps") => json!({"app_id": "cli_mine", "secret": "s"}),
         ("POST", "/v1/api-keys") => json!({"scopes": ["users:read"], "apps": [APP]}),
+        ("POST", "/v1/messages") => json!({"to": {"open_id": user}, "text": "hi"}),
         ("POST", "/v1/users/batch") => json!({"open_ids": [user]}),
         ("PATCH", _) => json!({"name": "x"}),
         _ => Value::Null,
@@ -136,6 +138,11 @@ async fn every_route_is_open_to_active_keys_of_its_roles_and_closed_to_all_other
                         ids.iter().all(|item| item["key_id"] == json!(key.id)),
                         "{case}"
                     );
+                } else if role == Role::Stranger && path.starts_with("/v1/message-jobs") {
+                    // Each key's own, whichever app they are of.
+                    let is_none = answer.body["items"] == json!([])
+                        || answer.outcome() == "404 message_job_not_found";
+                    assert!(is_none, "{case}");
                 } else if role == Role::Stranger && path.starts_with("/v1/api-keys/") {
                     assert_eq!(answer.outcome(), "404 api_key_not_found", "{case}");
                 } else {
