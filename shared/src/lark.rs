@@ -16,11 +16,13 @@ pub mod messages;
 pub mod oauth;
 mod outbound_limiter;
 mod request;
+mod settings;
 mod words;
 
 pub use answer::Answer;
 pub use chats::MAX_CHAT_PAGE;
-pub use client::{Domain, LarkClient, LarkSettings, OAuthVersion, Sender};
+pub use client::{LarkClient, Sender};
 pub use departments::{Below, ContactScope, MAX_DEPARTMENT_PAGE, MAX_SCOPE_PAGE};
 pub use outbound_limiter::{Installation, Priority, Receiver};
 pub use request::{Host, Request};
+pub use settings::{Domain, LarkSettings, OAuthVersion};

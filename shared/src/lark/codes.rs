@@ -93,7 +93,7 @@ mod tests {
     }
 
     /// The whole table once more, as the platform's pages list the codes.
-    const TABLE: [(FailureKind, &[i64]); 9] = [
+    const TABLE: [(FailureKind, &[i64]); 10] = [
         (
             FailureKind::TokenInvalid,
             &[
@@ -116,6 +116,7 @@ mod tests {
             ],
         ),
         (FailureKind::RateLimited, &[230_020, 232_019, 99_991_400]),
+        (FailureKind::QuotaExhausted, &[99_991_403]),
         (
             FailureKind::NotFound,
             &[
