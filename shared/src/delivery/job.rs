@@ -83,7 +83,7 @@ impl Outcome {
     }
 }
 
-/// A message on its way. [`super::codec`] keeps it in a record.
+/// A message on its way: one record of the store.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Job {
     /// Whose it is, and which.
