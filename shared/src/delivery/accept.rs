@@ -118,9 +118,19 @@ impl Delivery {
         }
         // One write takes the message and says that it is about to be sent.
         let written = Stopwatch::start(&*inner.clock);
-        let ahead = self
-            .put_new(job.attempted(inner.clock.now()), deadline)
-            .await?;
+        let attempted = job.attempted(inner.clock.now());
+        let ahead = match self.put(&attempted, Expect::Absent, deadline).await {
+            // Another request with the same `Idempotency-Key` was faster: this one wrote nothing ahead, so it calls nobody.
+            Err(Error::Store(StoreError::Conflict)) => {
+                let job = self.put_new(job, deadline).await?;
+                let job = self.queued_again(job, deadline).await;
+                return Ok(Accepted {
+                    job,
+                    is_repeated: true,
+                });
+            }
+            outcome => outcome?,
+        };
         let progress = self
             .call(
                 context,

@@ -190,14 +190,16 @@ impl Delivery {
                 Ok(Progress::Later(held, wait))
             }
             // These pass: the app is looked after by others.
-            FailureKind::TokenInvalid | FailureKind::AppRefused | FailureKind::TenantRefused => {
+            FailureKind::TokenInvalid
+            | FailureKind::AppRefused
+            | FailureKind::TenantRefused
+            | FailureKind::TicketMissing => {
                 let wait = failure.retry_after.unwrap_or(APP_PAUSE);
                 self.later(before, ahead, outcome, wait, deadline).await
             }
             FailureKind::NotFound
             | FailureKind::Forbidden
             | FailureKind::GrantVoid
-            | FailureKind::TicketMissing
             | FailureKind::RateLimited
             | FailureKind::Invalid
             | FailureKind::Unavailable
