@@ -8,5 +8,6 @@
 mod directory;
 mod limits;
 mod logins;
+mod messages;
 mod outages;
 mod stampede;

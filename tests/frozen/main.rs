@@ -8,4 +8,5 @@ mod dead_sockets;
 mod hangs;
 mod limits;
 mod logins;
+mod messages;
 mod proxies;

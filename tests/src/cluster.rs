@@ -3,7 +3,7 @@
 use crate::worker::Worker;
 use crate::world::{APP, Process};
 use aws_sdk_dynamodb::Client;
-use lark_service::aws::{self, AwsCredentials, AwsSettings};
+use lark_service::aws::{self, AwsCredentials, AwsSettings, SdkConfig};
 use lark_service::store::Table;
 use lark_service::store::dynamodb::TableNames;
 use lark_service::store::dynamodb::schema::create_tables;
@@ -11,8 +11,11 @@ use lark_simulator::{Options, Simulator};
 use tokio::io::AsyncWriteExt;
 
 use crate::door::Door;
+use crate::http_proxy::aws_proxy;
 use crate::network::Servers;
+use crate::queues::create_queues;
 use crate::servers::{Valkey, tcp_proxy, variable};
+use crate::traffic::Traffic;
 
 /// A simulator, a Valkey, a DynamoDB API behind a proxy, and the variables that point a process to them.
 pub struct TestCluster {
@@ -51,6 +54,39 @@ impl TestCluster {
         let api = variable("LARK_TEST_DYNAMODB_URL_2");
         let api = api.trim_start_matches("http://");
         let dynamodb = tcp_proxy(api.to_owned()).await;
+        Self::start_behind(simulator, valkey, dynamodb, &[]).await
+    }
+
+    /// One with queues: these apps of the simulator are registered.
+    pub async fn start_with_queues(options: Options, apps: &[&str]) -> Self {
+        let simulator = Simulator::start(options).await.expect("a free port");
+        let valkey = Valkey::start().await;
+        let host = |name| {
+            let url = variable(name);
+            url.trim_start_matches("http://").to_owned()
+        };
+        let (store, queue) = (
+            host("LARK_TEST_DYNAMODB_URL_2"),
+            host("LARK_TEST_DYNAMODB_URL_1"),
+        );
+        let dynamodb = aws_proxy(&store, &queue, Traffic::default()).await;
+        let prefix = format!("load{}x{}-", std::process::id(), simulator.addr().port());
+        let queues = create_queues(&format!("http://{queue}"), &prefix).await;
+        let cluster = Self::start_behind(simulator, valkey, dynamodb, &queues).await;
+        for app in apps {
+            let secret = lark_simulator::seeded_app_secret(app);
+            let seed = serde_json::json!({"apps": [{"app_id": app, "secret": secret}]});
+            cluster.seed(&seed.to_string()).await;
+        }
+        cluster
+    }
+
+    async fn start_behind(
+        simulator: Simulator,
+        valkey: Valkey,
+        dynamodb: Door,
+        more: &[(String, String)],
+    ) -> Self {
         let servers = Servers {
             store: dynamodb.address().to_string(),
             cache: format!("127.0.0.1:{}", valkey.port()),
@@ -62,7 +98,8 @@ impl TestCluster {
             simulator.addr().port()
         );
         let keys = tempfile::tempdir().expect("a folder");
-        let variables = create(&servers.variables(), &prefix, keys.path()).await;
+        let mut variables = create(&servers.variables(), &prefix, keys.path()).await;
+        variables.extend(more.iter().cloned());
         Self {
             simulator,
             valkey,
@@ -217,6 +254,11 @@ pub(crate) async fn process(variables: &[(String, String)]) -> Process {
 }
 
 async fn client(url: &str) -> Client {
+    Client::new(&sdk_config(url).await)
+}
+
+/// The configuration of a client of an emulator at `url`.
+pub(crate) async fn sdk_config(url: &str) -> SdkConfig {
     let http = aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client");
     let settings = AwsSettings {
         region: Some("us-east-1".to_owned()),
@@ -227,5 +269,5 @@ async fn client(url: &str) -> Client {
             session_token: None,
         }),
     };
-    Client::new(&aws::sdk_config(&http, &settings).await)
+    aws::sdk_config(&http, &settings).await
 }

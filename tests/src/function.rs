@@ -193,6 +193,11 @@ impl Function {
         signals::freeze(&self.child).await;
     }
 
+    /// Kills the process (SIGKILL) wherever it is, and returns when it is gone.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a child");
+    }
+
     /// Lets its wall clock be fast by `shift_s` seconds, or slow, from now on.
     ///
     /// # Panics

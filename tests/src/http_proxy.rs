@@ -24,19 +24,52 @@ pub type Named = fn(&Request<Bytes>) -> String;
 
 /// A proxy in front of `server`, `host:port`, whose requests are called what `named` says.
 pub async fn http_proxy(server: &str, traffic: Traffic, named: Named) -> Door {
-    let server: Arc<str> = Arc::from(server);
-    Door::open_with(move |client| serve(client, Arc::clone(&server), traffic.clone(), named)).await
+    let servers: Servers = Arc::from([Arc::from(server)]);
+    Door::open_with(move |client| serve(client, Arc::clone(&servers), traffic.clone(), named)).await
 }
 
-/// The name of a request to the DynamoDB API: `store`, the operation, the table without what the tests put before it.
+/// A proxy in front of the DynamoDB API and of the queues, each `host:port`, which share an address as they do in an emulator of both.
+/// Their requests are called what [`aws_request`] says.
+pub async fn aws_proxy(store: &str, queue: &str, traffic: Traffic) -> Door {
+    let servers: Servers = Arc::from([Arc::from(store), Arc::from(queue)]);
+    Door::open_with(move |client| {
+        serve(client, Arc::clone(&servers), traffic.clone(), aws_request)
+    })
+    .await
+}
+
+/// As [`store_request`]; of a request to a queue, `queue`, the operation, the lane.
 #[must_use]
-pub fn store_request(request: &Request<Bytes>) -> String {
+pub fn aws_request(request: &Request<Bytes>) -> String {
+    if !is_for_a_queue(request) {
+        return store_request(request);
+    }
+    let (operation, body) = operation(request);
+    let url = body["QueueUrl"].as_str().unwrap_or_default();
+    let lane = url.trim_end_matches(".fifo").rsplit('-').next();
+    format!("queue {operation} {}", lane.unwrap_or_default())
+}
+
+fn is_for_a_queue(request: &Request<Bytes>) -> bool {
+    let target = request.headers().get("x-amz-target");
+    target.is_some_and(|it| it.as_bytes().starts_with(b"AmazonSQS."))
+}
+
+/// What a request to AWS asks for, and with what.
+fn operation(request: &Request<Bytes>) -> (String, serde_json::Value) {
     let target = request.headers().get("x-amz-target");
     let target = target
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
-    let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
+    let body = serde_json::from_slice(request.body()).unwrap_or_default();
+    (operation.to_owned(), body)
+}
+
+/// The name of a request to the DynamoDB API: `store`, the operation, the table without what the tests put before it.
+#[must_use]
+pub fn store_request(request: &Request<Bytes>) -> String {
+    let (operation, body) = operation(request);
     let table = body["TableName"].as_str().or_else(|| {
         let batch = body["RequestItems"].as_object()?;
         batch.keys().next().map(String::as_str)
@@ -55,26 +88,34 @@ pub fn platform_request(request: &Request<Bytes>) -> String {
     format!("platform {} {}", request.method(), request.uri().path())
 }
 
-/// One connection of a client, and the connection to the server that its requests go through.
+/// `host:port` of the server; of two, the second is for queues.
+type Servers = Arc<[Arc<str>]>;
+
+/// One connection of a client, and the connections to the servers that its requests go through.
 struct Line {
-    server: Arc<str>,
     traffic: Traffic,
     named: Named,
-    upstream: Mutex<Upstream>,
+    upstreams: Vec<Mutex<Upstream>>,
 }
 
-#[derive(Default)]
 struct Upstream {
+    server: Arc<str>,
     sender: Option<SendRequest<Full<Bytes>>>,
     connection: JoinSet<()>,
 }
 
-async fn serve(client: TcpStream, server: Arc<str>, traffic: Traffic, named: Named) {
+async fn serve(client: TcpStream, servers: Servers, traffic: Traffic, named: Named) {
+    let upstreams = servers.iter().map(|server| {
+        Mutex::new(Upstream {
+            server: Arc::clone(server),
+            sender: None,
+            connection: JoinSet::new(),
+        })
+    });
     let line = Arc::new(Line {
-        server,
         traffic,
         named,
-        upstream: Mutex::default(),
+        upstreams: upstreams.collect(),
     });
     let service = service_fn(move |request| {
         let line = Arc::clone(&line);
@@ -121,8 +162,10 @@ impl Line {
     }
 
     async fn forward(&self, request: Request<Bytes>) -> Result<Response<Full<Bytes>>, Closed> {
-        let mut upstream = self.upstream.lock().await;
-        let sender = upstream.sender(&self.server).await?;
+        let first = self.upstreams.first().ok_or(Closed)?;
+        let queues = self.upstreams.get(1).filter(|_| is_for_a_queue(&request));
+        let mut upstream = queues.unwrap_or(first).lock().await;
+        let sender = upstream.sender().await?;
         let sent = sender.send_request(request.map(Full::new)).await;
         let (mut parts, body) = sent.map_err(|_| Closed)?.into_parts();
         let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
@@ -134,13 +177,13 @@ impl Line {
 
 impl Upstream {
     /// The connection to the server, opened anew if the server has closed it.
-    async fn sender(&mut self, server: &str) -> Result<&mut SendRequest<Full<Bytes>>, Closed> {
+    async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, Closed> {
         let ready = match &mut self.sender {
             Some(sender) => sender.ready().await.is_ok(),
             None => false,
         };
         if !ready {
-            let stream = TcpStream::connect(server).await.map_err(|_| Closed)?;
+            let stream = TcpStream::connect(&*self.server).await.map_err(|_| Closed)?;
             let _ = stream.set_nodelay(true);
             let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| Closed)?;
             self.connection = JoinSet::new();

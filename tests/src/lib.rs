@@ -10,6 +10,7 @@ pub mod function;
 pub mod gated;
 pub mod http_proxy;
 pub mod network;
+pub mod queues;
 pub mod requests;
 mod runtime_api;
 pub mod servers;

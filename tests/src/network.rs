@@ -1,7 +1,7 @@
 //! The proxies between one process and its servers.
 
 use crate::door::Door;
-use crate::http_proxy::{http_proxy, platform_request, store_request};
+use crate::http_proxy::{aws_request, http_proxy, platform_request};
 use crate::traffic::Traffic;
 use crate::valkey_proxy::valkey_proxy;
 
@@ -10,7 +10,7 @@ use crate::valkey_proxy::valkey_proxy;
 pub struct Network {
     /// The journal, and the rules for requests.
     pub traffic: Traffic,
-    /// In front of the DynamoDB API.
+    /// In front of the DynamoDB API, and of the queues where they share its address.
     pub store: Door,
     /// In front of the Valkey.
     pub cache: Door,
@@ -34,7 +34,7 @@ impl Network {
     pub async fn between(servers: &Servers) -> Self {
         let traffic = Traffic::default();
         Self {
-            store: http_proxy(&servers.store, traffic.clone(), store_request).await,
+            store: http_proxy(&servers.store, traffic.clone(), aws_request).await,
             cache: valkey_proxy(&servers.cache, traffic.clone()).await,
             platform: http_proxy(&servers.platform, traffic.clone(), platform_request).await,
             traffic,

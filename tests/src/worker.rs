@@ -67,6 +67,13 @@ pub enum Command {
     Stop,
     /// Run the scheduled refresh once.
     Refresh,
+    /// Deliver messages until [`Command::Stop`], as the functions that the queues call do.
+    Deliver {
+        /// How many batches of each lane at a time.
+        batches: u32,
+        /// For how long a batch is hidden from others, in seconds.
+        hidden_s: u64,
+    },
 }
 
 /// The work of a caller.

@@ -202,14 +202,20 @@ impl OutboundLimiter {
     }
 }
 
-/// The limit of a receiver. The tenant of an internal app is known to the platform alone: apps of one tenant share the limit of a
-/// chat there, and here each counts for itself. When the platform refuses because of it, the others' calls are not held back.
+/// The limit of a receiver. All apps of a tenant share a chat's. The tenant of an internal app is known to the platform alone, so a chat
+/// stands there for itself: no two have the same id. An open_id is one app's own, and so is its limit.
 fn pace_of(installation: Installation<'_>, receiver: &Receiver) -> Pace {
     let Installation { app_id, tenant, .. } = installation;
-    let owner = tenant.map_or(app_id.as_str(), TenantKey::as_str);
+    let tenant = tenant.map(TenantKey::as_str);
     let key = match receiver {
-        Receiver::Chat(id) => LimitKey::new("chat", format_args!("{owner}:{id}")),
-        Receiver::Person(id) => LimitKey::new("person", format_args!("{owner}:{id}")),
+        Receiver::Chat(id) => {
+            let tenant = tenant.unwrap_or_default();
+            LimitKey::new("chat", format_args!("{tenant}:{id}"))
+        }
+        Receiver::Person(id) => {
+            let owner = tenant.unwrap_or(app_id.as_str());
+            LimitKey::new("person", format_args!("{owner}:{id}"))
+        }
     };
     Pace {
         key,

@@ -17,9 +17,11 @@ use lark_service::ids::{AppId, OpenId};
 use lark_service::lark::contacts;
 use lark_service::lark::contacts::{UserId, UserIdKind};
 use lark_service::platform::SendError;
+use lark_service::queue::{Lane, MAX_RECEIVED};
 use lark_service::telemetry;
 use lark_service::tokens::{TokenKey, Trust};
 use lark_service::wiring::{Adapters, Services};
+use lark_service_tests::queues::work_of;
 use lark_service_tests::worker::{Answer, Command, MemoryUse, Work};
 use lark_service_tests::world::APP;
 use lark_service_tests::zipf::Zipf;
@@ -106,6 +108,9 @@ impl Worker {
             })),
             Command::WarmUp => drop(tokio::spawn(async move { self.warm_up().await })),
             Command::Refresh => drop(tokio::spawn(async move { self.refresh().await })),
+            Command::Deliver { batches, hidden_s } => drop(tokio::spawn(async move {
+                self.deliver(batches, Duration::from_secs(hidden_s)).await
+            })),
         }
     }
 
@@ -235,6 +240,34 @@ impl Worker {
             tokens: Vec::new(),
             times_us: Vec::new(),
         });
+    }
+
+    async fn deliver(self: Arc<Self>, batches: u32, hidden_for: Duration) {
+        let mut tasks = JoinSet::new();
+        for lane in Lane::ALL {
+            for _ in 0..batches {
+                let worker = Arc::clone(&self);
+                tasks.spawn(async move { worker.deliver_in(lane, hidden_for).await });
+            }
+        }
+        tasks.join_all().await;
+        self.report(std::iter::empty(), Vec::new());
+    }
+
+    /// Works on one batch of `lane` after the other. What failed comes again.
+    async fn deliver_in(&self, lane: Lane, hidden_for: Duration) {
+        let queue = self.services.queue.as_ref().expect("a queue");
+        while !self.stopped.load(Ordering::SeqCst) {
+            let wait = Duration::from_secs(1);
+            let Ok(batch) = queue.receive(lane, MAX_RECEIVED, hidden_for, wait).await else {
+                continue;
+            };
+            let works = batch.iter().map(work_of).collect();
+            let deadline = Deadline::after(Duration::from_secs(55));
+            let unfinished = self.services.delivery.work(works, deadline).await;
+            let finished = batch.iter().filter(|it| !unfinished.contains(&it.id));
+            join_all(finished.map(|message| queue.delete(lane, &message.receipt))).await;
+        }
     }
 
     async fn app_context(&self, deadline: Deadline) -> Result<AppContext> {

@@ -354,15 +354,19 @@ async fn the_limit_of_a_chat_holds_back_what_goes_there_and_nothing_else() {
 }
 
 #[test]
-fn receivers_of_a_tenant_are_shared_by_its_apps_where_the_tenant_is_known() {
+fn the_apps_of_a_tenant_share_a_chat_and_internal_apps_each_chat() {
     let (one, other) = (app("cli_a"), app("cli_b"));
     let tenant = TenantKey::parse("t").unwrap();
     let [chat] = chat("oc_1");
     let pace = |app_id, tenant| pace_of(installation(app_id, tenant), &chat);
     assert_eq!(pace(&one, Some(&tenant)), pace(&other, Some(&tenant)));
-    assert_ne!(pace(&one, None), pace(&other, None));
+    // A chat's id is the platform's, and one of all: whose internal app it is does not matter.
+    assert_eq!(pace(&one, None), pace(&other, None));
+    assert_ne!(pace(&one, None), pace(&one, Some(&tenant)));
+    // An open_id is the app's own.
     let person = Receiver::Person("oc_1".to_owned());
-    let person = pace_of(installation(&one, None), &person);
-    assert_ne!(person.key, pace(&one, None).key);
-    assert_eq!(person.windows, pace(&one, None).windows);
+    let [ours, theirs] = [&one, &other].map(|app_id| pace_of(installation(app_id, None), &person));
+    assert_ne!(ours.key, theirs.key);
+    assert_ne!(ours.key, pace(&one, None).key);
+    assert_eq!(ours.windows, pace(&one, None).windows);
 }
