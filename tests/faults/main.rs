@@ -7,6 +7,7 @@
 
 mod directory;
 mod limits;
+mod load;
 mod logins;
 mod messages;
 mod outages;

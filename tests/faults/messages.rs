@@ -9,90 +9,20 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 use lark_service::apps::AppContext;
-use lark_service::delivery::{Job, Message, NewMessage, State};
-use lark_service::ids::AppId;
-use lark_service::lark::messages::Address;
+use lark_service::clock::Timestamp;
+use lark_service::delivery::{Job, State};
 use lark_service::queue::{Entry, Lane};
 use lark_service_tests::cluster::{TestCluster, figure};
 use lark_service_tests::queues::{is_empty, until};
-use lark_service_tests::worker::{Command, Worker};
 use lark_service_tests::world::{Process, soon};
-use lark_simulator::{
-    DeliveryFilter, Fault, FaultAction, FaultStage, Options, RateLimitWindows, Settings, chat_id,
-    seeded_app_id,
+use lark_simulator::{DeliveryFilter, Fault, FaultAction, FaultStage, seeded_app_id};
+
+use crate::load::{
+    ACCEPTING, KEY, LIMITS, PER_SECOND, PROCESSES, accept, cluster, context, delivered, message,
+    number_of, size, worker,
 };
 
-const KEY: &str = "load00000001";
 const CREATE: &str = "im.message.create";
-const PROCESSES: usize = 4;
-/// How many messages are accepted side by side, each to a chat of its own.
-const ACCEPTING: usize = 16;
-/// The platform's limit of an app in this test: all that it allows in a second, and ten times as much in a minute.
-const PER_SECOND: u32 = 50;
-/// For how long a batch is hidden: a killed worker's comes back after this.
-const HIDDEN_S: u64 = 20;
-
-/// A size from the environment.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the same test, with as many messages as somebody wants"
-)]
-fn size(name: &str, otherwise: u32) -> u32 {
-    let given = std::env::var(name).ok();
-    given.map_or(otherwise, |given| given.parse().expect("a number"))
-}
-
-/// The limits as the processes know them.
-const LIMITS: [(&str, &str); 3] = [
-    ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "10000"),
-    ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "50"),
-    ("LARK_SERVICE_LARK_TIMEOUT_MS", "3000"),
-];
-
-async fn cluster(chats: u32, apps: &[String]) -> TestCluster {
-    let options = Options {
-        chats: chats + chats / 49 + 1,
-        seeded_apps: 2,
-        settings: Settings {
-            rate_limits: true,
-            rate_limit_windows: RateLimitWindows::Sliding,
-            // A minute's limit in six seconds, a second's in 100 ms.
-            rate_limit_scale: 10,
-            ..Settings::default()
-        },
-        ..Options::default()
-    };
-    let apps: Vec<&str> = apps.iter().map(String::as_str).collect();
-    TestCluster::start_with_queues(options, &apps).await
-}
-
-async fn context(process: &Process, app: &str) -> AppContext {
-    let app_id = AppId::parse(app).expect("an app id");
-    let app = process.0.apps.enabled(&app_id, soon()).await;
-    AppContext::new(app.expect("an app"), None).expect("an internal app")
-}
-
-fn message(number: u32, chat: u32, lane: Lane) -> NewMessage {
-    NewMessage {
-        key_id: KEY.to_owned(),
-        // The bot is in none of the chats whose numbers fifty divides.
-        to: Address::ChatId(chat_id(chat + (chat - 1) / 49)),
-        message: Message {
-            msg_type: "text".to_owned(),
-            content: format!(r#"{{"text":"{number}"}}"#),
-        },
-        lane,
-        deliver_at: None,
-        expires_at: None,
-        once: None,
-    }
-}
-
-/// Accepts a message, and says its number in the order of acceptance.
-async fn accept(process: &Process, context: &AppContext, new: NewMessage) -> Job {
-    let accepted = process.0.delivery.accept(context, new, soon()).await;
-    accepted.expect("a working store").job
-}
 
 /// The queue delivers it once more.
 async fn deliver_twice(process: &Process, job: &Job) {
@@ -106,27 +36,6 @@ async fn deliver_twice(process: &Process, job: &Job) {
     let queue = process.0.queue.as_ref().expect("a queue");
     for sent in queue.send(job.lane, &[entry]).await {
         sent.expect("a working queue");
-    }
-}
-
-/// What the platform has delivered: the numbers of the messages in each chat, in their order.
-fn delivered(cluster: &TestCluster) -> BTreeMap<String, Vec<u32>> {
-    let control = cluster.simulator.control();
-    let mut by_chat: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    let mut filter = DeliveryFilter::default();
-    loop {
-        let page = control.deliveries(&filter, 1_000);
-        let Some(last) = page.last() else {
-            return by_chat;
-        };
-        filter.after = last.number;
-        for delivery in page {
-            let content: serde_json::Value =
-                serde_json::from_str(&delivery.content).expect("a text");
-            let text = content["text"].as_str().expect("a text");
-            let number = text.parse().expect("a number");
-            by_chat.entry(delivery.chat_id).or_default().push(number);
-        }
     }
 }
 
@@ -195,16 +104,6 @@ async fn accept_all(
     jobs.concat()
 }
 
-async fn worker(cluster: &TestCluster) -> Worker {
-    let mut worker = cluster.worker_as(&LIMITS).await;
-    let command = Command::Deliver {
-        batches: 6,
-        hidden_s: HIDDEN_S,
-    };
-    worker.send(command).await;
-    worker
-}
-
 /// Once each, and in the order of acceptance: of one app and lane in each chat.
 fn check_order(cluster: &TestCluster, total: u32) {
     let delivered = delivered(cluster);
@@ -215,7 +114,9 @@ fn check_order(cluster: &TestCluster, total: u32) {
     for (chat, numbers) in &delivered {
         for app in [0, 1] {
             for lane in Lane::ALL {
-                let group = numbers.iter().filter(|it| (app_of(**it), lane_of(**it)) == (app, lane));
+                let group = numbers
+                    .iter()
+                    .filter(|it| (app_of(**it), lane_of(**it)) == (app, lane));
                 assert!(group.is_sorted(), "{chat} {app} {lane:?}: {numbers:?}");
             }
         }
@@ -281,8 +182,90 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
         counts.refused,
     ))
     .await;
-    assert!(busy.is_ok() && all.is_ok() && is_done, "{counts:?} of {total}");
+    assert!(
+        busy.is_ok() && all.is_ok() && is_done,
+        "{counts:?} of {total}"
+    );
     check_order(&cluster, total);
     assert_eq!(counts.refused, 0, "230020");
     assert_eq!(undelivered(&process, &jobs).await, 0);
+}
+
+/// How long after its acceptance the platform had each of `jobs`, the shortest first.
+fn delays(cluster: &TestCluster, jobs: &[(u32, Timestamp)]) -> Vec<Duration> {
+    let control = cluster.simulator.control();
+    let mut delays: Vec<Duration> = Vec::new();
+    let mut filter = DeliveryFilter::default();
+    loop {
+        let page = control.deliveries(&filter, 1_000);
+        let Some(last) = page.last() else {
+            break;
+        };
+        filter.after = last.number;
+        for delivery in &page {
+            let number = number_of(delivery);
+            if let Some((_, accepted)) = jobs.iter().find(|(known, _)| *known == number) {
+                let at = Timestamp::from_millis(i64::try_from(delivery.at_ms).expect("a moment"));
+                delays.push(at.since(*accepted));
+            }
+        }
+    }
+    delays.sort_unstable();
+    delays
+}
+
+/// How many of the first `numbers` the platform has.
+fn delivered_below(cluster: &TestCluster, numbers: u32) -> usize {
+    let delivered = delivered(cluster);
+    let all = delivered.values().flatten();
+    all.filter(|number| **number < numbers).count()
+}
+
+/// A long queue for one chat, and many for a batch, keep nobody else's messages waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowded_chat_and_a_batch_keep_no_others_waiting() {
+    let crowd = size("LARK_LOAD_CROWD", 150);
+    let batch = size("LARK_LOAD_BATCH", 100);
+    let others = size("LARK_LOAD_OTHERS", 30);
+    let apps = [1, 2].map(seeded_app_id);
+    let cluster = cluster(40, &apps).await;
+    let process = cluster.process_as(&LIMITS).await;
+    let context = context(&process, &apps[0]).await;
+    let accept_one =
+        async |number, chat, lane| accept(&process, &context, message(number, chat, lane)).await;
+    for number in 0..crowd {
+        accept_one(number, 1, Lane::Normal).await;
+    }
+    for number in crowd..crowd + batch {
+        accept_one(number, 2 + number % 20, Lane::Bulk).await;
+    }
+    let _workers = join_all((0..PROCESSES).map(|_| worker(&cluster))).await;
+    let control = cluster.simulator.control();
+    control.delivered(10).await;
+    let mut jobs = Vec::new();
+    for number in crowd + batch..crowd + batch + others {
+        let before = process.0.clock.now();
+        accept_one(number, 22 + number % 18, Lane::Normal).await;
+        jobs.push((number, before));
+    }
+    let patience = Duration::from_secs(60);
+    let are_there = until(patience, async || {
+        delays(&cluster, &jobs).len() == jobs.len()
+    })
+    .await;
+    let waiting = (crowd + batch) as usize - delivered_below(&cluster, crowd + batch);
+    let delays = delays(&cluster, &jobs);
+    figure(format!(
+        "beside {crowd} messages for one chat and a batch of {batch}: {others} other messages from acceptance to delivery, P50 {:?}, \
+         P95 {:?}, at most {:?}; {waiting} of the crowd still wait",
+        delays[delays.len() / 2],
+        delays[delays.len() * 95 / 100],
+        delays[delays.len() - 1],
+    ))
+    .await;
+    assert!(are_there, "{delays:?}");
+    assert!(
+        waiting > crowd as usize / 2,
+        "the others came after the crowd"
+    );
 }

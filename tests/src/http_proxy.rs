@@ -32,10 +32,8 @@ pub async fn http_proxy(server: &str, traffic: Traffic, named: Named) -> Door {
 /// Their requests are called what [`aws_request`] says.
 pub async fn aws_proxy(store: &str, queue: &str, traffic: Traffic) -> Door {
     let servers: Servers = Arc::from([Arc::from(store), Arc::from(queue)]);
-    Door::open_with(move |client| {
-        serve(client, Arc::clone(&servers), traffic.clone(), aws_request)
-    })
-    .await
+    Door::open_with(move |client| serve(client, Arc::clone(&servers), traffic.clone(), aws_request))
+        .await
 }
 
 /// As [`store_request`]; of a request to a queue, `queue`, the operation, the lane.
@@ -183,7 +181,9 @@ impl Upstream {
             None => false,
         };
         if !ready {
-            let stream = TcpStream::connect(&*self.server).await.map_err(|_| Closed)?;
+            let stream = TcpStream::connect(&*self.server)
+                .await
+                .map_err(|_| Closed)?;
             let _ = stream.set_nodelay(true);
             let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|_| Closed)?;
             self.connection = JoinSet::new();

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lark_service::apps::AppContext;
-use lark_service::delivery::{Accepted, End, Job, Message, NewMessage, State, Work};
+use lark_service::delivery::{Accepted, End, Job, Message, NewMessage, State};
 use lark_service::lark::messages::Address;
 use lark_service::queue::{Lane, Queue};
 use lark_service::store::{Key, Table};
+use lark_service_tests::queues::work_of;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
 
@@ -69,14 +70,8 @@ async fn work(world: &World, process: &Process) -> usize {
     for lane in Lane::ALL {
         let batch = world.queue.receive(lane, 10, HIDDEN, Duration::ZERO).await;
         let batch = batch.unwrap();
-        let works = batch.iter().map(|message| Work {
-            id: message.id.clone(),
-            receipt: message.receipt.clone(),
-            group: message.group.clone(),
-            body: message.body.clone(),
-            receive_count: message.receive_count,
-        });
-        let unfinished = process.0.delivery.work(works.collect(), soon()).await;
+        let works = batch.iter().map(work_of).collect();
+        let unfinished = process.0.delivery.work(works, soon()).await;
         left += unfinished.len();
         for message in batch.iter().filter(|it| !unfinished.contains(&it.id)) {
             world.queue.delete(lane, &message.receipt).await.unwrap();
@@ -279,6 +274,48 @@ async fn messages_are_held_until_the_month_turns_when_its_calls_are_used_up() {
         state(&world, &job(&process, &sent.job).await),
         State::Delivered
     );
+}
+
+/// Each pause by visibility counts as a reception, and after a thousand the queue gives a message up (`template.yaml`).
+#[tokio::test]
+async fn half_an_hour_of_pauses_gives_no_message_up() {
+    let world = World::begin().await;
+    let process = world.process();
+    let half_an_hour = MINUTE * 30;
+    let fault = Fault {
+        lasts_ms: Some(u64::try_from(half_an_hour.as_millis()).unwrap()),
+        ..Fault::new(CREATE, refusal(400, 230_020))
+    };
+    world.control().add_fault(fault).unwrap();
+    let began = world.now();
+    for number in 0..5 {
+        accept(&process, text(&format!("{number}"))).await;
+    }
+    let mut most = 0;
+    while deliveries(&world).len() < 5 {
+        let queue = &world.queue;
+        let batch = queue
+            .receive(Lane::Normal, 10, HIDDEN, Duration::ZERO)
+            .await;
+        let batch = batch.unwrap();
+        most = batch
+            .iter()
+            .map(|it| it.receive_count)
+            .max()
+            .unwrap_or(most);
+        let works = batch.iter().map(work_of).collect();
+        let unfinished = process.0.delivery.work(works, soon()).await;
+        for message in batch.iter().filter(|it| !unfinished.contains(&it.id)) {
+            queue.delete(Lane::Normal, &message.receipt).await.unwrap();
+        }
+        world.advance(Duration::from_secs(1));
+        assert!(world.now().since(began) < MINUTE * 40, "{most}");
+    }
+    assert!(world.now().since(began) >= half_an_hour);
+    // With a pause of a second each time it would be 1,800.
+    assert!((10..100).contains(&most), "{most} receptions");
+    let expected: Vec<_> = (0..5).map(|n| format!(r#"{{"text":"{n}"}}"#)).collect();
+    assert_eq!(contents(&world), expected);
 }
 
 /// What the platform's limits and outages do: nothing was made for certain, or it is not known, and either way it goes on.

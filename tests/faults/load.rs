@@ -1,0 +1,119 @@
+//! A platform with its limits, queues, and processes that accept and deliver messages.
+
+use std::collections::BTreeMap;
+
+use lark_service::apps::AppContext;
+use lark_service::delivery::{Job, Message, NewMessage};
+use lark_service::ids::AppId;
+use lark_service::lark::messages::Address;
+use lark_service::queue::Lane;
+use lark_service_tests::cluster::TestCluster;
+use lark_service_tests::worker::{Command, Worker};
+use lark_service_tests::world::{Process, soon};
+use lark_simulator::{Delivery, DeliveryFilter, Options, RateLimitWindows, Settings, chat_id};
+
+pub(super) const KEY: &str = "load00000001";
+pub(super) const PROCESSES: usize = 4;
+/// How many messages are accepted side by side, each to a chat of its own.
+pub(super) const ACCEPTING: usize = 16;
+/// The platform's limit of an app in this test: all that it allows in a second, and ten times as much in a minute.
+pub(super) const PER_SECOND: u32 = 50;
+/// For how long a batch is hidden: a killed worker's comes back after this.
+const HIDDEN_S: u64 = 20;
+
+/// A size from the environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the same test, with as many messages as somebody wants"
+)]
+pub(super) fn size(name: &str, otherwise: u32) -> u32 {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |given| given.parse().expect("a number"))
+}
+
+/// The limits as the processes know them.
+pub(super) const LIMITS: [(&str, &str); 3] = [
+    ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "10000"),
+    ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "50"),
+    ("LARK_SERVICE_LARK_TIMEOUT_MS", "3000"),
+];
+
+pub(super) async fn cluster(chats: u32, apps: &[String]) -> TestCluster {
+    let options = Options {
+        chats: chats + chats / 49 + 1,
+        seeded_apps: 2,
+        settings: Settings {
+            rate_limits: true,
+            rate_limit_windows: RateLimitWindows::Sliding,
+            // A minute's limit in six seconds, a second's in 100 ms.
+            rate_limit_scale: 10,
+            ..Settings::default()
+        },
+        ..Options::default()
+    };
+    let apps: Vec<&str> = apps.iter().map(String::as_str).collect();
+    TestCluster::start_with_queues(options, &apps).await
+}
+
+pub(super) async fn context(process: &Process, app: &str) -> AppContext {
+    let app_id = AppId::parse(app).expect("an app id");
+    let app = process.0.apps.enabled(&app_id, soon()).await;
+    AppContext::new(app.expect("an app"), None).expect("an internal app")
+}
+
+pub(super) fn message(number: u32, chat: u32, lane: Lane) -> NewMessage {
+    NewMessage {
+        key_id: KEY.to_owned(),
+        // The bot is in none of the chats whose numbers fifty divides.
+        to: Address::ChatId(chat_id(chat + (chat - 1) / 49)),
+        message: Message {
+            msg_type: "text".to_owned(),
+            content: format!(r#"{{"text":"{number}"}}"#),
+        },
+        lane,
+        deliver_at: None,
+        expires_at: None,
+        once: None,
+    }
+}
+
+/// Accepts a message, and says its number in the order of acceptance.
+pub(super) async fn accept(process: &Process, context: &AppContext, new: NewMessage) -> Job {
+    let accepted = process.0.delivery.accept(context, new, soon()).await;
+    accepted.expect("a working store").job
+}
+
+/// The number that a message says.
+pub(super) fn number_of(delivery: &Delivery) -> u32 {
+    let content: serde_json::Value = serde_json::from_str(&delivery.content).expect("a text");
+    let text = content["text"].as_str().expect("a text");
+    text.parse().expect("a number")
+}
+
+/// What the platform has delivered: the numbers of the messages in each chat, in their order.
+pub(super) fn delivered(cluster: &TestCluster) -> BTreeMap<String, Vec<u32>> {
+    let control = cluster.simulator.control();
+    let mut by_chat: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut filter = DeliveryFilter::default();
+    loop {
+        let page = control.deliveries(&filter, 1_000);
+        let Some(last) = page.last() else {
+            return by_chat;
+        };
+        filter.after = last.number;
+        for delivery in page {
+            let number = number_of(&delivery);
+            by_chat.entry(delivery.chat_id).or_default().push(number);
+        }
+    }
+}
+
+pub(super) async fn worker(cluster: &TestCluster) -> Worker {
+    let mut worker = cluster.worker_as(&LIMITS).await;
+    let command = Command::Deliver {
+        batches: 6,
+        hidden_s: HIDDEN_S,
+    };
+    worker.send(command).await;
+    worker
+}
