@@ -6,6 +6,7 @@
 )]
 
 mod errors;
+mod killed;
 mod marketplace;
 mod process;
 mod restarts;

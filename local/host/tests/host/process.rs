@@ -19,7 +19,7 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// The process's output until the banner's last line.
-async fn banner(process: &mut Child) -> Vec<String> {
+pub(crate) async fn banner(process: &mut Child) -> Vec<String> {
     let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
     let mut said = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
