@@ -4,6 +4,7 @@
 mod after_answer;
 mod apps;
 mod clock_steps;
+mod costs;
 mod dead_sockets;
 mod hangs;
 mod limits;
