@@ -70,7 +70,7 @@ async fn reply(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> R
     let accepted = if is_later {
         delivery.accept(&context, new, deadline).await?
     } else {
-        delivery.send_now(&context, new, deadline).await?
+        Box::pin(delivery.send_now(&context, new, deadline)).await?
     };
     sending::accepted(&accepted)
 }

@@ -75,7 +75,7 @@ async fn send(
     let accepted = if is_later {
         delivery.accept(&context, new, call.deadline()).await?
     } else {
-        delivery.send_now(&context, new, call.deadline()).await?
+        Box::pin(delivery.send_now(&context, new, call.deadline())).await?
     };
     sending::accepted(&accepted)
 }
