@@ -350,6 +350,20 @@ def messages(api, key, app, simulator, stack):
     check("and a worker delivers it", job.get("state"), "delivered", job)
     check("four messages in all", len(delivered()), 4)
 
+    message = f"{api}/v1/messages/{sent['delivered']['message_id']}"
+    status, headers, reply = call(f"{message}/replies", key=key, headers=app, body={"text": "reply"})
+    check("a reply: 200", (status, reply.get("state")), (200, "delivered"), reply)
+    check("it has a job as well", headers["Location"], f"/v1/message-jobs/{reply['job_id']}")
+    status, _, body = call(f"{api}/v1/messages/{reply['delivered']['message_id']}", key=key, headers=app)
+    check("it is below its message", (status, body.get("parent_id")), (200, sent["delivered"]["message_id"]), body)
+    check("an edit: 204", call(message, key=key, headers=app, method="PATCH", body={"text": "edited"})[0], 204)
+    status, _, body = call(message, key=key, headers=app)
+    check("the message says it", (status, body.get("content")), (200, '{"text":"edited"}'), body)
+    check("a recall: 204", call(message, key=key, headers=app, method="DELETE")[0], 204)
+    check("and again: 204", call(message, key=key, headers=app, method="DELETE")[0], 204)
+    status, _, body = call(f"{api}/v1/messages/om_1", key=key, headers=app)
+    check("an unknown message: 404", (status, body.get("code")), (404, "message_not_found"), body)
+
 
 def main(arguments):
     api, key, app = arguments.api, arguments.key, {"X-Lark-App-Id": arguments.app}

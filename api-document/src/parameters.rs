@@ -10,6 +10,7 @@ use crate::Described;
 use lark_service::ids::{AppId, TenantKey};
 use lark_service::lark::chats::ChatId;
 use lark_service::lark::departments::{DepartmentId, DepartmentIdKind};
+use lark_service::lark::messages::MessageId;
 use lark_service::page::{PageRules, TokenForm};
 use lark_service::schema::plain;
 
@@ -196,6 +197,18 @@ pub fn message_job() -> Parameter {
         .schema(plain(0..=usize::MAX, "^mj_[0-9a-hjkmnp-tv-z]{26}$"))
         .example("mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
         .component("MessageJobInPath")
+}
+
+/// A message in the path.
+#[must_use]
+pub fn message() -> Parameter {
+    Parameter::path(
+        "message_id",
+        "The platform's id of the message: `delivered.message_id` of its job.",
+    )
+    .of::<MessageId>()
+    .example("om_dc13264520392913993dd051dba21dcf")
+    .component("MessageInPath")
 }
 
 /// An app in the path.

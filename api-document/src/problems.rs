@@ -91,6 +91,11 @@ pub const MESSAGE_JOB_NOT_FOUND: ProblemResponse =
     of("MessageJobNotFound", &[ErrorCode::MessageJobNotFound]);
 /// A message that can no longer be taken back.
 pub const MESSAGE_JOB_PAST: ProblemResponse = of("MessageJobPast", &[ErrorCode::MessageJobPast]);
+/// An unknown message.
+pub const MESSAGE_NOT_FOUND: ProblemResponse = of(
+    "MessageNotFound",
+    &[ErrorCode::MessageNotFound, ErrorCode::AppNotFound],
+);
 /// An `Idempotency-Key` that came with another request.
 pub const IDEMPOTENCY_MISMATCH: ProblemResponse =
     of("IdempotencyMismatch", &[ErrorCode::IdempotencyMismatch]);
@@ -299,6 +304,7 @@ fn example(code: ErrorCode) -> Error {
         }
         ErrorCode::MessageJobNotFound => Error::MessageJobNotFound,
         ErrorCode::MessageJobPast => Error::MessageJobPast("delivered"),
+        ErrorCode::MessageNotFound => Error::MessageNotFound,
         ErrorCode::IdempotencyMismatch => Error::IdempotencyMismatch,
         ErrorCode::PayloadTooLarge => Error::PayloadTooLarge(lark_service::http::MAX_BODY_BYTES),
         ErrorCode::RateLimited => Error::RateLimited {

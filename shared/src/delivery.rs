@@ -7,8 +7,9 @@
 //! # Once
 //!
 //! The platform makes one message of calls with the same `uuid` within an hour ([`crate::lark::messages::create`]). The `uuid` is the
-//! job's id. When an answer is lost, the call is repeated with it while that hour, less a margin, lasts. Later it is not: the job
-//! then ends as [`State::Uncertain`], with the time of the call and the reason, and never in a second message.
+//! job's id. When an answer is lost, the call is repeated with it while that hour, less a margin, lasts. Later it is not: the chat's
+//! history then shows whether the message is there (`settle`), or the job ends as [`State::Uncertain`], with the time of the call and
+//! the reason, and never in a second message.
 //!
 //! The hour counts from the first call whose outcome is unknown, and a call goes out only right after it was written ahead: a process
 //! that was frozen in between does not send.
@@ -25,26 +26,34 @@ use crate::store::Storage;
 
 mod accept;
 mod attempt;
+mod change;
 mod codec;
+mod dry_run;
 mod end;
 mod id;
 mod job;
 mod jobs;
 mod receivers;
+mod sent;
+mod settle;
 mod state;
 mod sweep;
+mod target;
 mod view;
 mod worker;
 
 pub use accept::{Accepted, NewMessage, Once};
 pub(crate) use codec::sealed_attributes;
-pub use end::{Delivered, End, Refused, Uncertain};
+pub use dry_run::DryRun;
+pub use end::{Delivered, End, HistoryRead, Refused, Uncertain};
 pub(crate) use id::SHARDS;
 pub use id::{JobId, JobKey};
 pub use job::{Attempt, Job, Message, Outcome};
 pub use receivers::Receivers;
+pub use settle::Settling;
 pub use state::State;
 pub use sweep::SweepReport;
+pub use target::{Reply, Target};
 pub use view::{JobView, page_of_jobs};
 pub use worker::Work;
 

@@ -111,6 +111,9 @@ pub enum Error {
     /// The job cannot be cancelled any more.
     #[error("the message cannot be taken back: it is {0}")]
     MessageJobPast(&'static str),
+    /// There is no such message, or another API key sent it.
+    #[error("there is no such message for this API key")]
+    MessageNotFound,
     /// Another request came with this `Idempotency-Key`.
     #[error("another request came with this Idempotency-Key")]
     IdempotencyMismatch,
@@ -286,6 +289,7 @@ impl Error {
             Self::ReceiverNotFound(_) => (Code::ReceiverNotFound, None, None),
             Self::MessageJobNotFound => (Code::MessageJobNotFound, None, None),
             Self::MessageJobPast(_) => (Code::MessageJobPast, None, None),
+            Self::MessageNotFound => (Code::MessageNotFound, None, None),
             Self::IdempotencyMismatch => (Code::IdempotencyMismatch, None, None),
             Self::PayloadTooLarge(_) | Self::FieldTooLarge(_) => {
                 (Code::PayloadTooLarge, None, None)

@@ -18,6 +18,7 @@ mod json;
 mod problem;
 mod query;
 mod reply;
+pub mod sending;
 
 pub use admission::Admission;
 pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID, bearer};

@@ -2,7 +2,7 @@
 //!
 //! A call is a value: [`Request`] has what to send and how to read the answer. The API families make them: [`auth`],
 //! [`oauth`], [`contacts`], [`departments`] and [`chats`]. [`LarkClient`] sends them: connections, limits, time-outs and
-//! retries, the same for each. [`apis`] has the limits of each API.
+//! retries, the same for each. [`apis`] has the limits of each API, [`remedies`] what to do about refusals.
 
 mod answer;
 pub mod apis;
@@ -15,6 +15,7 @@ pub mod departments;
 pub mod messages;
 pub mod oauth;
 mod outbound_limiter;
+pub mod remedies;
 mod request;
 mod settings;
 mod words;

@@ -4,6 +4,8 @@ pub mod cards;
 pub mod content;
 mod problems;
 mod receiver;
+mod timing;
 
 pub use problems::{Path, Problems};
 pub use receiver::{Receiver, ReceiverFields};
+pub use timing::{Timing, TimingFields, lane_schema};

@@ -65,7 +65,7 @@ pub(super) fn message(number: u32, chat: u32, lane: Lane) -> NewMessage {
     NewMessage {
         key_id: KEY.to_owned(),
         // The bot is in none of the chats whose numbers fifty divides.
-        to: Address::ChatId(chat_id(chat + (chat - 1) / 49)),
+        to: Address::ChatId(chat_id(chat + (chat - 1) / 49)).into(),
         message: Message {
             msg_type: "text".to_owned(),
             content: format!(r#"{{"text":"{number}"}}"#),

@@ -45,6 +45,7 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         .replace("{app_id}", APP)
         .replace("{key_id}", key_id)
         .replace("{job_id}", "mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
+        .replace("{message_id}", "om_1")
         .replace("{open_id}", &user);
     let target = match path {
         "/v1/users" => format!("{target}?email=user3@example.com"),
@@ -56,6 +57,9 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         ("POST", "/v1/apps") => json!({"app_id": "cli_mine", "secret": "s"}),
         ("POST", "/v1/api-keys") => json!({"scopes": ["users:read"], "apps": [APP]}),
         ("POST", "/v1/messages") => json!({"to": {"open_id": user}, "text": "hi"}),
+        ("POST", "/v1/messages/{message_id}/replies") | ("PATCH", "/v1/messages/{message_id}") => {
+            json!({"text": "hi"})
+        }
         ("POST", "/v1/users/batch") => json!({"open_ids": [user]}),
         ("PATCH", _) => json!({"name": "x"}),
         _ => Value::Null,

@@ -1,27 +1,18 @@
 //! What goes in and out.
 
-use std::time::Duration;
-
 use lark_service::clock::Timestamp;
-use lark_service::delivery::{Message, NewMessage, Once};
+use lark_service::delivery::Message;
 use lark_service::error::{Error, Result};
-use lark_service::http::Call;
 use lark_service::messages::cards::AnyCard;
 use lark_service::messages::content::{
     ContentFields, MessageContent, MsgType, Purpose, content_schema,
 };
-use lark_service::messages::{Path, Problems, Receiver, ReceiverFields};
-use lark_service::queue::Lane;
-use lark_service::schema::one_of;
-use serde::{Deserialize, Serialize};
+use lark_service::messages::{
+    Path, Problems, Receiver, ReceiverFields, Timing, TimingFields, lane_schema,
+};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::Object;
-
-/// A message may be for as late as this.
-const LATEST: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// The longest `Idempotency-Key`.
-const MAX_ONCE: usize = 255;
 
 /// A message, to one receiver. The content is given in one of four ways: `msg_type` with `content`, `text`, `markdown` or `card`.
 #[derive(Deserialize, ToSchema)]
@@ -63,44 +54,8 @@ pub(crate) struct SendBody {
 pub(crate) struct Wanted {
     pub(crate) receiver: Receiver,
     pub(crate) message: Message,
-    pub(crate) lane: Lane,
-    pub(crate) deliver_at: Option<Timestamp>,
-    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) timing: Timing,
     pub(crate) is_dry_run: bool,
-}
-
-/// What would happen.
-#[derive(Serialize, ToSchema)]
-#[schema(as = MessageDryRun)]
-pub(crate) struct DryRun {
-    /// Always `true`.
-    dry_run: bool,
-    /// `open_id` or `chat_id`: what the receiver was found to be.
-    receiver_kind: &'static str,
-    /// The platform's id of the receiver.
-    receiver_id: String,
-    /// The platform's type of the message.
-    msg_type: String,
-    /// `normal` or `bulk`.
-    lane: &'static str,
-    /// Whether a worker delivers it.
-    is_queued: bool,
-    /// Whether the call counts against the month's quota of the platform's free plan.
-    counts_against_quota: bool,
-}
-
-impl DryRun {
-    pub(crate) fn of(new: &NewMessage, is_queued: bool) -> Self {
-        Self {
-            dry_run: true,
-            receiver_kind: new.to.kind(),
-            receiver_id: new.to.id().to_owned(),
-            msg_type: new.message.msg_type.clone(),
-            lane: new.lane.name(),
-            is_queued,
-            counts_against_quota: true,
-        }
-    }
 }
 
 impl SendBody {
@@ -117,17 +72,12 @@ impl SendBody {
             card: self.card,
         };
         let content = MessageContent::check(fields, Purpose::Send, &mut problems);
-        let lane = lane(self.lane.as_deref(), &mut problems);
-        let deliver_at = moment("deliver_at", self.deliver_at.as_deref(), &mut problems);
-        if deliver_at.is_some_and(|at| at > now + LATEST) {
-            problems.add(&Path::of("deliver_at"), "must be at most 30 days ahead");
-        }
-        let expires_at = moment("expires_at", self.expires_at.as_deref(), &mut problems);
-        let earliest = deliver_at.map_or(now, |at| at.max(now));
-        if expires_at.is_some_and(|at| at <= earliest || at > earliest + LATEST) {
-            let message = "must be after `deliver_at` and after now, by at most 30 days";
-            problems.add(&Path::of("expires_at"), message);
-        }
+        let timing = TimingFields {
+            lane: self.lane.as_deref(),
+            deliver_at: self.deliver_at.as_deref(),
+            expires_at: self.expires_at.as_deref(),
+        };
+        let timing = Timing::check(timing, now, &mut problems);
         problems.into_result()?;
         let (Some(receiver), Some(content)) = (receiver, content) else {
             return Err(Error::internal("a message without problems has no content"));
@@ -139,66 +89,8 @@ impl SendBody {
                 msg_type: serialised.msg_type.as_str().to_owned(),
                 content: serialised.content,
             },
-            lane,
-            deliver_at,
-            expires_at,
+            timing,
             is_dry_run: self.dry_run,
         })
     }
-}
-
-/// The schema of `lane`.
-fn lane_schema() -> Object {
-    one_of("Which queue it takes.", Lane::ALL.map(Lane::name))
-}
-
-fn lane(text: Option<&str>, problems: &mut Problems) -> Lane {
-    match text {
-        None => Lane::Normal,
-        Some(text) => {
-            let known = Lane::ALL.into_iter().find(|lane| lane.name() == text);
-            known.unwrap_or_else(|| {
-                problems.add(&Path::of("lane"), "must be `normal` or `bulk`");
-                Lane::Normal
-            })
-        }
-    }
-}
-
-fn moment(field: &'static str, text: Option<&str>, problems: &mut Problems) -> Option<Timestamp> {
-    let text = text?;
-    let moment = Timestamp::parse(text);
-    if moment.is_none() {
-        let message = "must be a moment in RFC 3339 form, such as 2026-01-31T08:00:00Z";
-        problems.add(&Path::of(field), message);
-    }
-    moment
-}
-
-/// The header `Idempotency-Key`, with a hash of the request that it came with.
-///
-/// # Errors
-/// [`Error::InvalidArgument`] naming the header.
-pub(crate) fn once(call: &Call<'_>) -> Result<Option<Once>> {
-    let Some(key) = call.header("idempotency-key")? else {
-        return Ok(None);
-    };
-    if key.is_empty() || key.len() > MAX_ONCE {
-        let message = "must have 1 to 255 visible ASCII characters";
-        return Err(Error::invalid("header Idempotency-Key", message));
-    }
-    Ok(Some(Once {
-        key: key.to_owned(),
-        request: call.fingerprint()?,
-    }))
-}
-
-/// Whether the header `Prefer` asks for an answer before the message is sent (RFC 7240).
-///
-/// # Errors
-/// [`Error::InvalidArgument`] for a header that is not visible ASCII.
-pub(crate) fn prefers_async(call: &Call<'_>) -> Result<bool> {
-    let prefer = call.header("prefer")?.unwrap_or_default();
-    let mut preferences = prefer.split(',').map(|one| one.trim());
-    Ok(preferences.any(|one| one.eq_ignore_ascii_case("respond-async")))
 }

@@ -2,18 +2,18 @@
 
 use std::convert::Infallible;
 
-use lambda_http::http::StatusCode;
 use lambda_http::{Body, Request, Response};
 use lark_service::api_keys::Scope;
 use lark_service::clock::{Clock, SystemClock};
-use lark_service::delivery::{Accepted, Delivery, JobView, NewMessage, Receivers};
-use lark_service::error::{Error, LarkFailure, Result};
-use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::delivery::{Delivery, DryRun, NewMessage, Receivers};
+use lark_service::error::Result;
+use lark_service::http::{self, Admission, Call, Reply, sending};
+use lark_service::messages::Timing;
 
 mod body;
 mod openapi;
 
-use body::{DryRun, SendBody, Wanted};
+use body::{SendBody, Wanted};
 pub use openapi::operations;
 
 /// Answers one request.
@@ -40,8 +40,8 @@ async fn send(
 ) -> Result<Reply> {
     let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
     call.only_query(&[])?;
-    let once = body::once(call)?;
-    let is_async = body::prefers_async(call)?;
+    let once = sending::once(call)?;
+    let is_async = sending::prefers_async(call)?;
     let now = SystemClock.now();
     let wanted = call.json::<SendBody>()?.read(now)?;
     let context = admission.app_context(call, Scope::MessagesSend).await?;
@@ -50,16 +50,19 @@ async fn send(
         .await?;
     let Wanted {
         message,
-        lane,
-        deliver_at,
-        expires_at,
+        timing,
         is_dry_run,
         ..
     } = wanted;
+    let Timing {
+        lane,
+        deliver_at,
+        expires_at,
+    } = timing;
     let is_later = is_async || deliver_at.is_some();
     let new = NewMessage {
         key_id: key_id.clone(),
-        to,
+        to: to.into(),
         message,
         lane,
         deliver_at,
@@ -72,30 +75,7 @@ async fn send(
     let accepted = if is_later {
         delivery.accept(&context, new, call.deadline()).await?
     } else {
-        delivery.send_now(&context, new, call.deadline()).await?
+        Box::pin(delivery.send_now(&context, new, call.deadline())).await?
     };
-    answer(&accepted)
-}
-
-/// 200 for a message that was delivered, 202 for one on its way, and the problem for one that never will be.
-fn answer(accepted: &Accepted) -> Result<Reply> {
-    let job = &accepted.job;
-    if let Some(refused) = job.refused() {
-        let failure = LarkFailure {
-            code: refused.code,
-            log_id: refused.log_id.clone(),
-            ..LarkFailure::without_answer(refused.kind, refused.msg.clone())
-        };
-        return Err(Error::of_lark(failure));
-    }
-    let view = JobView::of(job, SystemClock.now());
-    let status = if job.end.is_some() {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
-    let location = format!("/v1/message-jobs/{}", job.key.job_id);
-    Ok(Reply::json(&view)?
-        .with_status(status)
-        .with_header("location", &location))
+    sending::accepted(&accepted)
 }

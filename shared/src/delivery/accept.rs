@@ -7,12 +7,11 @@ use tracing::warn;
 
 use super::attempt::{Call, Progress, request};
 use super::job::{Job, Message};
-use super::{DEFAULT_LIFE, Delivery, JobId, JobKey, State};
+use super::{DEFAULT_LIFE, Delivery, JobId, JobKey, State, Target};
 use crate::apps::AppContext;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::lark::messages::Address;
 use crate::page::hashed;
 use crate::queue::{Entry, Lane};
 use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
@@ -28,7 +27,7 @@ pub struct NewMessage {
     /// The id of the caller's API key.
     pub key_id: String,
     /// Whom it goes to.
-    pub to: Address,
+    pub to: Target,
     /// What is sent.
     pub message: Message,
     /// Which queue it takes, if it is not sent at once.
@@ -202,6 +201,7 @@ impl Delivery {
             unsettled_since: None,
             leased_until: None,
             held_until: None,
+            settling: None,
             end: None,
             version: 0,
         };
@@ -262,9 +262,7 @@ impl Delivery {
     /// Queues `job` for a worker, unless it is for later or has ended. If that fails, the scheduled run does it: the job is on record,
     /// and due.
     pub(super) async fn enqueue(&self, job: &Job, deadline: Deadline) {
-        let now = self.inner.clock.now();
-        let waits = matches!(job.state(now), State::Scheduled | State::Held);
-        if job.end.is_some() || waits {
+        if job.end.is_some() || job.waits_for_a_time(self.inner.clock.now()) {
             return;
         }
         let Some(queue) = &self.inner.queue else {

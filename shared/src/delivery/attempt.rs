@@ -6,16 +6,16 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::job::{LEASE, Step};
-use super::{Delivered, Delivery, End, Job, Outcome, Refused, SENT_KEPT, Uncertain, codec};
+use super::{Delivered, Delivery, End, Job, Outcome, Refused, codec};
 use crate::apps::AppContext;
 use crate::clock::Stopwatch;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, Result};
 use crate::lark::Request;
-use crate::lark::messages::{self, Sent};
+use crate::lark::messages::Sent;
 use crate::platform::{Platform, SendError};
 use crate::queue::Lane;
-use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
+use crate::store::{Expect, StoreError, Table};
 use crate::telemetry::metrics;
 
 /// How long a job waits for its turn inside a process. A longer wait is the queue's.
@@ -59,28 +59,22 @@ impl Delivery {
         match job.step(now) {
             Step::Nothing => Ok(Progress::Ended(job)),
             Step::Wait(wait) => Ok(Progress::Later(job, wait)),
-            Step::Expire => self.end(job, End::Expired { at: now }, deadline).await,
-            Step::Settle => {
-                let since = job.unsettled_since.unwrap_or(now);
-                let reason = "its answer was lost, and the platform no longer tells a repeated call from a second message";
-                let end = End::Uncertain(Uncertain {
+            Step::Expire => {
+                let end = End::Expired {
                     at: now,
-                    since,
-                    reason: reason.to_owned(),
-                });
+                    history: None,
+                };
                 self.end(job, end, deadline).await
             }
+            // Boxed: it is rare, and every other future would be as large.
+            Step::Settle => Box::pin(self.settle(job, deadline)).await,
             Step::Send => self.send(job, deadline).await,
         }
     }
 
     async fn send(&self, job: Job, deadline: Deadline) -> Result<Progress> {
-        let app = self.inner.apps.enabled(&job.app_id, deadline).await;
-        let context = match app.and_then(|app| AppContext::new(app, job.tenant.clone())) {
-            Ok(context) => context,
-            Err(error @ (Error::Store(_) | Error::Seal(_))) => return Err(error),
-            // It may be enabled or registered again before the job's time is over.
-            Err(_) => return Ok(Progress::Later(job, APP_PAUSE)),
+        let Some(context) = self.context_of(&job, deadline).await? else {
+            return Ok(Progress::Later(job, APP_PAUSE));
         };
         if deadline.remaining() < NEEDED {
             return Ok(Progress::Later(job, Duration::ZERO));
@@ -95,6 +89,20 @@ impl Delivery {
         let ahead = self.put(&ahead, expect, deadline).await?;
         let call = Call { request, written };
         self.call(&context, job, ahead, call, deadline).await
+    }
+
+    /// The app that sends `job`. `None`: it is disabled or gone, and may be enabled or registered again before the job's time is over.
+    pub(super) async fn context_of(
+        &self,
+        job: &Job,
+        deadline: Deadline,
+    ) -> Result<Option<AppContext>> {
+        let app = self.inner.apps.enabled(&job.app_id, deadline).await;
+        match app.and_then(|app| AppContext::new(app, job.tenant.clone())) {
+            Ok(context) => Ok(Some(context)),
+            Err(error @ (Error::Store(_) | Error::Seal(_))) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Waits for the turn of `job`, for two seconds at most.
@@ -158,12 +166,15 @@ impl Delivery {
     async fn delivered(&self, job: Job, sent: Sent, deadline: Deadline) -> Result<Progress> {
         let now = self.inner.clock.now();
         // Who sent a message is known before anybody can be told that it was sent.
-        self.note_sent(&job, &sent, deadline).await?;
+        let chat_id = sent.chat_id.as_deref();
+        self.note_sent(&job, &sent.message_id, chat_id, deadline)
+            .await?;
         let end = End::Delivered(Delivered {
             at: now,
             message_id: sent.message_id,
             chat_id: sent.chat_id,
             log_id: sent.log_id,
+            history: None,
         });
         self.end(job, end, deadline).await
     }
@@ -206,19 +217,13 @@ impl Delivery {
             | FailureKind::Timeout
             | FailureKind::Rejected => {
                 let now = self.inner.clock.now();
-                let end = match before.unsettled_since {
-                    None => End::Refused(Refused::by(&failure, now)),
-                    // The refusal is about this call. An earlier one may have made the message.
-                    Some(since) => End::Uncertain(Uncertain {
-                        at: now,
-                        since,
-                        reason: format!(
-                            "the answer of an earlier call was lost; a later one was refused: {failure}"
-                        ),
-                    }),
-                };
+                let refused = Refused::by(&failure, now);
                 let ended = ahead.failed(&before, outcome);
-                self.end(ended, end, deadline).await
+                if before.unsettled_since.is_some() {
+                    // The refusal is about this call. An earlier one may have made the message.
+                    return Box::pin(self.unsettled(ended, Some(refused), deadline)).await;
+                }
+                self.end(ended, End::Refused(refused), deadline).await
             }
         }
     }
@@ -296,25 +301,6 @@ impl Delivery {
         let job = codec::from_record(&record, &inner.sealer, deadline).await?;
         Ok(Some(job))
     }
-
-    /// Keeps who sent the message: `sent#<message_id>`, for whoever gets a card's click or a read receipt.
-    async fn note_sent(&self, job: &Job, sent: &Sent, deadline: Deadline) -> Result<()> {
-        let now = self.inner.clock.now();
-        let key = Key::new(format!("sent#{}", sent.message_id), "sent");
-        let mut record = Record::new(key, next_version(0, now))
-            .with("key_id", Value::Text(job.key.key_id.clone()))
-            .with("job_id", Value::Text(job.key.job_id.to_string()))
-            .with("app_id", Value::Text(job.app_id.to_string()));
-        if let Some(chat_id) = &sent.chat_id {
-            record = record.with("chat_id", Value::Text(chat_id.clone()));
-        }
-        record.expires_at = Some(now + SENT_KEPT);
-        let put = self
-            .inner
-            .storage
-            .put(Table::MessageJobs, &record, Expect::Anything, deadline);
-        Ok(put.await?)
-    }
 }
 
 /// The call that sends `job`: the same for each of its attempts.
@@ -323,12 +309,7 @@ pub(super) fn request(job: &Job) -> Result<Request<Sent>> {
         return Err(Error::internal("a job without a message is not at its end"));
     };
     let uuid = job.key.job_id.uuid();
-    Ok(messages::create(
-        &job.to,
-        &message.msg_type,
-        &message.content,
-        uuid,
-    ))
+    Ok(job.to.request(&message.msg_type, &message.content, uuid))
 }
 
 /// A line and a count for each end.

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{JobId, JobKey, partition};
 use super::job::{Attempt, Job, Message};
-use super::{End, KEPT};
+use super::settle::Settling;
+use super::{End, KEPT, Target};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::ids::{AppId, TenantKey};
-use crate::lark::messages::Address;
 use crate::queue::Lane;
 use crate::seal::Sealer;
 use crate::store::{Record, StoreError, Table, Value, next_version};
@@ -26,7 +26,7 @@ struct Stored {
     app_id: AppId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tenant: Option<TenantKey>,
-    to: Address,
+    to: Target,
     lane: Lane,
     content_hash: String,
     msg_type: String,
@@ -44,6 +44,8 @@ struct Stored {
     leased_until: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settling: Option<Settling>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<End>,
 }
@@ -70,6 +72,7 @@ pub(super) async fn to_record(
         unsettled_since: job.unsettled_since,
         leased_until: job.leased_until,
         held_until: job.held_until,
+        settling: job.settling.clone(),
         end: job.end.clone(),
     };
     let text = serde_json::to_string(&stored)
@@ -138,6 +141,7 @@ pub(super) fn described(record: &Record) -> std::result::Result<Job, StoreError>
         unsettled_since: stored.unsettled_since,
         leased_until: stored.leased_until,
         held_until: stored.held_until,
+        settling: stored.settling,
         end: stored.end,
         version: record.version,
     })

@@ -14,10 +14,14 @@ pub enum End {
     Delivered(Delivered),
     /// It will never be made.
     Refused(Refused),
-    /// Its time was over before its turn came; no call went out, or none that can have made it.
+    /// Its time was over before its turn came: no call went out, or none that can have made it; or the chat's history shows that none
+    /// of its calls made it, too late for another one.
     Expired {
         /// When that was seen.
         at: Timestamp,
+        /// The history that shows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        history: Option<HistoryRead>,
     },
     /// Its caller took it back before it was sent.
     Cancelled {
@@ -39,6 +43,22 @@ pub struct Delivered {
     pub chat_id: Option<String>,
     /// The platform's id of the call.
     pub log_id: Option<String>,
+    /// The history in which it was found, when its answer was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryRead>,
+}
+
+/// What was read of a chat's history, to find out whether a message is in it.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct HistoryRead {
+    /// When.
+    pub at: Timestamp,
+    /// The chat.
+    pub chat_id: String,
+    /// From this moment.
+    pub from: Timestamp,
+    /// Up to this one.
+    pub until: Timestamp,
 }
 
 /// Why a message is never made.
@@ -54,6 +74,9 @@ pub struct Refused {
     pub msg: String,
     /// The platform's id of the call.
     pub log_id: Option<String>,
+    /// The history that shows that no earlier call, whose answer was lost, made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistoryRead>,
 }
 
 /// What is known of a message of which nobody can tell whether it was made.
@@ -89,6 +112,7 @@ impl Refused {
             code: failure.code,
             msg: failure.msg.clone(),
             log_id: failure.log_id.clone(),
+            history: None,
         }
     }
 }

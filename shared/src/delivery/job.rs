@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{End, JobKey, State};
+use super::settle::Settling;
+use super::{End, JobKey, State, Target};
 use crate::clock::Timestamp;
 use crate::error::LarkFailure;
 use crate::ids::{AppId, TenantKey};
-use crate::lark::messages::Address;
 use crate::page::hashed;
 use crate::queue::Lane;
 use crate::store::Due;
@@ -93,7 +93,7 @@ pub struct Job {
     /// The tenant, of a marketplace app.
     pub tenant: Option<TenantKey>,
     /// Whom it goes to.
-    pub to: Address,
+    pub to: Target,
     /// Which queue it takes.
     pub lane: Lane,
     /// What is sent; `None` after the end.
@@ -118,6 +118,8 @@ pub struct Job {
     pub leased_until: Option<Timestamp>,
     /// Until when it waits for the month to turn.
     pub held_until: Option<Timestamp>,
+    /// That it waits for the chat's history, to learn whether it was sent.
+    pub settling: Option<Settling>,
     /// How it ended.
     pub end: Option<End>,
     /// The version of its record; zero before the first write.
@@ -184,7 +186,7 @@ impl Job {
             // An internal app has one tenant.
             None => self.app_id.as_str(),
         };
-        let (kind, id) = (self.to.kind(), self.to.id());
+        let (kind, id) = self.to.receiver();
         hashed(&format!("{owner}\n{kind}\n{id}"))
     }
 
@@ -199,6 +201,13 @@ impl Job {
             && until.since(now) <= LEASE * 2
         {
             return Step::Wait(until.since(now));
+        }
+        if let Some(settling) = &self.settling {
+            return if settling.at > now {
+                Step::Wait(settling.at.since(now))
+            } else {
+                Step::Settle
+            };
         }
         if let Some(since) = self.unsettled_since {
             let is_repeatable = now < since + REPEATABLE && since <= now + LEASE;
@@ -259,19 +268,30 @@ impl Job {
         self
     }
 
+    /// The job, which is sent no more and waits for the chat's history.
+    pub(super) fn settling(&self, settling: Settling) -> Self {
+        let mut next = self.clone();
+        next.settling = Some(settling);
+        next.leased_until = None;
+        next
+    }
+
     /// The job with this end. What was to be sent is forgotten.
     pub(super) fn ended(&self, end: End) -> Self {
         let mut next = self.clone();
         next.end = Some(end);
         next.message = None;
+        next.settling = None;
         next.leased_until = None;
         next.held_until = None;
         next
     }
 
     /// Whether it waits for a moment that it was given, and so is in no queue.
-    pub(super) const fn waits_for_a_time(&self, now: Timestamp) -> bool {
-        self.end.is_none() && matches!(self.open_state(now), State::Scheduled | State::Held)
+    pub(super) fn waits_for_a_time(&self, now: Timestamp) -> bool {
+        let settling = self.settling.as_ref();
+        let is_put_off = matches!(self.open_state(now), State::Scheduled | State::Held);
+        self.end.is_none() && (is_put_off || settling.is_some_and(|it| it.at > now))
     }
 
     /// How long it rests after a failure of the platform.
@@ -289,7 +309,8 @@ impl Job {
             return None;
         }
         let sent = self.leased_until.map(|until| until + LEASE / 3);
-        let later = [self.deliver_at, self.held_until, sent]
+        let settled = self.settling.as_ref().map(|it| it.at);
+        let later = [self.deliver_at, self.held_until, settled, sent]
             .into_iter()
             .flatten();
         let later = later.filter(|at| *at > now).max();

@@ -6,7 +6,7 @@ use tracing::warn;
 use super::accept::entry;
 use super::id::SHARDS;
 use super::job::Job;
-use super::{Delivery, State, codec};
+use super::{Delivery, codec};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Entry, Lane};
@@ -114,7 +114,7 @@ impl Delivery {
     async fn taken(&self, record: &Record, deadline: Deadline) -> Result<Option<Job>> {
         let now = self.inner.clock.now();
         let job = codec::from_record(record, &self.inner.sealer, deadline).await?;
-        let waits = matches!(job.state(now), State::Scheduled | State::Held);
+        let waits = job.waits_for_a_time(now);
         let expect = Expect::Version(job.version);
         let job = self.put(&job, expect, deadline).await?;
         Ok((!waits && job.end.is_none()).then_some(job))

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::id::SHARDS;
 use super::job::{ABANDONED, LEASE, REPEATABLE, Step};
+use super::settle::SETTLED;
 use super::*;
 use crate::clock::Timestamp;
 use crate::error::{FailureKind, LarkFailure};
@@ -30,7 +31,7 @@ fn job() -> Job {
         },
         app_id: AppId::parse("cli_a").unwrap(),
         tenant: None,
-        to: Address::OpenId("ou_1".to_owned()),
+        to: Address::OpenId("ou_1".to_owned()).into(),
         lane: Lane::Normal,
         content_hash: message.hash(),
         msg_type: message.msg_type.clone(),
@@ -43,6 +44,7 @@ fn job() -> Job {
         unsettled_since: None,
         leased_until: None,
         held_until: None,
+        settling: None,
         end: None,
         version: 0,
     }
@@ -139,9 +141,28 @@ fn what_was_written_by_a_fast_clock_is_not_repeated() {
 }
 
 #[test]
+fn a_job_that_waits_for_the_history_is_sent_no_more_and_looked_after_at_its_time() {
+    let waiting = lost(&job(), NOW).settling(Settling {
+        at: NOW + HOUR,
+        tries: 0,
+        refused: None,
+    });
+    assert_eq!(waiting.step(NOW + SECOND), Step::Wait(HOUR - SECOND));
+    assert_eq!(waiting.step(NOW + HOUR), Step::Settle);
+    assert!(waiting.waits_for_a_time(NOW) && !waiting.waits_for_a_time(NOW + HOUR));
+    assert_eq!(waiting.state(NOW), State::Sending);
+    assert_eq!(waiting.due(NOW).unwrap().at, NOW + HOUR);
+    // By then no other job that called at the same time is repeated any more.
+    assert!(SETTLED > REPEATABLE + LEASE * 2);
+}
+
+#[test]
 fn an_ended_job_keeps_its_evidence_and_nothing_of_its_content() {
     let ends = [
-        End::Expired { at: NOW },
+        End::Expired {
+            at: NOW,
+            history: None,
+        },
         End::Cancelled { at: NOW },
         End::Refused(Refused::by(
             &LarkFailure::without_answer(FailureKind::Forbidden, "no"),
@@ -187,7 +208,7 @@ fn one_person_is_one_group_within_a_tenant() {
         Job {
             app_id: AppId::parse(app).unwrap(),
             tenant: tenant.and_then(TenantKey::parse),
-            to,
+            to: to.into(),
             ..job()
         }
         .group()

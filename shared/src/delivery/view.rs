@@ -3,8 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{End, Job, State};
+use super::{End, HistoryRead, Job, State};
 use crate::clock::Timestamp;
+use crate::lark::remedies::{Actor, Remedy, remedy};
 use crate::page::Page;
 use crate::queue::Lane;
 
@@ -52,13 +53,16 @@ pub struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     ended_at: Option<String>,
+    /// What was read of the chat's history, when an answer was lost and the history showed what came of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<HistoryView>,
 }
 
 /// Whom it goes to.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = MessageReceiver)]
 struct ReceiverView {
-    /// `open_id` or `chat_id`.
+    /// `open_id` or `chat_id`; `message_id` for a reply.
     kind: &'static str,
     id: String,
 }
@@ -82,6 +86,12 @@ struct AttemptView {
     /// The platform's id of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     log_id: Option<String>,
+    /// Who can do something about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<Actor>,
+    /// What they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
 }
 
 /// The message that the platform made.
@@ -114,6 +124,28 @@ struct RefusedView {
     /// The platform's id of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     log_id: Option<String>,
+    /// Who can do something about it; absent for a code that is not known here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<Actor>,
+    /// What they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+}
+
+/// What was read of a chat's history.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageHistoryRead)]
+struct HistoryView {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    chat_id: String,
+    /// From this moment.
+    #[schema(format = DateTime)]
+    from: String,
+    /// Up to this one.
+    #[schema(format = DateTime)]
+    until: String,
 }
 
 /// Nobody can tell whether the message was made.
@@ -153,10 +185,12 @@ impl JobView {
             refused: None,
             uncertain: None,
             ended_at: None,
+            history: None,
         };
         match &job.end {
             None => {}
             Some(End::Delivered(it)) => {
+                view.history = it.history.as_ref().map(history);
                 view.delivered = Some(DeliveredView {
                     at: it.at.to_string(),
                     message_id: it.message_id.clone(),
@@ -165,11 +199,15 @@ impl JobView {
                 });
             }
             Some(End::Refused(it)) => {
+                view.history = it.history.as_ref().map(history);
+                let remedy = remedy_of(it.code, &it.msg);
                 view.refused = Some(RefusedView {
                     at: it.at.to_string(),
                     code: it.code,
                     msg: it.msg.clone(),
                     log_id: it.log_id.clone(),
+                    who: remedy.map(|it| it.who),
+                    action: remedy.map(|it| it.action),
                 });
             }
             Some(End::Uncertain(it)) => {
@@ -179,22 +217,40 @@ impl JobView {
                     reason: it.reason.clone(),
                 });
             }
-            Some(End::Expired { at } | End::Cancelled { at }) => {
+            Some(End::Expired { at, history: read }) => {
                 view.ended_at = Some(at.to_string());
+                view.history = read.as_ref().map(history);
             }
+            Some(End::Cancelled { at }) => view.ended_at = Some(at.to_string()),
         }
         view
     }
 }
 
+fn history(read: &HistoryRead) -> HistoryView {
+    HistoryView {
+        at: read.at.to_string(),
+        chat_id: read.chat_id.clone(),
+        from: read.from.to_string(),
+        until: read.until.to_string(),
+    }
+}
+
+fn remedy_of(code: Option<i64>, msg: &str) -> Option<&'static Remedy> {
+    remedy(code?, msg)
+}
+
 fn attempt(attempt: &super::Attempt) -> AttemptView {
     let outcome = attempt.outcome.as_ref();
+    let remedy = outcome.and_then(|it| remedy_of(it.code, &it.msg));
     AttemptView {
         at: attempt.at.to_string(),
         may_have_happened: outcome.map(|it| it.may_have_happened),
         code: outcome.and_then(|it| it.code),
         msg: outcome.map(|it| it.msg.clone()),
         log_id: outcome.and_then(|it| it.log_id.clone()),
+        who: remedy.map(|it| it.who),
+        action: remedy.map(|it| it.action),
     }
 }
 

@@ -164,6 +164,11 @@ error_codes! {
     /// /v1/message-jobs/{id}` says what became of it; a message that was delivered can be recalled.
     MessageJobPast { code: "message_job_past", status: 409, retryable: false, title: "The message cannot be taken back" }
 
+    /// There is no such message for this API key: the platform knows none of this id, it was deleted, or recalled before it could be
+    /// edited; or another API key of this service sent it. A message that was sent by other means, or more than 30 days ago, is the
+    /// platform's to decide about.
+    MessageNotFound { code: "message_not_found", status: 404, retryable: false, title: "No such message" }
+
     /// An earlier request of this API key came with the same `Idempotency-Key` and asked for something else. Use a new key for
     /// each message, and the same one only to repeat the very same request.
     IdempotencyMismatch { code: "idempotency_mismatch", status: 422, retryable: false, title: "The Idempotency-Key was used for another request" }

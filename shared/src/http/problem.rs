@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::REQUEST_ID;
 use super::reply::{HTML, PAGE_HEADERS};
 use crate::error::{Error, ErrorCode, FieldError, LarkFailure, LoginEnd};
+use crate::lark::remedies::{Actor, remedy};
 
 /// How many wrong fields an answer names.
 const MAX_ERRORS: usize = 20;
@@ -93,6 +94,12 @@ struct LarkWords<'e> {
     /// The platform's id of the call, which its support asks for.
     #[schema(required)]
     log_id: Option<&'e str>,
+    /// Who can do something about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<Actor>,
+    /// What they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
 }
 
 impl<'e> Problem<'e> {
@@ -201,10 +208,13 @@ fn escaped(text: &str) -> String {
 
 impl<'e> LarkWords<'e> {
     fn of(failure: &'e LarkFailure) -> Self {
+        let remedy = failure.code.and_then(|code| remedy(code, &failure.msg));
         Self {
             code: failure.code,
             msg: &failure.msg,
             log_id: failure.log_id.as_deref(),
+            who: remedy.map(|it| it.who),
+            action: remedy.map(|it| it.action),
         }
     }
 }
@@ -282,6 +292,7 @@ fn told(error: &Error) -> String {
         | Error::ReceiverNotFound(_)
         | Error::MessageJobNotFound
         | Error::MessageJobPast(_)
+        | Error::MessageNotFound
         | Error::IdempotencyMismatch
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }

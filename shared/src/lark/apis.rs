@@ -51,6 +51,18 @@ pub const IM_CHAT_MEMBERS_GET: Api = Api::standard("im_chat_members_get");
 
 /// "Send message".
 pub const IM_MESSAGE_CREATE: Api = Api::standard("im_message_create");
+/// "Reply message".
+pub const IM_MESSAGE_REPLY: Api = Api::standard("im_message_reply");
+/// "Edit message".
+pub const IM_MESSAGE_UPDATE: Api = Api::standard("im_message_update");
+/// "Update the message card".
+pub const IM_MESSAGE_PATCH: Api = Api::standard("im_message_patch");
+/// "Recall message".
+pub const IM_MESSAGE_DELETE: Api = Api::standard("im_message_delete");
+/// "Get the content of the specified message".
+pub const IM_MESSAGE_GET: Api = Api::standard("im_message_get");
+/// "Get chat history".
+pub const IM_MESSAGE_LIST: Api = Api::standard("im_message_list");
 
 /// The allowed difference in network delay between two calls. The platform counts calls as they arrive, and they may arrive
 /// closer together than they were sent. Larger differences (a new connection, a lost packet) are rare; then the platform's
@@ -62,7 +74,7 @@ const JITTER_OF_A_MINUTE: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many messages may go to a chat or a person.
+/// How many messages may go to a chat or a person, and how many changes may be made of one message.
 pub(super) const PER_RECEIVER: Tier = Tier::PerSecond(NonZeroU32::new(5).expect("not zero"));
 
 /// An API of the platform.

@@ -1,7 +1,7 @@
 //! Lark's codes, by how to handle them: the one table.
 //!
 //! Sources: the platform's pages "Generic error codes", "Get tenant_access_token", "Frequency control" and the error tables
-//! of the contact and chat APIs. `code` decides; `msg` is not stable and the HTTP status differs between API families.
+//! of the contact, chat and message APIs. `code` decides; `msg` is not stable and the HTTP status differs between API families.
 
 use crate::error::FailureKind;
 
@@ -24,8 +24,8 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
         // revoked, used, of another app, refreshing switched off; user missing, in a bad state, not allowed to use the app.
         20_003 | 20_004 | 20_008 | 20_010 | 20_024 | 20_026 | 20_037 | 20_049 | 20_064 | 20_065
         | 20_066 | 20_071 | 20_073 | 20_074 => FailureKind::GrantVoid,
-        // Gateway: frequency limit. Business: per chat or user; of chats.
-        99_991_400 | 230_020 | 232_019 => FailureKind::RateLimited,
+        // Gateway: frequency limit. Of chats.
+        99_991_400 | 232_019 => FailureKind::RateLimited,
         // Gateway: the month's calls of a free plan are used up. It comes as 429 too, and waiting for seconds does not help.
         99_991_403 => FailureKind::QuotaExhausted,
         // Gateway: open_id, message, chat, department, user_id and union_id that do not exist or belong elsewhere.
@@ -52,8 +52,50 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
         }
         // Contact: internal error. OAuth: server error, unavailable.
         40_003 | 20_050 | 20_072 => FailureKind::Unavailable,
-        _ => kind_of_status(status),
+        _ => match kind_of_message(code) {
+            Some(kind) => kind,
+            None => kind_of_status(status),
+        },
     }
+}
+
+/// The kind of failure of `code` in answers to calls about messages.
+const fn kind_of_message(code: i64) -> Option<FailureKind> {
+    Some(match code {
+        // Per chat or user; of the whole platform, and of a chat there.
+        230_020 | 11_232 | 11_233 => FailureKind::RateLimited,
+        // Recalled, topic, deleted.
+        230_011 | 230_019 | 230_110 => FailureKind::NotFound,
+        // Bot not in the chat, bot switched off, too old to recall, not the sender, user not available, settings of the group, not to
+        // be recalled, no permission, user gone, card too old, muted, keys deleted, another tenant, not visible, stopped by the
+        // user, not the sender, edits used up, secret group, thread not visible, too old to edit; of the history: kind of chat,
+        // kind of app.
+        230_002
+        | 230_006
+        | 230_009
+        | 230_012
+        | 230_013
+        | 230_018
+        | 230_026
+        | 230_027
+        | 230_029
+        | 230_031
+        | 230_035
+        | 230_036
+        | 230_038
+        | 230_050
+        | 230_053
+        | 230_071..=230_075
+        | 231_203
+        | 231_204 => FailureKind::Forbidden,
+        // Parameter, a chat that cannot be shared, another app's file, too long, receiver, kind of message, kind of file, card.
+        230_001 | 230_015 | 230_017 | 230_025 | 230_034 | 230_054 | 230_055 | 230_099 => {
+            FailureKind::Invalid
+        }
+        // An earlier call with the same uuid is under way.
+        230_049 => FailureKind::Unavailable,
+        _ => return None,
+    })
 }
 
 /// The kind of failure of an answer without a known code.
@@ -115,31 +157,39 @@ mod tests {
                 20_066, 20_071, 20_073, 20_074,
             ],
         ),
-        (FailureKind::RateLimited, &[230_020, 232_019, 99_991_400]),
+        (
+            FailureKind::RateLimited,
+            &[11_232, 11_233, 230_020, 232_019, 99_991_400],
+        ),
         (FailureKind::QuotaExhausted, &[99_991_403]),
         (
             FailureKind::NotFound,
             &[
-                40_015, 41_012, 232_006, 232_009, 99_992_351, 99_992_352, 99_992_353, 99_992_354,
-                99_992_355, 99_992_356, 99_992_357, 99_992_358, 99_992_359, 99_992_360, 99_992_361,
-                99_992_363, 99_992_364, 99_992_379, 99_992_380, 99_992_381,
+                40_015, 41_012, 230_011, 230_019, 230_110, 232_006, 232_009, 99_992_351,
+                99_992_352, 99_992_353, 99_992_354, 99_992_355, 99_992_356, 99_992_357, 99_992_358,
+                99_992_359, 99_992_360, 99_992_361, 99_992_363, 99_992_364, 99_992_379, 99_992_380,
+                99_992_381,
             ],
         ),
         (
             FailureKind::Forbidden,
             &[
-                40_004, 40_014, 41_050, 232_010, 232_011, 232_014, 232_017, 232_024, 232_025,
-                232_033, 99_991_401, 99_991_672, 99_991_676, 99_991_679,
+                40_004, 40_014, 41_050, 230_002, 230_006, 230_009, 230_012, 230_013, 230_018,
+                230_026, 230_027, 230_029, 230_031, 230_035, 230_036, 230_038, 230_050, 230_053,
+                230_071, 230_072, 230_073, 230_074, 230_075, 231_203, 231_204, 232_010, 232_011,
+                232_014, 232_017, 232_024, 232_025, 232_033, 99_991_401, 99_991_672, 99_991_676,
+                99_991_679,
             ],
         ),
         (
             FailureKind::Invalid,
             &[
                 9_499, 20_001, 20_036, 20_063, 20_067, 20_068, 20_070, 40_001, 40_008, 40_011,
-                40_012, 43_010, 232_001, 232_004, 232_008, 232_043, 99_992_402,
+                40_012, 43_010, 230_001, 230_015, 230_017, 230_025, 230_034, 230_054, 230_055,
+                230_099, 232_001, 232_004, 232_008, 232_043, 99_992_402,
             ],
         ),
-        (FailureKind::Unavailable, &[20_050, 20_072, 40_003]),
+        (FailureKind::Unavailable, &[20_050, 20_072, 40_003, 230_049]),
     ];
 
     #[test]

@@ -48,7 +48,7 @@ impl<'i> Installation<'i> {
     }
 }
 
-/// Whom a message goes to. The platform allows five messages a second to each chat, from all bots of a tenant together, and five to
+/// Whom a message goes to, or which message is changed. The platform allows five messages a second to each chat, from all bots of a tenant together, and five to
 /// each person. Whether those to a person count for all bots is not documented: unverified.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Receiver {
@@ -57,6 +57,8 @@ pub enum Receiver {
     /// A person, by an id of theirs and never by an address, always the same one: an `open_id` is of one app, a `union_id` or
     /// `user_id` the same for all apps.
     Person(String),
+    /// A message that is changed, by its `message_id`: five changes a second, as the platform documents it for cards.
+    Message(String),
 }
 
 /// Whether a caller waits for a call.
@@ -207,15 +209,14 @@ impl OutboundLimiter {
 fn pace_of(installation: Installation<'_>, receiver: &Receiver) -> Pace {
     let Installation { app_id, tenant, .. } = installation;
     let tenant = tenant.map(TenantKey::as_str);
+    let owner = tenant.unwrap_or(app_id.as_str());
     let key = match receiver {
         Receiver::Chat(id) => {
             let tenant = tenant.unwrap_or_default();
             LimitKey::new("chat", format_args!("{tenant}:{id}"))
         }
-        Receiver::Person(id) => {
-            let owner = tenant.unwrap_or(app_id.as_str());
-            LimitKey::new("person", format_args!("{owner}:{id}"))
-        }
+        Receiver::Person(id) => LimitKey::new("person", format_args!("{owner}:{id}")),
+        Receiver::Message(id) => LimitKey::new("message", format_args!("{owner}:{id}")),
     };
     Pace {
         key,

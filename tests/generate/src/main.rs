@@ -4,6 +4,7 @@
 mod configuration;
 mod errors;
 mod markdown;
+mod refusals;
 mod target;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ const TARGETS: &[Target] = &[
     ),
     Target::Section("docs/configuration.md", "aws", configuration::aws),
     Target::Section("docs/errors.md", "codes", errors::codes),
+    Target::Section("docs/messages.md", "refusals", refusals::tables),
     Target::File("openapi.yaml", lark_local_host::openapi::document),
 ];
 

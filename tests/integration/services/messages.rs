@@ -11,8 +11,11 @@ use lark_service_tests::queues::work_of;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
 
+mod changes;
 mod deaths;
 mod jobs;
+mod refusals;
+mod settled;
 
 const CREATE: &str = "im.message.create";
 const HIDDEN: Duration = Duration::from_secs(360);
@@ -26,7 +29,7 @@ fn person(number: u32) -> Address {
 fn text(text: &str) -> NewMessage {
     NewMessage {
         key_id: "test00000001".to_owned(),
-        to: person(1),
+        to: person(1).into(),
         message: Message {
             msg_type: "text".to_owned(),
             content: format!(r#"{{"text":"{text}"}}"#),
@@ -242,7 +245,7 @@ async fn a_refusal_is_told_with_its_code_and_is_final() {
     let world = World::begin().await;
     let process = world.process();
     let nobody = NewMessage {
-        to: Address::OpenId("ou_nobody".to_owned()),
+        to: Address::OpenId("ou_nobody".to_owned()).into(),
         ..text("hi")
     };
     let sent = send(&process, nobody).await;

@@ -1,0 +1,65 @@
+//! What the requests that send a message have in common.
+
+use lambda_http::http::StatusCode;
+
+use super::{Call, Reply};
+use crate::clock::{Clock, SystemClock};
+use crate::delivery::{Accepted, JobView, Once};
+use crate::error::{Error, LarkFailure, Result};
+
+/// The longest `Idempotency-Key`.
+const MAX_ONCE: usize = 255;
+
+/// The header `Idempotency-Key`, with a hash of the request that it came with.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] naming the header.
+pub fn once(call: &Call<'_>) -> Result<Option<Once>> {
+    let Some(key) = call.header("idempotency-key")? else {
+        return Ok(None);
+    };
+    if key.is_empty() || key.len() > MAX_ONCE {
+        let message = "must have 1 to 255 visible ASCII characters";
+        return Err(Error::invalid("header Idempotency-Key", message));
+    }
+    Ok(Some(Once {
+        key: key.to_owned(),
+        request: call.fingerprint()?,
+    }))
+}
+
+/// Whether the header `Prefer` asks for an answer before the message is sent (RFC 7240).
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for a header that is not visible ASCII.
+pub fn prefers_async(call: &Call<'_>) -> Result<bool> {
+    let prefer = call.header("prefer")?.unwrap_or_default();
+    let mut preferences = prefer.split(',').map(|one| one.trim());
+    Ok(preferences.any(|one| one.eq_ignore_ascii_case("respond-async")))
+}
+
+/// 200 for a message that was delivered, 202 for one on its way, with where its job is.
+///
+/// # Errors
+/// The platform's refusal of one that never will be.
+pub fn accepted(accepted: &Accepted) -> Result<Reply> {
+    let job = &accepted.job;
+    if let Some(refused) = job.refused() {
+        let failure = LarkFailure {
+            code: refused.code,
+            log_id: refused.log_id.clone(),
+            ..LarkFailure::without_answer(refused.kind, refused.msg.clone())
+        };
+        return Err(Error::of_lark(failure));
+    }
+    let view = JobView::of(job, SystemClock.now());
+    let status = if job.end.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    let location = format!("/v1/message-jobs/{}", job.key.job_id);
+    Ok(Reply::json(&view)?
+        .with_status(status)
+        .with_header("location", &location))
+}
