@@ -36,7 +36,8 @@ mod sweep;
 mod view;
 mod worker;
 
-pub use accept::{Accepted, NewMessage, Once};
+pub use crate::idempotency::Once;
+pub use accept::{Accepted, NewMessage};
 pub(crate) use codec::sealed_attributes;
 pub use end::{Delivered, End, Refused, Uncertain};
 pub(crate) use id::SHARDS;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lark_service::clock::Timestamp;
-use lark_service::delivery::{Message, NewMessage, Once};
+use lark_service::delivery::{Message, NewMessage};
 use lark_service::error::{Error, Result};
 use lark_service::http::Call;
 use lark_service::messages::cards::AnyCard;
@@ -20,8 +20,6 @@ use utoipa::openapi::schema::Object;
 
 /// A message may be for as late as this.
 const LATEST: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// The longest `Idempotency-Key`.
-const MAX_ONCE: usize = 255;
 
 /// A message, to one receiver. The content is given in one of four ways: `msg_type` with `content`, `text`, `markdown` or `card`.
 #[derive(Deserialize, ToSchema)]
@@ -173,24 +171,6 @@ fn moment(field: &'static str, text: Option<&str>, problems: &mut Problems) -> O
         problems.add(&Path::of(field), message);
     }
     moment
-}
-
-/// The header `Idempotency-Key`, with a hash of the request that it came with.
-///
-/// # Errors
-/// [`Error::InvalidArgument`] naming the header.
-pub(crate) fn once(call: &Call<'_>) -> Result<Option<Once>> {
-    let Some(key) = call.header("idempotency-key")? else {
-        return Ok(None);
-    };
-    if key.is_empty() || key.len() > MAX_ONCE {
-        let message = "must have 1 to 255 visible ASCII characters";
-        return Err(Error::invalid("header Idempotency-Key", message));
-    }
-    Ok(Some(Once {
-        key: key.to_owned(),
-        request: call.fingerprint()?,
-    }))
 }
 
 /// Whether the header `Prefer` asks for an answer before the message is sent (RFC 7240).

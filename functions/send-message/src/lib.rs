@@ -40,7 +40,7 @@ async fn send(
 ) -> Result<Reply> {
     let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
     call.only_query(&[])?;
-    let once = body::once(call)?;
+    let once = call.once()?;
     let is_async = body::prefers_async(call)?;
     let now = SystemClock.now();
     let wanted = call.json::<SendBody>()?.read(now)?;
@@ -74,6 +74,9 @@ async fn send(
     } else {
         delivery.send_now(&context, new, call.deadline()).await?
     };
+    if accepted.is_repeated {
+        call.replayed();
+    }
     answer(&accepted)
 }
 

@@ -12,13 +12,13 @@ use crate::apps::AppContext;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::idempotency::{self, Once};
 use crate::lark::messages::Address;
-use crate::page::hashed;
 use crate::queue::{Entry, Lane};
-use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
+use crate::store::{Expect, Record, StoreError, Table, Value, next_version};
 
-/// How long an `Idempotency-Key` is kept.
-const ONCE: Duration = Duration::from_secs(24 * 3_600);
+/// The scope of a message's `Idempotency-Key`.
+const ROUTE: &str = "POST /v1/messages";
 /// How long a job may be under way before it is queued for a worker, when its sender answers nobody any more.
 const SENDER: Duration = Duration::from_secs(60);
 
@@ -39,15 +39,6 @@ pub struct NewMessage {
     pub expires_at: Option<Timestamp>,
     /// The caller's `Idempotency-Key`, and a hash of the request that it came with.
     pub once: Option<Once>,
-}
-
-/// A request that its caller may repeat.
-#[derive(Clone, Debug)]
-pub struct Once {
-    /// The caller's key.
-    pub key: String,
-    /// A hash of everything that the request asks for.
-    pub request: String,
 }
 
 /// A job that was taken.
@@ -217,12 +208,11 @@ impl Delivery {
         deadline: Deadline,
     ) -> Result<Option<JobId>> {
         let now = self.inner.clock.now();
-        let place = hashed(&format!("{key_id}\nPOST /v1/messages\n{}", once.key));
-        let key = Key::new(format!("once#{place}"), "once");
+        let key = once.store_key(key_id, ROUTE);
         let mut record = Record::new(key.clone(), next_version(0, now))
             .with("request", Value::Text(once.request.clone()))
             .with("job_id", Value::Text(job_id.to_string()));
-        record.expires_at = Some(now + ONCE);
+        record.expires_at = Some(now + idempotency::KEPT);
         let storage = &self.inner.storage;
         let put = storage.put(Table::MessageJobs, &record, Expect::Absent, deadline);
         match put.await {
@@ -232,9 +222,7 @@ impl Delivery {
         }
         let first = storage.get(Table::MessageJobs, &key, deadline).await?;
         let first = first.ok_or(StoreError::Conflict)?;
-        if first.text("request") != Some(once.request.as_str()) {
-            return Err(Error::IdempotencyMismatch);
-        }
+        once.require_same(&first)?;
         let job_id = first.text("job_id").and_then(JobId::parse);
         let job_id = job_id.ok_or_else(|| Error::internal("a repeated request names no job"))?;
         Ok(Some(job_id))

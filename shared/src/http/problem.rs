@@ -283,6 +283,7 @@ fn told(error: &Error) -> String {
         | Error::MessageJobNotFound
         | Error::MessageJobPast(_)
         | Error::IdempotencyMismatch
+        | Error::IdempotencyInFlight { .. }
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
         | Error::QuotaExhausted { .. }
