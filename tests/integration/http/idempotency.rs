@@ -19,6 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 async fn post(process: &Process, target: &str, name: &str, body: &Value) -> TestResponse {
     let request = TestRequest::new("POST", target).body(body);
+    let request = request.header("x-lark-app-id", APP);
     request.header("idempotency-key", name).send(process).await
 }
 
@@ -85,6 +86,7 @@ async fn a_repeated_request_is_answered_as_the_first_one_was_on_every_route() {
             .by(scopes, "*")
             .body(&other);
         let foreign = request
+            .header("x-lark-app-id", APP)
             .header("idempotency-key", "build 4711")
             .send(&process)
             .await;
@@ -134,12 +136,13 @@ async fn a_wrong_request_uses_no_name_up_and_a_malformed_name_is_refused() {
 
 #[tokio::test]
 async fn an_app_that_another_registered_is_no_repetition() {
-    let (_world, process) = world().await;
+    let (world, process) = world().await;
     let body = new_app();
     assert_eq!(
         ask(&process, "POST", "/v1/apps", body.clone()).await.status,
         201
     );
+    world.advance(MINUTE * 2);
     for _ in 0..2 {
         let refused = post(&process, "/v1/apps", "a", &body).await;
         assert_eq!((refused.status, refused.code()), (409, "already_exists"));
