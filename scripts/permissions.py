@@ -44,6 +44,7 @@ LOGINS = ["get put TokensTable user#"]
 KEY = ["get ApiKeysTable record"]
 DIRECTORY = [*OPEN, *CACHE, *TOKENS, "get put DirectoryTable record"]
 JOBS = ["get put MessageJobsTable job#"]
+ONCE = ["get put MessageJobsTable once#"]
 ENQUEUE = ["sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue"]
 TAKE = [f"sqs:{action} {queue}" for queue in ("NormalQueue", "BulkQueue")
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")]
@@ -53,7 +54,7 @@ MAY = {
     "get-token": [*KEY, *OPEN, *CACHE, *TOKENS, *LOGINS],
     "get-user": [*KEY, *DIRECTORY],
     "find-user": [*KEY, *DIRECTORY],
-    "batch-get-users": [*KEY, *DIRECTORY, "batch-get DirectoryTable record"],
+    "batch-get-users": [*KEY, *DIRECTORY, "batch-get DirectoryTable record", *ONCE],
     "get-department": [*KEY, *DIRECTORY],
     "list-department-users": [*KEY, *DIRECTORY],
     "list-chats": [*KEY, *DIRECTORY],
@@ -61,18 +62,18 @@ MAY = {
     "list-chat-members": [*KEY, *DIRECTORY],
     "manage-apps": [*KEY, *OPEN, *CACHE, "get batch-get put AppsTable record listed", "query AppsTable listed change#",
                     "put AppsTable change#", "delete AppsTable listed ticket#",
-                    "get query put TokensTable tenant# app# user#"],
-    "manage-api-keys": [*CACHE, "get put check ApiKeysTable record listed", "batch-get ApiKeysTable record listed used#",
+                    "get query put TokensTable tenant# app# user#", *ONCE],
+    "manage-api-keys": [*CACHE, *OPEN, *ONCE, "get put check ApiKeysTable record listed", "batch-get ApiKeysTable record listed used#",
                         "query ApiKeysTable listed change#", "put ApiKeysTable change#"],
     "start-login": [*OPEN, *CACHE, *READ_APPS, "put TokensTable login#"],
     "finish-login": [*OPEN, *CACHE, *READ_APPS, *LOGINS, "get put TokensTable login#"],
     "end-login": [*KEY, *OPEN, *CACHE, *READ_APPS, *LOGINS],
     "store-app-ticket": [*OPEN, *CACHE, *READ_APPS, "put AppsTable ticket#", "get put TokensTable app#"],
-    "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, "get put MessageJobsTable once#", "put MessageJobsTable sent#"],
-    "reply-message": [*KEY, *OPEN, *CACHE, *TOKENS, *JOBS, *ENQUEUE, "get put MessageJobsTable once# sent#"],
+    "reply-message": [*KEY, *OPEN, *CACHE, *TOKENS, *JOBS, *ENQUEUE, *ONCE, "get put MessageJobsTable sent#"],
     "get-message": [*KEY, *OPEN, *CACHE, *TOKENS, "get MessageJobsTable sent#"],
     "update-message": [*KEY, *OPEN, *CACHE, *TOKENS, "get MessageJobsTable sent#"],
     "recall-message": [*KEY, *OPEN, *CACHE, *TOKENS, "get MessageJobsTable sent#"],
+    "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, *ONCE, "put MessageJobsTable sent#"],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
     "cancel-message-job": [*KEY, *CACHE, *JOBS],
     "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable sent#", *TAKE],

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import secrets
 import sys
 import time
 import urllib.error
@@ -40,6 +41,11 @@ def call(url, *, key=None, headers=None, method=None, body=None):
         return response.status, response.headers, json.loads(text)
     except ValueError:
         return response.status, response.headers, text
+
+
+def once():
+    """An Idempotency-Key that no run had before."""
+    return {"Idempotency-Key": f"smoke-{secrets.token_hex(8)}"}
 
 
 def check(what, actual, expected, context=""):
@@ -115,8 +121,10 @@ def directory(api, key, app, simulator):
 
     unknown = "ou_" + "0" * 32
     asked = {"open_ids": [other["open_id"], unknown], "emails": [user["email"]]}
-    status, _, batch = call(f"{api}/v1/users/batch", key=key, headers=app, body=asked)
+    name = {**app, **once()}
+    status, _, batch = call(f"{api}/v1/users/batch", key=key, headers=name, body=asked)
     check("many users: 200", status, 200, batch)
+    check("others by the same Idempotency-Key: 422", call(f"{api}/v1/users/batch", key=key, headers=name, body={"ids": [unknown]})[0], 422)
     check("in the order of the request", [it["user"]["open_id"] for it in batch["users"]],
           [other["open_id"], user["open_id"]])
     check("with the unknown ones", [it["requested"] for it in batch["not_found"]], [{"open_id": unknown}])
@@ -164,10 +172,14 @@ def warm_up(api, key, app, simulator, stack):
 
 
 def api_keys(api, admin, app, user):
-    status, headers, made = call(f"{api}/v1/api-keys", key=admin, body={
+    name, wanted = once(), {
         "name": "smoke test", "scopes": ["users:read"], "apps": [app["X-Lark-App-Id"]],
-        "rate_limit": {"limit": 2, "window_seconds": 3600}})
+        "rate_limit": {"limit": 2, "window_seconds": 3600}}
+    status, headers, made = call(f"{api}/v1/api-keys", key=admin, headers=name, body=wanted)
     check("an admin makes an API key: 201", status, 201, made)
+    status, again, repeated = call(f"{api}/v1/api-keys", key=admin, headers=name, body=wanted)
+    check("the same request by its Idempotency-Key: the same key", (status, repeated), (201, made))
+    check("which the answer says", again["Idempotency-Replayed"], "true")
     check("that answer must not be cached", headers["Cache-Control"], "no-store")
     there = api + headers["Location"]
 
@@ -218,8 +230,10 @@ def apps(api, admin, simulator, stack):
     status, _, body = call(f"{simulator.url}/_sim/apps", body={"app_id": app_id, "secret": before})
     check("the simulator has another app", status, 200, body)
 
-    status, headers, made = call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before, "name": "smoke test"})
+    name, wanted = once(), {"app_id": app_id, "secret": before, "name": "smoke test"}
+    status, headers, made = call(f"{api}/v1/apps", key=admin, headers=name, body=wanted)
     check("an admin registers it: 201", status, 201, made)
+    check("and again by its Idempotency-Key: 201", call(f"{api}/v1/apps", key=admin, headers=name, body=wanted)[0], 201)
     check("and gets its location", api + headers["Location"], there)
     check("the answer has no secret", before in json.dumps(made), False)
     check("once more: 409", call(f"{api}/v1/apps", key=admin, body={"app_id": app_id, "secret": before})[0], 409)

@@ -117,6 +117,18 @@ pub fn location() -> Header {
     )
 }
 
+/// `Idempotency-Replayed`.
+#[must_use]
+pub fn replayed() -> Header {
+    Header::shared(
+        "Idempotency-Replayed",
+        "IdempotencyReplayed",
+        "The request came before, with the same `Idempotency-Key`: this is its answer.",
+        constant("true"),
+    )
+    .optional()
+}
+
 /// `Location` of where a browser is sent.
 #[must_use]
 pub fn redirect(description: &'static str) -> Header {

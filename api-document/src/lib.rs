@@ -225,6 +225,22 @@ impl Operation {
         self
     }
 
+    /// It makes something, once for each `Idempotency-Key`. Call it after the answers.
+    #[must_use]
+    pub fn once(self) -> Self {
+        self.named_once().problem(problems::IDEMPOTENCY_IN_FLIGHT)
+    }
+
+    /// The same request may come any number of times with its `Idempotency-Key`, and another one never.
+    #[must_use]
+    pub fn named_once(mut self) -> Self {
+        for answer in &mut self.answers {
+            answer.headers.push(headers::replayed());
+        }
+        self.parameter(parameters::idempotency_key())
+            .problem(problems::IDEMPOTENCY_MISMATCH)
+    }
+
     /// It takes `parameters`.
     #[must_use]
     pub fn parameters(mut self, parameters: impl IntoIterator<Item = Parameter>) -> Self {

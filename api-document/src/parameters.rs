@@ -173,8 +173,11 @@ pub fn tenant_key() -> Parameter {
 /// `Idempotency-Key`.
 #[must_use]
 pub fn idempotency_key() -> Parameter {
-    let description = "Your own name for this request, 1 to 255 visible ASCII characters; kept for a day. The same request with \
-                       the same key is answered as the first one was; another request with it is refused.";
+    let description = "Your own name for this request, 1 to 255 visible ASCII characters; kept for a day, seen by your API key \
+                       alone, and of this route alone. The same request with the same name is not done again, but answered as \
+                       the first one was, which `Idempotency-Replayed` then says; what only reads is read again. Another \
+                       request with the name is refused. A wrong request uses no name up, and after an error the same request \
+                       is tried again.";
     Parameter::header("Idempotency-Key", description)
         .schema(plain(1..=255, "^[!-~ ]+$"))
         .example("build-4711-red")

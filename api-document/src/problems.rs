@@ -99,10 +99,16 @@ pub const MESSAGE_NOT_FOUND: ProblemResponse = of(
 /// An `Idempotency-Key` that came with another request.
 pub const IDEMPOTENCY_MISMATCH: ProblemResponse =
     of("IdempotencyMismatch", &[ErrorCode::IdempotencyMismatch]);
+/// A repeated request whose first one is under way.
+pub const IDEMPOTENCY_IN_FLIGHT: ProblemResponse =
+    of("IdempotencyInFlight", &[ErrorCode::IdempotencyInFlight]);
 /// An unknown API key.
 pub const API_KEY_NOT_FOUND: ProblemResponse = of("ApiKeyNotFound", &[ErrorCode::ApiKeyNotFound]);
-/// It is there already.
-pub const ALREADY_EXISTS: ProblemResponse = of("AlreadyExists", &[ErrorCode::AlreadyExists]);
+/// It is there already, or about to be.
+pub const ALREADY_EXISTS: ProblemResponse = of(
+    "AlreadyExists",
+    &[ErrorCode::AlreadyExists, ErrorCode::IdempotencyInFlight],
+);
 /// A user who must log in.
 pub const REAUTHORIZATION_REQUIRED: ProblemResponse = of(
     "ReauthorizationRequired",
@@ -306,6 +312,9 @@ fn example(code: ErrorCode) -> Error {
         ErrorCode::MessageJobPast => Error::MessageJobPast("delivered"),
         ErrorCode::MessageNotFound => Error::MessageNotFound,
         ErrorCode::IdempotencyMismatch => Error::IdempotencyMismatch,
+        ErrorCode::IdempotencyInFlight => Error::IdempotencyInFlight {
+            retry_after: Duration::from_secs(2),
+        },
         ErrorCode::PayloadTooLarge => Error::PayloadTooLarge(lark_service::http::MAX_BODY_BYTES),
         ErrorCode::RateLimited => Error::RateLimited {
             retry_after: Duration::from_millis(1_200),

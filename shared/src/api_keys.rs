@@ -16,7 +16,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quick_cache::sync::Cache as LocalCache;
 use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
@@ -24,7 +23,8 @@ use tracing::{info, warn};
 use crate::cache::CacheClient;
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::idempotency::Seed;
 use crate::ids::is_identifier;
 use crate::store::{Expect, Key, Record, Storage, Table, Value};
 use crate::telemetry::metrics;
@@ -94,22 +94,21 @@ impl ApiKey {
     /// A new key.
     ///
     /// # Errors
-    /// [`Error::Internal`] when the system has no randomness.
+    /// [`crate::error::Error::Internal`] when the system has no randomness.
     pub fn generate() -> Result<Self> {
-        let mut bytes = [0_u8; 32 + ID_BYTES];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| Error::internal("the system has no randomness"))?;
-        let (secret, id) = bytes.split_at(32);
+        Ok(Self::from_seed(&Seed::generate()?))
+    }
+
+    /// The key that follows from `seed`: the same each time, and of no other seed.
+    #[must_use]
+    pub fn from_seed(seed: &Seed) -> Self {
         let letters = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let id = id
-            .iter()
-            .map(|byte| char::from(letters[usize::from(byte % 32)]))
-            .collect();
-        Ok(Self {
-            id,
-            secret: URL_SAFE_NO_PAD.encode(secret).into(),
-        })
+        let id = seed.bytes("api-key-id");
+        let id = id.map(|byte| char::from(letters[usize::from(byte % 32)]));
+        Self {
+            id: id.iter().take(ID_BYTES).collect(),
+            secret: URL_SAFE_NO_PAD.encode(seed.bytes("api-key-secret")).into(),
+        }
     }
 
     /// The key's public part.
@@ -213,7 +212,7 @@ impl ApiKeys {
     /// which.
     ///
     /// # Errors
-    /// [`Error::Store`] when the store is unavailable and did not confirm the key to this process within the last minute.
+    /// [`crate::error::Error::Store`] when the store is unavailable and did not confirm the key to this process within the last minute.
     pub async fn authenticate(&self, token: &str, deadline: Deadline) -> Result<Option<Caller>> {
         let Some(key) = ApiKey::parse(token) else {
             Refusal::Malformed.note("");
@@ -268,7 +267,7 @@ impl ApiKeys {
     /// [`ApiKeys::authenticate`].
     ///
     /// # Errors
-    /// [`Error::Store`] when the store does not say.
+    /// [`crate::error::Error::Store`] when the store does not say.
     pub async fn prove(&self, token: &str, deadline: Deadline) -> Result<Option<Caller>> {
         let Some(key) = ApiKey::parse(token) else {
             return Ok(None);

@@ -42,7 +42,8 @@ mod target;
 mod view;
 mod worker;
 
-pub use accept::{Accepted, NewMessage, Once};
+pub use crate::idempotency::Once;
+pub use accept::{Accepted, NewMessage};
 pub(crate) use codec::sealed_attributes;
 pub use dry_run::DryRun;
 pub use end::{Delivered, End, HistoryRead, Refused, Uncertain};

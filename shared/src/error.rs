@@ -117,6 +117,12 @@ pub enum Error {
     /// Another request came with this `Idempotency-Key`.
     #[error("another request came with this Idempotency-Key")]
     IdempotencyMismatch,
+    /// The first request with this `Idempotency-Key` is not answered yet.
+    #[error("the first request with this Idempotency-Key is still under way")]
+    IdempotencyInFlight {
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
@@ -291,6 +297,9 @@ impl Error {
             Self::MessageJobPast(_) => (Code::MessageJobPast, None, None),
             Self::MessageNotFound => (Code::MessageNotFound, None, None),
             Self::IdempotencyMismatch => (Code::IdempotencyMismatch, None, None),
+            Self::IdempotencyInFlight { retry_after } => {
+                (Code::IdempotencyInFlight, None, Some(*retry_after))
+            }
             Self::PayloadTooLarge(_) | Self::FieldTooLarge(_) => {
                 (Code::PayloadTooLarge, None, None)
             }

@@ -15,6 +15,7 @@ use crate::telemetry::{self, metrics};
 mod admission;
 mod call;
 mod json;
+mod once;
 mod problem;
 mod query;
 mod reply;
@@ -23,6 +24,7 @@ pub mod sending;
 pub use admission::Admission;
 pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID, bearer};
 pub use json::MAX_BODY_BYTES;
+pub use once::Turn;
 pub use problem::{PartialFailure, Problem, page};
 pub use reply::Reply;
 

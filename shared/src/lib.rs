@@ -31,6 +31,7 @@ pub mod apps;
 
 pub mod asker;
 pub mod changes;
+pub mod idempotency;
 
 // The platform and its limits.
 pub mod lark;

@@ -71,6 +71,7 @@ tables! {
     /// Wrapped data keys: `keyring` / `current`.
     DataKeys = 4, "data_keys";
     /// Messages to be delivered, and what became of them: `job#key_id` / `job_id`. Who sent a message: `sent#message_id` / `sent`.
+    /// Requests with an `Idempotency-Key`, of whatever kind: `once#hash` / `once`.
     MessageJobs = 5, "message_jobs";
 }
 

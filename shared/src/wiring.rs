@@ -26,6 +26,7 @@ use crate::directory::tiers::Tiers;
 use crate::directory::users::UserService;
 use crate::directory::warm_up::Warmer;
 use crate::http::Admission;
+use crate::idempotency::Claims;
 use crate::lark::LarkClient;
 use crate::logins::Logins;
 use crate::meter::Meter;
@@ -171,6 +172,11 @@ impl Services {
             limiter: base.limiter,
             default_app: config.default_app_id.clone(),
             not_found_limits: config.not_found_limits,
+            claims: Claims::new(
+                base.storage.clone(),
+                base.sealer.clone(),
+                Arc::clone(&base.clock),
+            ),
         };
         Self {
             config: Arc::new(config),

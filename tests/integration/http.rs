@@ -5,5 +5,6 @@ mod apps;
 mod batch;
 mod directory;
 mod functions;
+mod idempotency;
 mod marketplace;
 mod rotation;

@@ -1,10 +1,11 @@
 use super::*;
 
-const ALL: [ProblemResponse; 24] = [
+const ALL: [ProblemResponse; 25] = [
     RECEIVER_NOT_FOUND,
     MESSAGE_JOB_NOT_FOUND,
     MESSAGE_JOB_PAST,
     IDEMPOTENCY_MISMATCH,
+    IDEMPOTENCY_IN_FLIGHT,
     INVALID_ARGUMENT,
     LOGIN_INVALID,
     UNAUTHENTICATED,

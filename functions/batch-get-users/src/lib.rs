@@ -32,11 +32,12 @@ pub async fn handle(
 }
 
 async fn batch(admission: &Admission, users: &UserService, call: &Call<'_>) -> Result<Reply> {
-    call.authorized(Scope::UsersRead)?;
+    let key_id = &call.authorized(Scope::UsersRead)?.key_id;
     call.only_query(&[])?;
     let body: BatchBody = call.json()?;
     let asked = body.read()?;
     let context = admission.app_context(call, Scope::UsersRead).await?;
+    admission.same(call, key_id, "POST /v1/users/batch").await?;
     let batch = users
         .batch(&context, &asked.wanted, call.deadline())
         .await?;

@@ -1,6 +1,6 @@
 //! What the API's document says of it.
 
-use api_document::{Answer, Content, Operation, Tag};
+use api_document::{Answer, Content, Operation, Tag, parameters, problems};
 use lark_service::api_keys::Scope;
 
 use crate::body::{BatchBody, UserBatch};
@@ -26,12 +26,15 @@ pub fn operations() -> Vec<Operation> {
              with the error. One that fails leaves the others alone, and the answer is 200 all the same. Each list is in the \
              order of the request: `ids`, `open_ids`, `user_ids`, `union_ids`, `emails`, `mobiles`, each from its beginning; \
              an entry that is given twice is answered twice. Profiles come from the same cache as with \
-             `GET /v1/users/{id}`; a stale one is marked. An error is the answer only where no entry could be looked for.",
+             `GET /v1/users/{id}`; a stale one is marked. An error is the answer only where no entry could be looked for. \
+             Users are looked up again each time, with an `Idempotency-Key` too.",
         )
         .scope(Scope::UsersRead)
         .for_a_tenant()
         .asks_the_platform()
-        .answer(Answer::json(200, "What was found of each.", batch)),
+        .answer(Answer::json(200, "What was found of each.", batch))
+        .parameter(parameters::idempotency_key())
+        .problem(problems::IDEMPOTENCY_MISMATCH),
     ]
 }
 

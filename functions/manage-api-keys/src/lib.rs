@@ -6,10 +6,11 @@ use std::convert::Infallible;
 
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
-use lark_service::api_keys::{ApiKeyDescription, ApiKeys, Authority};
+use lark_service::api_keys::{ApiKey, ApiKeyDescription, ApiKeys, Authority, Caller, NewApiKey};
 use lark_service::error::{Error, Result};
-use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::http::{self, Admission, Call, Reply, Turn};
 use lark_service::page::PageRules;
+use secrecy::ExposeSecret;
 
 mod body;
 mod openapi;
@@ -27,9 +28,13 @@ pub async fn handle(
     request: Request,
 ) -> std::result::Result<Response<Body>, Infallible> {
     Ok(http::serve("manage-api-keys", &request, async |call| {
-        let authority = Authority::Key(admission.administrator(call).await?);
-        let reply = manage(&authority, api_keys, call).await?;
-        Ok(reply)
+        let caller = admission.administrator(call).await?;
+        let is_creation =
+            call.path_parameter("key_id").is_empty() && *call.request().method() == Method::POST;
+        if is_creation {
+            return create(admission, caller, api_keys, call).await;
+        }
+        manage(&Authority::Key(caller), api_keys, call).await
     })
     .await)
 }
@@ -38,10 +43,7 @@ async fn manage(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> R
     let method = call.request().method();
     let key_id = call.path_parameter("key_id");
     if key_id.is_empty() {
-        return match *method {
-            Method::POST => create(authority, api_keys, call).await,
-            _ => list(authority, api_keys, call).await,
-        };
+        return list(authority, api_keys, call).await;
     }
     // Whatever is to be done with it: a key that the caller may not manage is not there for them.
     let key = api_keys.show(key_id, call.deadline()).await?;
@@ -67,16 +69,42 @@ async fn manage(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> R
     }
 }
 
-async fn create(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
+async fn create(
+    admission: &Admission,
+    caller: Caller,
+    api_keys: &ApiKeys,
+    call: &Call<'_>,
+) -> Result<Reply> {
     call.only_query(&[])?;
     let body: CreateBody = call.json()?;
-    let new = body.read()?;
-    api_keys.add(&new, authority, call.deadline()).await?;
-    let key = api_keys.show(new.key.id(), call.deadline()).await?;
-    let location = format!("/v1/api-keys/{}", new.key.id());
-    Ok(Reply::json(&NewKeyAnswer::of(&key, &new.key))?
-        .with_status(StatusCode::CREATED)
-        .with_header("location", &location))
+    let draft = body.read()?;
+    let key_id = caller.key_id.clone();
+    let authority = Authority::Key(caller);
+    api_keys.check_new(&draft, &authority)?;
+    let make = async |turn: Turn| {
+        // Whoever tries it makes the same key.
+        let new = NewApiKey {
+            key: ApiKey::from_seed(&turn.seed),
+            ..draft
+        };
+        match api_keys.add(&new, &authority, call.deadline()).await {
+            // By an earlier try: nobody else has its secret.
+            Err(Error::AlreadyExists(_))
+                if api_keys
+                    .prove(new.key.reveal().expose_secret(), call.deadline())
+                    .await?
+                    .is_some() => {}
+            outcome => outcome?,
+        }
+        let key = api_keys.show(new.key.id(), call.deadline()).await?;
+        let location = format!("/v1/api-keys/{}", new.key.id());
+        Ok(Reply::json(&NewKeyAnswer::of(&key, &new.key))?
+            .with_status(StatusCode::CREATED)
+            .with_header("location", &location))
+    };
+    admission
+        .once(call, &key_id, "POST /v1/api-keys", make)
+        .await
 }
 
 async fn list(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {

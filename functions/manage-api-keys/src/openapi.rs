@@ -45,6 +45,7 @@ fn create() -> Operation {
                 .not_kept()
                 .header(headers::location()),
         )
+        .once()
 }
 
 fn show() -> Operation {

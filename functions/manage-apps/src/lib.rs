@@ -9,7 +9,7 @@ use lark_service::api_keys::{AllowedApps, Caller};
 use lark_service::apps::{AppDescription, Apps};
 use lark_service::changes::Actor;
 use lark_service::error::{Error, Result};
-use lark_service::http::{self, Admission, Call, Reply};
+use lark_service::http::{self, Admission, Call, Reply, Turn};
 use lark_service::ids::AppId;
 use lark_service::page::PageRules;
 use lark_service::tokens::TokenService;
@@ -32,8 +32,12 @@ pub async fn handle(
 ) -> std::result::Result<Response<Body>, Infallible> {
     Ok(http::serve("manage-apps", &request, async |call| {
         let caller = admission.administrator(call).await?;
-        let reply = manage(&caller, apps, tokens, call).await?;
-        Ok(reply)
+        let is_creation =
+            call.path_parameter("app_id").is_empty() && *call.request().method() == Method::POST;
+        if is_creation {
+            return create(admission, &caller, apps, tokens, call).await;
+        }
+        manage(&caller, apps, tokens, call).await
     })
     .await)
 }
@@ -47,10 +51,7 @@ async fn manage(
     let method = call.request().method();
     let given = call.path_parameter("app_id");
     if given.is_empty() {
-        return match *method {
-            Method::POST => create(caller, apps, tokens, call).await,
-            _ => list(caller, apps, call).await,
-        };
+        return list(caller, apps, call).await;
     }
     let app_id = AppId::parse(given)
         .ok_or_else(|| Error::invalid("app_id", "must be 1 to 64 letters, digits, `_` or `-`"))?;
@@ -75,6 +76,7 @@ async fn manage(
 }
 
 async fn create(
+    admission: &Admission,
     caller: &Caller,
     apps: &Apps,
     tokens: &TokenService,
@@ -84,14 +86,28 @@ async fn create(
     let body: CreateBody = call.json()?;
     let new = body.read()?;
     allow(caller, &new.app_id)?;
+    new.check()?;
     let actor = Actor::api_key(&caller.key_id);
-    tokens
-        .register_app(apps, &new, &actor, call.deadline())
-        .await?;
-    let app = apps.read(&new.app_id, call.deadline()).await?;
-    Ok(Reply::json(&AppDescription::of(&app))?
-        .with_status(StatusCode::CREATED)
-        .with_header("location", &format!("/v1/apps/{}", new.app_id)))
+    let make = async |turn: Turn| {
+        let made = tokens
+            .register_app(apps, &new, &actor, call.deadline())
+            .await;
+        match (made, turn.tried_since) {
+            (Err(Error::AlreadyExists(_)), Some(since)) => {
+                tokens
+                    .finish_registration(apps, &new, &actor, since, call.deadline())
+                    .await?;
+            }
+            (made, _) => made?,
+        }
+        let app = apps.read(&new.app_id, call.deadline()).await?;
+        Ok(Reply::json(&AppDescription::of(&app))?
+            .with_status(StatusCode::CREATED)
+            .with_header("location", &format!("/v1/apps/{}", new.app_id)))
+    };
+    admission
+        .once(call, &caller.key_id, "POST /v1/apps", make)
+        .await
 }
 
 async fn list(caller: &Caller, apps: &Apps, call: &Call<'_>) -> Result<Reply> {

@@ -41,6 +41,7 @@ fn create() -> Operation {
                 .not_kept()
                 .header(headers::location()),
         )
+        .once()
         .problem(problems::ALREADY_EXISTS)
 }
 

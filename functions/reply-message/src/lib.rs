@@ -37,7 +37,7 @@ async fn reply(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> R
     let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
     call.only_query(&[])?;
     let id = MessageId::parse(call.path_parameter("message_id"))?;
-    let once = sending::once(call)?;
+    let once = call.once()?;
     let is_async = sending::prefers_async(call)?;
     let body: ReplyBody = call.json_up_to(MAX_REQUEST_BYTES)?;
     let Wanted {
@@ -72,5 +72,5 @@ async fn reply(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> R
     } else {
         Box::pin(delivery.send_now(&context, new, deadline)).await?
     };
-    sending::accepted(&accepted)
+    sending::accepted(call, &accepted)
 }

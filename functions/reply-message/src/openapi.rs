@@ -29,7 +29,6 @@ pub fn operations() -> Vec<Operation> {
         )
         .scope(Scope::MessagesSend)
         .parameter(parameters::message())
-        .parameter(parameters::idempotency_key())
         .parameter(parameters::prefer())
         .for_a_tenant()
         .asks_the_platform()
@@ -42,7 +41,7 @@ pub fn operations() -> Vec<Operation> {
                 .header(headers::location()),
         )
         .problem(problems::MESSAGE_NOT_FOUND)
-        .problem(problems::IDEMPOTENCY_MISMATCH),
+        .named_once(),
     ]
 }
 

@@ -40,7 +40,7 @@ async fn send(
 ) -> Result<Reply> {
     let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
     call.only_query(&[])?;
-    let once = sending::once(call)?;
+    let once = call.once()?;
     let is_async = sending::prefers_async(call)?;
     let now = SystemClock.now();
     let wanted = call.json::<SendBody>()?.read(now)?;
@@ -77,5 +77,5 @@ async fn send(
     } else {
         Box::pin(delivery.send_now(&context, new, call.deadline())).await?
     };
-    sending::accepted(&accepted)
+    sending::accepted(call, &accepted)
 }

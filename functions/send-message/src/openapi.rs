@@ -33,7 +33,6 @@ pub fn operations() -> Vec<Operation> {
              the first one and nothing is sent twice.",
         )
         .scope(Scope::MessagesSend)
-        .parameter(parameters::idempotency_key())
         .parameter(parameters::prefer())
         .for_a_tenant()
         .asks_the_platform()
@@ -46,7 +45,7 @@ pub fn operations() -> Vec<Operation> {
                 .header(headers::location()),
         )
         .problem(problems::RECEIVER_NOT_FOUND)
-        .problem(problems::IDEMPOTENCY_MISMATCH),
+        .named_once(),
     ]
 }
 

@@ -259,7 +259,17 @@ pub(super) struct Asked<'a> {
     pub(super) expires_at: Option<Timestamp>,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    pub(super) const fn of(new: &'a NewApiKey) -> Self {
+        Self {
+            name: new.name.as_str(),
+            scopes: &new.scopes,
+            apps: &new.apps,
+            tenants: &new.tenants,
+            expires_at: new.expires_at,
+        }
+    }
+
     /// Passes if a key can be that at `now`.
     ///
     /// # Errors

@@ -32,6 +32,15 @@ const LISTED: &str = "listed";
 const LISTED_PREFIX: &str = "id#";
 
 impl ApiKeys {
+    /// Passes if `authority` may add such a key now: what [`ApiKeys::add`] checks once more when it writes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`], [`Error::PermissionDenied`].
+    pub fn check_new(&self, new: &NewApiKey, authority: &Authority) -> Result<()> {
+        Asked::of(new).check(self.clock.now())?;
+        authority.may_give(&Powers::of_new(new))
+    }
+
     /// Adds a key. `authority` must have what the key gives, at the moment at which it is written.
     ///
     /// # Errors
@@ -47,8 +56,7 @@ impl ApiKeys {
         let mut authority = Cow::Borrowed(authority);
         for _ in 0..ATTEMPTS {
             let now = self.clock.now();
-            asked(new).check(now)?;
-            authority.may_give(&Powers::of_new(new))?;
+            self.check_new(new, &authority)?;
             let record = added(new, self.version_after(0), &authority.actor(), now);
             let listed = Record::new(listed_key(new.key.id()), self.version_after(0));
             self.storage
@@ -335,16 +343,6 @@ impl ApiKeys {
         u64::try_from(self.clock.now().as_millis())
             .unwrap_or(0)
             .max(version + 1)
-    }
-}
-
-const fn asked(new: &NewApiKey) -> Asked<'_> {
-    Asked {
-        name: new.name.as_str(),
-        scopes: &new.scopes,
-        apps: &new.apps,
-        tenants: &new.tenants,
-        expires_at: new.expires_at,
     }
 }
 

@@ -58,6 +58,19 @@ impl NewApp {
             login_scopes: Vec::new(),
         }
     }
+
+    /// Passes if an app can be registered so.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming each field that is wrong.
+    pub fn check(&self) -> Result<()> {
+        check(&[
+            name_problem(&self.name),
+            secret_problem(&self.secret),
+            targets_problem(&self.redirect_targets),
+            scopes_problem(&self.login_scopes),
+        ])
+    }
 }
 
 /// A change to an app; fields that are `None` stay as they are.

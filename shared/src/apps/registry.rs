@@ -33,12 +33,7 @@ impl Apps {
     /// # Errors
     /// [`Error::AlreadyExists`], [`Error::InvalidArgument`], [`Error::Store`], [`Error::Seal`].
     pub async fn register(&self, new: &NewApp, actor: &Actor, deadline: Deadline) -> Result<()> {
-        check(&[
-            name_problem(&new.name),
-            secret_problem(&new.secret),
-            targets_problem(&new.redirect_targets),
-            scopes_problem(&new.login_scopes),
-        ])?;
+        new.check()?;
         let now = self.clock.now();
         let context = record::seal_context(&new.app_id);
         let sealed = self.sealer.seal(&context, &new.secret, deadline).await?;
@@ -71,6 +66,33 @@ impl Apps {
         }
         info!(lark.app_id = new.app_id.as_str(), "an app was registered");
         changes::keep(self.storage(), Table::Apps, &record, deadline).await
+    }
+
+    /// Whether `actor` registered just this app at `since` or later and nobody changed it: an earlier try of the same request.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Seal`].
+    pub async fn was_registered(
+        &self,
+        new: &NewApp,
+        actor: &Actor,
+        since: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        let at = key(&new.app_id);
+        let Some(found) = self.storage().get(Table::Apps, &at, deadline).await? else {
+            return Ok(false);
+        };
+        let (Some(sealed), Some(made_at)) = (found.bytes("secret"), found.number("created_at"))
+        else {
+            return Ok(false);
+        };
+        let made_at = Timestamp::from_millis(made_at);
+        let asked = record::new(at, found.version, new, sealed.to_vec(), made_at);
+        let asked = changes::stamped(asked, actor, "created", &[], made_at);
+        Ok(asked.attributes == found.attributes
+            && made_at >= since
+            && self.is_current(&found, &new.secret, deadline).await?)
     }
 
     /// Changes an app and returns its new state.

@@ -12,12 +12,13 @@ use crate::apps::AppContext;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::page::hashed;
+use crate::idempotency::{self, Once};
 use crate::queue::{Entry, Lane};
 use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
 
-/// How long an `Idempotency-Key` is kept.
-const ONCE: Duration = Duration::from_secs(24 * 3_600);
+/// The scope of a message's `Idempotency-Key`, and of a reply's.
+const ROUTE: &str = "POST /v1/messages";
+const REPLY_ROUTE: &str = "POST /v1/messages/{message_id}/replies";
 /// How long a job may be under way before it is queued for a worker, when its sender answers nobody any more.
 const SENDER: Duration = Duration::from_secs(60);
 
@@ -38,15 +39,6 @@ pub struct NewMessage {
     pub expires_at: Option<Timestamp>,
     /// The caller's `Idempotency-Key`, and a hash of the request that it came with.
     pub once: Option<Once>,
-}
-
-/// A request that its caller may repeat.
-#[derive(Clone, Debug)]
-pub struct Once {
-    /// The caller's key.
-    pub key: String,
-    /// A hash of everything that the request asks for.
-    pub request: String,
 }
 
 /// A job that was taken.
@@ -166,7 +158,8 @@ impl Delivery {
         let mut job_id = JobId::new(now);
         let mut is_repeated = false;
         if let Some(once) = &new.once {
-            let first = self.first(&new.key_id, once, &job_id, deadline).await?;
+            let place = once.store_key(&new.key_id, route_to(&new.to));
+            let first = self.first(place, once, &job_id, deadline).await?;
             if let Some(first) = first {
                 is_repeated = true;
                 let key = JobKey {
@@ -208,21 +201,19 @@ impl Delivery {
         Ok((job, is_repeated))
     }
 
-    /// The job of an earlier request with the same `Idempotency-Key`; `None` if this is the first, whose job is to be `job_id`.
+    /// The job of an earlier request with the same `Idempotency-Key`, whose record is at `key`; `None` if this is the first, whose job is to be `job_id`.
     async fn first(
         &self,
-        key_id: &str,
+        key: Key,
         once: &Once,
         job_id: &JobId,
         deadline: Deadline,
     ) -> Result<Option<JobId>> {
         let now = self.inner.clock.now();
-        let place = hashed(&format!("{key_id}\nPOST /v1/messages\n{}", once.key));
-        let key = Key::new(format!("once#{place}"), "once");
         let mut record = Record::new(key.clone(), next_version(0, now))
             .with("request", Value::Text(once.request.clone()))
             .with("job_id", Value::Text(job_id.to_string()));
-        record.expires_at = Some(now + ONCE);
+        record.expires_at = Some(now + idempotency::KEPT);
         let storage = &self.inner.storage;
         let put = storage.put(Table::MessageJobs, &record, Expect::Absent, deadline);
         match put.await {
@@ -232,9 +223,7 @@ impl Delivery {
         }
         let first = storage.get(Table::MessageJobs, &key, deadline).await?;
         let first = first.ok_or(StoreError::Conflict)?;
-        if first.text("request") != Some(once.request.as_str()) {
-            return Err(Error::IdempotencyMismatch);
-        }
+        once.require_same(&first)?;
         let job_id = first.text("job_id").and_then(JobId::parse);
         let job_id = job_id.ok_or_else(|| Error::internal("a repeated request names no job"))?;
         Ok(Some(job_id))
@@ -287,6 +276,13 @@ impl Delivery {
         if let Some(error) = failed {
             warn!(message.job_id = job.key.job_id.as_str(), %error, "a message is not queued: the scheduled run does it");
         }
+    }
+}
+
+const fn route_to(target: &Target) -> &'static str {
+    match target {
+        Target::Address(_) => ROUTE,
+        Target::Reply(_) => REPLY_ROUTE,
     }
 }
 

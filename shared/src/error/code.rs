@@ -173,6 +173,10 @@ error_codes! {
     /// each message, and the same one only to repeat the very same request.
     IdempotencyMismatch { code: "idempotency_mismatch", status: 422, retryable: false, title: "The Idempotency-Key was used for another request" }
 
+    /// The first request with this `Idempotency-Key` is still under way, or its process died a moment ago. Repeat the request after
+    /// `Retry-After`: it is then answered as the first one was, or done if that one came to nothing. It is never done twice.
+    IdempotencyInFlight { code: "idempotency_in_flight", status: 409, retryable: true, title: "The first request with this Idempotency-Key is under way" }
+
     /// The body of the request is larger than 6 MiB, the most that Lambda takes; or a part of it, which `errors` then names,
     /// is larger than the platform takes: 150 KB for a text, 30 KB for a post or a card. Nothing was asked of the platform.
     PayloadTooLarge { code: "payload_too_large", status: 413, retryable: false, title: "The body is too large" }

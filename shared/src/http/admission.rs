@@ -9,6 +9,7 @@ use crate::apps::{App, AppContext, AppKind, Apps};
 use crate::asker::{Asker, NotFoundLimits};
 use crate::directory::tiers::AppTenant;
 use crate::error::{Error, Result};
+use crate::idempotency::Claims;
 use crate::ids::{AppId, TenantKey};
 use crate::limiter::{LimitKey, Limiter};
 use crate::quota::{Decision, Quota};
@@ -32,6 +33,8 @@ pub struct Admission {
     pub default_app: Option<AppId>,
     /// How many calls of each API key may find nothing.
     pub not_found_limits: NotFoundLimits,
+    /// Which requests were done already.
+    pub claims: Claims,
 }
 
 impl Admission {

@@ -15,7 +15,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::{AppId, is_identifier};
-use crate::page::{PageRequest, PageRules, hashed};
+use crate::page::{PageRequest, PageRules};
 
 /// Carries the request id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -263,21 +263,6 @@ impl<'r> Call<'r> {
             Some(all) => query::only(all.iter().map(|(name, _)| name), known),
             None => Ok(()),
         }
-    }
-
-    /// A hash of what the request asks for: its method, path, query, app, tenant and body, byte for byte. Two requests with the same
-    /// one ask for the same.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for a header that is not visible ASCII.
-    pub fn fingerprint(&self) -> Result<String> {
-        let mut text = format!("{} {}\n", self.request.method(), self.request.uri().path());
-        for name in ["x-lark-app-id", "x-lark-tenant-key"] {
-            text.push_str(self.header(name)?.unwrap_or_default());
-            text.push('\n');
-        }
-        text.push_str(&String::from_utf8_lossy(self.request.body()));
-        Ok(hashed(&text))
     }
 
     /// The body, read as JSON.

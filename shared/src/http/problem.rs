@@ -294,6 +294,7 @@ fn told(error: &Error) -> String {
         | Error::MessageJobPast(_)
         | Error::MessageNotFound
         | Error::IdempotencyMismatch
+        | Error::IdempotencyInFlight { .. }
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
         | Error::QuotaExhausted { .. }

@@ -2,7 +2,8 @@
 
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
-use serde::Serialize;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
 use super::REQUEST_ID;
 use crate::directory::tiers::Found;
@@ -17,6 +18,17 @@ pub struct Reply {
     body: String,
 }
 
+/// An answer that is kept for who repeats the request.
+#[derive(Deserialize, Serialize)]
+struct Kept {
+    status: u16,
+    is_json: bool,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+/// The content type of all else.
+const JSON: &str = "application/json";
 /// The content type of pages.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 /// The headers of every page: it loads nothing, cannot be framed, sends no referrer and is not stored.
@@ -47,7 +59,7 @@ impl Reply {
     pub const fn raw_json(body: String) -> Self {
         Self {
             status: StatusCode::OK,
-            content_type: Some("application/json"),
+            content_type: Some(JSON),
             headers: Vec::new(),
             body,
         }
@@ -116,6 +128,45 @@ impl Reply {
             self.headers.push((HeaderName::from_static(name), value));
         }
         self
+    }
+
+    /// The answer as it is kept for who repeats the request; `None` if it is a page, which nobody asks for twice.
+    pub(super) fn kept(&self) -> Result<Option<SecretString>> {
+        let is_json = self.content_type == Some(JSON);
+        if !is_json && self.content_type.is_some() {
+            return Ok(None);
+        }
+        let headers = self.headers.iter();
+        let headers = headers.filter_map(|(name, value)| {
+            let value = value.to_str().ok()?.to_owned();
+            Some((name.as_str().to_owned(), value))
+        });
+        let kept = Kept {
+            status: self.status.as_u16(),
+            is_json,
+            headers: headers.collect(),
+            body: self.body.clone(),
+        };
+        let text = serde_json::to_string(&kept)
+            .map_err(|error| Error::internal(format!("serialising: {error}")))?;
+        Ok(Some(text.into()))
+    }
+
+    /// The answer that was [`Reply::kept`].
+    pub(super) fn of_kept(kept: &SecretString) -> Result<Self> {
+        let wrong = || Error::internal("an answer that was kept cannot be read");
+        let kept: Kept = serde_json::from_str(kept.expose_secret()).map_err(|_| wrong())?;
+        let headers = kept.headers.iter().map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            let value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+            Ok((name, value))
+        });
+        Ok(Self {
+            status: StatusCode::from_u16(kept.status).map_err(|_| wrong())?,
+            content_type: kept.is_json.then_some(JSON),
+            headers: headers.collect::<Result<_>>()?,
+            body: kept.body,
+        })
     }
 
     pub(super) fn to_response(&self, request_id: &str) -> Response<Body> {

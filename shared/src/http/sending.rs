@@ -4,29 +4,8 @@ use lambda_http::http::StatusCode;
 
 use super::{Call, Reply};
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Accepted, JobView, Once};
+use crate::delivery::{Accepted, JobView};
 use crate::error::{Error, LarkFailure, Result};
-
-/// The longest `Idempotency-Key`.
-const MAX_ONCE: usize = 255;
-
-/// The header `Idempotency-Key`, with a hash of the request that it came with.
-///
-/// # Errors
-/// [`Error::InvalidArgument`] naming the header.
-pub fn once(call: &Call<'_>) -> Result<Option<Once>> {
-    let Some(key) = call.header("idempotency-key")? else {
-        return Ok(None);
-    };
-    if key.is_empty() || key.len() > MAX_ONCE {
-        let message = "must have 1 to 255 visible ASCII characters";
-        return Err(Error::invalid("header Idempotency-Key", message));
-    }
-    Ok(Some(Once {
-        key: key.to_owned(),
-        request: call.fingerprint()?,
-    }))
-}
 
 /// Whether the header `Prefer` asks for an answer before the message is sent (RFC 7240).
 ///
@@ -42,7 +21,10 @@ pub fn prefers_async(call: &Call<'_>) -> Result<bool> {
 ///
 /// # Errors
 /// The platform's refusal of one that never will be.
-pub fn accepted(accepted: &Accepted) -> Result<Reply> {
+pub fn accepted(call: &Call<'_>, accepted: &Accepted) -> Result<Reply> {
+    if accepted.is_repeated {
+        call.replayed();
+    }
     let job = &accepted.job;
     if let Some(refused) = job.refused() {
         let failure = LarkFailure {

@@ -63,6 +63,14 @@ pub trait StoreHook: std::fmt::Debug + Send + Sync {
 
     /// Runs after a [`Store::get`] from `table`, with its answer at hand: by then the answer may be out of date.
     async fn after_get(&self, _table: Table) {}
+
+    /// Runs after a [`Store::put`] of `key` that succeeded.
+    ///
+    /// # Errors
+    /// What the caller gets in place of the answer, which is lost.
+    async fn after_put(&self, _table: Table, _key: &Key) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A store whose operations run after a hook.
@@ -111,7 +119,8 @@ impl Store for InterceptedStore {
 
     async fn put(&self, table: Table, record: &Record, expect: Expect) -> Result<(), StoreError> {
         let store = self.after_hook(Operation::Put, Some(table)).await?;
-        store.put(table, record, expect).await
+        store.put(table, record, expect).await?;
+        self.hook.after_put(table, &record.key).await
     }
 
     async fn put_guarded(

@@ -6,6 +6,7 @@ use super::info::is_forgotten;
 use super::{TokenInfo, TokenKey, TokenKind, TokenService, TokenState};
 use crate::apps::{AppKind, Apps, NewApp};
 use crate::changes::Actor;
+use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::ids::AppId;
@@ -150,6 +151,25 @@ impl TokenService {
             self.forget_app(&new.app_id, deadline).await?;
         }
         apps.register(new, actor, deadline).await?;
+        self.make_first_due(new, deadline).await
+    }
+
+    /// Finishes what an earlier try of the same request began at `since` or later, if it registered the app; else it is
+    /// somebody else's.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], [`Error::Store`], [`Error::Seal`].
+    pub async fn finish_registration(
+        &self,
+        apps: &Apps,
+        new: &NewApp,
+        actor: &Actor,
+        since: Timestamp,
+        deadline: Deadline,
+    ) -> Result<()> {
+        if !apps.was_registered(new, actor, since, deadline).await? {
+            return Err(Error::AlreadyExists(format!("the app {}", new.app_id)));
+        }
         self.make_first_due(new, deadline).await
     }
 

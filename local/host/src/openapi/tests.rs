@@ -163,6 +163,24 @@ fn an_operation_has_an_id_of_its_own() {
 }
 
 #[test]
+fn every_post_takes_an_idempotency_key_and_says_what_becomes_of_it() {
+    let whole = read();
+    let mut posts = 0;
+    for (path, operations) in whole["paths"].as_mapping().unwrap() {
+        let Some(post) = operations.get("post") else {
+            continue;
+        };
+        posts += 1;
+        let parameters = post["parameters"].as_sequence().unwrap().iter();
+        let mut names = parameters.map(|parameter| &resolved(&whole, parameter)["name"]);
+        assert!(names.any(|name| name == "Idempotency-Key"), "{path:?}");
+        let refused = post["responses"].get("422");
+        assert!(refused.is_some(), "{path:?}");
+    }
+    assert!(posts >= 4, "{posts}");
+}
+
+#[test]
 fn every_list_says_whether_more_is_behind_a_page() {
     let whole = read();
     let mut lists = 0;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lark_service::delivery::{JobId, State, Work};
+use lark_service::delivery::{JobId, NewMessage, Once, State, Work};
 use lark_service::store::intercepted::{InterceptedStore, Operation, StoreHook};
 use lark_service::store::{StoreError, Table};
 use lark_service_tests::world::{Process, World, soon};
-use tokio::sync::Mutex;
+use tokio::sync::{Barrier, Mutex};
 
-use super::{MINUTE, accept, context, deliveries, job, state, text, work};
+use super::{CREATE, MINUTE, accept, context, deliveries, job, state, text, work};
 
 /// Fails writes of jobs that the test chooses, by their number.
 #[derive(Debug)]
@@ -121,4 +121,56 @@ async fn what_names_no_job_does_not_stay_in_the_queue() {
             "{body}"
         );
     }
+}
+
+/// Holds the second write of a process, that of the job, until all have come so far.
+#[derive(Debug)]
+struct Together {
+    writes: Mutex<u32>,
+    all: Arc<Barrier>,
+}
+
+#[async_trait]
+impl StoreHook for Together {
+    async fn before(&self, operation: Operation, table: Option<Table>) -> Result<(), StoreError> {
+        if table == Some(Table::MessageJobs) && operation == Operation::Put {
+            let mut writes = self.writes.lock().await;
+            *writes += 1;
+            if *writes == 2 {
+                self.all.wait().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn of_two_requests_with_one_idempotency_key_at_the_same_moment_one_calls() {
+    let world = World::begin().await;
+    let all = Arc::new(Barrier::new(2));
+    let process = || {
+        let hook = Together {
+            writes: Mutex::new(0),
+            all: Arc::clone(&all),
+        };
+        let store = InterceptedStore::new(world.shared_store(), Arc::new(hook) as _);
+        world.process_over(Arc::new(store))
+    };
+    let (one, other) = (process(), process());
+    let contexts = (context(&one).await, context(&other).await);
+    let new = || NewMessage {
+        once: Some(Once {
+            key: "build-4711".to_owned(),
+            request: "a".to_owned(),
+        }),
+        ..text("hi")
+    };
+    let (first, second) = tokio::join!(
+        one.0.delivery.send_now(&contexts.0, new(), soon()),
+        other.0.delivery.send_now(&contexts.1, new(), soon()),
+    );
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.job.key, second.job.key);
+    assert_eq!(world.requests(CREATE), 1);
+    assert_eq!(deliveries(&world).len(), 1);
 }
