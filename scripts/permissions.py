@@ -75,6 +75,8 @@ MAY = {
     "recall-message": [*KEY, *OPEN, *CACHE, *TOKENS, "get MessageJobsTable sent#"],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
     "cancel-message-job": [*KEY, *CACHE, *JOBS],
+    "upload-image": [*KEY, *OPEN, *CACHE, *TOKENS],
+    "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS],
     "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable sent#", *TAKE],
     "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],

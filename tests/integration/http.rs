@@ -7,3 +7,4 @@ mod directory;
 mod functions;
 mod marketplace;
 mod rotation;
+mod uploads;
