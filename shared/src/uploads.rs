@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::error::{Error, FieldError, Result};
-use crate::lark::media::{FileType, ImageType, NewFile};
+use crate::lark::media::{ImageType, NewFile};
 
 mod compound_file;
 mod file_name;
