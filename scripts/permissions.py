@@ -76,6 +76,8 @@ MAY = {
     "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, *ONCE, "put MessageJobsTable sent#"],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
     "cancel-message-job": [*KEY, *CACHE, *JOBS],
+    "upload-image": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
+    "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
     "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable sent#", *TAKE],
     "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],

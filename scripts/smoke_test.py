@@ -379,6 +379,26 @@ def messages(api, key, app, simulator, stack):
     check("an unknown message: 404", (status, body.get("code")), (404, "message_not_found"), body)
 
 
+def form(**parts):
+    """The headers and the body of a form."""
+    lines = [b"--b0\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n" % (name.encode(), content)
+             for name, content in parts.items()]
+    return {"Content-Type": "multipart/form-data; boundary=b0"}, b"".join(lines) + b"--b0--\r\n"
+
+
+def uploads(api, key, app):
+    """An image and a file, which is no text: on the way through the gateway it is Base64."""
+    headers, body = form(image=b"GIF89a\x02\x00\x02\x00\x80\xff\xfe;", image_type=b"message")
+    status, _, image = call(f"{api}/v1/images", key=key, headers={**app, **headers}, body=body)
+    check("an image is uploaded: 200", (status, str(image.get("image_key"))[:4]), (200, "img_"), image)
+    headers, body = form(file=bytes(range(256)) * 4096, file_name="报告.bin".encode(), duration=b"")
+    status, _, file = call(f"{api}/v1/files", key=key, headers={**app, **headers}, body=body)
+    check("a file of 1 MB is uploaded: 200", (status, str(file.get("file_key"))[:5]), (200, "file_"), file)
+    headers, body = form(image=b"no picture")
+    status, _, wrong = call(f"{api}/v1/images", key=key, headers={**app, **headers}, body=body)
+    check("what is no image is not: 400", (status, wrong["errors"][0]["field"]), (400, "image"), wrong)
+
+
 def main(arguments):
     api, key, app = arguments.api, arguments.key, {"X-Lark-App-Id": arguments.app}
     simulator = Simulator(arguments.simulator)
@@ -429,6 +449,7 @@ def main(arguments):
     revocation(api, key, app, user)
     apps(api, key, simulator, arguments.stack)
     messages(api, key, app, simulator, arguments.stack)
+    uploads(api, key, app)
     login(api, key, app, simulator)
     marketplace(api, key, *arguments.marketplace_app.split(":"), simulator,
                 outputs(arguments.stack)["StoreAppTicketFunctionName"])

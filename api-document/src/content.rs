@@ -54,6 +54,15 @@ impl Content {
         }
     }
 
+    /// A request's body: a form whose parts are the fields of `T`.
+    #[must_use]
+    pub fn form<T: ToSchema>() -> Self {
+        Self {
+            media_type: "multipart/form-data",
+            ..Self::body::<T>()
+        }
+    }
+
     /// An answer's body: `T` in JSON. What may be left out is never null there, and has no default.
     #[must_use]
     pub fn answer<T: ToSchema>() -> Self {

@@ -22,11 +22,22 @@ mod reply;
 pub mod sending;
 
 pub use admission::Admission;
+pub use bytes::Bytes;
 pub use call::{Call, MAX_REQUEST_ID_BYTES, REQUEST_ID, bearer};
 pub use json::MAX_BODY_BYTES;
 pub use once::Turn;
 pub use problem::{PartialFailure, Problem, page};
 pub use reply::Reply;
+
+/// Takes the body out of `request`, without copying it: for what is too large to be in memory twice.
+#[must_use]
+pub fn take_body(request: &mut Request) -> Bytes {
+    match std::mem::take(request.body_mut()) {
+        Body::Text(text) => text.into(),
+        Body::Binary(bytes) => bytes.into(),
+        Body::Empty | _ => Bytes::new(),
+    }
+}
 
 /// Answers `request` with the result of `act`: a reply, or the problem for its error. A panic becomes an `internal` problem.
 /// Every answer carries `X-Request-Id`; one line is logged and metrics are written before it is returned.

@@ -1,8 +1,8 @@
 //! The Lark Open Platform's HTTP API, as far as the service calls it itself.
 //!
 //! A call is a value: [`Request`] has what to send and how to read the answer. The API families make them: [`auth`],
-//! [`oauth`], [`contacts`], [`departments`] and [`chats`]. [`LarkClient`] sends them: connections, limits, time-outs and
-//! retries, the same for each. [`apis`] has the limits of each API, [`remedies`] what to do about refusals.
+//! [`oauth`], [`contacts`], [`departments`], [`chats`], [`messages`] and [`media`]. [`LarkClient`] sends them: connections,
+//! limits, time-outs and retries, the same for each. [`apis`] has the limits of each API, [`remedies`] what to do about refusals.
 
 mod answer;
 pub mod apis;
@@ -12,7 +12,9 @@ mod client;
 mod codes;
 pub mod contacts;
 pub mod departments;
+pub mod media;
 pub mod messages;
+mod multipart;
 pub mod oauth;
 mod outbound_limiter;
 pub mod remedies;

@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod directory;
 pub mod logins;
 pub mod messages;
+pub mod uploads;
 
 pub mod platform;
 

@@ -8,3 +8,4 @@ mod functions;
 mod idempotency;
 mod marketplace;
 mod rotation;
+mod uploads;

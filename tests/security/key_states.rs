@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lark_service::api_keys::Scope;
+use lark_service_tests::media::{self, form};
 use lark_service_tests::world::APP;
 use serde_json::{Value, json};
 use serde_yaml_ng::Value as Yaml;
@@ -37,6 +38,10 @@ fn routes() -> Vec<(&'static str, String)> {
     routes
 }
 
+fn text(form: Vec<u8>) -> Value {
+    Value::String(String::from_utf8(form).unwrap())
+}
+
 /// A right request to the route, about the app [`APP`] or the key `key_id`.
 fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
     let user = lark_simulator::open_id(APP, 3);
@@ -60,6 +65,8 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         ("POST", "/v1/messages/{message_id}/replies") | ("PATCH", "/v1/messages/{message_id}") => {
             json!({"text": "hi"})
         }
+        ("POST", "/v1/images") => text(form("image", media::ico(9, 9)).end()),
+        ("POST", "/v1/files") => text(form("file", "x").end()),
         ("POST", "/v1/users/batch") => json!({"open_ids": [user]}),
         ("PATCH", _) => json!({"name": "x"}),
         _ => Value::Null,

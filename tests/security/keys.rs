@@ -1,6 +1,7 @@
 //! API keys behind a gateway that remembers what its authorizer said of them.
 
 use lark_local_host::Gateway;
+use lark_service_tests::media::FORM;
 use lark_service_tests::requests::{TestRequest, TestResponse};
 use lark_service_tests::world::{APP, Process, World};
 use serde_json::{Value, json};
@@ -107,10 +108,13 @@ pub(crate) async fn ask(
     body: &Value,
 ) -> TestResponse {
     let request = TestRequest::new(method, target).header("x-lark-app-id", APP);
-    let request = if body.is_null() {
-        request
-    } else {
-        request.body(body)
+    let request = match body {
+        Value::Null => request,
+        // No body of the API is a text: it stands for a form.
+        Value::String(form) => request.bytes(FORM, form.clone().into_bytes()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            request.body(body)
+        }
     };
     request.through(gateway, key).await
 }

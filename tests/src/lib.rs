@@ -9,6 +9,7 @@ pub mod faked_clock;
 pub mod function;
 pub mod gated;
 pub mod http_proxy;
+pub mod media;
 pub mod network;
 pub mod queues;
 pub mod requests;

@@ -54,6 +54,8 @@ pub struct TestRequest {
     target: String,
     headers: HeaderMap,
     body: Option<String>,
+    /// A body that is no text.
+    bytes: Option<Vec<u8>>,
     caller: Option<HashMap<String, Value>>,
 }
 
@@ -78,6 +80,7 @@ impl TestRequest {
             target: target.to_owned(),
             headers: headers([("host", "api.example")]),
             body: None,
+            bytes: None,
             caller: Some(caller(&scopes.join(" "), "*")),
         }
     }
@@ -126,6 +129,13 @@ impl TestRequest {
     pub fn body(mut self, body: &Value) -> Self {
         self.body = Some(body.to_string());
         self
+    }
+
+    /// With a body of this content type.
+    #[must_use]
+    pub fn bytes(mut self, content_type: &str, body: Vec<u8>) -> Self {
+        self.bytes = Some(body);
+        self.header("content-type", content_type)
     }
 
     /// It as the event of a function process that serves `route`, such as `GET /v1/users/{id}`, in API Gateway's format.
@@ -198,7 +208,10 @@ impl TestRequest {
     }
 
     fn into_http(self) -> http::Request<Body> {
-        let body = self.body.map_or(Body::Empty, Body::Text);
+        let body = match self.bytes {
+            Some(bytes) => Body::Binary(bytes),
+            None => self.body.map_or(Body::Empty, Body::Text),
+        };
         let mut request = http::Request::new(body);
         *request.method_mut() = self.method.parse().expect("a method");
         *request.uri_mut() = self.target.parse().expect("a path with its query");

@@ -5,6 +5,7 @@ use api_document::Operation;
 use futures_util::future::BoxFuture;
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::{Context, Error, LambdaEvent};
+use lark_service::uploads;
 use lark_service::wiring::Services;
 use serde_json::Value;
 
@@ -23,6 +24,9 @@ pub(crate) type AuthorizerHandler = for<'s> fn(
 pub(crate) type InvokedHandler =
     for<'s> fn(&'s Services, Value, Context) -> BoxFuture<'s, Result<Value, Error>>;
 
+/// API Gateway's limit for a request body.
+pub(crate) const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
 /// How a function is called.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
@@ -35,7 +39,9 @@ pub(crate) enum Handler {
 pub(crate) struct Function {
     /// `get_user` of the function `get-user`.
     crate_name: &'static str,
-    handler: Handler,
+    pub(crate) handler: Handler,
+    /// The largest body of a request, in bytes.
+    pub(crate) max_body_bytes: usize,
     /// What the document says of its operations; nothing of a function without routes.
     pub(crate) operations: fn() -> Vec<Operation>,
 }
@@ -48,6 +54,7 @@ macro_rules! http {
             handler: Handler::Http(|$services, request| {
                 answered($function::handle($($argument,)+ request))
             }),
+            max_body_bytes: MAX_BODY_BYTES,
             operations: $function::operations,
         }
     };
@@ -61,6 +68,7 @@ macro_rules! authorizer {
             handler: Handler::Authorizer(|$services, event| {
                 Box::pin($function::handle($($argument,)+ event))
             }),
+            max_body_bytes: MAX_BODY_BYTES,
             operations: Vec::new,
         }
     };
@@ -78,6 +86,7 @@ macro_rules! invoked {
                     Ok(serde_json::to_value(report)?)
                 })
             }),
+            max_body_bytes: MAX_BODY_BYTES,
             operations: Vec::new,
         }
     };
@@ -105,6 +114,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(recall_message::handle(s): &s.admission, &s.delivery),
     http!(get_message_job::handle(s): &s.admission, &s.delivery),
     http!(cancel_message_job::handle(s): &s.admission, &s.delivery),
+    http!(upload_image::handle(s): &s.admission, &s.platform).with_body_of(uploads::MAX_BODY_BYTES),
+    http!(upload_file::handle(s): &s.admission, &s.platform).with_body_of(uploads::MAX_BODY_BYTES),
     http!(start_login::handle(s): &s.admission, &s.logins, &s.config),
     http!(finish_login::handle(s): &s.logins, s.config.public_url.as_ref()),
     http!(end_login::handle(s): &s.admission, &s.logins),
@@ -116,6 +127,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 ];
 
 impl Function {
+    /// The same function, which takes larger bodies than API Gateway lets through.
+    const fn with_body_of(mut self, max_bytes: usize) -> Self {
+        self.max_body_bytes = max_bytes;
+        self
+    }
+
     /// Its name in the template.
     fn name(&self) -> String {
         self.crate_name.replace('_', "-")
@@ -131,10 +148,14 @@ fn answered<'s>(
     })
 }
 
+/// The function `name`.
+pub(crate) fn function(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name() == name)
+}
+
 /// The handler of the function `name`.
 pub(crate) fn handler(name: &str) -> Option<Handler> {
-    let found = FUNCTIONS.iter().find(|function| function.name() == name);
-    found.map(|function| function.handler)
+    function(name).map(|function| function.handler)
 }
 
 /// Passes if template and table have the same functions.

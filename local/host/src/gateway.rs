@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as HttpBody;
 use lambda_http::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use lambda_http::http::request::Parts;
@@ -18,6 +17,7 @@ use lark_service::wiring::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
+use crate::bodies::Bodies;
 use crate::decode;
 use crate::error::HostError;
 use crate::functions::{self, Handler, InvokedHandler};
@@ -26,9 +26,7 @@ use crate::routes::{Found, Routes};
 use crate::targets::{self, Target};
 use crate::template::Template;
 
-/// API Gateway's limit for a request body.
-const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// How long API Gateway waits for a function, and we for a body.
+/// How long API Gateway waits for a function.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The name under which the gateway's own answers are logged and counted.
 const GATEWAY: &str = "gateway";
@@ -39,6 +37,7 @@ pub struct Gateway {
     services: Services,
     invocations: Invocations,
     timeouts: HashMap<String, Duration>,
+    bodies: Bodies,
     /// Rendered at `GET /metrics`, the host's own route.
     metrics: Option<PrometheusHandle>,
 }
@@ -81,6 +80,7 @@ impl Gateway {
                 .iter()
                 .map(|function| (function.name.clone(), function.timeout))
                 .collect(),
+            bodies: Bodies::default(),
             metrics: None,
         })
     }
@@ -249,7 +249,8 @@ impl Gateway {
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
         let timeout = self.timeout(name);
-        let payload = match read(body).await? {
+        let (body, _memory) = self.bodies.read(body, functions::MAX_BODY_BYTES).await?;
+        let payload = match body {
             Body::Text(text) => serde_json::from_str(&text)
                 .map_err(|_| Error::invalid("body", "must be the function's event as JSON"))?,
             Body::Binary(_) | Body::Empty | _ => Value::Null,
@@ -301,7 +302,7 @@ impl Gateway {
             }
             (Some(_), CallerSource::Given(caller)) => caller,
         };
-        let body = read(body).await?;
+        let (body, _memory) = self.bodies.read(body, target.max_body_bytes).await?;
         let context = request_context(&parts, ids.own.clone(), caller.as_ref());
         let mut extensions = std::mem::take(&mut parts.extensions)
             .with_raw_http_path(parts.uri.path())
@@ -361,28 +362,4 @@ fn invoked_function(parts: &Parts) -> Option<(String, InvokedHandler)> {
         }
         Handler::Invoked(_) | Handler::Http(_) | Handler::Authorizer(_) => None,
     }
-}
-
-/// The body as Lambda passes it: text if it is text.
-async fn read<B>(body: B) -> Result<Body>
-where
-    B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
-    if body.is_end_stream() {
-        return Ok(Body::Empty);
-    }
-    let whole = tokio::time::timeout(PATIENCE, Limited::new(body, MAX_BODY_BYTES).collect());
-    let bytes = match whole.await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(Error::PayloadTooLarge(MAX_BODY_BYTES));
-        }
-        Ok(Err(_)) => return Err(Error::invalid("body", "ended too early")),
-        Err(_) => return Err(Error::DeadlineExceeded),
-    };
-    if bytes.is_empty() {
-        return Ok(Body::Empty);
-    }
-    Ok(String::from_utf8(bytes.into())
-        .map_or_else(|not_text| Body::Binary(not_text.into_bytes()), Body::Text))
 }

@@ -13,6 +13,7 @@
 
 mod authorizer;
 mod banner;
+mod bodies;
 mod data_dir;
 mod decode;
 mod error;

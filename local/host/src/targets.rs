@@ -15,6 +15,8 @@ use crate::template::{Function, Route, Template};
 pub(crate) struct Target {
     pub(crate) handler: HttpHandler,
     pub(crate) timeout: Duration,
+    /// The largest body of a request.
+    pub(crate) max_body_bytes: usize,
     pub(crate) authorizer: Option<Arc<Authorizer>>,
 }
 
@@ -41,7 +43,10 @@ impl Target {
         route: &Route,
         authorizers: &mut BTreeMap<String, Arc<Authorizer>>,
     ) -> Result<Self, HostError> {
-        let Some(Handler::Http(handler)) = functions::handler(&function.name) else {
+        let found = functions::function(&function.name);
+        let Some((Handler::Http(handler), max_body_bytes)) =
+            found.map(|it| (it.handler, it.max_body_bytes))
+        else {
             return Err(HostError::Functions(format!(
                 "the template's route {route} leads to {}, which does not answer HTTP requests",
                 function.name
@@ -61,6 +66,7 @@ impl Target {
         Ok(Self {
             handler,
             timeout: function.timeout,
+            max_body_bytes,
             authorizer,
         })
     }

@@ -178,7 +178,8 @@ error_codes! {
     IdempotencyInFlight { code: "idempotency_in_flight", status: 409, retryable: true, title: "The first request with this Idempotency-Key is under way" }
 
     /// The body of the request is larger than 6 MiB, the most that Lambda takes; or a part of it, which `errors` then names,
-    /// is larger than the platform takes: 150 KB for a text, 30 KB for a post or a card. Nothing was asked of the platform.
+    /// is larger than the platform takes: 150 KB for a text, 30 KB for a post or a card, 10 MB for an image, 30 MB for a file.
+    /// Nothing was asked of the platform.
     PayloadTooLarge { code: "payload_too_large", status: 413, retryable: false, title: "The body is too large" }
 
     /// Too many requests. `lark` is there if the limit is the platform's: with a `code` the platform refused the call,

@@ -39,7 +39,22 @@ impl Admission {
         route: &'static str,
         act: impl AsyncFnOnce(Turn) -> Result<Reply>,
     ) -> Result<Reply> {
-        let Some(once) = call.once()? else {
+        self.once_for(call, call.once()?, key_id, route, act).await
+    }
+
+    /// As [`Admission::once`], of a request whose parts are `once`: see [`Call::once_of`].
+    ///
+    /// # Errors
+    /// As [`Admission::once`].
+    pub async fn once_for(
+        &self,
+        call: &Call<'_>,
+        once: Option<Once>,
+        key_id: &str,
+        route: &'static str,
+        act: impl AsyncFnOnce(Turn) -> Result<Reply>,
+    ) -> Result<Reply> {
+        let Some(once) = once else {
             let seed = Seed::generate()?;
             return act(Turn {
                 seed,
@@ -99,6 +114,15 @@ impl Call<'_> {
     /// # Errors
     /// [`Error::InvalidArgument`] naming the header.
     pub fn once(&self) -> Result<Option<Once>> {
+        let body: &[u8] = self.request().body();
+        self.once_of(&[body])
+    }
+
+    /// As [`Call::once`], of a request that asks for what is in `parts`: of a form, whose body differs each time that it is sent.
+    ///
+    /// # Errors
+    /// As [`Call::once`].
+    pub fn once_of(&self, parts: &[&[u8]]) -> Result<Option<Once>> {
         let Some(key) = self.header("idempotency-key")? else {
             return Ok(None);
         };
@@ -108,7 +132,7 @@ impl Call<'_> {
         }
         Ok(Some(Once {
             key: key.to_owned(),
-            request: self.fingerprint()?,
+            request: self.fingerprint(parts)?,
         }))
     }
 
@@ -117,9 +141,9 @@ impl Call<'_> {
         self.answer_with(REPLAYED, "true".to_owned());
     }
 
-    /// A hash of what the request asks for: its method, path, query, app, tenant and body, byte for byte. Two requests with the same
-    /// one ask for the same.
-    fn fingerprint(&self) -> Result<String> {
+    /// A hash of what the request asks for: its method, path, query, app, tenant and `parts`, byte for byte. Two requests with the
+    /// same one ask for the same.
+    fn fingerprint(&self, parts: &[&[u8]]) -> Result<String> {
         let request = self.request();
         let uri = request.uri();
         let head = [
@@ -134,8 +158,13 @@ impl Call<'_> {
             hash.update(part.as_bytes());
             hash.update(b"\n");
         }
-        let body: &[u8] = request.body();
-        hash.update(body);
+        for part in parts {
+            if parts.len() > 1 {
+                // Where one ends and the next begins is a part of what they say.
+                hash.update(&part.len().to_be_bytes());
+            }
+            hash.update(part);
+        }
         let digest = hash.finish();
         let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
         Ok(hex.collect())

@@ -63,6 +63,10 @@ pub const IM_MESSAGE_DELETE: Api = Api::standard("im_message_delete");
 pub const IM_MESSAGE_GET: Api = Api::standard("im_message_get");
 /// "Get chat history".
 pub const IM_MESSAGE_LIST: Api = Api::standard("im_message_list");
+/// "Upload image".
+pub const IM_IMAGE_CREATE: Api = Api::standard("im_image_create");
+/// "Upload file".
+pub const IM_FILE_CREATE: Api = Api::standard("im_file_create");
 
 /// The allowed difference in network delay between two calls. The platform counts calls as they arrive, and they may arrive
 /// closer together than they were sent. Larger differences (a new connection, a lost packet) are rare; then the platform's

@@ -1,10 +1,14 @@
 //! The client of both platforms: sends a request within the deadline and retries it where that is safe.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use reqwest::RequestBuilder;
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 use secrecy::{ExposeSecret, SecretString};
 use tracing::{error, warn};
 
@@ -27,6 +31,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// Calls that take longer than this are logged.
 const SLOW: Duration = Duration::from_secs(1);
+/// The most of a body that is handed to a connection at once.
+const PORTION_BYTES: usize = 64 * 1024;
 
 /// The transport to both platforms, within their limits. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -279,11 +285,30 @@ impl LarkClient {
         if let Some(token) = sender.token {
             prepared = prepared.header(AUTHORIZATION, sensitive_bearer(token));
         }
-        if let Some(body) = &request.body {
-            prepared = prepared.body(body.clone());
+        match &request.body[..] {
+            [] => prepared,
+            [whole] => prepared.body(whole.clone()),
+            pieces => {
+                let length: usize = pieces.iter().map(Bytes::len).sum();
+                prepared
+                    .header(CONTENT_LENGTH, length)
+                    .body(reqwest::Body::wrap_stream(in_portions(pieces)))
+            }
         }
-        prepared
     }
+}
+
+/// `pieces` one after the other, in portions that the connection takes without buffering a whole file.
+fn in_portions(pieces: &[Bytes]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let mut left: VecDeque<Bytes> = pieces.iter().cloned().collect();
+    stream::iter(std::iter::from_fn(move || {
+        let mut first = left.pop_front()?;
+        if first.len() > PORTION_BYTES {
+            let rest = first.split_off(PORTION_BYTES);
+            left.push_front(rest);
+        }
+        Some(Ok(first))
+    }))
 }
 
 /// A request that was not sent, because it would have been too late.

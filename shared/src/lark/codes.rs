@@ -41,17 +41,19 @@ pub(super) const fn kind_of(code: i64, status: u16) -> FailureKind {
         // Gateway: scope missing, no permission, not authorised by the user, IP not allowed. Contact: out of scope.
         // Chats: of another tenant, bot not in it, no permission (twice), not visible, bot switched off, external. Such a chat
         // exists, and one invitation or switch later the app may see it.
+        // Uploads: not authorised, bot switched off.
         99_991_401 | 99_991_672 | 99_991_676 | 99_991_679 | 40_004 | 40_014 | 41_050 | 232_010
-        | 232_011 | 232_014 | 232_017 | 232_024 | 232_025 | 232_033 => FailureKind::Forbidden,
+        | 232_011 | 232_014 | 232_017 | 232_024 | 232_025 | 232_033 | 234_002 | 234_007 => {
+            FailureKind::Forbidden
+        }
         // Gateway: field validation, malformed body. Contact: parameter, department empty, paging, too many to recurse.
-        // Chats: parameter, app, kind of chat, ids.
+        // Chats: parameter, app, kind of chat, ids. Uploads: parameter, too large, empty, unknown format, resolution.
         // OAuth: parameter missing, malformed body, grant_type, scope repeated, scope not granted.
         99_992_402 | 9_499 | 40_001 | 40_008 | 40_011 | 40_012 | 43_010 | 232_001 | 232_004
-        | 232_008 | 232_043 | 20_001 | 20_036 | 20_063 | 20_067 | 20_068 | 20_070 => {
-            FailureKind::Invalid
-        }
-        // Contact: internal error. OAuth: server error, unavailable.
-        40_003 | 20_050 | 20_072 => FailureKind::Unavailable,
+        | 232_008 | 232_043 | 234_001 | 234_006 | 234_010 | 234_011 | 234_039 | 20_001 | 20_036
+        | 20_063 | 20_067 | 20_068 | 20_070 => FailureKind::Invalid,
+        // Contact: internal error. Uploads: writing is stopped for a while. OAuth: server error, unavailable.
+        40_003 | 232_096 | 20_050 | 20_072 => FailureKind::Unavailable,
         _ => match kind_of_message(code) {
             Some(kind) => kind,
             None => kind_of_status(status),
@@ -177,8 +179,8 @@ mod tests {
                 40_004, 40_014, 41_050, 230_002, 230_006, 230_009, 230_012, 230_013, 230_018,
                 230_026, 230_027, 230_029, 230_031, 230_035, 230_036, 230_038, 230_050, 230_053,
                 230_071, 230_072, 230_073, 230_074, 230_075, 231_203, 231_204, 232_010, 232_011,
-                232_014, 232_017, 232_024, 232_025, 232_033, 99_991_401, 99_991_672, 99_991_676,
-                99_991_679,
+                232_014, 232_017, 232_024, 232_025, 232_033, 234_002, 234_007, 99_991_401,
+                99_991_672, 99_991_676, 99_991_679,
             ],
         ),
         (
@@ -186,10 +188,14 @@ mod tests {
             &[
                 9_499, 20_001, 20_036, 20_063, 20_067, 20_068, 20_070, 40_001, 40_008, 40_011,
                 40_012, 43_010, 230_001, 230_015, 230_017, 230_025, 230_034, 230_054, 230_055,
-                230_099, 232_001, 232_004, 232_008, 232_043, 99_992_402,
+                230_099, 232_001, 232_004, 232_008, 232_043, 234_001, 234_006, 234_010, 234_011,
+                234_039, 99_992_402,
             ],
         ),
-        (FailureKind::Unavailable, &[20_050, 20_072, 40_003, 230_049]),
+        (
+            FailureKind::Unavailable,
+            &[20_050, 20_072, 40_003, 230_049, 232_096],
+        ),
     ];
 
     #[test]

@@ -39,7 +39,8 @@ pub struct Request<T = Answer> {
     pub(super) path: Vec<Cow<'static, str>>,
     pub(super) query: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    /// In pieces, which are sent one after the other; none: no body.
+    pub(super) body: Vec<Bytes>,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
     /// Whether its turn was taken before: [`LarkClient::turn`](super::LarkClient::turn).
@@ -81,7 +82,7 @@ impl Request {
                 .collect(),
             query: Vec::new(),
             headers: HeaderMap::new(),
-            body: None,
+            body: Vec::new(),
             is_repeatable: false,
             has_turn: false,
             may_go: None,
@@ -103,6 +104,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// The same call, which may be retried if `is_repeatable`.
+    #[must_use]
+    pub(super) const fn repeatable_if(mut self, is_repeatable: bool) -> Self {
+        self.is_repeatable = is_repeatable;
         self
     }
 
@@ -154,7 +162,15 @@ impl<T> Request<T> {
     #[must_use]
     pub fn bytes(mut self, content_type: HeaderValue, body: Bytes) -> Self {
         self.headers.insert(CONTENT_TYPE, content_type);
-        self.body = Some(body);
+        self.body = vec![body];
+        self
+    }
+
+    /// The same call with a form as its body: the content type, and the body in pieces.
+    #[must_use]
+    pub(super) fn form(mut self, (content_type, pieces): (HeaderValue, Vec<Bytes>)) -> Self {
+        self.headers.insert(CONTENT_TYPE, content_type);
+        self.body = pieces;
         self
     }
 

@@ -8,6 +8,8 @@
 mod errors;
 mod killed;
 mod marketplace;
+#[cfg(target_os = "linux")]
+mod memory;
 mod process;
 mod restarts;
 mod serving;

@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 
 use crate::world::{answer, client, template};
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lark-local-host"));
     command
         .args(arguments)
