@@ -25,7 +25,7 @@ PLACES = {
     "ApiKeysTable": ["record", "listed", "used#", "change#"],
     "DirectoryTable": ["record"],
     "DataKeysTable": ["keyring", "record"],
-    "MessageJobsTable": ["job#", "batch#", "sent#", "once#"],
+    "MessageJobsTable": ["job#", "batch#", "sent#", "once#", "dead#"],
 }
 OF_TABLES = ["Scan", "DescribeTable", "DeleteTable", "UpdateTable", "UpdateTimeToLive", "CreateBackup"]
 OF_KEYS = ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "PutKeyPolicy", "DisableKey"]
@@ -71,8 +71,9 @@ MAY = {
     "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, "get put MessageJobsTable once#", "put MessageJobsTable sent#"],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
     "cancel-message-job": [*KEY, *CACHE, *JOBS],
-    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "put MessageJobsTable sent#", *TAKE],
-    "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "query MessageJobsTable/index/due"],
+    "manage-dead-letters": [*KEY, *CACHE, *JOBS, *ENQUEUE, "get query delete MessageJobsTable dead#"],
+    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable dead#", "put MessageJobsTable sent#", *TAKE],
+    "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "get put MessageJobsTable dead#", "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],
     "warm-cache": [*DIRECTORY, "query AppsTable listed", "batch-get AppsTable record", "get put AppsTable usage#",
                    "batch-get delete DirectoryTable record"],
@@ -90,6 +91,11 @@ RARE = {
     "manage-api-keys: GetItem ApiKeysTable listed": "the same",
     "manage-api-keys: ConditionCheckItem ApiKeysTable listed": "the same",
     "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
+    **{f"{function}: {verb} MessageJobsTable dead#": "the service fails at a message again and again"
+       for function in ("deliver-messages", "enqueue-due") for verb in ("GetItem", "PutItem")},
+    **{f"manage-dead-letters: {operation}": "there is a dead letter"
+       for operation in ("DeleteItem MessageJobsTable dead#", "GetItem MessageJobsTable job#", "PutItem MessageJobsTable job#",
+                         "sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue")},
     "enqueue-due: sqs:SendMessage BulkQueue": "a message of that queue is due",
     **{f"deliver-messages: sqs:ChangeMessageVisibility {queue}": "a message has to wait"
        for queue in ("NormalQueue", "BulkQueue")},

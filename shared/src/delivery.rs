@@ -26,6 +26,7 @@ use crate::store::Storage;
 mod accept;
 mod attempt;
 mod codec;
+mod dead_letters;
 mod end;
 mod id;
 mod job;
@@ -38,6 +39,9 @@ mod worker;
 
 pub use accept::{Accepted, NewMessage, Once};
 pub(crate) use codec::sealed_attributes;
+pub use dead_letters::{
+    About, Acted, ActedView, Dead, DeadLetter, DeadLetterView, DeadReason, page_of_dead_letters,
+};
 pub use end::{Delivered, End, Refused, Uncertain};
 pub(crate) use id::SHARDS;
 pub use id::{JobId, JobKey};

@@ -71,6 +71,7 @@ tables! {
     /// Wrapped data keys: `keyring` / `current`.
     DataKeys = 4, "data_keys";
     /// Messages to be delivered, and what became of them: `job#key_id` / `job_id`. Who sent a message: `sent#message_id` / `sent`.
+    /// Dead letters, and failures that are counted: `dead#letters` / its id.
     MessageJobs = 5, "message_jobs";
 }
 

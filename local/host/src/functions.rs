@@ -101,6 +101,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(send_message::handle(s): &s.admission, &s.receivers, &s.delivery),
     http!(get_message_job::handle(s): &s.admission, &s.delivery),
     http!(cancel_message_job::handle(s): &s.admission, &s.delivery),
+    http!(manage_dead_letters::handle(s): &s.admission, &s.delivery),
     http!(start_login::handle(s): &s.admission, &s.logins, &s.config),
     http!(finish_login::handle(s): &s.logins, s.config.public_url.as_ref()),
     http!(end_login::handle(s): &s.admission, &s.logins),

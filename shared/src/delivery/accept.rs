@@ -202,6 +202,7 @@ impl Delivery {
             unsettled_since: None,
             leased_until: None,
             held_until: None,
+            dead: None,
             end: None,
             version: 0,
         };

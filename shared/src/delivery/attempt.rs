@@ -6,7 +6,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::job::{LEASE, Step};
-use super::{Delivered, Delivery, End, Job, Outcome, Refused, SENT_KEPT, Uncertain, codec};
+use super::{
+    DeadReason, Delivered, Delivery, End, Job, Outcome, Refused, SENT_KEPT, Uncertain, codec,
+};
 use crate::apps::AppContext;
 use crate::clock::Stopwatch;
 use crate::deadline::Deadline;
@@ -78,8 +80,11 @@ impl Delivery {
         let app = self.inner.apps.enabled(&job.app_id, deadline).await;
         let context = match app.and_then(|app| AppContext::new(app, job.tenant.clone())) {
             Ok(context) => context,
-            Err(error @ (Error::Store(_) | Error::Seal(_))) => return Err(error),
-            // It may be enabled or registered again before the job's time is over.
+            // The store fails. What is wrong with the app itself is not the job's fault.
+            Err(error) if error.code().is_retryable() && DeadReason::of(&error).is_none() => {
+                return Err(error);
+            }
+            // It may be enabled, registered or given a secret that opens before the job's time is over.
             Err(_) => return Ok(Progress::Later(job, APP_PAUSE)),
         };
         if deadline.remaining() < NEEDED {
@@ -288,13 +293,21 @@ impl Delivery {
         key: &super::JobKey,
         deadline: Deadline,
     ) -> Result<Option<Job>> {
-        let (inner, at) = (&self.inner, key.store_key());
-        let read = inner.storage.get(Table::MessageJobs, &at, deadline);
-        let Some(record) = read.await? else {
+        let Some(record) = self.record(key, deadline).await? else {
             return Ok(None);
         };
-        let job = codec::from_record(&record, &inner.sealer, deadline).await?;
+        let job = codec::from_record(&record, &self.inner.sealer, deadline).await?;
         Ok(Some(job))
+    }
+
+    /// The record of the job at `key`.
+    pub(super) async fn record(
+        &self,
+        key: &super::JobKey,
+        deadline: Deadline,
+    ) -> Result<Option<Record>> {
+        let (storage, at) = (&self.inner.storage, key.store_key());
+        Ok(storage.get(Table::MessageJobs, &at, deadline).await?)
     }
 
     /// Keeps who sent the message: `sent#<message_id>`, for whoever gets a card's click or a read receipt.

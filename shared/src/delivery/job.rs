@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{End, JobKey, State};
+use super::{Dead, End, JobKey, State};
 use crate::clock::Timestamp;
 use crate::error::LarkFailure;
 use crate::ids::{AppId, TenantKey};
@@ -118,6 +118,8 @@ pub struct Job {
     pub leased_until: Option<Timestamp>,
     /// Until when it waits for the month to turn.
     pub held_until: Option<Timestamp>,
+    /// Since when and why it is a dead letter, if it is one.
+    pub dead: Option<Dead>,
     /// How it ended.
     pub end: Option<End>,
     /// The version of its record; zero before the first write.
@@ -152,6 +154,9 @@ impl Job {
     const fn open_state(&self, now: Timestamp) -> State {
         if self.unsettled_since.is_some() || self.leased_until.is_some() {
             return State::Sending;
+        }
+        if self.dead.is_some() {
+            return State::Held;
         }
         if let Some(until) = self.held_until
             && until.as_millis() > now.as_millis()
@@ -193,6 +198,10 @@ impl Job {
         if self.end.is_some() {
             return Step::Nothing;
         }
+        // Nobody but an operator goes on with a dead letter, until its end.
+        if let Some(until) = self.dead_until().filter(|until| *until > now) {
+            return Step::Wait(until.since(now));
+        }
         if let Some(until) = self.leased_until
             && until > now
             // A lease from the future is a clock's mistake.
@@ -232,6 +241,7 @@ impl Job {
         next.unsettled_since = Some(self.unsettled_since.unwrap_or(now));
         next.leased_until = Some(now + LEASE);
         next.held_until = None;
+        next.dead = None;
         next
     }
 
@@ -266,12 +276,22 @@ impl Job {
         next.message = None;
         next.leased_until = None;
         next.held_until = None;
+        next.dead = None;
         next
     }
 
     /// Whether it waits for a moment that it was given, and so is in no queue.
-    pub(super) const fn waits_for_a_time(&self, now: Timestamp) -> bool {
-        self.end.is_none() && matches!(self.open_state(now), State::Scheduled | State::Held)
+    pub(super) fn waits_for_a_time(&self, now: Timestamp) -> bool {
+        let waits = match self.dead_until() {
+            Some(until) => until > now,
+            None => matches!(self.open_state(now), State::Scheduled | State::Held),
+        };
+        self.end.is_none() && waits
+    }
+
+    /// When a worker looks at it again, of a dead letter.
+    fn dead_until(&self) -> Option<Timestamp> {
+        self.dead.map(Dead::until)
     }
 
     /// How long it rests after a failure of the platform.
@@ -287,6 +307,10 @@ impl Job {
     pub(super) fn due(&self, now: Timestamp) -> Option<Due> {
         if self.end.is_some() {
             return None;
+        }
+        if let Some(at) = self.dead_until().filter(|until| *until > now) {
+            let shard = self.key.shard();
+            return Some(Due { shard, at });
         }
         let sent = self.leased_until.map(|until| until + LEASE / 3);
         let later = [self.deliver_at, self.held_until, sent]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{End, Job, State};
+use super::{DeadReason, End, Job, State};
 use crate::clock::Timestamp;
 use crate::page::Page;
 use crate::queue::Lane;
@@ -48,6 +48,9 @@ pub struct JobView {
     /// What is known of an `uncertain` one.
     #[serde(skip_serializing_if = "Option::is_none")]
     uncertain: Option<UncertainView>,
+    /// The service failed at it again and again: it waits for an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<DeadView>,
     /// When an `expired` or `cancelled` one ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -129,6 +132,15 @@ struct UncertainView {
     reason: String,
 }
 
+/// What the service could not bring any further. An operator has it tried again, or drops it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageDeadLetter)]
+struct DeadView {
+    #[schema(format = DateTime)]
+    since: String,
+    reason: DeadReason,
+}
+
 impl JobView {
     /// `job` as it is at `now`.
     #[must_use]
@@ -152,6 +164,10 @@ impl JobView {
             delivered: None,
             refused: None,
             uncertain: None,
+            dead_letter: job.dead.map(|dead| DeadView {
+                since: dead.since.to_string(),
+                reason: dead.reason,
+            }),
             ended_at: None,
         };
         match &job.end {

@@ -281,6 +281,7 @@ fn told(error: &Error) -> String {
         | Error::ChatNotFound
         | Error::ReceiverNotFound(_)
         | Error::MessageJobNotFound
+        | Error::DeadLetterNotFound
         | Error::MessageJobPast(_)
         | Error::IdempotencyMismatch
         | Error::PayloadTooLarge(_)

@@ -10,6 +10,7 @@ use lark_service::store::{Key, Table};
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
 
+mod dead_letters;
 mod deaths;
 mod jobs;
 
