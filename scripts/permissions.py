@@ -25,7 +25,7 @@ PLACES = {
     "ApiKeysTable": ["record", "listed", "used#", "change#"],
     "DirectoryTable": ["record"],
     "DataKeysTable": ["keyring", "record"],
-    "MessageJobsTable": ["job#", "batch#", "sent#", "once#"],
+    "MessageJobsTable": ["job#", "batch#", "sent#", "once#", "dead#"],
 }
 OF_TABLES = ["Scan", "DescribeTable", "DeleteTable", "UpdateTable", "UpdateTimeToLive", "CreateBackup"]
 OF_KEYS = ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "PutKeyPolicy", "DisableKey"]
@@ -78,8 +78,9 @@ MAY = {
     "cancel-message-job": [*KEY, *CACHE, *JOBS],
     "upload-image": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
     "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
-    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable sent#", *TAKE],
-    "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "query MessageJobsTable/index/due"],
+    "manage-dead-letters": [*KEY, *OPEN, *CACHE, *JOBS, *ENQUEUE, *ONCE, "get query delete MessageJobsTable dead#"],
+    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable dead#", "get put MessageJobsTable sent#", *TAKE],
+    "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "get put MessageJobsTable dead#", "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],
     "warm-cache": [*DIRECTORY, "query AppsTable listed", "batch-get AppsTable record", "get put AppsTable usage#",
                    "batch-get delete DirectoryTable record"],
@@ -101,6 +102,11 @@ RARE = {
     **{f"reply-message: {verb} MessageJobsTable once#": "a reply with an Idempotency-Key" for verb in ("GetItem", "PutItem")},
     "reply-message: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
+    **{f"{function}: {verb} MessageJobsTable dead#": "the service fails at a message again and again"
+       for function in ("deliver-messages", "enqueue-due") for verb in ("GetItem", "PutItem")},
+    **{f"manage-dead-letters: {operation}": "there is a dead letter"
+       for operation in ("DeleteItem MessageJobsTable dead#", "GetItem MessageJobsTable job#", "PutItem MessageJobsTable job#",
+                         "sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue")},
     "enqueue-due: sqs:SendMessage BulkQueue": "a message of that queue is due",
     **{f"deliver-messages: sqs:ChangeMessageVisibility {queue}": "a message has to wait"
        for queue in ("NormalQueue", "BulkQueue")},

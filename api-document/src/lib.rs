@@ -147,6 +147,17 @@ impl Operation {
         Self::new("post", path, id, tag, summary).with_body(body)
     }
 
+    /// `POST path`, without a body.
+    #[must_use]
+    pub fn post_without_body(
+        path: &'static str,
+        id: &'static str,
+        tag: Tag,
+        summary: &'static str,
+    ) -> Self {
+        Self::new("post", path, id, tag, summary)
+    }
+
     /// `PATCH path` with `body`.
     #[must_use]
     pub fn patch(

@@ -202,6 +202,18 @@ pub fn message_job() -> Parameter {
         .component("MessageJobInPath")
 }
 
+/// A dead letter in the path.
+#[must_use]
+pub fn dead_letter() -> Parameter {
+    Parameter::path("letter_id", "The dead letter.")
+        .schema(plain(
+            0..=usize::MAX,
+            "^(mj_[0-9a-hjkmnp-tv-z]{26}|qm_[0-9a-f]{32})$",
+        ))
+        .example("mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
+        .component("DeadLetterInPath")
+}
+
 /// A message in the path.
 #[must_use]
 pub fn message() -> Parameter {

@@ -89,6 +89,9 @@ pub const RECEIVER_NOT_FOUND: ProblemResponse = of(
 /// An unknown message job.
 pub const MESSAGE_JOB_NOT_FOUND: ProblemResponse =
     of("MessageJobNotFound", &[ErrorCode::MessageJobNotFound]);
+/// An unknown dead letter.
+pub const DEAD_LETTER_NOT_FOUND: ProblemResponse =
+    of("DeadLetterNotFound", &[ErrorCode::DeadLetterNotFound]);
 /// A message that can no longer be taken back.
 pub const MESSAGE_JOB_PAST: ProblemResponse = of("MessageJobPast", &[ErrorCode::MessageJobPast]);
 /// An unknown message.
@@ -309,6 +312,7 @@ fn example(code: ErrorCode) -> Error {
             Error::ReceiverNotFound("the app's bot sees no chat of exactly this name")
         }
         ErrorCode::MessageJobNotFound => Error::MessageJobNotFound,
+        ErrorCode::DeadLetterNotFound => Error::DeadLetterNotFound,
         ErrorCode::MessageJobPast => Error::MessageJobPast("delivered"),
         ErrorCode::MessageNotFound => Error::MessageNotFound,
         ErrorCode::IdempotencyMismatch => Error::IdempotencyMismatch,

@@ -2,27 +2,20 @@
 
 mod removal;
 mod usage;
-mod view;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use lark_service::apps::{AppChange, AppDescription, AppKind, AppStatus, NewApp};
-use lark_service::changes::Change;
+use lark_service::apps::{AppChange, AppKind, AppStatus, NewApp};
 use lark_service::ids::AppId;
 use lark_service::lark::Domain;
 use lark_service::meter::Month;
-use lark_service::tokens::{TokenInfo, TokenKind};
-use lark_service::wiring::Services;
+use serde_json::Value;
 
-use self::view::AppDetails;
 use crate::failure::Failure;
 use crate::output::{Output, pairs};
-use crate::session::{PAGE, actor, soon};
-use crate::{secret_input, session, token, values};
-
-/// How many tokens `app show` shows; `token show` has them all.
-const SHOWN_TOKENS: usize = 50;
+use crate::session::{Place, add_changes, text, with};
+use crate::{secret_input, token, values};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
@@ -151,24 +144,28 @@ enum KindArgument {
     Marketplace,
 }
 
-pub(crate) async fn run(command: AppCommand, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    command: AppCommand,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
     match command {
-        AppCommand::Add(new) => add(new, output).await,
-        AppCommand::List => list(output).await,
-        AppCommand::Show { app_id, changes } => show(&app_id, changes, output).await,
-        AppCommand::Usage { app_id, month } => usage::show(&app_id, month, output).await,
-        AppCommand::Update(update) => update.run(output).await,
+        AppCommand::Add(new) => add(new, place, output).await,
+        AppCommand::List => list(place, output).await,
+        AppCommand::Show { app_id, changes } => show(&app_id, changes, place, output).await,
+        AppCommand::Usage { app_id, month } => usage::show(&app_id, month, place, output).await,
+        AppCommand::Update(update) => update.run(place, output).await,
         AppCommand::RotateSecret {
             app_id,
             previous_for,
-        } => rotate_secret(&app_id, previous_for, output).await,
-        AppCommand::Enable { app_id } => switch(&app_id, AppStatus::Enabled, output).await,
-        AppCommand::Disable { app_id } => switch(&app_id, AppStatus::Disabled, output).await,
-        AppCommand::Delete { app_id, yes } => removal::delete(&app_id, yes, output).await,
+        } => rotate_secret(&app_id, previous_for, place, output).await,
+        AppCommand::Enable { app_id } => switch(&app_id, AppStatus::Enabled, place, output).await,
+        AppCommand::Disable { app_id } => switch(&app_id, AppStatus::Disabled, place, output).await,
+        AppCommand::Delete { app_id, yes } => removal::delete(&app_id, yes, place, output).await,
     }
 }
 
-async fn add(new: Add, output: &Output) -> Result<(), Failure> {
+async fn add(new: Add, place: &Place, output: &Output) -> Result<(), Failure> {
     let secret = secret_input::secret("App Secret")?;
     let new = NewApp {
         app_id: new.app_id,
@@ -179,126 +176,96 @@ async fn add(new: Add, output: &Output) -> Result<(), Failure> {
         redirect_targets: new.redirect_targets,
         login_scopes: new.login_scopes,
     };
-    let services = session::open().await?;
-    let (apps, tokens) = (&services.apps, &services.tokens);
-    tokens.register_app(apps, &new, &actor(), soon()).await?;
-    let app = services.apps.read(&new.app_id, soon()).await?;
+    let app = place.open().await?.register_app(&new).await?;
     let text = format!(
         "registered the app {}; its first token is due now",
         new.app_id
     );
-    output.answer(&AppDescription::of(&app), &text)
+    output.answer(&app, &text)
 }
 
-async fn list(output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
+async fn list(place: &Place, output: &Output) -> Result<(), Failure> {
+    let session = place.open().await?;
     let mut list = output.list(&["app id", "name", "domain", "kind", "status", "changed"])?;
     let mut after = None::<String>;
     loop {
-        let page = services.apps.list(after.as_deref(), PAGE, soon()).await?;
-        let rows = page.items.iter().map(|app| {
-            let cells = vec![
-                app.app_id.to_string(),
-                app.name.clone(),
-                app.domain.as_str().to_owned(),
-                app.kind.as_str().to_owned(),
-                app.status.as_str().to_owned(),
-                app.changed_at.to_string(),
-            ];
-            (AppDescription::of(app), cells)
+        let page = session.apps(after.as_deref()).await?;
+        let fields = ["app_id", "name", "domain", "kind", "status", "changed_at"];
+        let rows = page.items.into_iter().map(|app| {
+            let cells = fields.iter().map(|name| text(&app, name)).collect();
+            (app, cells)
         });
         list.rows(&rows.collect::<Vec<_>>())?;
-        after = page.next_page_token;
+        after = page.next;
         if after.is_none() {
             return list.end("no app is registered");
         }
     }
 }
 
-async fn show(app_id: &AppId, with_changes: bool, output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
-    let app = services.apps.read(app_id, soon()).await?;
-    let (tokens, has_more_tokens) = tokens(&services, app_id).await?;
-    let changes = if with_changes {
-        Some(changes(&services, app_id).await?)
-    } else {
-        None
+async fn show(
+    app_id: &AppId,
+    with_changes: bool,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    let session = place.open().await?;
+    let app = session.app(app_id).await?;
+    let mut changes = with_changes.then(Vec::new);
+    if let Some(changes) = &mut changes {
+        let mut after = None::<String>;
+        loop {
+            let page = session.app_changes(app_id, after.as_deref()).await?;
+            changes.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    let mut told = described(&app);
+    for info in app["tokens"].as_array().into_iter().flatten() {
+        told.push_str(&format!("\ntoken {}", token::line(info)));
+    }
+    if app["has_more_tokens"] == true {
+        told.push_str(&format!("\nmore: lark-service token show {app_id}"));
+    }
+    add_changes(&mut told, changes.as_deref());
+    let details = match changes {
+        Some(changes) => with(app, "changes", changes),
+        None => app,
     };
-    let mut text = pairs(&[
-        ("app id", app.app_id.to_string()),
-        ("name", app.name.clone()),
-        ("domain", app.domain.as_str().to_owned()),
-        ("kind", app.kind.as_str().to_owned()),
-        ("status", app.status.as_str().to_owned()),
+    output.answer(&details, &told)
+}
+
+fn described(app: &Value) -> String {
+    let field = |name| text(app, name);
+    let previous = app["previous_secret_until"].as_str();
+    pairs(&[
+        ("app id", field("app_id")),
+        ("name", field("name")),
+        ("domain", field("domain")),
+        ("kind", field("kind")),
+        ("status", field("status")),
         (
             "secret",
-            format!("fingerprint {}", app.secrets.current.fingerprint.as_str()),
+            format!("fingerprint {}", field("secret_fingerprint")),
         ),
         (
             "previous secret",
-            AppDescription::of(&app)
-                .previous_secret_until
+            previous
                 .map(|until| format!("counts until {until}"))
                 .unwrap_or_default(),
         ),
-        ("redirect targets", app.redirect_targets.join(" ")),
-        ("login scopes", app.login_scopes.join(" ")),
-        ("created", app.created_at.to_string()),
-        ("changed", app.changed_at.to_string()),
-    ]);
-    for info in &tokens {
-        text.push_str(&format!("\ntoken {}", token::line(info)));
-    }
-    if has_more_tokens {
-        text.push_str(&format!("\nmore: lark-service token show {app_id}"));
-    }
-    for change in changes.iter().flatten() {
-        let fields = change.fields.join(", ");
-        text.push_str(&format!(
-            "\nchange {}  {}  {}  {fields}",
-            change.at, change.action, change.by
-        ));
-    }
-    let details = AppDetails {
-        app: AppDescription::of(&app),
-        tokens: &tokens,
-        has_more_tokens,
-        changes,
-    };
-    output.answer(&details, &text)
-}
-
-/// Some tokens of each kind, and whether there are more.
-async fn tokens(services: &Services, app_id: &AppId) -> Result<(Vec<TokenInfo>, bool), Failure> {
-    let (mut infos, mut has_more) = (Vec::new(), false);
-    for kind in TokenKind::ALL {
-        let page = services
-            .tokens
-            .list(app_id, kind, None, SHOWN_TOKENS, soon());
-        let page = page.await?;
-        infos.extend(page.items);
-        has_more |= page.next_page_token.is_some();
-    }
-    Ok((infos, has_more))
-}
-
-async fn changes(services: &Services, app_id: &AppId) -> Result<Vec<Change>, Failure> {
-    let (mut changes, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = services
-            .apps
-            .changes(app_id, after.as_deref(), PAGE, soon())
-            .await?;
-        changes.extend(page.items);
-        after = page.next_page_token;
-        if after.is_none() {
-            return Ok(changes);
-        }
-    }
+        ("redirect targets", field("redirect_targets")),
+        ("login scopes", field("login_scopes")),
+        ("created", field("created_at")),
+        ("changed", field("changed_at")),
+    ])
 }
 
 impl Update {
-    async fn run(self, output: &Output) -> Result<(), Failure> {
+    async fn run(self, place: &Place, output: &Output) -> Result<(), Failure> {
         let list = |is_cleared: bool, given: Vec<String>| {
             if is_cleared {
                 Some(Vec::new())
@@ -319,13 +286,14 @@ impl Update {
             let detail = "say what to change: --name, --domain, --redirect-target, --no-redirect-targets, --login-scope or --no-login-scopes";
             return Err(Failure::Usage(detail.to_owned()));
         }
-        change_app(&self.app_id, &change, "changed", output).await
+        change_app(&self.app_id, &change, "changed", place, output).await
     }
 }
 
 async fn rotate_secret(
     app_id: &AppId,
     previous_for: Duration,
+    place: &Place,
     output: &Output,
 ) -> Result<(), Failure> {
     let change = AppChange {
@@ -333,32 +301,31 @@ async fn rotate_secret(
         previous_secret_ttl: Some(previous_for),
         ..AppChange::default()
     };
-    change_app(app_id, &change, "gave a new secret to", output).await
+    change_app(app_id, &change, "gave a new secret to", place, output).await
 }
 
-async fn switch(app_id: &AppId, status: AppStatus, output: &Output) -> Result<(), Failure> {
+async fn switch(
+    app_id: &AppId,
+    status: AppStatus,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
     let change = AppChange {
         status: Some(status),
         ..AppChange::default()
     };
-    change_app(app_id, &change, status.as_str(), output).await
+    change_app(app_id, &change, status.as_str(), place, output).await
 }
 
 async fn change_app(
     app_id: &AppId,
     change: &AppChange,
     done: &str,
+    place: &Place,
     output: &Output,
 ) -> Result<(), Failure> {
-    let services = session::open().await?;
-    let app = services
-        .apps
-        .change(app_id, change, &actor(), soon())
-        .await?;
-    output.answer(
-        &AppDescription::of(&app),
-        &format!("{done} the app {app_id}"),
-    )
+    let app = place.open().await?.change_app(app_id, change).await?;
+    output.answer(&app, &format!("{done} the app {app_id}"))
 }
 
 impl From<DomainArgument> for Domain {

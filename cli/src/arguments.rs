@@ -4,10 +4,13 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::app::AppCommand;
+use crate::dead_letters::DeadLetterCommand;
 use crate::doctor::DoctorArguments;
 use crate::key::KeyCommand;
 use crate::login::LoginCommand;
+use crate::message::MessageCommand;
 use crate::seal::SealCommand;
+use crate::session::Place;
 use crate::token::TokenCommand;
 
 /// What the exit codes mean; docs/cli.md says the same.
@@ -16,17 +19,19 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage or input
-  3  no such app, API key or login
+  3  no such app, API key, login, message or dead letter
   4  the doctor found problems
-  5  the store or the platform is unavailable: worth another try";
+  5  the service, the store or the platform is unavailable: worth another try";
 
-/// The operator's command line of Lark Service. The LARK_SERVICE_* variables say where the service's store is.
+/// The operator's command line of Lark Service. It works on the running service that LARK_SERVICE_URL names, or else on the store that the other LARK_SERVICE_* variables name.
 #[derive(Debug, Parser)]
 #[command(name = "lark-service", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     /// Print one JSON object on standard output, and failures as JSON on standard error.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -52,6 +57,16 @@ pub(crate) enum Command {
     Login {
         #[command(subcommand)]
         command: LoginCommand,
+    },
+    /// Messages: send one, see what became of it, take it back. Needs a running service.
+    Message {
+        #[command(subcommand)]
+        command: MessageCommand,
+    },
+    /// What the service could not bring any further: look at it, have it tried again, drop it.
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLetterCommand,
     },
     /// Data keys, which seal secrets and tokens.
     Seal {

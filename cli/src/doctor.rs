@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::session::Place;
 use crate::values;
 
 /// What to look at.
@@ -24,7 +25,12 @@ pub(crate) struct DoctorArguments {
     apps: Vec<AppId>,
 }
 
-pub(crate) async fn run(arguments: DoctorArguments, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    arguments: DoctorArguments,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    place.only_store("doctor")?;
     let options = Options {
         is_offline: arguments.offline,
         apps: arguments.apps,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use lark_service::error::{Error, ErrorCode};
 use lark_service::wiring::StartError;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::output::Output;
 
@@ -23,6 +24,14 @@ pub(crate) enum Failure {
     Usage(String),
     /// There is no such thing.
     NotFound { code: &'static str, detail: String },
+    /// A running service refused or failed.
+    Refused(Box<Problem>),
+    /// A running service cannot be reached.
+    Unreachable(String),
+    /// A running service, or something before it, answered what it never should.
+    Unexpected(String),
+    /// A message ended, and was not delivered; its job has been printed.
+    NotDelivered(String),
     /// Only part of the work could be done.
     Incomplete(String),
     /// The doctor found problems and has printed them.
@@ -31,11 +40,78 @@ pub(crate) enum Failure {
     Io(io::Error),
 }
 
+/// What a running service answers in place of what was asked for (RFC 9457).
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: u16,
+    code: String,
+    detail: String,
+    request_id: Option<String>,
+    pub(crate) is_retryable: bool,
+}
+
+impl Problem {
+    /// The problem in `body`, or what the status alone says: gateways have answers of their own.
+    pub(crate) fn of(status: u16, body: Value) -> Self {
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        let by_status = match status {
+            401 => "unauthenticated",
+            403 => "permission_denied",
+            404 => "route_not_found",
+            413 => "payload_too_large",
+            429 => "rate_limited",
+            502..=504 => "service_unavailable",
+            _ => "unexpected_answer",
+        };
+        let fields = body["errors"].as_array().into_iter().flatten();
+        let fields = fields.filter_map(|error| {
+            let (field, message) = (error["field"].as_str()?, error["message"].as_str()?);
+            Some(format!("{field} {message}"))
+        });
+        let fields: Vec<_> = fields.collect();
+        let detail = if fields.is_empty() {
+            let said = text("detail").or_else(|| text("message"));
+            said.unwrap_or_else(|| format!("the service answered with status {status}"))
+        } else {
+            fields.join("; ")
+        };
+        Self {
+            status,
+            code: text("code").unwrap_or_else(|| by_status.to_owned()),
+            detail,
+            request_id: text("request_id"),
+            is_retryable: body["retryable"]
+                .as_bool()
+                .unwrap_or(matches!(status, 429 | 502..=504)),
+        }
+    }
+
+    /// Whether what was asked for is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404 && self.code != "route_not_found"
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.code == ErrorCode::InvalidArgument.as_str() {
+            2
+        } else if self.is_not_found() {
+            3
+        } else if self.is_retryable {
+            5
+        } else {
+            1
+        }
+    }
+}
+
 /// A failure on standard error with `--json`.
 #[derive(Serialize)]
 struct Told<'t> {
     code: &'t str,
     detail: &'t str,
+    /// Of a running service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'t str>,
 }
 
 impl From<Error> for Failure {
@@ -68,15 +144,50 @@ impl Failure {
             | Self::Explained(..)
             | Self::Usage(_)
             | Self::NotFound { .. }
+            | Self::Refused(_)
+            | Self::Unreachable(_)
+            | Self::Unexpected(_)
+            | Self::NotDelivered(_)
             | Self::Incomplete(_)
             | Self::Io(_) => {
-                complain(output.is_json(), self.code(), &self.detail());
+                let told = Told {
+                    code: self.code(),
+                    detail: &self.detail(),
+                    request_id: self.request_id(),
+                };
+                complain(output.is_json(), &told);
                 self.exit_code()
             }
         }
     }
 
-    fn code(&self) -> &'static str {
+    /// Whether what was asked for is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        match self {
+            Self::Refused(problem) => problem.is_not_found(),
+            Self::Service(error) => error.code().status() == 404,
+            Self::NotFound { .. } => true,
+            Self::Start(_)
+            | Self::Explained(..)
+            | Self::Usage(_)
+            | Self::Unreachable(_)
+            | Self::Unexpected(_)
+            | Self::NotDelivered(_)
+            | Self::Incomplete(_)
+            | Self::Unhealthy
+            | Self::Io(_) => false,
+        }
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        if let Self::Refused(problem) = self {
+            problem.request_id.as_deref()
+        } else {
+            None
+        }
+    }
+
+    fn code(&self) -> &str {
         match self {
             Self::Start(StartError::Config(_)) => "invalid_configuration",
             Self::Start(StartError::Http(_)) => "internal",
@@ -85,6 +196,10 @@ impl Failure {
             Self::Service(error) | Self::Explained(error, _) => error.code().as_str(),
             Self::Usage(_) => "invalid_argument",
             Self::NotFound { code, .. } => code,
+            Self::Refused(problem) => &problem.code,
+            Self::Unreachable(_) => "service_unavailable",
+            Self::Unexpected(_) => "unexpected_answer",
+            Self::NotDelivered(_) => "not_delivered",
             Self::Incomplete(_) => "incomplete",
             Self::Unhealthy => "unhealthy",
             Self::Io(_) => "input_output",
@@ -94,8 +209,13 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Start(StartError::Config(_)) | Self::Usage(_) => 2,
-            Self::Start(StartError::Http(_)) | Self::Incomplete(_) | Self::Io(_) => 1,
-            Self::Start(StartError::Cache(_) | StartError::Store(_)) => 5,
+            Self::Start(StartError::Http(_))
+            | Self::Incomplete(_)
+            | Self::NotDelivered(_)
+            | Self::Unexpected(_)
+            | Self::Io(_) => 1,
+            Self::Start(StartError::Cache(_) | StartError::Store(_)) | Self::Unreachable(_) => 5,
+            Self::Refused(problem) => problem.exit_code(),
             Self::NotFound { .. } => 3,
             Self::Unhealthy => 4,
             Self::Service(error) | Self::Explained(error, _) => exit_code_of(error.code()),
@@ -112,9 +232,15 @@ impl Failure {
             }
             Self::Service(error) => causes(error),
             Self::Explained(error, more) => format!("{} ({more})", causes(error)),
-            Self::Usage(detail) | Self::NotFound { detail, .. } | Self::Incomplete(detail) => {
-                detail.clone()
+            Self::Refused(problem) => problem.detail.clone(),
+            Self::Unexpected(detail) => {
+                format!("this is no answer of Lark Service: {detail}")
             }
+            Self::Usage(detail)
+            | Self::NotFound { detail, .. }
+            | Self::Unreachable(detail)
+            | Self::NotDelivered(detail)
+            | Self::Incomplete(detail) => detail.clone(),
             Self::Unhealthy => "the doctor found problems".to_owned(),
             Self::Io(error) => format!("standard input or output: {error}"),
         }
@@ -136,7 +262,13 @@ fn exit_code_of(code: ErrorCode) -> u8 {
 /// Prints what is wrong with the arguments, or the requested help.
 pub(crate) fn refuse(error: &clap::Error, given: &[OsString]) -> ExitCode {
     if error.use_stderr() && given.iter().any(|argument| argument == "--json") {
-        complain(true, "invalid_argument", error.to_string().trim_end());
+        let detail = error.to_string();
+        let told = Told {
+            code: "invalid_argument",
+            detail: detail.trim_end(),
+            request_id: None,
+        };
+        complain(true, &told);
     } else {
         // If the terminal is gone, nobody reads this.
         let _ = error.print();
@@ -156,11 +288,15 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 #[expect(clippy::print_stderr, reason = "a command's failure")]
-fn complain(is_json: bool, code: &str, detail: &str) {
+fn complain(is_json: bool, told: &Told<'_>) {
     if is_json {
-        let told = serde_json::to_string(&Told { code, detail });
+        let told = serde_json::to_string(told);
         eprintln!("{}", told.unwrap_or_default());
-    } else {
-        eprintln!("lark-service: {detail}");
+        return;
+    }
+    let Told { detail, .. } = told;
+    match told.request_id {
+        Some(id) => eprintln!("lark-service: {detail} (request {id})"),
+        None => eprintln!("lark-service: {detail}"),
     }
 }

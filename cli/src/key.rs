@@ -1,21 +1,12 @@
 //! `lark-service key`: API keys of callers.
 
-use std::collections::BTreeSet;
-
 use clap::{Args, Subcommand};
-use lark_service::api_keys::{
-    ApiKey, ApiKeyDescription, ApiKeyInfo, Authority, KeyState, NewApiKey, RateLimit, Scope,
-};
-use lark_service::changes::Change;
-use lark_service::wiring::Services;
-use secrecy::ExposeSecret;
-use serde::Serialize;
-use serde_json::json;
+use lark_service::api_keys::Scope;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{Output, pairs};
-use crate::session;
-use crate::session::{PAGE, actor, soon};
+use crate::session::{KeyWish, Place, add_changes, text, with};
 use crate::values::{self, End, Limit};
 
 #[derive(Debug, Subcommand)]
@@ -62,62 +53,43 @@ pub(crate) struct Create {
     expires: Option<End>,
 }
 
-/// A key with all about it.
-#[derive(Serialize)]
-struct KeyDetails<'k> {
-    #[serde(flatten)]
-    info: ApiKeyDescription<'k>,
-    /// The whole key: right after it was made, never again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'k str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<Change>>,
-}
-
-pub(crate) async fn run(command: KeyCommand, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    command: KeyCommand,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
     match command {
-        KeyCommand::Create(new) => create(new, output).await,
-        KeyCommand::List => list(output).await,
-        KeyCommand::Show { key_id, changes } => show(&key_id, changes, output).await,
-        KeyCommand::Revoke { key_id } => revoke(&key_id, output).await,
+        KeyCommand::Create(new) => create(new, place, output).await,
+        KeyCommand::List => list(place, output).await,
+        KeyCommand::Show { key_id, changes } => show(&key_id, changes, place, output).await,
+        KeyCommand::Revoke { key_id } => revoke(&key_id, place, output).await,
     }
 }
 
-async fn create(new: Create, output: &Output) -> Result<(), Failure> {
+async fn create(new: Create, place: &Place, output: &Output) -> Result<(), Failure> {
     let apps = values::allowed_apps(&new.apps);
     let apps = apps.map_err(|problem| Failure::Usage(format!("--app: {problem}")))?;
     let tenants = values::allowed_tenants(&new.tenants);
     let tenants = tenants.map_err(|problem| Failure::Usage(format!("--tenant: {problem}")))?;
-    let services = session::open().await?;
-    session::make_data_keys(&services).await?;
-    let now = services.clock.now();
-    let new = NewApiKey {
-        key: ApiKey::generate()?,
+    let wish = KeyWish {
         name: new.name,
-        scopes: new.scopes.into_iter().collect::<BTreeSet<_>>(),
+        scopes: new.scopes,
         apps,
         tenants,
         rate_limit: new.rate_limit.0,
-        expires_at: new.expires.map(|end| end.moment(now)),
+        expires: new.expires,
     };
-    services.api_keys.add(&new, &authority(), soon()).await?;
-    let info = services.api_keys.show(new.key.id(), soon()).await?;
-    let key = new.key.reveal();
-    let details = KeyDetails {
-        info: ApiKeyDescription::of(&info),
-        key: Some(key.expose_secret()),
-        changes: None,
-    };
+    let made = place.open().await?.create_key(wish).await?;
     let text = format!(
         "{}\n\nkeep it now: it is not shown again\n{}",
-        described(&info),
-        key.expose_secret()
+        described(&made),
+        text(&made, "key")
     );
-    output.answer(&details, &text)
+    output.answer(&made, &text)
 }
 
-async fn list(output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
+async fn list(place: &Place, output: &Output) -> Result<(), Failure> {
+    let session = place.open().await?;
     let columns = &[
         "key id",
         "name",
@@ -131,112 +103,87 @@ async fn list(output: &Output) -> Result<(), Failure> {
     let mut list = output.list(columns)?;
     let mut after = None::<String>;
     loop {
-        let page = services
-            .api_keys
-            .list(after.as_deref(), PAGE, soon())
-            .await?;
-        let rows = page.items.iter().map(|key| {
-            let view = ApiKeyDescription::of(key);
+        let page = session.keys(after.as_deref()).await?;
+        let rows = page.items.into_iter().map(|key| {
+            let field = |name| text(&key, name);
             let cells = vec![
-                key.key_id.clone(),
-                key.name.clone(),
-                status(view.status).to_owned(),
-                view.scopes.join(" "),
-                key.apps.to_string(),
-                limit(view.rate_limit),
-                view.expires_at.clone().unwrap_or_default(),
-                view.last_used_at.clone().unwrap_or_default(),
+                field("key_id"),
+                field("name"),
+                field("status"),
+                field("scopes"),
+                field("apps"),
+                limit(&key),
+                field("expires_at"),
+                field("last_used_at"),
             ];
-            (view, cells)
+            (key, cells)
         });
         list.rows(&rows.collect::<Vec<_>>())?;
-        after = page.next_page_token;
+        after = page.next;
         if after.is_none() {
             return list.end("there is no API key");
         }
     }
 }
 
-async fn show(key_id: &str, with_changes: bool, output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
-    let info = services.api_keys.show(key_id, soon()).await?;
-    let mut text = described(&info);
-    let changes = if with_changes {
-        Some(changes(&services, key_id).await?)
-    } else {
-        None
-    };
-    for change in changes.iter().flatten() {
-        let fields = change.fields.join(", ");
-        text.push_str(&format!(
-            "\nchange {}  {}  {}  {fields}",
-            change.at, change.action, change.by
-        ));
-    }
-    let details = KeyDetails {
-        info: ApiKeyDescription::of(&info),
-        key: None,
-        changes,
-    };
-    output.answer(&details, &text)
-}
-
-async fn changes(services: &Services, key_id: &str) -> Result<Vec<Change>, Failure> {
-    let (mut changes, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = services
-            .api_keys
-            .changes(key_id, after.as_deref(), PAGE, soon())
-            .await?;
-        changes.extend(page.items);
-        after = page.next_page_token;
-        if after.is_none() {
-            return Ok(changes);
+async fn show(
+    key_id: &str,
+    with_changes: bool,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    let session = place.open().await?;
+    let key = session.key(key_id).await?;
+    let mut changes = with_changes.then(Vec::new);
+    if let Some(changes) = &mut changes {
+        let mut after = None::<String>;
+        loop {
+            let page = session.key_changes(key_id, after.as_deref()).await?;
+            changes.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
         }
     }
+    let mut told = described(&key);
+    add_changes(&mut told, changes.as_deref());
+    let details = match changes {
+        Some(changes) => with(key, "changes", changes),
+        None => key,
+    };
+    output.answer(&details, &told)
 }
 
-async fn revoke(key_id: &str, output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
-    services
-        .api_keys
-        .revoke(key_id, &authority(), soon())
-        .await?;
+async fn revoke(key_id: &str, place: &Place, output: &Output) -> Result<(), Failure> {
+    place.open().await?.revoke_key(key_id).await?;
     output.answer(
         &json!({ "key_id": key_id, "status": "revoked" }),
         &format!("revoked the API key {key_id}; functions refuse it at once, or within half a minute if the cache is out of reach"),
     )
 }
 
-fn authority() -> Authority {
-    Authority::Operator(actor())
-}
-
-fn described(info: &ApiKeyInfo) -> String {
-    let view = ApiKeyDescription::of(info);
+fn described(key: &Value) -> String {
+    let field = |name| text(key, name);
     pairs(&[
-        ("key id", info.key_id.clone()),
-        ("name", info.name.clone()),
-        ("status", status(view.status).to_owned()),
-        ("scopes", view.scopes.join(" ")),
-        ("apps", info.apps.to_string()),
-        ("tenants", info.tenants.to_string()),
-        ("rate limit", limit(view.rate_limit)),
-        ("ends", view.expires_at.unwrap_or_default()),
-        ("last used", view.last_used_at.unwrap_or_default()),
-        ("created", view.created_at),
+        ("key id", field("key_id")),
+        ("name", field("name")),
+        ("status", field("status")),
+        ("scopes", field("scopes")),
+        ("apps", field("apps")),
+        ("tenants", field("tenants")),
+        ("rate limit", limit(key)),
+        ("ends", field("expires_at")),
+        ("last used", field("last_used_at")),
+        ("created", field("created_at")),
     ])
 }
 
-const fn status(state: KeyState) -> &'static str {
-    match state {
-        KeyState::Active => "active",
-        KeyState::Disabled => "disabled",
-        KeyState::Revoked => "revoked",
-        KeyState::Expired => "expired",
+/// `600/60`; nothing for a key without a limit.
+fn limit(key: &Value) -> String {
+    let limit = &key["rate_limit"];
+    if limit.is_null() {
+        return String::new();
     }
-}
-
-fn limit(limit: Option<RateLimit>) -> String {
-    limit.map(|limit| limit.to_string()).unwrap_or_default()
+    format!("{}/{}", text(limit, "limit"), text(limit, "window_seconds"))
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::session::{PAGE, soon};
-use crate::{session, values};
+use crate::session::{PAGE, Place, Session, soon};
+use crate::values;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LoginCommand {
@@ -41,15 +41,24 @@ struct LoginView<'l> {
     login: &'l LoginInfo,
 }
 
-pub(crate) async fn run(command: LoginCommand, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    command: LoginCommand,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
     match command {
-        LoginCommand::List { app_id, ended } => list(&app_id, ended, output).await,
-        LoginCommand::Revoke { app_id, open_id } => revoke(&app_id, &open_id, output).await,
+        LoginCommand::List { app_id, ended } => list(&app_id, ended, place, output).await,
+        LoginCommand::Revoke { app_id, open_id } => revoke(&app_id, &open_id, place, output).await,
     }
 }
 
-async fn list(app_id: &AppId, is_ended: bool, output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
+async fn list(
+    app_id: &AppId,
+    is_ended: bool,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    let services = place.store("login list").await?;
     services.apps.read(app_id, soon()).await?;
     let mut list = output.list(&["open_id", "days left", "ended", "uncertain since", "scopes"])?;
     let (user, mut after) = (TokenKind::User, None::<String>);
@@ -87,9 +96,21 @@ fn view(info: &TokenInfo) -> Option<LoginView<'_>> {
     })
 }
 
-async fn revoke(app_id: &AppId, open_id: &OpenId, output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
-    if !services.tokens.end_login(app_id, open_id, soon()).await? {
+async fn revoke(
+    app_id: &AppId,
+    open_id: &OpenId,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    let had_one = match place.open().await? {
+        Session::Store(services) => services.tokens.end_login(app_id, open_id, soon()).await?,
+        // The service does not tell whether there was one.
+        Session::Http(remote) => {
+            remote.end_login(app_id, open_id).await?;
+            true
+        }
+    };
+    if !had_one {
         return Err(Failure::NotFound {
             code: "login_not_found",
             detail: format!("{open_id} has no login to the app {app_id}"),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::session::{self, actor, soon};
+use crate::session::{Place, actor, soon};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SealCommand {
@@ -26,8 +26,12 @@ pub(crate) enum SealCommand {
     },
 }
 
-pub(crate) async fn run(command: SealCommand, output: &Output) -> Result<(), Failure> {
-    let services = session::open().await?;
+pub(crate) async fn run(
+    command: SealCommand,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    let services = place.store("seal").await?;
     match command {
         SealCommand::RotateKey { is_continued } => rotate(&services, is_continued, output).await,
         SealCommand::RetireKeys { force } => retire(&services, force, output).await,

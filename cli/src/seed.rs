@@ -10,14 +10,16 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::session::Place;
 use crate::{secret_input, session};
 
 /// The time for a whole document.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-pub(crate) async fn seed(output: &Output) -> Result<(), Failure> {
+pub(crate) async fn seed(place: &Place, output: &Output) -> Result<(), Failure> {
+    place.only_store("seed")?;
     let seed = Seed::parse(&secret_input::document()?)?;
-    let services = session::open().await?;
+    let services = place.store("seed").await?;
     session::make_data_keys(&services).await?;
     let Seeded { apps, api_keys } = seed
         .apply(

@@ -28,6 +28,7 @@ mod accept;
 mod attempt;
 mod change;
 mod codec;
+mod dead_letters;
 mod dry_run;
 mod end;
 mod id;
@@ -45,6 +46,9 @@ mod worker;
 pub use crate::idempotency::Once;
 pub use accept::{Accepted, NewMessage};
 pub(crate) use codec::sealed_attributes;
+pub use dead_letters::{
+    About, Acted, ActedView, Dead, DeadLetter, DeadLetterView, DeadReason, page_of_dead_letters,
+};
 pub use dry_run::DryRun;
 pub use end::{Delivered, End, HistoryRead, Refused, Uncertain};
 pub(crate) use id::SHARDS;

@@ -108,6 +108,9 @@ pub enum Error {
     /// There is no such message job of this API key, or it ended more than a week ago.
     #[error("there is no such message job")]
     MessageJobNotFound,
+    /// There is no such dead letter of the apps that the caller may act for.
+    #[error("there is no such dead letter")]
+    DeadLetterNotFound,
     /// The job cannot be cancelled any more.
     #[error("the message cannot be taken back: it is {0}")]
     MessageJobPast(&'static str),
@@ -294,6 +297,7 @@ impl Error {
             Self::ChatNotFound => (Code::ChatNotFound, None, None),
             Self::ReceiverNotFound(_) => (Code::ReceiverNotFound, None, None),
             Self::MessageJobNotFound => (Code::MessageJobNotFound, None, None),
+            Self::DeadLetterNotFound => (Code::DeadLetterNotFound, None, None),
             Self::MessageJobPast(_) => (Code::MessageJobPast, None, None),
             Self::MessageNotFound => (Code::MessageNotFound, None, None),
             Self::IdempotencyMismatch => (Code::IdempotencyMismatch, None, None),

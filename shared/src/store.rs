@@ -72,6 +72,7 @@ tables! {
     DataKeys = 4, "data_keys";
     /// Messages to be delivered, and what became of them: `job#key_id` / `job_id`. Who sent a message: `sent#message_id` / `sent`.
     /// Requests with an `Idempotency-Key`, of whatever kind: `once#hash` / `once`.
+    /// Dead letters, and failures that are counted: `dead#letters` / its id.
     MessageJobs = 5, "message_jobs";
 }
 

@@ -49,6 +49,7 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         .replace("{kind}", "tenant")
         .replace("{app_id}", APP)
         .replace("{key_id}", key_id)
+        .replace("{letter_id}", "mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
         .replace("{job_id}", "mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
         .replace("{message_id}", "om_1")
         .replace("{open_id}", &user);
@@ -100,7 +101,8 @@ fn grant(role: Role) -> Value {
 
 /// Whether the answer is one to somebody who may ask this.
 fn is_open(role: Role, path: &str) -> bool {
-    let is_administration = path.starts_with("/v1/apps") || path.starts_with("/v1/api-keys");
+    let administration = ["/v1/apps", "/v1/api-keys", "/v1/dead-letters"];
+    let is_administration = administration.iter().any(|it| path.starts_with(it));
     match role {
         Role::Owner | Role::Admin => true,
         // Lists are open, and empty.
@@ -156,6 +158,11 @@ async fn every_route_is_open_to_active_keys_of_its_roles_and_closed_to_all_other
                     assert!(is_none, "{case}");
                 } else if role == Role::Stranger && path.starts_with("/v1/api-keys/") {
                     assert_eq!(answer.outcome(), "404 api_key_not_found", "{case}");
+                } else if role == Role::Stranger && path.starts_with("/v1/dead-letters") {
+                    // Of its apps there are none.
+                    let is_none = answer.body["items"] == json!([])
+                        || answer.outcome() == "404 dead_letter_not_found";
+                    assert!(is_none, "{case}");
                 } else {
                     assert_eq!(answer.outcome(), "403 permission_denied", "{case}");
                 }

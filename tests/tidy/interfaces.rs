@@ -42,7 +42,7 @@ fn the_configuration_names_only_variables_of_its_table() {
 
 #[test]
 fn the_variables_of_the_local_programs_are_documented() {
-    let documented = text("docs/configuration.md") + &text("docs/local.md");
+    let documented = text("docs/configuration.md") + &text("docs/local.md") + &text("docs/cli.md");
     let sources = ["local/host/src", "local/simulator/src", "cli/src"]
         .into_iter()
         .flat_map(|folder| files(folder, ".rs"));
@@ -50,7 +50,7 @@ fn the_variables_of_the_local_programs_are_documented() {
         let source = text(&path);
         let literals = source.split('"').filter(|text| words(text, "LARK_").contains(*text));
         let unknown: Vec<_> = literals.filter(|name| !documented.contains(&format!("`{name}`"))).map(str::to_owned).collect();
-        unknown.into_iter().map(move |name| format!("{path} reads {name}, which neither docs/configuration.md nor docs/local.md has: describe it"))
+        unknown.into_iter().map(move |name| format!("{path} reads {name}, which neither docs/configuration.md, docs/local.md nor docs/cli.md has: describe it"))
     }));
 }
 
@@ -63,7 +63,11 @@ fn the_template_sets_only_variables_that_the_code_reads() {
 
 #[test]
 fn the_documents_name_only_variables_that_the_code_reads() {
-    let known = variables();
+    let mut known = variables();
+    // The command line has some of its own.
+    for path in files("cli/src", ".rs") {
+        known.extend(words(&text(&path), "LARK_SERVICE_"));
+    }
     let documents = files("docs", ".md")
         .into_iter()
         .chain(["README.md", "README.zh-CN.md", "ARCHITECTURE.md"].map(str::to_owned));

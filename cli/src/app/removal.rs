@@ -5,17 +5,25 @@ use lark_service::error::Error;
 use lark_service::ids::AppId;
 use lark_service::tokens::{TokenKey, TokenKind};
 use lark_service::wiring::Services;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::session::{PAGE, actor, soon};
-use crate::{secret_input, session};
+use crate::remote::Repeat;
+use crate::secret_input;
+use crate::session::{PAGE, Place, Session, actor, soon};
 
 /// How many tokens and logins are removed at a time.
 const CONCURRENCY: usize = 8;
 
-pub(super) async fn delete(app_id: &AppId, is_sure: bool, output: &Output) -> Result<(), Failure> {
+/// The service says only that it is done; on the store the tokens are counted.
+pub(super) async fn delete(
+    app_id: &AppId,
+    is_sure: bool,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
     if !is_sure && output.is_json() {
         let detail = "with --json nobody is asked: confirm with --yes".to_owned();
         return Err(Failure::Usage(detail));
@@ -26,7 +34,17 @@ pub(super) async fn delete(app_id: &AppId, is_sure: bool, output: &Output) -> Re
         );
         secret_input::confirmed(&question, app_id.as_str())?;
     }
-    let services = session::open().await?;
+    let services = match place.open().await? {
+        Session::Store(services) => services,
+        Session::Http(remote) => {
+            let delete = remote.call(Method::DELETE, &["apps", app_id.as_str()]);
+            delete.send(Repeat::IfNotSent).await?;
+            return output.answer(
+                &json!({ "app_id": app_id, "deleted": true }),
+                &format!("deleted the app {app_id} with its tokens and logins"),
+            );
+        }
+    };
     let was_there = match services.apps.delete(app_id, &actor(), soon()).await {
         Ok(()) => true,
         Err(Error::AppNotFound(_)) => false,

@@ -7,16 +7,17 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{Output, pairs};
-use crate::session::{self, soon};
+use crate::session::{Place, soon};
 
 /// Shows the calls of `month`, or of the current one: by API, in total, and by API key those that the platform's quota counts. A
 /// deleted app still has its counts.
 pub(crate) async fn show(
     app_id: &AppId,
     month: Option<Month>,
+    place: &Place,
     output: &Output,
 ) -> Result<(), Failure> {
-    let services = session::open().await?;
+    let services = place.store("app usage").await?;
     let month = month.unwrap_or_else(|| services.meter.month());
     let calls = services.meter.usage(app_id, By::Api, &month, soon());
     let calls = calls.await?;

@@ -3,6 +3,7 @@
 
 mod apps;
 mod doctor;
+mod http;
 mod keys;
 mod logins;
 mod seal;

@@ -195,6 +195,7 @@ impl Delivery {
             leased_until: None,
             held_until: None,
             settling: None,
+            dead: None,
             end: None,
             version: 0,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::job::{LEASE, Step};
-use super::{Delivered, Delivery, End, Job, Outcome, Refused, codec};
+use super::{DeadReason, Delivered, Delivery, End, Job, Outcome, Refused, codec};
 use crate::apps::AppContext;
 use crate::clock::Stopwatch;
 use crate::deadline::Deadline;
@@ -15,7 +15,7 @@ use crate::lark::Request;
 use crate::lark::messages::Sent;
 use crate::platform::{Platform, SendError};
 use crate::queue::Lane;
-use crate::store::{Expect, StoreError, Table};
+use crate::store::{Expect, Record, StoreError, Table};
 use crate::telemetry::metrics;
 
 /// How long a job waits for its turn inside a process. A longer wait is the queue's.
@@ -91,7 +91,8 @@ impl Delivery {
         self.call(&context, job, ahead, call, deadline).await
     }
 
-    /// The app that sends `job`. `None`: it is disabled or gone, and may be enabled or registered again before the job's time is over.
+    /// The app that sends `job`. `None`: it is disabled or gone, or its record does not open, and it may be enabled, registered or given
+    /// a secret that opens before the job's time is over.
     pub(super) async fn context_of(
         &self,
         job: &Job,
@@ -100,7 +101,10 @@ impl Delivery {
         let app = self.inner.apps.enabled(&job.app_id, deadline).await;
         match app.and_then(|app| AppContext::new(app, job.tenant.clone())) {
             Ok(context) => Ok(Some(context)),
-            Err(error @ (Error::Store(_) | Error::Seal(_))) => Err(error),
+            // The store fails. What is wrong with the app itself is not the job's fault.
+            Err(error) if error.code().is_retryable() && DeadReason::of(&error).is_none() => {
+                Err(error)
+            }
             Err(_) => Ok(None),
         }
     }
@@ -293,13 +297,21 @@ impl Delivery {
         key: &super::JobKey,
         deadline: Deadline,
     ) -> Result<Option<Job>> {
-        let (inner, at) = (&self.inner, key.store_key());
-        let read = inner.storage.get(Table::MessageJobs, &at, deadline);
-        let Some(record) = read.await? else {
+        let Some(record) = self.record(key, deadline).await? else {
             return Ok(None);
         };
-        let job = codec::from_record(&record, &inner.sealer, deadline).await?;
+        let job = codec::from_record(&record, &self.inner.sealer, deadline).await?;
         Ok(Some(job))
+    }
+
+    /// The record of the job at `key`.
+    pub(super) async fn record(
+        &self,
+        key: &super::JobKey,
+        deadline: Deadline,
+    ) -> Result<Option<Record>> {
+        let (storage, at) = (&self.inner.storage, key.store_key());
+        Ok(storage.get(Table::MessageJobs, &at, deadline).await?)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{JobId, JobKey, partition};
 use super::job::{Attempt, Job, Message};
 use super::settle::Settling;
-use super::{End, KEPT, Target};
+use super::{Dead, End, KEPT, Target};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
@@ -47,6 +47,8 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settling: Option<Settling>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    dead: Option<Dead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<End>,
 }
 
@@ -57,6 +59,36 @@ pub(super) async fn to_record(
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<Record> {
+    let text = text(job)?;
+    let version = next_version(job.version, now);
+    let mut record = Record::new(job.key.store_key(), version).with(JOB, Value::Text(text));
+    if let Some(message) = &job.message {
+        let text = serde_json::to_string(message)
+            .map_err(|error| crate::error::Error::internal(format!("a message: {error}")))?;
+        let text = SecretString::from(text);
+        let sealed = sealer
+            .seal(&job.key.seal_context(), &text, deadline)
+            .await?;
+        record = record.with(MESSAGE, Value::Bytes(sealed));
+    }
+    record.due = job.due(now);
+    record.expires_at = job.end.is_some().then(|| now + KEPT);
+    Ok(record)
+}
+
+/// `record` as it is to be written at `now`, with the next version, and with all of `job` but its message: what is sealed in it stays
+/// as it is, even if it does not open. `job` was read from `record`, and has not ended.
+pub(super) fn rewritten(record: &Record, job: &Job, now: Timestamp) -> Result<Record> {
+    let mut next = record.clone().with(JOB, Value::Text(text(job)?));
+    next.version = next_version(record.version, now);
+    next.due = job.due(now);
+    // A record that could not be read had an end.
+    next.expires_at = record.expires_at.filter(|_| job.end.is_some());
+    Ok(next)
+}
+
+/// What is in [`JOB`], as text.
+fn text(job: &Job) -> Result<String> {
     let stored = Stored {
         app_id: job.app_id.clone(),
         tenant: job.tenant.clone(),
@@ -73,24 +105,11 @@ pub(super) async fn to_record(
         leased_until: job.leased_until,
         held_until: job.held_until,
         settling: job.settling.clone(),
+        dead: job.dead,
         end: job.end.clone(),
     };
-    let text = serde_json::to_string(&stored)
-        .map_err(|error| crate::error::Error::internal(format!("a job: {error}")))?;
-    let version = next_version(job.version, now);
-    let mut record = Record::new(job.key.store_key(), version).with(JOB, Value::Text(text));
-    if let Some(message) = &job.message {
-        let text = serde_json::to_string(message)
-            .map_err(|error| crate::error::Error::internal(format!("a message: {error}")))?;
-        let text = SecretString::from(text);
-        let sealed = sealer
-            .seal(&job.key.seal_context(), &text, deadline)
-            .await?;
-        record = record.with(MESSAGE, Value::Bytes(sealed));
-    }
-    record.due = job.due(now);
-    record.expires_at = job.end.is_some().then(|| now + KEPT);
-    Ok(record)
+    serde_json::to_string(&stored)
+        .map_err(|error| crate::error::Error::internal(format!("a job: {error}")))
 }
 
 /// The sealed attribute that a job's record may have, with its context: for resealing.
@@ -142,12 +161,14 @@ pub(super) fn described(record: &Record) -> std::result::Result<Job, StoreError>
         leased_until: stored.leased_until,
         held_until: stored.held_until,
         settling: stored.settling,
+        dead: stored.dead,
         end: stored.end,
         version: record.version,
     })
 }
 
-fn key_of(record: &Record) -> Option<JobKey> {
+/// Which job's record it is; `None` for a record of another kind.
+pub(super) fn key_of(record: &Record) -> Option<JobKey> {
     let key_id = record.key.partition.strip_prefix(&partition(""))?;
     Some(JobKey {
         key_id: key_id.to_owned(),

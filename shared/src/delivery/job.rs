@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::settle::Settling;
-use super::{End, JobKey, State, Target};
+use super::{Dead, End, JobKey, State, Target};
 use crate::clock::Timestamp;
 use crate::error::LarkFailure;
 use crate::ids::{AppId, TenantKey};
@@ -120,6 +120,8 @@ pub struct Job {
     pub held_until: Option<Timestamp>,
     /// That it waits for the chat's history, to learn whether it was sent.
     pub settling: Option<Settling>,
+    /// Since when and why it is a dead letter, if it is one.
+    pub dead: Option<Dead>,
     /// How it ended.
     pub end: Option<End>,
     /// The version of its record; zero before the first write.
@@ -154,6 +156,9 @@ impl Job {
     const fn open_state(&self, now: Timestamp) -> State {
         if self.unsettled_since.is_some() || self.leased_until.is_some() {
             return State::Sending;
+        }
+        if self.dead.is_some() {
+            return State::Held;
         }
         if let Some(until) = self.held_until
             && until.as_millis() > now.as_millis()
@@ -194,6 +199,10 @@ impl Job {
     pub(super) fn step(&self, now: Timestamp) -> Step {
         if self.end.is_some() {
             return Step::Nothing;
+        }
+        // Nobody but an operator goes on with a dead letter, until its end.
+        if let Some(until) = self.dead_until().filter(|until| *until > now) {
+            return Step::Wait(until.since(now));
         }
         if let Some(until) = self.leased_until
             && until > now
@@ -241,6 +250,7 @@ impl Job {
         next.unsettled_since = Some(self.unsettled_since.unwrap_or(now));
         next.leased_until = Some(now + LEASE);
         next.held_until = None;
+        next.dead = None;
         next
     }
 
@@ -284,6 +294,7 @@ impl Job {
         next.settling = None;
         next.leased_until = None;
         next.held_until = None;
+        next.dead = None;
         next
     }
 
@@ -291,7 +302,16 @@ impl Job {
     pub(super) fn waits_for_a_time(&self, now: Timestamp) -> bool {
         let settling = self.settling.as_ref();
         let is_put_off = matches!(self.open_state(now), State::Scheduled | State::Held);
-        self.end.is_none() && (is_put_off || settling.is_some_and(|it| it.at > now))
+        let waits = match self.dead_until() {
+            Some(until) => until > now,
+            None => is_put_off || settling.is_some_and(|it| it.at > now),
+        };
+        self.end.is_none() && waits
+    }
+
+    /// When a worker looks at it again, of a dead letter.
+    fn dead_until(&self) -> Option<Timestamp> {
+        self.dead.map(Dead::until)
     }
 
     /// How long it rests after a failure of the platform.
@@ -307,6 +327,10 @@ impl Job {
     pub(super) fn due(&self, now: Timestamp) -> Option<Due> {
         if self.end.is_some() {
             return None;
+        }
+        if let Some(at) = self.dead_until().filter(|until| *until > now) {
+            let shard = self.key.shard();
+            return Some(Due { shard, at });
         }
         let sent = self.leased_until.map(|until| until + LEASE / 3);
         let settled = self.settling.as_ref().map(|it| it.at);

@@ -14,7 +14,7 @@ pub enum State {
     Queued,
     /// The platform is being called, or it is not known yet what came of a call.
     Sending,
-    /// The month's quota of calls is used up: it waits for the month to turn.
+    /// The month's quota of calls is used up, and it waits for the month to turn; or it is a dead letter, and waits for an operator.
     Held,
     /// The platform made the message.
     Delivered,

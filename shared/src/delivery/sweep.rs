@@ -82,6 +82,11 @@ impl Delivery {
                 Err(error) => {
                     report.failed += 1;
                     warn!(message.record = %record.key, %error, "a message that is due is not queued");
+                    // Not again and again: too many failures make it a dead letter.
+                    let counted = self.count_unreadable(record, &error, deadline).await;
+                    if let Err(error) = counted {
+                        warn!(message.record = %record.key, %error, "its failure is not counted");
+                    }
                 }
             }
         }
@@ -113,10 +118,15 @@ impl Delivery {
     /// It is put off before it is queued: a run that dies in between leaves it to one after that time.
     async fn taken(&self, record: &Record, deadline: Deadline) -> Result<Option<Job>> {
         let now = self.inner.clock.now();
-        let job = codec::from_record(record, &self.inner.sealer, deadline).await?;
-        let waits = job.waits_for_a_time(now);
-        let expect = Expect::Version(job.version);
-        let job = self.put(&job, expect, deadline).await?;
-        Ok((!waits && job.end.is_none()).then_some(job))
+        let job = codec::described(record)?;
+        let taken = codec::rewritten(record, &job, now)?;
+        let (storage, expect) = (&self.inner.storage, Expect::Version(record.version));
+        let put = storage.put(Table::MessageJobs, &taken, expect, deadline);
+        put.await?;
+        let job = Job {
+            version: taken.version,
+            ..job
+        };
+        Ok((!job.waits_for_a_time(now) && job.end.is_none()).then_some(job))
     }
 }

@@ -45,6 +45,7 @@ fn job() -> Job {
         leased_until: None,
         held_until: None,
         settling: None,
+        dead: None,
         end: None,
         version: 0,
     }
@@ -190,6 +191,33 @@ fn a_job_is_due_when_nobody_may_be_at_it_any_more() {
     let sent = due(&job().attempted(NOW));
     assert!(sent > NOW + LEASE && sent < NOW + LEASE * 2, "{sent}");
     assert!(job().due(NOW).unwrap().shard < SHARDS);
+}
+
+#[test]
+fn a_dead_letter_waits_for_an_operator_and_then_ends_by_itself() {
+    let dead = |job: Job| Job {
+        dead: Some(Dead {
+            since: NOW,
+            reason: DeadReason::Unopened,
+        }),
+        ..job
+    };
+    let (fortnight, held) = (HOUR * 24 * 14, dead(job()));
+    assert_eq!(held.state(NOW + HOUR), State::Held);
+    assert_eq!(held.step(NOW + HOUR), Step::Wait(fortnight - HOUR));
+    assert_eq!(held.due(NOW + HOUR).unwrap().at, NOW + fortnight);
+    assert!(held.waits_for_a_time(NOW + HOUR));
+    assert_eq!(held.step(NOW + fortnight), Step::Expire);
+    assert!(!held.waits_for_a_time(NOW + fortnight));
+    assert!(held.due(NOW + fortnight).is_some());
+    // One that may have been sent cannot be taken back, and is never sent again.
+    let lost = dead(lost(&job(), NOW));
+    assert_eq!(lost.state(NOW + HOUR), State::Sending);
+    assert_eq!(lost.step(NOW + HOUR), Step::Wait(fortnight - HOUR));
+    assert_eq!(lost.step(NOW + fortnight), Step::Settle);
+    let ended = held.ended(End::Cancelled { at: NOW });
+    assert_eq!((ended.dead, ended.state(NOW)), (None, State::Cancelled));
+    assert_eq!(held.attempted(NOW + fortnight).dead, None);
 }
 
 #[test]

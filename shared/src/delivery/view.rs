@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{End, HistoryRead, Job, State};
+use super::{DeadReason, End, HistoryRead, Job, State};
 use crate::clock::Timestamp;
 use crate::lark::remedies::{Actor, Remedy, remedy};
 use crate::page::Page;
@@ -49,6 +49,9 @@ pub struct JobView {
     /// What is known of an `uncertain` one.
     #[serde(skip_serializing_if = "Option::is_none")]
     uncertain: Option<UncertainView>,
+    /// The service failed at it again and again: it waits for an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter: Option<DeadView>,
     /// When an `expired` or `cancelled` one ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -161,6 +164,15 @@ struct UncertainView {
     reason: String,
 }
 
+/// What the service could not bring any further. An operator has it tried again, or drops it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageDeadLetter)]
+struct DeadView {
+    #[schema(format = DateTime)]
+    since: String,
+    reason: DeadReason,
+}
+
 impl JobView {
     /// `job` as it is at `now`.
     #[must_use]
@@ -184,12 +196,24 @@ impl JobView {
             delivered: None,
             refused: None,
             uncertain: None,
+            dead_letter: job.dead.map(|dead| DeadView {
+                since: dead.since.to_string(),
+                reason: dead.reason,
+            }),
             ended_at: None,
             history: None,
         };
-        match &job.end {
-            None => {}
-            Some(End::Delivered(it)) => {
+        if let Some(end) = &job.end {
+            view.end(end);
+        }
+        view
+    }
+
+    /// Shows how the job ended.
+    fn end(&mut self, end: &End) {
+        let view = self;
+        match end {
+            End::Delivered(it) => {
                 view.history = it.history.as_ref().map(history);
                 view.delivered = Some(DeliveredView {
                     at: it.at.to_string(),
@@ -198,7 +222,7 @@ impl JobView {
                     log_id: it.log_id.clone(),
                 });
             }
-            Some(End::Refused(it)) => {
+            End::Refused(it) => {
                 view.history = it.history.as_ref().map(history);
                 let remedy = remedy_of(it.code, &it.msg);
                 view.refused = Some(RefusedView {
@@ -210,20 +234,19 @@ impl JobView {
                     action: remedy.map(|it| it.action),
                 });
             }
-            Some(End::Uncertain(it)) => {
+            End::Uncertain(it) => {
                 view.uncertain = Some(UncertainView {
                     at: it.at.to_string(),
                     since: it.since.to_string(),
                     reason: it.reason.clone(),
                 });
             }
-            Some(End::Expired { at, history: read }) => {
+            End::Expired { at, history: read } => {
                 view.ended_at = Some(at.to_string());
                 view.history = read.as_ref().map(history);
             }
-            Some(End::Cancelled { at }) => view.ended_at = Some(at.to_string()),
+            End::Cancelled { at } => view.ended_at = Some(at.to_string()),
         }
-        view
     }
 }
 

@@ -1,15 +1,19 @@
 //! What a worker does with a batch from the queue.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use tracing::{Instrument, error_span, warn};
 
-use super::Delivery;
-use super::JobKey;
 use super::accept::Ticket;
 use super::attempt::Progress;
+use super::codec;
+use super::dead_letters::Counted;
+use super::job::Step;
+use super::{DeadReason, Delivery, JobKey};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Lane, MAX_HIDDEN, Receipt};
@@ -48,17 +52,12 @@ struct Task {
 }
 
 impl Task {
-    /// What `work` asks for, if it names a job.
-    fn of(work: Work) -> Option<Self> {
+    /// What `work` asks for; `work` itself if it names no job.
+    fn of(work: Work) -> std::result::Result<Self, Work> {
         let Ok(ticket) = serde_json::from_str::<Ticket>(&work.body) else {
-            // Nobody of ours wrote it, and no repetition helps.
-            warn!(
-                queue.message = work.id,
-                "a message of the queue names no job"
-            );
-            return None;
+            return Err(work);
         };
-        Some(Self {
+        Ok(Self {
             work,
             key: JobKey {
                 key_id: ticket.key_id,
@@ -75,19 +74,36 @@ impl Delivery {
     pub async fn work(&self, batch: Vec<Work>, deadline: Deadline) -> Vec<String> {
         let mut groups: Vec<Vec<Task>> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        for task in batch.into_iter().filter_map(Task::of) {
+        let mut unfinished = Vec::new();
+        for work in batch {
+            let task = match Task::of(work) {
+                Ok(task) => task,
+                Err(stray) => {
+                    unfinished.extend(self.put_away(stray, deadline).await);
+                    continue;
+                }
+            };
             let place = *places.entry(task.work.group.clone()).or_insert_with(|| {
                 groups.push(Vec::new());
                 groups.len() - 1
             });
             groups[place].push(task);
         }
-        let unfinished = stream::iter(groups)
+        let waiting = stream::iter(groups)
             .map(|group| self.work_on_group(group, deadline))
             .buffer_unordered(GROUPS)
             .collect::<Vec<_>>()
             .await;
-        unfinished.into_iter().flatten().collect()
+        unfinished.extend(waiting.into_iter().flatten());
+        unfinished
+    }
+
+    /// Makes a dead letter of what names no job. If that fails, its id is returned: it comes again when its time is over.
+    async fn put_away(&self, stray: Work, deadline: Deadline) -> Option<String> {
+        let kept = self.keep_stray(&stray, deadline).await;
+        let error = kept.err()?;
+        warn!(queue.message = stray.id, %error, "a message of the queue that names no job is not put away");
+        Some(stray.id)
     }
 
     /// Works on messages of one group, in their order, until one has to wait.
@@ -110,11 +126,32 @@ impl Delivery {
     async fn work_on(&self, task: &Task, deadline: Deadline) -> Option<Duration> {
         let key = &task.key;
         let span = error_span!("job", message.job_id = key.job_id.as_str());
-        match self.carry_on(key, deadline).instrument(span).await {
+        let work = AssertUnwindSafe(Box::pin(self.carry_on(key, deadline))).catch_unwind();
+        let outcome = work.instrument(span).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a panic")));
+        match outcome {
             Ok(pause) => pause,
             Err(error) => {
                 warn!(message.job_id = key.job_id.as_str(), received = task.work.receive_count, error.code = error.code().as_str(), %error, "a message waits after a failure");
-                Some(error.retry_after().unwrap_or(FAILED))
+                self.after(task, &error, deadline).await
+            }
+        }
+    }
+
+    /// How long a message waits after `error`; `None`: it is a dead letter.
+    async fn after(&self, task: &Task, error: &Error, deadline: Deadline) -> Option<Duration> {
+        let passes = error.retry_after().unwrap_or(FAILED);
+        let Some(reason) = DeadReason::of(error) else {
+            return Some(passes);
+        };
+        let (key, lane) = (&task.key, task.lane);
+        let counted = self.count_failure(key, lane, reason, error, deadline).await;
+        match counted {
+            Ok(Counted::Dead) => None,
+            Ok(Counted::Again(pause)) => Some(pause),
+            Err(error) => {
+                warn!(message.job_id = key.job_id.as_str(), %error, "a failure is not counted");
+                Some(passes)
             }
         }
     }
@@ -122,9 +159,20 @@ impl Delivery {
     /// Brings the job at `key` as far as it gets now.
     async fn carry_on(&self, key: &JobKey, deadline: Deadline) -> Result<Option<Duration>> {
         for _ in 0..READS {
-            let Some(job) = self.read(key, deadline).await? else {
+            let Some(record) = self.record(key, deadline).await? else {
                 // It ended so long ago that its record is gone.
                 return Ok(None);
+            };
+            let described = codec::described(&record)?;
+            let opened = || codec::from_record(&record, &self.inner.sealer, deadline);
+            let job = match described.step(self.inner.clock.now()) {
+                Step::Send => opened().await?,
+                // What does not open ends all the same: nothing is found to be exactly what it says.
+                Step::Settle => match opened().await {
+                    Err(error) if DeadReason::of(&error).is_some() => described,
+                    opened => opened?,
+                },
+                Step::Nothing | Step::Wait(_) | Step::Expire => described,
             };
             match self.advance(job, deadline).await {
                 Ok(Progress::Ended(_)) => return Ok(None),

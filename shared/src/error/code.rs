@@ -160,6 +160,10 @@ error_codes! {
     /// This API key has no message job of this id, or it ended more than a week ago. Each key sees its own jobs only.
     MessageJobNotFound { code: "message_job_not_found", status: 404, retryable: false, title: "No such message job" }
 
+    /// There is no dead letter of this id for the apps that the API key may act for: it was redriven, dropped, or two weeks have
+    /// passed. `GET /v1/message-jobs/{job_id}`, with the key that sent the message, says what became of it.
+    DeadLetterNotFound { code: "dead_letter_not_found", status: 404, retryable: false, title: "No such dead letter" }
+
     /// The job cannot be cancelled any more: its message was sent, may have been sent, or the job has ended otherwise. `GET
     /// /v1/message-jobs/{id}` says what became of it; a message that was delivered can be recalled.
     MessageJobPast { code: "message_job_past", status: 409, retryable: false, title: "The message cannot be taken back" }

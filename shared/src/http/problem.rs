@@ -291,6 +291,7 @@ fn told(error: &Error) -> String {
         | Error::ChatNotFound
         | Error::ReceiverNotFound(_)
         | Error::MessageJobNotFound
+        | Error::DeadLetterNotFound
         | Error::MessageJobPast(_)
         | Error::MessageNotFound
         | Error::IdempotencyMismatch

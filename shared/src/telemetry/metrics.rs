@@ -33,6 +33,14 @@ pub const MESSAGE_JOBS: &str = "lark_service_message_jobs_total";
 /// Decisions about ids that are not in the directory's filter, by `result`.
 pub const GUARD: &str = "lark_service_directory_guard_total";
 
+/// Dead letters, by `reason`.
+pub const DEAD_LETTERS: &str = "lark_service_dead_letters_total";
+
+/// A message became a dead letter.
+pub fn dead_letter(reason: &'static str) {
+    counter!(DEAD_LETTERS, "reason" => reason).increment(1);
+}
+
 /// A message has ended.
 pub fn message_job(state: &'static str) {
     counter!(MESSAGE_JOBS, "state" => state).increment(1);

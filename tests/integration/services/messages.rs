@@ -12,6 +12,7 @@ use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
 
 mod changes;
+mod dead_letters;
 mod deaths;
 mod jobs;
 mod refusals;

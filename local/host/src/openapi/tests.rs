@@ -202,5 +202,5 @@ fn every_list_says_whether_more_is_behind_a_page() {
             assert_eq!(types, ["string", "null"], "{path:?}");
         }
     }
-    assert_eq!(lists, 8);
+    assert_eq!(lists, 9);
 }

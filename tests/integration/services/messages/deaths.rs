@@ -13,7 +13,7 @@ use super::{CREATE, MINUTE, accept, context, deliveries, job, state, text, work}
 
 /// Fails writes of jobs that the test chooses, by their number.
 #[derive(Debug)]
-struct Failing(Mutex<Vec<bool>>);
+pub(super) struct Failing(pub(super) Mutex<Vec<bool>>);
 
 #[async_trait]
 impl StoreHook for Failing {
