@@ -7,8 +7,6 @@
 
 mod directory;
 mod limits;
-mod load;
 mod logins;
-mod messages;
 mod outages;
 mod stampede;

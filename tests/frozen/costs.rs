@@ -121,5 +121,7 @@ async fn a_message_by_the_queue_costs_four_writes_and_a_read() {
     ))
     .await;
     assert_eq!(all.get("store PutItem message_jobs"), Some(&(4 * messages)));
-    assert_eq!(sum(&all, "store "), 5 * messages, "{all:?}");
+    assert_eq!(all.get("store GetItem message_jobs"), Some(&messages));
+    // The token may be looked at once more.
+    assert!(sum(&all, "store ") <= 5 * messages + 2, "{all:?}");
 }

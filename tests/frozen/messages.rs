@@ -233,12 +233,13 @@ async fn verdict(site: &Site, queue: &dyn Queue, death: &Death) -> Result<State,
     let is_right = match state {
         State::Delivered => made.len() == 1,
         State::Uncertain => !is_within_the_hour,
+        // The chat's history proves that no call has made it.
+        State::Expired => !is_within_the_hour && made.is_empty(),
         State::Scheduled
         | State::Queued
         | State::Sending
         | State::Held
         | State::Refused
-        | State::Expired
         | State::Cancelled => false,
     };
     if !is_right {

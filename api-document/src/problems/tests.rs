@@ -1,7 +1,9 @@
 use super::*;
 
-const ALL: [ProblemResponse; 25] = [
+const ALL: [ProblemResponse; 27] = [
     RECEIVER_NOT_FOUND,
+    DEAD_LETTER_NOT_FOUND,
+    MESSAGE_NOT_FOUND,
     MESSAGE_JOB_NOT_FOUND,
     MESSAGE_JOB_PAST,
     IDEMPOTENCY_MISMATCH,

@@ -17,7 +17,7 @@ use lark_service_tests::queues::{is_empty, until};
 use lark_service_tests::world::{Process, soon};
 use lark_simulator::{DeliveryFilter, Fault, FaultAction, FaultStage, seeded_app_id};
 
-use crate::load::{
+use crate::world::{
     ACCEPTING, KEY, LIMITS, PER_SECOND, PROCESSES, accept, cluster, context, delivered, message,
     number_of, size, worker,
 };
