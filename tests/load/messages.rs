@@ -1,6 +1,7 @@
 //! Messages by worker processes that are killed, over real queues that deliver twice, to a platform that fails and loses its answers.
 //!
-//! `LARK_LOAD_MESSAGES=10000 LARK_LOAD_CHATS=200` is the load of docs/reliability.md; without it there are few, and it takes a minute.
+//! `LARK_LOAD_MESSAGES=10000 LARK_LOAD_CHATS=200 LARK_LOAD_REAL_LIMITS=1` is the load of docs/reliability.md; without it there are few,
+//! and it takes a minute.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ use lark_service_tests::world::{Process, soon};
 use lark_simulator::{DeliveryFilter, Fault, FaultAction, FaultStage, seeded_app_id};
 
 use crate::world::{
-    ACCEPTING, KEY, LIMITS, PER_SECOND, PROCESSES, accept, cluster, context, delivered, message,
-    number_of, size, worker,
+    ACCEPTING, KEY, Limits, PROCESSES, accept, cluster, context, delivered, message, number_of,
+    size, worker,
 };
 
 const CREATE: &str = "im.message.create";
@@ -141,8 +142,9 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
     let kills = size("LARK_LOAD_KILLS", 3);
     let total = per_chat * chats;
     let apps = [1, 2].map(seeded_app_id);
-    let cluster = cluster(chats, &apps).await;
-    let process = cluster.process_as(&LIMITS).await;
+    let limits = Limits::chosen();
+    let cluster = cluster(chats, &apps, limits).await;
+    let process = cluster.process_as(&limits.variables()).await;
     let contexts = join_all(apps.iter().map(|app| context(&process, app))).await;
     let began = Instant::now();
     let jobs = accept_all(&process, &contexts, chats, per_chat).await;
@@ -150,7 +152,7 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
 
     fail_now_and_then(&cluster);
     let control = cluster.simulator.control();
-    let mut workers = join_all((0..PROCESSES).map(|_| worker(&cluster))).await;
+    let mut workers = join_all((0..PROCESSES).map(|_| worker(&cluster, limits))).await;
     let began = Instant::now();
     for kill in 1..=kills {
         // In the middle of its work, wherever that is.
@@ -158,7 +160,7 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
         control.delivered(share).await;
         let victim = &mut workers[kill as usize % PROCESSES];
         victim.kill().await;
-        *victim = worker(&cluster).await;
+        *victim = worker(&cluster, limits).await;
     }
     let patience = Duration::from_secs(120 + u64::from(total) / 10);
     let most = u64::from(total) * 9 / 10;
@@ -176,7 +178,7 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
         "{total} messages to {chats} chats by 2 apps and {PROCESSES} processes, {kills} killed: accepted in {accepting:.1?}, \
          nine of ten delivered at {rate:.1} a second, {:.0} % of what both apps may send; all after {delivering:.1?}, ended after {:.1?}; {} calls \
          repeated with their uuid, {} refused with 230020; errors by code: {errors:?}",
-        100.0 * rate / f64::from(2 * PER_SECOND),
+        100.0 * rate / (2.0 * limits.per_second),
         began.elapsed(),
         counts.repeated,
         counts.refused,
@@ -228,8 +230,9 @@ async fn a_crowded_chat_and_a_batch_keep_no_others_waiting() {
     let batch = size("LARK_LOAD_BATCH", 100);
     let others = size("LARK_LOAD_OTHERS", 30);
     let apps = [1, 2].map(seeded_app_id);
-    let cluster = cluster(40, &apps).await;
-    let process = cluster.process_as(&LIMITS).await;
+    let limits = Limits::TENFOLD;
+    let cluster = cluster(40, &apps, limits).await;
+    let process = cluster.process_as(&limits.variables()).await;
     let context = context(&process, &apps[0]).await;
     let accept_one =
         async |number, chat, lane| accept(&process, &context, message(number, chat, lane)).await;
@@ -239,7 +242,7 @@ async fn a_crowded_chat_and_a_batch_keep_no_others_waiting() {
     for number in crowd..crowd + batch {
         accept_one(number, 2 + number % 20, Lane::Bulk).await;
     }
-    let _workers = join_all((0..PROCESSES).map(|_| worker(&cluster))).await;
+    let _workers = join_all((0..PROCESSES).map(|_| worker(&cluster, limits))).await;
     let control = cluster.simulator.control();
     control.delivered(10).await;
     let mut jobs = Vec::new();

@@ -16,8 +16,6 @@ pub(super) const KEY: &str = "load00000001";
 pub(super) const PROCESSES: usize = 4;
 /// How many messages are accepted side by side, each to a chat of its own.
 pub(super) const ACCEPTING: usize = 16;
-/// The platform's limit of an app in this test: all that it allows in a second, and ten times as much in a minute.
-pub(super) const PER_SECOND: u32 = 50;
 /// For how long a batch is hidden: a killed worker's comes back after this.
 const HIDDEN_S: u64 = 20;
 
@@ -31,22 +29,56 @@ pub(super) fn size(name: &str, otherwise: u32) -> u32 {
     given.map_or(otherwise, |given| given.parse().expect("a number"))
 }
 
-/// The limits as the processes know them.
-pub(super) const LIMITS: [(&str, &str); 3] = [
-    ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", "10000"),
-    ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "50"),
-    ("LARK_SERVICE_LARK_TIMEOUT_MS", "3000"),
-];
+/// How much the platform allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// By this the simulator shortens its windows: a minute's limit in six seconds, with ten.
+    scale: u32,
+    per_minute: &'static str,
+    /// What an app may send in a second, on the average.
+    pub(super) per_second: f64,
+}
 
-pub(super) async fn cluster(chats: u32, apps: &[String]) -> TestCluster {
+impl Limits {
+    /// All that the platform allows in a second, and ten times as much in a minute.
+    pub(super) const TENFOLD: Self = Self {
+        scale: 10,
+        per_minute: "10000",
+        per_second: 50.0,
+    };
+    /// What the platform allows: 1,000 in a minute and 50 in a second.
+    pub(super) const REAL: Self = Self {
+        scale: 1,
+        per_minute: "1000",
+        per_second: 1_000.0 / 60.0,
+    };
+
+    /// The real ones if `LARK_LOAD_REAL_LIMITS` is 1.
+    pub(super) fn chosen() -> Self {
+        match size("LARK_LOAD_REAL_LIMITS", 0) {
+            0 => Self::TENFOLD,
+            _ => Self::REAL,
+        }
+    }
+
+    /// The limits as processes know them.
+    pub(super) const fn variables(self) -> [(&'static str, &'static str); 3] {
+        [
+            ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", self.per_minute),
+            ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "50"),
+            ("LARK_SERVICE_LARK_TIMEOUT_MS", "3000"),
+        ]
+    }
+}
+
+pub(super) async fn cluster(chats: u32, apps: &[String], limits: Limits) -> TestCluster {
     let options = Options {
         chats: chats + chats / 49 + 1,
         seeded_apps: 2,
         settings: Settings {
             rate_limits: true,
             rate_limit_windows: RateLimitWindows::Sliding,
-            // A minute's limit in six seconds, a second's in 100 ms.
-            rate_limit_scale: 10,
+            rate_limit_scale: limits.scale,
             ..Settings::default()
         },
         ..Options::default()
@@ -108,8 +140,8 @@ pub(super) fn delivered(cluster: &TestCluster) -> BTreeMap<String, Vec<u32>> {
     }
 }
 
-pub(super) async fn worker(cluster: &TestCluster) -> Worker {
-    let mut worker = cluster.worker_as(&LIMITS).await;
+pub(super) async fn worker(cluster: &TestCluster, limits: Limits) -> Worker {
+    let mut worker = cluster.worker_as(&limits.variables()).await;
     let command = Command::Deliver {
         batches: 6,
         hidden_s: HIDDEN_S,
