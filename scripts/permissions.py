@@ -99,7 +99,8 @@ RARE = {
     "manage-api-keys: ConditionCheckItem ApiKeysTable listed": "the same",
     "deliver-messages: GetItem MessageJobsTable sent#": "an answer was lost, and the chat's history is read an hour later",
     **{f"reply-message: sqs:SendMessage {queue}": "a reply for a worker" for queue in ("NormalQueue", "BulkQueue")},
-    **{f"reply-message: {verb} MessageJobsTable once#": "a reply with an Idempotency-Key" for verb in ("GetItem", "PutItem")},
+    **{f"{function}: {verb} MessageJobsTable once#": "a request with an Idempotency-Key"
+       for function in ("reply-message", "upload-image", "upload-file", "manage-dead-letters") for verb in ("GetItem", "PutItem")},
     "reply-message: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     **{f"{function}: {verb} MessageJobsTable dead#": "the service fails at a message again and again"

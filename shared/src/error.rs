@@ -105,6 +105,9 @@ pub enum Error {
     /// Nobody, or no chat, is what a message is to go to.
     #[error("there is no such receiver: {0}")]
     ReceiverNotFound(&'static str),
+    /// The platform knows nobody and no chat with the id that a message is to go to.
+    #[error("there is no such receiver: {0}")]
+    ReceiverRefused(Box<LarkFailure>),
     /// There is no such message job of this API key, or it ended more than a week ago.
     #[error("there is no such message job")]
     MessageJobNotFound,
@@ -281,6 +284,7 @@ impl Error {
             } => (Code::LarkUnavailable, Some(failure), Some(*retry_after)),
             Self::LarkForbidden(failure) => (Code::LarkForbidden, Some(failure), None),
             Self::LarkRejected(failure) => (Code::LarkRejected, Some(failure), None),
+            Self::ReceiverRefused(failure) => (Code::ReceiverNotFound, Some(failure), None),
             Self::InvalidArgument(_) => (Code::InvalidArgument, None, None),
             Self::Unauthenticated(_) => (Code::Unauthenticated, None, None),
             Self::PermissionDenied(_) => (Code::PermissionDenied, None, None),

@@ -290,6 +290,7 @@ fn told(error: &Error) -> String {
         | Error::DepartmentNotFound
         | Error::ChatNotFound
         | Error::ReceiverNotFound(_)
+        | Error::ReceiverRefused(_)
         | Error::MessageJobNotFound
         | Error::DeadLetterNotFound
         | Error::MessageJobPast(_)

@@ -4,8 +4,8 @@ use lambda_http::http::StatusCode;
 
 use super::{Call, Reply};
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Accepted, JobView};
-use crate::error::{Error, LarkFailure, Result};
+use crate::delivery::{Accepted, JobView, Target};
+use crate::error::{Error, FailureKind, LarkFailure, Result};
 
 /// Whether the header `Prefer` asks for an answer before the message is sent (RFC 7240).
 ///
@@ -32,7 +32,12 @@ pub fn accepted(call: &Call<'_>, accepted: &Accepted) -> Result<Reply> {
             log_id: refused.log_id.clone(),
             ..LarkFailure::without_answer(refused.kind, refused.msg.clone())
         };
-        return Err(Error::of_lark(failure));
+        return Err(match (refused.kind, &job.to) {
+            (FailureKind::NotFound, Target::Address(_)) => {
+                Error::ReceiverRefused(Box::new(failure))
+            }
+            _ => Error::of_lark(failure),
+        });
     }
     let view = JobView::of(job, SystemClock.now());
     let status = if job.end.is_some() {

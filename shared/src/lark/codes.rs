@@ -67,7 +67,7 @@ const fn kind_of_message(code: i64) -> Option<FailureKind> {
         // Per chat or user; of the whole platform, and of a chat there.
         230_020 | 11_232 | 11_233 => FailureKind::RateLimited,
         // Recalled, topic, deleted.
-        230_011 | 230_019 | 230_110 => FailureKind::NotFound,
+        230_011 | 230_019 | 230_034 | 230_110 => FailureKind::NotFound,
         // Bot not in the chat, bot switched off, too old to recall, not the sender, user not available, settings of the group, not to
         // be recalled, no permission, user gone, card too old, muted, keys deleted, another tenant, not visible, stopped by the
         // user, not the sender, edits used up, secret group, thread not visible, too old to edit; of the history: kind of chat,
@@ -91,9 +91,7 @@ const fn kind_of_message(code: i64) -> Option<FailureKind> {
         | 231_203
         | 231_204 => FailureKind::Forbidden,
         // Parameter, a chat that cannot be shared, another app's file, too long, receiver, kind of message, kind of file, card.
-        230_001 | 230_015 | 230_017 | 230_025 | 230_034 | 230_054 | 230_055 | 230_099 => {
-            FailureKind::Invalid
-        }
+        230_001 | 230_015 | 230_017 | 230_025 | 230_054 | 230_055 | 230_099 => FailureKind::Invalid,
         // An earlier call with the same uuid is under way.
         230_049 => FailureKind::Unavailable,
         _ => return None,
@@ -167,7 +165,7 @@ mod tests {
         (
             FailureKind::NotFound,
             &[
-                40_015, 41_012, 230_011, 230_019, 230_110, 232_006, 232_009, 99_992_351,
+                40_015, 41_012, 230_011, 230_019, 230_034, 230_110, 232_006, 232_009, 99_992_351,
                 99_992_352, 99_992_353, 99_992_354, 99_992_355, 99_992_356, 99_992_357, 99_992_358,
                 99_992_359, 99_992_360, 99_992_361, 99_992_363, 99_992_364, 99_992_379, 99_992_380,
                 99_992_381,
@@ -187,9 +185,9 @@ mod tests {
             FailureKind::Invalid,
             &[
                 9_499, 20_001, 20_036, 20_063, 20_067, 20_068, 20_070, 40_001, 40_008, 40_011,
-                40_012, 43_010, 230_001, 230_015, 230_017, 230_025, 230_034, 230_054, 230_055,
-                230_099, 232_001, 232_004, 232_008, 232_043, 234_001, 234_006, 234_010, 234_011,
-                234_039, 99_992_402,
+                40_012, 43_010, 230_001, 230_015, 230_017, 230_025, 230_054, 230_055, 230_099,
+                232_001, 232_004, 232_008, 232_043, 234_001, 234_006, 234_010, 234_011, 234_039,
+                99_992_402,
             ],
         ),
         (

@@ -1,7 +1,8 @@
 //! Refusals of the platform: which end a message, and who must act.
 
 use lark_service::delivery::{Job, JobView, NewMessage};
-use lark_service_tests::world::{Process, World};
+use lark_service_tests::requests::TestRequest;
+use lark_service_tests::world::{APP, Process, World};
 use lark_simulator::Fault;
 use serde_json::json;
 
@@ -84,4 +85,31 @@ async fn refused_with(world: &World, process: &Process, number: u32, code: i64) 
         ..text("hi")
     };
     send(process, new).await.job
+}
+
+/// A receiver whom the platform does not know is the caller's mistake, and no failure of a server.
+#[tokio::test]
+async fn a_refusal_has_the_status_of_whose_fault_it_is() {
+    let world = World::begin().await;
+    let process = world.process();
+    for (number, (code, outcome)) in (1..).zip([
+        (230_034, "404 receiver_not_found"),
+        (99_992_351, "404 receiver_not_found"),
+        (230_002, "403 lark_forbidden"),
+        (230_013, "403 lark_forbidden"),
+        (230_025, "502 lark_rejected"),
+    ]) {
+        let fault = Fault {
+            count: Some(1),
+            ..Fault::new(CREATE, refusal(400, code))
+        };
+        world.control().add_fault(fault).unwrap();
+        let to = lark_simulator::open_id(APP, number);
+        let request = TestRequest::new("POST", "/v1/messages").header("x-lark-app-id", APP);
+        let request = request.body(&json!({"to": {"open_id": to}, "text": "hi"}));
+        let refused = request.send(&process).await;
+        assert_eq!(refused.outcome(), outcome, "{}", refused.body);
+        assert_eq!(refused.body["lark"]["code"], json!(code));
+        assert!(refused.body["lark"]["who"].is_string(), "{}", refused.body);
+    }
 }
