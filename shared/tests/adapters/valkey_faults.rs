@@ -11,13 +11,11 @@ use lark_service::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use lark_service::cache::{Cache, CacheClient, CacheError};
 use lark_service::clock::SystemClock;
 
-use crate::server::{Server, answers, eventually};
+use crate::server::{PATIENCE, Server, answers, eventually};
 use crate::valkey::{put, settings};
 
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(300);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(600);
-/// What counts as immediate on a busy machine.
-const AT_ONCE: Duration = Duration::from_millis(200);
 
 fn impatient(server: &Server) -> ValkeySettings {
     ValkeySettings {
@@ -31,20 +29,30 @@ fn connect(server: &Server) -> ValkeyCache {
     ValkeyCache::connect(&impatient(server)).unwrap()
 }
 
+/// Time-outs that no test outlasts.
+fn patient(server: &Server) -> ValkeyCache {
+    ValkeyCache::connect(&ValkeySettings {
+        response_timeout: LONG,
+        connect_timeout: LONG,
+        ..settings(&server.url())
+    })
+    .unwrap()
+}
+
+/// `cache` is a [`patient`] one: a call that waited for a time-out would not end.
 async fn fails_at_once(cache: &ValkeyCache) {
-    let started = Instant::now();
-    let outcome = cache.get("key").await;
+    let outcome = tokio::time::timeout(PATIENCE, cache.get("key"));
+    let outcome = outcome.await.expect("it does not wait");
     assert!(
         matches!(outcome, Err(CacheError::Unavailable(_))),
         "{outcome:?}"
     );
-    assert!(started.elapsed() < AT_ONCE, "took {:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_server_is_down_calls_fail_at_once_and_later_it_recovers() {
     let mut server = Server::start(&[]).await;
-    let cache = connect(&server);
+    let cache = patient(&server);
     cache.warm().await.unwrap();
     server.kill();
     for _ in 0..20 {
@@ -80,7 +88,7 @@ async fn after_a_restart_the_first_script_succeeds() {
 async fn a_server_that_is_not_there_yet_is_found_when_it_is() {
     let mut server = Server::start(&[]).await;
     server.kill();
-    let cache = connect(&server);
+    let cache = patient(&server);
     assert!(cache.warm().await.is_err());
     fails_at_once(&cache).await;
     server.run().await;
@@ -99,7 +107,7 @@ async fn a_frozen_server_costs_the_response_timeout_and_no_more() {
         let outcome = cache.get("key").await;
         assert!(matches!(outcome, Err(CacheError::Timeout)), "{outcome:?}");
         assert!(
-            started.elapsed() < RESPONSE_TIMEOUT + AT_ONCE,
+            started.elapsed() < RESPONSE_TIMEOUT * 2,
             "took {:?}",
             started.elapsed()
         );
