@@ -45,7 +45,7 @@ KEY = ["get ApiKeysTable record"]
 DIRECTORY = [*OPEN, *CACHE, *TOKENS, "get put DirectoryTable record"]
 JOBS = ["get put MessageJobsTable job#"]
 ONCE = ["get put MessageJobsTable once#"]
-ENQUEUE = ["sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue"]
+ENQUEUE = [f"sqs:{action} {queue}" for queue in ("NormalQueue", "BulkQueue") for action in ("SendMessage", "GetQueueAttributes")]
 TAKE = [f"sqs:{action} {queue}" for queue in ("NormalQueue", "BulkQueue")
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")]
 MAY = {
@@ -74,12 +74,14 @@ MAY = {
     "update-message": [*KEY, *OPEN, *CACHE, *TOKENS, "get MessageJobsTable sent#"],
     "recall-message": [*KEY, *OPEN, *CACHE, *TOKENS, "get MessageJobsTable sent#"],
     "send-message": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, *ONCE, "put MessageJobsTable sent#"],
+    "batch-send-messages": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, "batch-get DirectoryTable record", *ONCE],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
-    "cancel-message-job": [*KEY, *CACHE, *JOBS],
+    "cancel-message-job": [*KEY, *OPEN, *CACHE, *JOBS, "query MessageJobsTable job#"],
     "upload-image": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
     "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
     "manage-dead-letters": [*KEY, *OPEN, *CACHE, *JOBS, *ENQUEUE, *ONCE, "get query delete MessageJobsTable dead#"],
-    "deliver-messages": [*OPEN, *CACHE, *TOKENS, *JOBS, "get put MessageJobsTable dead#", "get put MessageJobsTable sent#", *TAKE],
+    "deliver-messages": [*DIRECTORY, *JOBS, *ENQUEUE, "query MessageJobsTable job#", "batch-get DirectoryTable record",
+                         "get put MessageJobsTable dead#", "get put MessageJobsTable sent#", *TAKE],
     "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "get put MessageJobsTable dead#", "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],
     "warm-cache": [*DIRECTORY, "query AppsTable listed", "batch-get AppsTable record", "get put AppsTable usage#",
@@ -98,7 +100,8 @@ RARE = {
     "manage-api-keys: GetItem ApiKeysTable listed": "the same",
     "manage-api-keys: ConditionCheckItem ApiKeysTable listed": "the same",
     "deliver-messages: GetItem MessageJobsTable sent#": "an answer was lost, and the chat's history is read an hour later",
-    **{f"reply-message: sqs:SendMessage {queue}": "a reply for a worker" for queue in ("NormalQueue", "BulkQueue")},
+    **{f"reply-message: sqs:{action} {queue}": "a reply for a worker"
+       for action in ("SendMessage", "GetQueueAttributes") for queue in ("NormalQueue", "BulkQueue")},
     **{f"{function}: {verb} MessageJobsTable once#": "a request with an Idempotency-Key"
        for function in ("reply-message", "upload-image", "upload-file", "manage-dead-letters") for verb in ("GetItem", "PutItem")},
     "reply-message: GetItem MessageJobsTable job#": "one policy for all who keep messages",
@@ -107,8 +110,20 @@ RARE = {
        for function in ("deliver-messages", "enqueue-due") for verb in ("GetItem", "PutItem")},
     **{f"manage-dead-letters: {operation}": "there is a dead letter"
        for operation in ("DeleteItem MessageJobsTable dead#", "GetItem MessageJobsTable job#", "PutItem MessageJobsTable job#",
-                         "sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue")},
-    "enqueue-due: sqs:SendMessage BulkQueue": "a message of that queue is due",
+                         "sqs:SendMessage NormalQueue", "sqs:SendMessage BulkQueue",
+                         "sqs:GetQueueAttributes NormalQueue", "sqs:GetQueueAttributes BulkQueue")},
+    **{f"{function}: BatchGetItem DirectoryTable record": "receivers of a batch are in no cache and were looked up before"
+       for function in ("batch-send-messages", "deliver-messages")},
+    **{f"{function}: sqs:{action} {queue}": "a batch goes to the bulk queue unless it says otherwise; a message for later to none"
+       for function in ("batch-send-messages", "deliver-messages", "send-message", "enqueue-due")
+       for action in ("SendMessage", "GetQueueAttributes") for queue in ("NormalQueue", "BulkQueue")
+       if (function, action, queue) not in [("batch-send-messages", "SendMessage", "BulkQueue"),
+                                            ("send-message", "SendMessage", "NormalQueue"),
+                                            ("send-message", "SendMessage", "BulkQueue"),
+                                            ("enqueue-due", "SendMessage", "NormalQueue")]},
+    "batch-send-messages: GetItem MessageJobsTable job#": "a repeated request finds its batch",
+    "batch-send-messages: GetItem MessageJobsTable once#": "the same",
+    "batch-send-messages: PutItem MessageJobsTable once#": "a request that may be repeated",
     **{f"deliver-messages: sqs:ChangeMessageVisibility {queue}": "a message has to wait"
        for queue in ("NormalQueue", "BulkQueue")},
     **{f"deliver-messages: sqs:{action} {queue}": "Lambda polls in the function's name, the emulator in its own"

@@ -342,6 +342,19 @@ def messages(api, key, app, simulator, stack):
             time.sleep(0.5)
         check("a worker delivers it", job.get("state"), "delivered", job)
 
+    people = [simulator.user(number, app["X-Lark-App-Id"]) for number in (22, 23, 24)]
+    status, headers, taken = call(f"{api}/v1/messages/batch", key=key, headers=app, body={
+        "to": [{"email": people[0]["email"]}, {"open_id": people[1]["open_id"]}, {"email": people[2]["email"]},
+               {"open_id": people[0]["open_id"]}], "text": "to many"})
+    check("a message to many: 202", status, 202, taken)
+    check("it says where its batch is", headers["Location"], f"/v1/message-jobs/{taken['batch_id']}")
+    until = time.monotonic() + 60
+    while (batch := call(f"{jobs}/{taken['batch_id']}", key=key)[2])["counts"]["delivered"] < 3 and time.monotonic() < until:
+        time.sleep(0.5)
+    check("workers deliver it, once to each", (batch["counts"]["delivered"], batch["duplicates"]), (3, 1), batch)
+    status, _, page = call(f"{jobs}?batch_id={taken['batch_id']}", key=key)
+    check("its jobs are listed", (status, len(page["items"])), (200, 3), page)
+
     later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     status, _, taken = call(f"{api}/v1/messages", key=key, headers=app, body={"to": to, "text": "later", "deliver_at": later})
     check("a message for later: 202", (status, taken.get("state")), (202, "scheduled"), taken)
@@ -350,7 +363,7 @@ def messages(api, key, app, simulator, stack):
     status, _, past = call(f"{jobs}/{sent['job_id']}", key=key, method="DELETE")
     check("one that was sent is not: 409", (status, past.get("code")), (409, "message_job_past"), past)
     status, _, page = call(f"{jobs}?state=delivered", key=key)
-    check("three were delivered", (status, len(page["items"])), (200, 3), page)
+    check("six were delivered", (status, len(page["items"])), (200, 6), page)
     status, _, page = call(f"{api}/v1/dead-letters", key=key)
     check("there is no dead letter", (status, page.get("items")), (200, []), page)
     status, _, letter = call(f"{api}/v1/dead-letters/{sent['job_id']}", key=key)
@@ -366,7 +379,7 @@ def messages(api, key, app, simulator, stack):
     while (job := call(f"{jobs}/{taken['job_id']}", key=key)[2]).get("state") != "delivered" and time.monotonic() < until:
         time.sleep(0.5)
     check("and a worker delivers it", job.get("state"), "delivered", job)
-    check("four messages in all", len(delivered()), 4)
+    check("seven messages in all", len(delivered()), 7)
 
     message = f"{api}/v1/messages/{sent['delivered']['message_id']}"
     status, headers, reply = call(f"{message}/replies", key=key, headers=app, body={"text": "reply"})

@@ -196,8 +196,11 @@ pub fn prefer() -> Parameter {
 /// A message job in the path.
 #[must_use]
 pub fn message_job() -> Parameter {
-    Parameter::path("job_id", "The job.")
-        .schema(plain(0..=usize::MAX, "^mj_[0-9a-hjkmnp-tv-z]{26}$"))
+    Parameter::path("job_id", "The job, or the batch.")
+        .schema(plain(
+            0..=usize::MAX,
+            "^(mj_[0-9a-hjkmnp-tv-z]{26}(_[0-9]{4})?|mb_[0-9a-hjkmnp-tv-z]{26})$",
+        ))
         .example("mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
         .component("MessageJobInPath")
 }
@@ -208,7 +211,7 @@ pub fn dead_letter() -> Parameter {
     Parameter::path("letter_id", "The dead letter.")
         .schema(plain(
             0..=usize::MAX,
-            "^(mj_[0-9a-hjkmnp-tv-z]{26}|qm_[0-9a-f]{32})$",
+            "^(mj_[0-9a-hjkmnp-tv-z]{26}(_[0-9]{4})?|qm_[0-9a-f]{32})$",
         ))
         .example("mj_01jdyzz8k3v5m7q2c4x6n8p0rs")
         .component("DeadLetterInPath")
@@ -224,6 +227,14 @@ pub fn message() -> Parameter {
     .of::<MessageId>()
     .example("om_dc13264520392913993dd051dba21dcf")
     .component("MessageInPath")
+}
+
+/// A batch in the query.
+#[must_use]
+pub fn message_batch() -> Parameter {
+    Parameter::query("batch_id", "Only jobs of this batch.")
+        .schema(plain(0..=usize::MAX, "^mb_[0-9a-hjkmnp-tv-z]{26}$"))
+        .example("mb_01jdyzz8k3v5m7q2c4x6n8p0rs")
 }
 
 /// An app in the path.

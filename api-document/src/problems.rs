@@ -105,6 +105,9 @@ pub const IDEMPOTENCY_MISMATCH: ProblemResponse =
 /// A repeated request whose first one is under way.
 pub const IDEMPOTENCY_IN_FLIGHT: ProblemResponse =
     of("IdempotencyInFlight", &[ErrorCode::IdempotencyInFlight]);
+/// Too many requests, or too many messages that wait.
+pub const QUEUE_FULL: ProblemResponse =
+    of("QueueFull", &[ErrorCode::RateLimited, ErrorCode::QueueFull]);
 /// An unknown API key.
 pub const API_KEY_NOT_FOUND: ProblemResponse = of("ApiKeyNotFound", &[ErrorCode::ApiKeyNotFound]);
 /// It is there already, or about to be.
@@ -311,6 +314,10 @@ fn example(code: ErrorCode) -> Error {
         ErrorCode::ReceiverNotFound => {
             Error::ReceiverNotFound("the app's bot sees no chat of exactly this name")
         }
+        ErrorCode::QueueFull => Error::QueueFull {
+            what: "as many messages wait for this receiver as may",
+            retry_after: Duration::from_secs(1),
+        },
         ErrorCode::MessageJobNotFound => Error::MessageJobNotFound,
         ErrorCode::DeadLetterNotFound => Error::DeadLetterNotFound,
         ErrorCode::MessageJobPast => Error::MessageJobPast("delivered"),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::apps::Apps;
 use crate::clock::Clock;
+use crate::limiter::Limiter;
 use crate::platform::Platform;
 use crate::queue::Queue;
 use crate::seal::Sealer;
@@ -26,6 +27,7 @@ use crate::store::Storage;
 
 mod accept;
 mod attempt;
+mod batches;
 mod change;
 mod codec;
 mod dead_letters;
@@ -35,6 +37,7 @@ mod id;
 mod job;
 mod jobs;
 mod receivers;
+mod room;
 mod sent;
 mod settle;
 mod state;
@@ -45,6 +48,10 @@ mod worker;
 
 pub use crate::idempotency::Once;
 pub use accept::{Accepted, NewMessage};
+pub use batches::{
+    AcceptedBatch, Batch, BatchCounts, BatchPlan, BatchState, BatchView, Facts, JobOrBatchView,
+    MAX_CHAT_NAMES, MAX_RECEIVERS, Mode, NewBatch, Unreached,
+};
 pub(crate) use codec::sealed_attributes;
 pub use dead_letters::{
     About, Acted, ActedView, Dead, DeadLetter, DeadLetterView, DeadReason, page_of_dead_letters,
@@ -52,7 +59,7 @@ pub use dead_letters::{
 pub use dry_run::DryRun;
 pub use end::{Delivered, End, HistoryRead, Refused, Uncertain};
 pub(crate) use id::SHARDS;
-pub use id::{JobId, JobKey};
+pub use id::{BatchId, BatchKey, JobId, JobKey};
 pub use job::{Attempt, Job, Message, Outcome};
 pub use receivers::Receivers;
 pub use settle::Settling;
@@ -84,7 +91,11 @@ struct Inner {
     platform: Platform,
     /// The platform for the lane of batches: its calls leave half of each limit to others.
     background: Platform,
+    receivers: Receivers,
+    limiter: Limiter,
     clock: Arc<dyn Clock>,
+    contents: batches::Contents,
+    depths: room::Depths,
 }
 
 /// What a [`Delivery`] is made of.
@@ -100,6 +111,10 @@ pub struct Parts {
     pub apps: Apps,
     /// Sends as an app.
     pub platform: Platform,
+    /// Finds the receivers of batches.
+    pub receivers: Receivers,
+    /// Counts what waits for a receiver.
+    pub limiter: Limiter,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -114,6 +129,8 @@ impl Delivery {
             queue,
             apps,
             platform,
+            receivers,
+            limiter,
             clock,
         } = parts;
         Self {
@@ -124,7 +141,11 @@ impl Delivery {
                 apps,
                 background: platform.in_background(),
                 platform,
+                receivers,
+                limiter,
                 clock,
+                contents: batches::Contents::default(),
+                depths: room::Depths::default(),
             }),
         }
     }

@@ -129,6 +129,14 @@ pub enum Error {
         /// How long to wait.
         retry_after: Duration,
     },
+    /// As many messages wait as may.
+    #[error("{what}; retry in {} s", .retry_after.as_secs())]
+    QueueFull {
+        /// Which of the bounds it is.
+        what: &'static str,
+        /// How long to wait.
+        retry_after: Duration,
+    },
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
@@ -304,6 +312,7 @@ impl Error {
             Self::DeadLetterNotFound => (Code::DeadLetterNotFound, None, None),
             Self::MessageJobPast(_) => (Code::MessageJobPast, None, None),
             Self::MessageNotFound => (Code::MessageNotFound, None, None),
+            Self::QueueFull { retry_after, .. } => (Code::QueueFull, None, Some(*retry_after)),
             Self::IdempotencyMismatch => (Code::IdempotencyMismatch, None, None),
             Self::IdempotencyInFlight { retry_after } => {
                 (Code::IdempotencyInFlight, None, Some(*retry_after))

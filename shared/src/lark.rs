@@ -1,12 +1,14 @@
 //! The Lark Open Platform's HTTP API, as far as the service calls it itself.
 //!
 //! A call is a value: [`Request`] has what to send and how to read the answer. The API families make them: [`auth`],
-//! [`oauth`], [`contacts`], [`departments`], [`chats`], [`messages`] and [`media`]. [`LarkClient`] sends them: connections,
-//! limits, time-outs and retries, the same for each. [`apis`] has the limits of each API, [`remedies`] what to do about refusals.
+//! [`oauth`], [`contacts`], [`departments`], [`chats`], [`messages`], [`batch_messages`] and [`media`]. [`LarkClient`] sends
+//! them: connections, limits, time-outs and retries, the same for each. [`apis`] has the limits of each API, [`remedies`] what
+//! to do about refusals.
 
 mod answer;
 pub mod apis;
 pub mod auth;
+pub mod batch_messages;
 pub mod chats;
 mod client;
 mod codes;

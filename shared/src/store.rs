@@ -70,7 +70,7 @@ tables! {
     ApiKeys = 3, "api_keys";
     /// Wrapped data keys: `keyring` / `current`.
     DataKeys = 4, "data_keys";
-    /// Messages to be delivered, and what became of them: `job#key_id` / `job_id`. Who sent a message: `sent#message_id` / `sent`.
+    /// Messages to be delivered, and what became of them: `job#key_id` / `job_id` or `batch_id`. Who sent a message: `sent#message_id` / `sent`.
     /// Requests with an `Idempotency-Key`, of whatever kind: `once#hash` / `once`.
     /// Dead letters, and failures that are counted: `dead#letters` / its id.
     MessageJobs = 5, "message_jobs";

@@ -26,7 +26,6 @@ use crate::directory::tiers::Tiers;
 use crate::directory::users::UserService;
 use crate::directory::warm_up::Warmer;
 use crate::http::Admission;
-use crate::idempotency::Claims;
 use crate::lark::LarkClient;
 use crate::logins::Logins;
 use crate::meter::Meter;
@@ -164,19 +163,18 @@ impl Services {
             queue: queue.clone(),
             apps: base.apps.clone(),
             platform: base.platform.clone(),
+            receivers: receivers.clone(),
+            limiter: base.limiter.clone(),
             clock: Arc::clone(&base.clock),
         });
+        let claims = base.claims();
         let admission = Admission {
             apps: base.apps.clone(),
             api_keys: api_keys.clone(),
             limiter: base.limiter,
             default_app: config.default_app_id.clone(),
             not_found_limits: config.not_found_limits,
-            claims: Claims::new(
-                base.storage.clone(),
-                base.sealer.clone(),
-                Arc::clone(&base.clock),
-            ),
+            claims,
         };
         Self {
             config: Arc::new(config),

@@ -219,7 +219,10 @@ async fn run(death: &Death) -> Result<State, String> {
 async fn verdict(site: &Site, queue: &dyn Queue, death: &Death) -> Result<State, String> {
     let key_id = site.api_key.split('_').nth(1).expect("an id");
     let process = site.operator().await;
-    let jobs = process.0.delivery.jobs(key_id, None, None, 10, soon());
+    let jobs = process
+        .0
+        .delivery
+        .jobs(key_id, None, None, None, 10, soon());
     let jobs: Vec<Job> = jobs.await.expect("a store").items;
     let made = site.control().deliveries(&DeliveryFilter::default(), 10);
     let [job] = jobs.as_slice() else {

@@ -7,5 +7,6 @@ mod directory;
 mod functions;
 mod idempotency;
 mod marketplace;
+mod message_batches;
 mod rotation;
 mod uploads;

@@ -68,6 +68,7 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         }
         ("POST", "/v1/images") => text(form("image", media::ico(9, 9)).end()),
         ("POST", "/v1/files") => text(form("file", "x").end()),
+        ("POST", "/v1/messages/batch") => json!({"to": [{"open_id": user}], "text": "hi"}),
         ("POST", "/v1/users/batch") => json!({"open_ids": [user]}),
         ("PATCH", _) => json!({"name": "x"}),
         _ => Value::Null,

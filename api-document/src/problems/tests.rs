@@ -1,6 +1,6 @@
 use super::*;
 
-const ALL: [ProblemResponse; 27] = [
+const ALL: [ProblemResponse; 28] = [
     RECEIVER_NOT_FOUND,
     DEAD_LETTER_NOT_FOUND,
     MESSAGE_NOT_FOUND,
@@ -8,6 +8,7 @@ const ALL: [ProblemResponse; 27] = [
     MESSAGE_JOB_PAST,
     IDEMPOTENCY_MISMATCH,
     IDEMPOTENCY_IN_FLIGHT,
+    QUEUE_FULL,
     INVALID_ARGUMENT,
     LOGIN_INVALID,
     UNAUTHENTICATED,

@@ -1,11 +1,11 @@
-//! `DELETE /v1/message-jobs/{job_id}`: takes a message back before it is sent.
+//! `DELETE /v1/message-jobs/{job_id}`: takes a message back before it is sent, or what of a batch was not sent.
 
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
 use lark_service::api_keys::Scope;
 use lark_service::clock::{Clock, SystemClock};
-use lark_service::delivery::{Delivery, JobView};
+use lark_service::delivery::{BatchId, Delivery, JobView};
 use lark_service::error::Result;
 use lark_service::http::{self, Admission, Call, Reply};
 
@@ -32,8 +32,10 @@ async fn cancel(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> 
     call.only_query(&[])?;
     let job_id = call.path_parameter("job_id");
     let caller = admission.caller(call, Scope::MessagesSend).await?;
-    let job = delivery
-        .cancel(&caller.key_id, job_id, call.deadline())
-        .await?;
+    let (key_id, deadline) = (&caller.key_id, call.deadline());
+    if BatchId::parse(job_id).is_some() {
+        return Reply::json(&delivery.cancel_batch(key_id, job_id, deadline).await?);
+    }
+    let job = delivery.cancel(key_id, job_id, deadline).await?;
     Reply::json(&JobView::of(&job, SystemClock.now()))
 }

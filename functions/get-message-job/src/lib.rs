@@ -1,11 +1,12 @@
-//! `GET /v1/message-jobs/{job_id}` and `GET /v1/message-jobs`: what became of messages. Each API key sees its own.
+//! `GET /v1/message-jobs/{job_id}` and `GET /v1/message-jobs`: what became of messages, and of
+//! batches of them. Each API key sees its own.
 
 use std::convert::Infallible;
 
 use lambda_http::{Body, Request, Response};
 use lark_service::api_keys::Scope;
 use lark_service::clock::{Clock, SystemClock};
-use lark_service::delivery::{Delivery, JobView, State, page_of_jobs};
+use lark_service::delivery::{BatchId, Delivery, JobView, State, page_of_jobs};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply};
 use lark_service::page::PageRules;
@@ -34,18 +35,22 @@ async fn jobs(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> Re
     if !job_id.is_empty() {
         call.only_query(&[])?;
         let caller = admission.caller(call, Scope::MessagesSend).await?;
-        let job = delivery
-            .job(&caller.key_id, job_id, call.deadline())
-            .await?;
+        let (key_id, deadline) = (&caller.key_id, call.deadline());
+        if BatchId::parse(job_id).is_some() {
+            return Reply::json(&delivery.batch(key_id, job_id, deadline).await?);
+        }
+        let job = delivery.job(key_id, job_id, deadline).await?;
         return Reply::json(&JobView::of(&job, SystemClock.now()));
     }
-    call.only_query(&["state", "page_size", "page_token"])?;
+    call.only_query(&["batch_id", "state", "page_size", "page_token"])?;
+    let batch_id = call.query("batch_id")?.map(batch_id).transpose()?;
     let state = call.query("state")?.map(state).transpose()?;
     let page = call.page(&PageRules::OURS)?;
     let caller = admission.caller(call, Scope::MessagesSend).await?;
     let found = delivery
         .jobs(
             &caller.key_id,
+            batch_id.as_ref(),
             state,
             page.after(),
             page.limit(),
@@ -53,6 +58,11 @@ async fn jobs(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> Re
         )
         .await?;
     Reply::json(&page_of_jobs(found, SystemClock.now()))
+}
+
+fn batch_id(text: &str) -> Result<BatchId> {
+    let message = "must be the id of a batch: `mb_` and 26 characters";
+    BatchId::parse(text).ok_or_else(|| Error::invalid("batch_id", message))
 }
 
 fn state(text: &str) -> Result<State> {

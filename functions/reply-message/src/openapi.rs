@@ -41,6 +41,7 @@ pub fn operations() -> Vec<Operation> {
                 .header(headers::location()),
         )
         .problem(problems::MESSAGE_NOT_FOUND)
+        .problem(problems::QUEUE_FULL)
         .named_once(),
     ]
 }

@@ -45,6 +45,7 @@ pub fn operations() -> Vec<Operation> {
                 .header(headers::location()),
         )
         .problem(problems::RECEIVER_NOT_FOUND)
+        .problem(problems::QUEUE_FULL)
         .named_once(),
     ]
 }

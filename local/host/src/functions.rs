@@ -112,6 +112,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(get_message::handle(s): &s.admission, &s.delivery),
     http!(update_message::handle(s): &s.admission, &s.delivery),
     http!(recall_message::handle(s): &s.admission, &s.delivery),
+    http!(batch_send_messages::handle(s): &s.admission, &s.delivery),
     http!(get_message_job::handle(s): &s.admission, &s.delivery),
     http!(cancel_message_job::handle(s): &s.admission, &s.delivery),
     http!(upload_image::handle(s): &s.admission, &s.platform).with_body_of(uploads::MAX_BODY_BYTES),

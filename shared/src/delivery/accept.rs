@@ -50,11 +50,12 @@ pub struct Accepted {
     pub is_repeated: bool,
 }
 
-/// What the queue carries: where a job's record is.
+/// What the queue carries: where the record of a job or a batch is.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Ticket {
     pub(super) key_id: String,
-    pub(super) job_id: JobId,
+    /// The job, or the batch.
+    pub(super) job_id: String,
     /// The queue that it is in.
     pub(super) lane: Lane,
 }
@@ -63,7 +64,7 @@ impl Delivery {
     /// Takes a message and has it delivered by a worker.
     ///
     /// # Errors
-    /// [`Error::IdempotencyMismatch`]; [`Error::Store`], after which it may have been taken all the same.
+    /// [`Error::QueueFull`], [`Error::IdempotencyMismatch`]; [`Error::Store`], after which it may have been taken all the same.
     pub async fn accept(
         &self,
         context: &AppContext,
@@ -78,6 +79,7 @@ impl Delivery {
                 is_repeated,
             });
         }
+        self.require_room_for(&job, deadline).await?;
         let job = self.put_new(job, deadline).await?;
         self.enqueue(&job, deadline).await;
         Ok(Accepted { job, is_repeated })
@@ -103,6 +105,7 @@ impl Delivery {
         let inner = &self.inner;
         let request = request(&job)?;
         if self.turn(context, &job, &request, deadline).await.is_err() {
+            self.require_room_for(&job, deadline).await?;
             let job = self.put_new(job, deadline).await?;
             self.enqueue(&job, deadline).await;
             return Ok(Accepted { job, is_repeated });
@@ -159,9 +162,11 @@ impl Delivery {
         let mut is_repeated = false;
         if let Some(once) = &new.once {
             let place = once.store_key(&new.key_id, route_to(&new.to));
-            let first = self.first(place, once, &job_id, deadline).await?;
+            let first = self.first(place, once, job_id.as_str(), deadline).await?;
             if let Some(first) = first {
                 is_repeated = true;
+                let first = JobId::parse(&first)
+                    .ok_or_else(|| Error::internal("a repeated request names no job"))?;
                 let key = JobKey {
                     key_id: new.key_id.clone(),
                     job_id: first.clone(),
@@ -202,18 +207,19 @@ impl Delivery {
         Ok((job, is_repeated))
     }
 
-    /// The job of an earlier request with the same `Idempotency-Key`, whose record is at `key`; `None` if this is the first, whose job is to be `job_id`.
-    async fn first(
+    /// The job, or batch, of an earlier request with the same `Idempotency-Key`, whose record is at `key`; `None` if this is the first,
+    /// whose job is to be `job_id`.
+    pub(super) async fn first(
         &self,
         key: Key,
         once: &Once,
-        job_id: &JobId,
+        job_id: &str,
         deadline: Deadline,
-    ) -> Result<Option<JobId>> {
+    ) -> Result<Option<String>> {
         let now = self.inner.clock.now();
         let mut record = Record::new(key.clone(), next_version(0, now))
             .with("request", Value::Text(once.request.clone()))
-            .with("job_id", Value::Text(job_id.to_string()));
+            .with("job_id", Value::Text(job_id.to_owned()));
         record.expires_at = Some(now + idempotency::KEPT);
         let storage = &self.inner.storage;
         let put = storage.put(Table::MessageJobs, &record, Expect::Absent, deadline);
@@ -225,7 +231,7 @@ impl Delivery {
         let first = storage.get(Table::MessageJobs, &key, deadline).await?;
         let first = first.ok_or(StoreError::Conflict)?;
         once.require_same(&first)?;
-        let job_id = first.text("job_id").and_then(JobId::parse);
+        let job_id = first.text("job_id").map(str::to_owned);
         let job_id = job_id.ok_or_else(|| Error::internal("a repeated request names no job"))?;
         Ok(Some(job_id))
     }
@@ -291,7 +297,7 @@ const fn route_to(target: &Target) -> &'static str {
 pub(super) fn entry(job: &Job) -> Entry {
     let ticket = Ticket {
         key_id: job.key.key_id.clone(),
-        job_id: job.key.job_id.clone(),
+        job_id: job.key.job_id.to_string(),
         lane: job.lane,
     };
     Entry {

@@ -79,6 +79,11 @@ impl Delivery {
         if deadline.remaining() < NEEDED {
             return Ok(Progress::Later(job, Duration::ZERO));
         }
+        if job.message.is_none() && job.key.job_id.batch().is_some() {
+            // Its batch was taken back.
+            let at = self.inner.clock.now();
+            return self.end(job, End::Cancelled { at }, deadline).await;
+        }
         let request = request(&job)?;
         if let Err(wait) = self.turn(&context, &job, &request, deadline).await {
             return Ok(Progress::Later(job, wait));
@@ -300,8 +305,13 @@ impl Delivery {
         let Some(record) = self.record(key, deadline).await? else {
             return Ok(None);
         };
-        let job = codec::from_record(&record, &self.inner.sealer, deadline).await?;
-        Ok(Some(job))
+        Ok(Some(self.opened(&record, deadline).await?))
+    }
+
+    /// The job in `record`, with what is to be sent.
+    pub(super) async fn opened(&self, record: &Record, deadline: Deadline) -> Result<Job> {
+        let job = codec::from_record(record, &self.inner.sealer, deadline).await?;
+        self.with_content(job, deadline).await
     }
 
     /// The record of the job at `key`.

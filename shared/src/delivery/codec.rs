@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{JobId, JobKey, partition};
 use super::job::{Attempt, Job, Message};
 use super::settle::Settling;
-use super::{Dead, End, KEPT, Target};
+use super::{Dead, End, KEPT, Target, batches};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
@@ -18,7 +18,7 @@ use crate::store::{Record, StoreError, Table, Value, next_version};
 /// The attribute with everything that is not secret.
 const JOB: &str = "job";
 /// The attribute with the sealed message.
-const MESSAGE: &str = "message";
+pub(super) const MESSAGE: &str = "message";
 
 /// What is in [`JOB`].
 #[derive(Deserialize, Serialize)]
@@ -62,7 +62,9 @@ pub(super) async fn to_record(
     let text = text(job)?;
     let version = next_version(job.version, now);
     let mut record = Record::new(job.key.store_key(), version).with(JOB, Value::Text(text));
-    if let Some(message) = &job.message {
+    // What a batch sends is kept once, with the batch.
+    let is_own = job.key.job_id.batch().is_none();
+    if let Some(message) = job.message.as_ref().filter(|_| is_own) {
         let text = serde_json::to_string(message)
             .map_err(|error| crate::error::Error::internal(format!("a message: {error}")))?;
         let text = SecretString::from(text);
@@ -112,10 +114,12 @@ fn text(job: &Job) -> Result<String> {
         .map_err(|error| crate::error::Error::internal(format!("a job: {error}")))
 }
 
-/// The sealed attribute that a job's record may have, with its context: for resealing.
+/// The sealed attribute that the record of a job or a batch may have, with its context: for resealing.
 pub(crate) fn sealed_attributes(record: &Record) -> Vec<(&'static str, String)> {
-    let key = key_of(record);
-    key.map(|key| (MESSAGE, key.seal_context()))
+    let job = key_of(record).map(|key| key.seal_context());
+    let context = job.or_else(|| batches::key_of(record).map(|key| key.seal_context()));
+    context
+        .map(|context| (MESSAGE, context))
         .into_iter()
         .collect()
 }
@@ -176,7 +180,7 @@ pub(super) fn key_of(record: &Record) -> Option<JobKey> {
     })
 }
 
-fn corrupt(record: &Record, detail: &str) -> StoreError {
+pub(super) fn corrupt(record: &Record, detail: &str) -> StoreError {
     StoreError::Corrupt {
         table: Table::MessageJobs.name(),
         key: record.key.to_string(),

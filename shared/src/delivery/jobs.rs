@@ -1,6 +1,6 @@
 //! What callers ask about their jobs.
 
-use super::id::{JobId, JobKey, partition};
+use super::id::{BatchId, JobId, JobKey, PREFIX, partition};
 use super::job::Job;
 use super::{Delivery, End, State, codec};
 use crate::deadline::Deadline;
@@ -32,20 +32,22 @@ impl Delivery {
         Ok(codec::described(&record)?)
     }
 
-    /// A page of the jobs of the API key `key_id`, the oldest first; with `state`, of those that are in it now. There may be few or
-    /// none on a page though more follow.
+    /// A page of the jobs of the API key `key_id`, the oldest first; with `batch_id`, of that batch; with `state`, of those that are in
+    /// it now. There may be few or none on a page though more follow.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn jobs(
         &self,
         key_id: &str,
+        batch_id: Option<&BatchId>,
         state: Option<State>,
         after: Option<&str>,
         limit: usize,
         deadline: Deadline,
     ) -> Result<Page<Job>> {
         let now = self.inner.clock.now();
+        let prefix = batch_id.map_or_else(|| PREFIX.to_owned(), BatchId::job_prefix);
         let mut items: Vec<Job> = Vec::with_capacity(limit);
         let mut position = after.map(str::to_owned);
         for _ in 0..MAX_SCANS {
@@ -55,7 +57,7 @@ impl Delivery {
                 .list(
                     Table::MessageJobs,
                     &partition(key_id),
-                    "",
+                    &prefix,
                     position.as_deref(),
                     SCAN.min(limit.saturating_mul(2)).max(1),
                     deadline,

@@ -1,12 +1,13 @@
 //! Whom a message goes to: one person is one receiver, whichever of their ids or addresses was given.
 
+use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
 use crate::apps::AppContext;
 use crate::deadline::Deadline;
 use crate::directory::chats::ChatService;
 use crate::directory::tiers::Found;
-use crate::directory::users::UserService;
+use crate::directory::users::{UserService, Wanted};
 use crate::error::{Error, Result};
 use crate::lark::chats::ChatName;
 use crate::lark::contacts::UserIdKind;
@@ -70,10 +71,81 @@ impl Receivers {
         };
         match found {
             Ok(found) => user(&found),
-            Err(Error::UserNotFound) => Err(Error::ReceiverNotFound(
-                "the platform knows no such user for this app, or does not show them to it",
-            )),
+            Err(Error::UserNotFound) => Err(UNKNOWN),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The address of each of `receivers`, in their order. Users are looked up all together; one that fails fails alone.
+    pub async fn resolve_all(
+        &self,
+        context: &AppContext,
+        receivers: &[Receiver],
+        deadline: Deadline,
+    ) -> Vec<Result<Address>> {
+        let mut outcomes: Vec<Option<Result<Address>>> = Vec::with_capacity(receivers.len());
+        let (mut places, mut wanted, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, receiver) in receivers.iter().enumerate() {
+            let known = match receiver {
+                Receiver::User(id) if id.kind() == UserIdKind::OpenId => {
+                    Some(Address::OpenId(id.as_str().to_owned()))
+                }
+                Receiver::Chat(id) => Some(Address::ChatId(id.as_str().to_owned())),
+                Receiver::User(id) => {
+                    places.push(place);
+                    wanted.push(Wanted::Id(id.clone()));
+                    None
+                }
+                Receiver::Contact(contact) => {
+                    places.push(place);
+                    wanted.push(Wanted::Contact(contact.clone()));
+                    None
+                }
+                Receiver::ChatName(name) => {
+                    names.push((place, name.clone()));
+                    None
+                }
+            };
+            outcomes.push(known.map(Ok));
+        }
+        for (number, outcome) in self.users(context, &wanted, deadline).await {
+            outcomes[places[number]] = Some(outcome);
+        }
+        let chats = names
+            .into_iter()
+            .map(|(place, name)| async move { (place, self.chat(context, &name, deadline).await) });
+        let chats = stream::iter(chats).buffer_unordered(CONCURRENT_SEARCHES);
+        for (place, outcome) in chats.collect::<Vec<_>>().await {
+            outcomes[place] = Some(outcome);
+        }
+        let missing = || Err(Error::internal("a look-up without an outcome"));
+        let outcomes = outcomes.into_iter();
+        outcomes.map(|it| it.unwrap_or_else(missing)).collect()
+    }
+
+    /// The outcome for each of `wanted`, by its number.
+    async fn users(
+        &self,
+        context: &AppContext,
+        wanted: &[Wanted],
+        deadline: Deadline,
+    ) -> Vec<(usize, Result<Address>)> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        match self.users.batch(context, wanted, deadline).await {
+            Ok(batch) => {
+                let found = batch.users.iter().map(|(number, it)| (*number, user(it)));
+                let absent = batch.not_found.into_iter();
+                let absent = absent.map(|(number, _)| (number, Err(UNKNOWN)));
+                let failed = batch.failed.into_iter();
+                let failed = failed.map(|(number, error)| (number, Err(error)));
+                found.chain(absent).chain(failed).collect()
+            }
+            Err(error) => {
+                let numbers = 0..wanted.len();
+                numbers.map(|number| (number, Err(error.clone()))).collect()
+            }
         }
     }
 
@@ -117,6 +189,12 @@ impl Receivers {
     }
 }
 
+/// A receiver who is not there.
+const UNKNOWN: Error = Error::ReceiverNotFound(
+    "the platform knows no such user for this app, or does not show them to it",
+);
+/// How many chats are searched at a time.
+const CONCURRENT_SEARCHES: usize = 5;
 /// How many pages of a search are read.
 const MAX_PAGES: usize = 5;
 

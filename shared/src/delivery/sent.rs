@@ -1,9 +1,10 @@
 //! Who sent a message: `sent#<message_id>`, for whoever gets a card's click or a read receipt, and for those who change, answer or
 //! look for messages.
 
-use super::{Delivery, JobId, SENT_KEPT};
+use super::{Batch, Delivery, JobId, SENT_KEPT};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::ids::AppId;
 use crate::lark::messages::{Address, MessageId};
 use crate::store::{Expect, Key, Record, StoreError, Table, Value, next_version};
 
@@ -99,12 +100,34 @@ impl Delivery {
         }
     }
 
-    fn sent_record(&self, job: &Job, message_id: &str, chat_id: Option<&str>) -> Result<Record> {
+    /// Keeps that a call of the broadcast `batch` made the message.
+    pub(super) async fn note_broadcast(
+        &self,
+        batch: &Batch,
+        message_id: &str,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let (key, app_id) = (&batch.key, &batch.facts.app_id);
+        let record = self.record_of(message_id, &key.key_id, key.batch_id.as_str(), app_id);
+        let storage = &self.inner.storage;
+        let put = storage.put(Table::MessageJobs, &record, Expect::Anything, deadline);
+        Ok(put.await?)
+    }
+
+    /// That the job, or batch, `job_id` of the API key `key_id` made the message.
+    fn record_of(&self, message_id: &str, key_id: &str, job_id: &str, app_id: &AppId) -> Record {
         let now = self.inner.clock.now();
         let mut record = Record::new(key(message_id), next_version(0, now))
-            .with("key_id", Value::Text(job.key.key_id.clone()))
-            .with("job_id", Value::Text(job.key.job_id.to_string()))
-            .with("app_id", Value::Text(job.app_id.to_string()));
+            .with("key_id", Value::Text(key_id.to_owned()))
+            .with("job_id", Value::Text(job_id.to_owned()))
+            .with("app_id", Value::Text(app_id.to_string()));
+        record.expires_at = Some(now + SENT_KEPT);
+        record
+    }
+
+    fn sent_record(&self, job: &Job, message_id: &str, chat_id: Option<&str>) -> Result<Record> {
+        let (key_id, job_id) = (&job.key.key_id, job.key.job_id.as_str());
+        let mut record = self.record_of(message_id, key_id, job_id, &job.app_id);
         if let Some(chat_id) = chat_id {
             record = record.with("chat_id", Value::Text(chat_id.to_owned()));
         }
@@ -113,7 +136,6 @@ impl Delivery {
                 .map_err(|error| Error::internal(format!("an address: {error}")))?;
             record = record.with("to", Value::Text(address));
         }
-        record.expires_at = Some(now + SENT_KEPT);
         Ok(record)
     }
 }

@@ -6,7 +6,7 @@ use tracing::warn;
 use super::accept::entry;
 use super::id::SHARDS;
 use super::job::Job;
-use super::{Delivery, codec};
+use super::{Batch, Delivery, batches, codec};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Entry, Lane};
@@ -74,10 +74,17 @@ impl Delivery {
         report: &mut SweepReport,
         deadline: Deadline,
     ) -> Result<()> {
-        let mut jobs = Vec::with_capacity(page.len());
+        let (mut jobs, mut due_batches) = (Vec::with_capacity(page.len()), Vec::new());
         for record in page {
-            match self.taken(record, deadline).await {
-                Ok(job) => jobs.extend(job),
+            let taken = if batches::is_batch(record) {
+                let batch = self.taken_batch(record, deadline).await;
+                batch.map(|batch| due_batches.extend(batch))
+            } else {
+                let job = self.taken(record, deadline).await;
+                job.map(|job| jobs.extend(job))
+            };
+            match taken {
+                Ok(()) => {}
                 Err(Error::Store(StoreError::Conflict)) => {}
                 Err(error) => {
                     report.failed += 1;
@@ -93,8 +100,10 @@ impl Delivery {
         // In the order in which they were accepted.
         jobs.sort_by(|one, other| one.key.job_id.cmp(&other.key.job_id));
         for lane in Lane::ALL {
+            let of_lane = due_batches.iter().filter(|batch| batch.lane() == lane);
+            let mut entries: Vec<Entry> = of_lane.map(batches::batch_entry).collect();
             let of_lane = jobs.iter().filter(|job| job.lane == lane);
-            let entries: Vec<Entry> = of_lane.map(entry).collect();
+            entries.extend(of_lane.map(entry));
             let (Some(queue), false) = (&self.inner.queue, entries.is_empty()) else {
                 continue;
             };
@@ -111,6 +120,21 @@ impl Delivery {
             }
         }
         Ok(())
+    }
+
+    /// As [`Delivery::taken`], of a batch.
+    async fn taken_batch(&self, record: &Record, deadline: Deadline) -> Result<Option<Batch>> {
+        let now = self.inner.clock.now();
+        let batch = batches::described(record)?;
+        let taken = batches::put_off(record, &batch, now);
+        let (storage, expect) = (&self.inner.storage, Expect::Version(record.version));
+        let put = storage.put(Table::MessageJobs, &taken, expect, deadline);
+        put.await?;
+        let batch = Batch {
+            version: taken.version,
+            ..batch
+        };
+        Ok((!batch.waits_for_a_time(now)).then_some(batch))
     }
 
     /// The job in `record`, put off, so that no other run queues it too. `None`: it waits for a later time.

@@ -277,6 +277,31 @@ fn an_id_is_a_uuid_that_the_platform_takes_and_no_other_text() {
     }
 }
 
+#[test]
+fn the_ids_of_a_batchs_jobs_follow_from_its_own() {
+    let batch = BatchId::new(NOW);
+    assert_eq!(BatchId::parse(batch.as_str()), Some(batch.clone()));
+    for place in [0, 17, 999] {
+        let id = batch.job(place);
+        assert!(id.uuid().len() <= MAX_UUID);
+        assert_eq!(JobId::parse(id.as_str()), Some(id.clone()));
+        assert_eq!((id.batch(), id.place()), (Some(batch.clone()), Some(place)));
+        assert!(id.as_str().starts_with(&batch.job_prefix()));
+    }
+    assert!(batch.job(9) < batch.job(10) && batch.job(99) < batch.job(100));
+    let single = JobId::new(NOW);
+    assert_eq!((single.batch(), single.place()), (None, None));
+    for other in ["", "_", "_1", "_00000", "_000a", "-0000"] {
+        assert_eq!(
+            JobId::parse(&format!("{single}{other}")).is_some(),
+            other.is_empty()
+        );
+    }
+    for other in [single.as_str(), "mb_", &format!("{batch}_0000")] {
+        assert_eq!(BatchId::parse(other), None, "{other}");
+    }
+}
+
 /// What can happen to a job between two moments.
 #[derive(Clone, Debug)]
 enum Event {

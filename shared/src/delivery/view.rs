@@ -13,8 +13,14 @@ use crate::queue::Lane;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = MessageJob)]
 pub struct JobView {
-    /// Its id: `mj_` and 26 characters.
+    /// Its id: `mj_` and 26 characters; of a batch with the place of its receiver.
     job_id: String,
+    /// The batch that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_id: Option<String>,
+    /// The place of its receiver in the batch's `to`, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<u32>,
     state: State,
     /// The app that sends it.
     app_id: String,
@@ -179,6 +185,8 @@ impl JobView {
     pub fn of(job: &Job, now: Timestamp) -> Self {
         let mut view = Self {
             job_id: job.key.job_id.to_string(),
+            batch_id: job.key.job_id.batch().map(|id| id.to_string()),
+            entry: job.key.job_id.place(),
             state: job.state(now),
             app_id: job.app_id.to_string(),
             tenant_key: job.tenant.as_ref().map(ToString::to_string),

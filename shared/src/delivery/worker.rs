@@ -13,7 +13,7 @@ use super::attempt::Progress;
 use super::codec;
 use super::dead_letters::Counted;
 use super::job::Step;
-use super::{DeadReason, Delivery, JobKey};
+use super::{BatchId, BatchKey, DeadReason, Delivery, JobId, JobKey};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::queue::{Lane, MAX_HIDDEN, Receipt};
@@ -23,6 +23,8 @@ use crate::store::StoreError;
 const GROUPS: usize = 10;
 /// How long a message rests after a failure of ours.
 const FAILED: Duration = Duration::from_secs(5);
+/// How long a batch rests after a failure of ours that may not pass. It is in a group of its own, and keeps nobody waiting.
+const BATCH_FAILED: Duration = Duration::from_secs(60);
 /// The least pause: SQS counts seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often a job is read again in one go, because another worker changed it.
@@ -43,29 +45,54 @@ pub struct Work {
     pub receive_count: u32,
 }
 
-/// A message of the queue, and the job that it names.
+/// A message of the queue, and the job or batch that it names.
 #[derive(Debug)]
 struct Task {
     work: Work,
-    key: JobKey,
+    subject: Subject,
     lane: Lane,
 }
 
+/// What a message of the queue is about.
+#[derive(Debug)]
+enum Subject {
+    Job(JobKey),
+    Batch(BatchKey),
+}
+
+impl Subject {
+    fn id(&self) -> &str {
+        match self {
+            Self::Job(key) => key.job_id.as_str(),
+            Self::Batch(key) => key.batch_id.as_str(),
+        }
+    }
+}
+
 impl Task {
-    /// What `work` asks for; `work` itself if it names no job.
+    /// What `work` asks for; `work` itself if it names no job or batch.
     fn of(work: Work) -> std::result::Result<Self, Work> {
-        let Ok(ticket) = serde_json::from_str::<Ticket>(&work.body) else {
+        let ticket = serde_json::from_str::<Ticket>(&work.body).ok();
+        let named = ticket.and_then(|ticket| Some((subject(&ticket)?, ticket.lane)));
+        let Some((subject, lane)) = named else {
             return Err(work);
         };
         Ok(Self {
             work,
-            key: JobKey {
-                key_id: ticket.key_id,
-                job_id: ticket.job_id,
-            },
-            lane: ticket.lane,
+            subject,
+            lane,
         })
     }
+}
+
+/// What `ticket` names.
+fn subject(ticket: &Ticket) -> Option<Subject> {
+    let key_id = ticket.key_id.clone();
+    if let Some(job_id) = JobId::parse(&ticket.job_id) {
+        return Some(Subject::Job(JobKey { key_id, job_id }));
+    }
+    let batch_id = BatchId::parse(&ticket.job_id)?;
+    Some(Subject::Batch(BatchKey { key_id, batch_id }))
 }
 
 impl Delivery {
@@ -124,17 +151,28 @@ impl Delivery {
 
     /// Works on one message. `None`: it is finished; else how long it has to wait.
     async fn work_on(&self, task: &Task, deadline: Deadline) -> Option<Duration> {
-        let key = &task.key;
-        let span = error_span!("job", message.job_id = key.job_id.as_str());
-        let work = AssertUnwindSafe(Box::pin(self.carry_on(key, deadline))).catch_unwind();
-        let outcome = work.instrument(span).await;
+        let id = task.subject.id();
+        let span = error_span!("job", message.job_id = id);
+        let work = AssertUnwindSafe(Box::pin(self.carry_on_any(&task.subject, deadline)));
+        let outcome = work.catch_unwind().instrument(span).await;
         let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("a panic")));
         match outcome {
             Ok(pause) => pause,
             Err(error) => {
-                warn!(message.job_id = key.job_id.as_str(), received = task.work.receive_count, error.code = error.code().as_str(), %error, "a message waits after a failure");
+                warn!(message.job_id = id, received = task.work.receive_count, error.code = error.code().as_str(), %error, "a message waits after a failure");
                 self.after(task, &error, deadline).await
             }
+        }
+    }
+
+    async fn carry_on_any(
+        &self,
+        subject: &Subject,
+        deadline: Deadline,
+    ) -> Result<Option<Duration>> {
+        match subject {
+            Subject::Job(key) => self.carry_on(key, deadline).await,
+            Subject::Batch(key) => Box::pin(self.carry_on_batch(key, deadline)).await,
         }
     }
 
@@ -144,9 +182,11 @@ impl Delivery {
         let Some(reason) = DeadReason::of(error) else {
             return Some(passes);
         };
-        let (key, lane) = (&task.key, task.lane);
-        let counted = self.count_failure(key, lane, reason, error, deadline).await;
-        match counted {
+        let Subject::Job(key) = &task.subject else {
+            return Some(BATCH_FAILED);
+        };
+        let counted = self.count_failure(key, task.lane, reason, error, deadline);
+        match counted.await {
             Ok(Counted::Dead) => None,
             Ok(Counted::Again(pause)) => Some(pause),
             Err(error) => {
@@ -164,7 +204,7 @@ impl Delivery {
                 return Ok(None);
             };
             let described = codec::described(&record)?;
-            let opened = || codec::from_record(&record, &self.inner.sealer, deadline);
+            let opened = || self.opened(&record, deadline);
             let job = match described.step(self.inner.clock.now()) {
                 Step::Send => opened().await?,
                 // What does not open ends all the same: nothing is found to be exactly what it says.

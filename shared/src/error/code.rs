@@ -181,6 +181,11 @@ error_codes! {
     /// `Retry-After`: it is then answered as the first one was, or done if that one came to nothing. It is never done twice.
     IdempotencyInFlight { code: "idempotency_in_flight", status: 409, retryable: true, title: "The first request with this Idempotency-Key is under way" }
 
+    /// As many messages wait as may: 5,000 for one receiver, of which the platform takes five a second, or 100,000 in one lane.
+    /// `detail` says which. Nothing was taken. Repeat the request after `Retry-After`; send less to the receiver, or with
+    /// `"lane": "bulk"` what can wait.
+    QueueFull { code: "queue_full", status: 429, retryable: true, title: "Too many messages are waiting" }
+
     /// The body of the request is larger than 6 MiB, the most that Lambda takes; or a part of it, which `errors` then names,
     /// is larger than the platform takes: 150 KB for a text, 30 KB for a post or a card, 10 MB for an image, 30 MB for a file.
     /// Nothing was asked of the platform.

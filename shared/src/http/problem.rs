@@ -297,6 +297,7 @@ fn told(error: &Error) -> String {
         | Error::MessageNotFound
         | Error::IdempotencyMismatch
         | Error::IdempotencyInFlight { .. }
+        | Error::QueueFull { .. }
         | Error::PayloadTooLarge(_)
         | Error::RateLimited { .. }
         | Error::QuotaExhausted { .. }

@@ -67,6 +67,12 @@ pub const IM_MESSAGE_LIST: Api = Api::standard("im_message_list");
 pub const IM_IMAGE_CREATE: Api = Api::standard("im_image_create");
 /// "Upload file".
 pub const IM_FILE_CREATE: Api = Api::standard("im_file_create");
+/// "Send messages in batches": special.
+pub const MESSAGE_BATCH_SEND: Api = Api::standard("message_batch_send");
+/// "Query the progress of a batch message".
+pub const IM_BATCH_MESSAGE_PROGRESS: Api = Api::standard("im_batch_message_progress");
+/// "Recall a batch message".
+pub const IM_BATCH_MESSAGE_DELETE: Api = Api::standard("im_batch_message_delete");
 
 /// The allowed difference in network delay between two calls. The platform counts calls as they arrive, and they may arrive
 /// closer together than they were sent. Larger differences (a new connection, a lost packet) are rare; then the platform's

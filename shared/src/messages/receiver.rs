@@ -1,6 +1,6 @@
 //! Who is to get a message: one person or one chat, named in one way. The form only: nobody is looked up here.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problems::{Path, Problems};
@@ -10,30 +10,37 @@ use crate::lark::contacts::{Contact, UserId, UserIdKind};
 use crate::schema::{Email, Mobile};
 
 /// Who is to get a message: exactly one of the fields.
-#[derive(Clone, Default, Deserialize, ToSchema)]
+#[derive(Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(as = Receiver)]
 pub struct ReceiverFields {
     /// A user for this app: `ou_…`.
     #[schema(value_type = Option<UserId>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub open_id: Option<String>,
     /// A user in the tenant.
     #[schema(value_type = Option<UserId>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// A user for all apps of the developer: `on_…`.
     #[schema(value_type = Option<UserId>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub union_id: Option<String>,
     /// A user by e-mail address.
     #[schema(value_type = Option<Email>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// A user by mobile number, with the country code; without `+` it is a Chinese one.
     #[schema(value_type = Option<Mobile>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mobile: Option<String>,
     /// A chat: `oc_…`.
     #[schema(value_type = Option<ChatId>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_id: Option<String>,
     /// A chat by its name.
     #[schema(value_type = Option<ChatName>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<String>,
 }
 

@@ -43,7 +43,12 @@ pub fn dead_letter(reason: &'static str) {
 
 /// A message has ended.
 pub fn message_job(state: &'static str) {
-    counter!(MESSAGE_JOBS, "state" => state).increment(1);
+    message_jobs(state, 1);
+}
+
+/// So many messages have ended.
+pub fn message_jobs(state: &'static str, messages: u64) {
+    counter!(MESSAGE_JOBS, "state" => state).increment(messages);
 }
 
 /// An HTTP request was answered.

@@ -14,6 +14,7 @@ use crate::directory::popularity::Popularity;
 use crate::directory::tiers::{TierSettings, Tiers};
 use crate::directory::users::UserService;
 use crate::directory::warm_up::Warmer;
+use crate::idempotency::Claims;
 use crate::lark::LarkClient;
 use crate::limiter::{Limiter, Pacer};
 use crate::meter::Meter;
@@ -80,6 +81,12 @@ impl Base {
             tokens,
             platform,
         }
+    }
+
+    /// Requests that are done once.
+    pub(super) fn claims(&self) -> Claims {
+        let (storage, sealer) = (self.storage.clone(), self.sealer.clone());
+        Claims::new(storage, sealer, Arc::clone(&self.clock))
     }
 }
 

@@ -11,6 +11,7 @@ use lark_service_tests::queues::work_of;
 use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
 
+mod batches;
 mod changes;
 mod dead_letters;
 mod deaths;
@@ -187,7 +188,7 @@ async fn what_is_held_back_keeps_its_place_and_costs_no_attempt() {
     let page = process
         .0
         .delivery
-        .jobs("test00000001", None, None, 50, soon());
+        .jobs("test00000001", None, None, None, 50, soon());
     let attempts = page.await.unwrap().items;
     assert!(attempts.iter().all(|job| job.attempt_count == 1));
 }

@@ -14,7 +14,7 @@ use crate::queue::Lane;
 #[schema(as = DeadLetter)]
 pub struct DeadLetterView {
     /// Its id: the job's, or of what names no job `qm_` and 32 hexadecimal digits.
-    #[schema(pattern = "^(mj_[0-9a-hjkmnp-tv-z]{26}|qm_[0-9a-f]{32})$")]
+    #[schema(pattern = "^(mj_[0-9a-hjkmnp-tv-z]{26}(_[0-9]{4})?|qm_[0-9a-f]{32})$")]
     id: String,
     /// The job, unless it names none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -115,7 +115,7 @@ async fn jobs_are_listed_by_their_owner_and_state() {
         let page = process
             .0
             .delivery
-            .jobs(key_id, state, after, 2, soon())
+            .jobs(key_id, None, state, after, 2, soon())
             .await;
         let page = page.unwrap();
         let keys: Vec<_> = page.items.into_iter().map(|job| job.key).collect();
