@@ -121,6 +121,7 @@ impl NewBatch {
                 receivers: self.receivers,
                 people: Vec::new(),
             }),
+            unopened: None,
             version: 0,
         }
     }

@@ -12,11 +12,13 @@ use super::super::{DEFAULT_LIFE, Job, Message, State};
 use super::counts::{BatchCounts, Unreached, count};
 use super::part::{Part, PartState};
 use crate::clock::Timestamp;
+use crate::error::{Error, Result};
 use crate::ids::{AppId, TenantKey};
 use crate::lark::messages::Address;
 use crate::messages::ReceiverFields;
 use crate::messages::content::{BroadcastContent, MsgType, Serialised};
 use crate::queue::Lane;
+use crate::seal::SealError;
 use crate::store::Due;
 
 /// How long a batch waits between two looks at its jobs, at first and at most.
@@ -196,8 +198,10 @@ pub struct Batch {
     pub key: BatchKey,
     /// What is on record in clear.
     pub facts: Facts,
-    /// What is sealed; `None` after the end, and where it was not asked for.
+    /// What is sealed; `None` after the end, where it was not asked for, and where it does not open.
     pub payload: Option<Payload>,
+    /// What is sealed and does not open, as it is on record. It is kept until the end: its key may come back.
+    pub(crate) unopened: Option<Vec<u8>>,
     /// The version of its record; zero before the first write.
     pub version: u64,
 }
@@ -242,6 +246,20 @@ impl Batch {
         !self.facts.parts.is_empty()
     }
 
+    /// What is sealed.
+    ///
+    /// # Errors
+    /// [`Error::Seal`] when it does not open.
+    pub(crate) fn content(&self) -> Result<&Payload> {
+        self.payload.as_ref().ok_or_else(|| {
+            if self.unopened.is_some() {
+                SealError::Broken.into()
+            } else {
+                Error::internal("a batch without content is not at its end")
+            }
+        })
+    }
+
     /// The job for the receiver at `place`, as it is made.
     pub(crate) fn job(&self, place: u32, to: Address) -> Job {
         let facts = &self.facts;
@@ -284,7 +302,7 @@ impl Batch {
         self.facts.ended_at = Some(now);
         self.facts.counts = Some(counts);
         self.facts.look_at = None;
-        self.payload = None;
+        (self.payload, self.unopened) = (None, None);
         self
     }
 

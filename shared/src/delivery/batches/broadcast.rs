@@ -196,9 +196,7 @@ impl Delivery {
 
 /// The call `number` of a broadcast, and whom it is for, with their places.
 fn call(batch: &Batch, number: usize) -> Result<(Request<BatchSent>, People)> {
-    let payload = batch.payload.as_ref();
-    let payload =
-        payload.ok_or_else(|| Error::internal("a broadcast without content is not at its end"))?;
+    let payload = batch.content()?;
     let content = payload.broadcast();
     let content = content.ok_or_else(|| Error::internal("this content cannot be broadcast"))?;
     let people = payload

@@ -1,10 +1,11 @@
 //! A batch as a record of the store. Content and receivers are sealed; all else is one attribute, as JSON.
 
 use secrecy::{ExposeSecret, SecretString};
+use tracing::warn;
 
 use super::super::codec::{MESSAGE, corrupt};
 use super::super::id::{BatchId, BatchKey, partition};
-use super::super::{Delivery, KEPT};
+use super::super::{DeadReason, Delivery, KEPT};
 use super::batch::{Batch, Facts, Payload, Stage};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -38,19 +39,32 @@ pub(in super::super) fn described(record: &Record) -> std::result::Result<Batch,
         key,
         facts,
         payload: None,
+        unopened: None,
         version: record.version,
     })
 }
 
-/// The batch in `record`, with what is sealed.
+/// The batch in `record`, with what is sealed, as far as that opens.
 async fn from_record(record: &Record, sealer: &Sealer, deadline: Deadline) -> Result<Batch> {
     let mut batch = described(record)?;
     if let Some(sealed) = record.bytes(MESSAGE) {
         let context = batch.key.seal_context();
-        let text = sealer.open(&context, sealed, deadline).await?;
-        let payload: Payload = serde_json::from_str(text.expose_secret())
-            .map_err(|_| corrupt(record, "its content"))?;
-        batch.payload = Some(payload);
+        match sealer.open(&context, sealed, deadline).await {
+            Ok(text) => {
+                let payload: Payload = serde_json::from_str(text.expose_secret())
+                    .map_err(|_| corrupt(record, "its content"))?;
+                batch.payload = Some(payload);
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                if DeadReason::of(&error).is_none() {
+                    return Err(error);
+                }
+                // It ends all the same when its time is over.
+                warn!(message.batch_id = batch.key.batch_id.as_str(), %error, "the content of a batch does not open");
+                batch.unopened = Some(sealed.to_vec());
+            }
+        }
     }
     Ok(batch)
 }
@@ -79,6 +93,8 @@ async fn to_record(
         let context = batch.key.seal_context();
         let sealed = sealer.seal(&context, &text, deadline).await?;
         record = record.with(MESSAGE, Value::Bytes(sealed));
+    } else if let Some(sealed) = &batch.unopened {
+        record = record.with(MESSAGE, Value::Bytes(sealed.clone()));
     }
     record.due = batch.due(now);
     record.expires_at = (batch.facts.stage == Stage::Ended).then(|| now + KEPT);

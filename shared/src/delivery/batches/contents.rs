@@ -74,7 +74,11 @@ impl Delivery {
         let is_cancelled = batch
             .as_ref()
             .is_none_or(|batch| batch.facts.cancelled_at.is_some());
-        let payload = batch.and_then(|batch| batch.payload);
+        let payload = match batch {
+            Some(batch) if batch.unopened.is_some() => Some(batch.content()?.clone()),
+            Some(batch) => batch.payload,
+            None => None,
+        };
         let known = Known {
             key,
             at: now,

@@ -43,9 +43,7 @@ impl Delivery {
         let Some(context) = self.context_of_batch(&batch, deadline).await? else {
             return Ok(Next::Wait(APP_PAUSE));
         };
-        let payload = batch.payload.as_ref();
-        let payload =
-            payload.ok_or_else(|| Error::internal("a batch without content is not at its end"))?;
+        let payload = batch.content()?;
         let wish = Wish {
             mode: batch.facts.mode,
             needs_message_ids: batch.facts.needs_message_ids,
@@ -137,6 +135,10 @@ impl Delivery {
 
     /// Puts a job for each receiver where none is. A worker before may have made some of them, and then they are the same.
     pub(super) async fn make_jobs(&self, mut batch: Batch, deadline: Deadline) -> Result<Next> {
+        if batch.unopened.is_some() && self.inner.clock.now() >= batch.facts.expires_at {
+            return self.expire_unmade(batch, deadline).await;
+        }
+        batch.content()?;
         if deadline.remaining() < NEEDED {
             return Ok(Next::Wait(PAUSE));
         }
@@ -150,6 +152,16 @@ impl Delivery {
         puts.try_collect::<Vec<()>>().await?;
         batch.facts.stage = Stage::Made;
         Ok(Next::step(self.update_batch(batch, deadline).await?))
+    }
+
+    /// Ends a batch whose receivers can no longer be read: a worker before may have made jobs for some of them, which end first.
+    async fn expire_unmade(&self, batch: Batch, deadline: Deadline) -> Result<Next> {
+        let mut tally = self.tally(&batch, deadline).await?;
+        if !tally.open.is_empty() {
+            return Ok(Next::Wait(APP_PAUSE));
+        }
+        tally.counts.expired += std::mem::take(&mut tally.counts.queued);
+        self.end_batch(batch, tally.counts, deadline).await
     }
 
     /// Queues every job. The queue drops those that a worker queued before, within its window; later ones find their job as it is.

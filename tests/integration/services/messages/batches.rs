@@ -24,6 +24,7 @@ mod bounds;
 mod broadcasts;
 mod cancels;
 mod deaths;
+mod unopened;
 
 const KEY: &str = "test00000001";
 
