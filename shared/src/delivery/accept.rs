@@ -125,15 +125,8 @@ impl Delivery {
             }
             outcome => outcome?,
         };
-        let progress = self
-            .call(
-                context,
-                job,
-                ahead.clone(),
-                Call { request, written },
-                deadline,
-            )
-            .await;
+        let call = Call { request, written };
+        let progress = Box::pin(self.call(context, job, ahead.clone(), call, deadline)).await;
         let job = match progress {
             Ok(Progress::Ended(job)) => job,
             Ok(Progress::Later(job, _)) => {

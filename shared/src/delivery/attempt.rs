@@ -80,9 +80,9 @@ impl Delivery {
             return Ok(Progress::Later(job, Duration::ZERO));
         }
         if job.message.is_none() && job.key.job_id.batch().is_some() {
-            // Its batch was taken back.
+            // Its batch was taken back. Boxed as what is rare.
             let at = self.inner.clock.now();
-            return self.end(job, End::Cancelled { at }, deadline).await;
+            return Box::pin(self.end(job, End::Cancelled { at }, deadline)).await;
         }
         let request = request(&job)?;
         if let Err(wait) = self.turn(&context, &job, &request, deadline).await {
@@ -93,7 +93,8 @@ impl Delivery {
         let expect = Expect::Version(job.version);
         let ahead = self.put(&ahead, expect, deadline).await?;
         let call = Call { request, written };
-        self.call(&context, job, ahead, call, deadline).await
+        // Boxed: it is the largest part, and whoever waits for a message waits inside it.
+        Box::pin(self.call(&context, job, ahead, call, deadline)).await
     }
 
     /// The app that sends `job`. `None`: it is disabled or gone, or its record does not open, and it may be enabled, registered or given
