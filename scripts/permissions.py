@@ -106,6 +106,8 @@ RARE = {
        for function in ("reply-message", "upload-image", "upload-file", "manage-dead-letters") for verb in ("GetItem", "PutItem")},
     "reply-message: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
+    "cancel-message-job: Query MessageJobsTable job#": "a batch is taken back after its receivers have jobs",
+    "deliver-messages: Query MessageJobsTable job#": "a batch is looked at half a minute after it was queued",
     **{f"{function}: {verb} MessageJobsTable dead#": "the service fails at a message again and again"
        for function in ("deliver-messages", "enqueue-due") for verb in ("GetItem", "PutItem")},
     **{f"manage-dead-letters: {operation}": "there is a dead letter"
