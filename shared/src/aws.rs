@@ -19,6 +19,7 @@ use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::connections::TellLayer;
 
 mod http_client;
 pub mod secret;
@@ -120,6 +121,7 @@ pub fn http(idle_timeout: Duration) -> Result<reqwest::Client, HttpClientError> 
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(idle_timeout)
         .connect_timeout(CONNECT_TIMEOUT)
+        .connector_layer(TellLayer)
         .tcp_nodelay(true)
         .tcp_keepalive(TCP_KEEPALIVE)
         .redirect(reqwest::redirect::Policy::none())

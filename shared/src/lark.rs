@@ -14,6 +14,7 @@ mod client;
 mod codes;
 pub mod contacts;
 pub mod departments;
+mod departure;
 pub mod media;
 pub mod messages;
 mod multipart;

@@ -68,4 +68,5 @@ pub mod quota;
 pub mod telemetry;
 
 pub mod clock;
+pub mod connections;
 pub mod schema;

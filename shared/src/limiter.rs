@@ -16,7 +16,7 @@ use crate::telemetry::metrics;
 
 mod pacer;
 
-pub use pacer::{Pace, Pacer};
+pub use pacer::{LATE, Pace, Pacer, Turn};
 
 /// A process that limits itself takes this fraction of a limit: one part in so many.
 pub const DEFAULT_SHARE: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");

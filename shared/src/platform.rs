@@ -12,6 +12,7 @@ use crate::asker::Asker;
 use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure};
 use crate::lark::{LarkClient, Request, Sender};
+use crate::limiter::Turn;
 use crate::page::PageRequest;
 use crate::telemetry::metrics;
 use crate::tokens::{SharedToken, Token, TokenKey, TokenService, Trust};
@@ -118,7 +119,7 @@ impl Platform {
         answer
     }
 
-    /// Waits for the turn of `request` as the app in `context`, for `patience` at most: see [`LarkClient::turn`].
+    /// The turn of `request` as the app in `context`, within `patience`: see [`LarkClient::turn`].
     ///
     /// # Errors
     /// [`FailureKind::RateLimited`], with when a turn is to be had.
@@ -127,7 +128,7 @@ impl Platform {
         context: &AppContext,
         request: &Request<T>,
         patience: Duration,
-    ) -> Result<(), LarkFailure> {
+    ) -> Result<Turn, LarkFailure> {
         let sender = Sender::without_token(context.installation());
         self.lark.turn(sender, request, patience).await
     }

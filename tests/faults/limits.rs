@@ -13,7 +13,7 @@ const PROCESSES: u32 = 4;
 /// Calls of each process, all within a second.
 const CALLS: u32 = 100;
 
-/// At the documented limits, in real time: fifty at once, and fifty more every 1.05 seconds.
+/// At the documented limits, in real time: fifty at once, and fifty more every 1.08 seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn four_hundred_calls_within_a_second_go_out_within_the_limits() {
     let options = Options {

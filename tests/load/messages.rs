@@ -4,6 +4,7 @@
 //! and it takes a minute.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -15,12 +16,13 @@ use lark_service::delivery::{Job, State};
 use lark_service::queue::{Entry, Lane};
 use lark_service_tests::cluster::{TestCluster, figure};
 use lark_service_tests::queues::{is_empty, until};
+use lark_service_tests::worker::Worker;
 use lark_service_tests::world::{Process, soon};
-use lark_simulator::{DeliveryFilter, Fault, FaultAction, FaultStage, seeded_app_id};
+use lark_simulator::{Fault, FaultAction, FaultStage, Tier, seeded_app_id};
 
 use crate::world::{
-    ACCEPTING, KEY, Limits, PROCESSES, accept, cluster, context, delivered, message, number_of,
-    size, worker,
+    ACCEPTING, KEY, Limits, PROCESSES, accept, chat_of, cluster, context, delivered, deliveries,
+    message, number_of, size, worker,
 };
 
 const CREATE: &str = "im.message.create";
@@ -124,6 +126,64 @@ fn check_order(cluster: &TestCluster, total: u32) {
     }
 }
 
+/// How much of what the platform allows was used from the first message until nine of ten were there.
+struct Used {
+    percent: f64,
+    per_second: f64,
+    took: Duration,
+    ideal: Duration,
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "nine of ten delivered in {:.1?}, {:.1} a second, which takes {:.1?} at the least: {:.0} % used",
+            self.took, self.per_second, self.ideal, self.percent
+        )
+    }
+}
+
+/// Compares the time with the least that the platform allows for as many messages of each app and to each chat, if each goes at the
+/// first moment at which no window is full. Calls that repeat a message are left out of it.
+fn used(cluster: &TestCluster, limits: Limits) -> Used {
+    let mut all = deliveries(cluster);
+    all.sort_unstable_by_key(|delivery| delivery.at_ms);
+    all.truncate((all.len() * 9).div_ceil(10));
+    let [first, .., last] = &all[..] else {
+        panic!("too few messages");
+    };
+    let took = Duration::from_millis(last.at_ms - first.at_ms);
+    let (mut apps, mut chats) = (BTreeMap::new(), BTreeMap::new());
+    for delivery in &all {
+        *apps.entry(&delivery.app_id).or_insert(0_usize) += 1;
+        *chats.entry(&delivery.chat_id).or_insert(0_usize) += 1;
+    }
+    let of_apps = apps.values().map(|calls| least(*calls, limits.of_app));
+    let of_chats = chats.values().map(|calls| least(*calls, limits.of_chat));
+    let ideal = of_apps.chain(of_chats).max().unwrap_or_default();
+    let per_second = all.len() as f64 / took.as_secs_f64();
+    Used {
+        percent: 100.0 * ideal.as_secs_f64() / took.as_secs_f64(),
+        per_second,
+        took,
+        ideal,
+    }
+}
+
+/// How long `calls` take at the least within `windows`.
+fn least(calls: usize, windows: &[(usize, Duration)]) -> Duration {
+    let mut moments: Vec<Duration> = Vec::with_capacity(calls);
+    for call in 0..calls {
+        let after = windows.iter().map(|(limit, length)| {
+            let before = call.checked_sub(*limit).map(|call| moments[call] + *length);
+            before.unwrap_or_default()
+        });
+        moments.push(after.max().unwrap_or_default());
+    }
+    moments.last().copied().unwrap_or_default()
+}
+
 /// How many jobs have not been delivered, by what their records say.
 async fn undelivered(process: &Process, jobs: &[Job]) -> usize {
     let states = stream::iter(jobs).map(|job| async {
@@ -165,7 +225,6 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
     let patience = Duration::from_secs(120 + u64::from(total) / 10);
     let most = u64::from(total) * 9 / 10;
     let busy = tokio::time::timeout(patience, control.delivered(most)).await;
-    let rate = f64::from(total) * 0.9 / began.elapsed().as_secs_f64();
     let all = tokio::time::timeout(patience, control.delivered(u64::from(total))).await;
     let delivering = began.elapsed();
     // A worker that was killed leaves its lease; its messages wait for the end of it.
@@ -173,15 +232,17 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
     let is_done = until(patience, async || is_empty(&**queue).await).await;
 
     let counts = control.message_counts().total;
-    let errors = control.counters().endpoints[CREATE].errors.clone();
+    let create = control.counters().endpoints[CREATE].clone();
+    let used = used(&cluster, limits);
     figure(format!(
         "{total} messages to {chats} chats by 2 apps and {PROCESSES} processes, {kills} killed: accepted in {accepting:.1?}, \
-         nine of ten delivered at {rate:.1} a second, {:.0} % of what both apps may send; all after {delivering:.1?}, ended after {:.1?}; {} calls \
-         repeated with their uuid, {} refused with 230020; errors by code: {errors:?}",
-        100.0 * rate / (2.0 * limits.per_second),
+         {used}; all after {delivering:.1?}, ended after {:.1?}; {} calls repeated with their uuid, {} refused with 230020, {} with \
+         99991400; errors by code: {:?}",
         began.elapsed(),
         counts.repeated,
         counts.refused,
+        create.rate_limited,
+        create.errors,
     ))
     .await;
     assert!(
@@ -189,31 +250,74 @@ async fn every_message_is_delivered_once_and_in_order_whatever_dies() {
         "{counts:?} of {total}"
     );
     check_order(&cluster, total);
-    assert_eq!(counts.refused, 0, "230020");
+    assert_eq!((counts.refused, create.rate_limited), (0, 0), "refused");
+    let least = f64::from(size("LARK_LOAD_LEAST_PERCENT", 0));
+    assert!(used.percent >= least, "{used}");
     assert_eq!(undelivered(&process, &jobs).await, 0);
+}
+
+/// Forty workers of four processes want more than they get: the limit of their app is kept, and used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_never_exceeded_and_nine_tenths_of_it_are_used() {
+    const CHATS: u32 = 40;
+    let total = size("LARK_LOAD_FIVE", 120);
+    let app = seeded_app_id(1);
+    let limits = Limits::FIVE;
+    let cluster = cluster(CHATS, std::slice::from_ref(&app), limits).await;
+    let control = cluster.simulator.control();
+    let tier = control.set_tier(CREATE, Some(Tier::Six));
+    tier.expect("an endpoint");
+    let process = cluster.process_as(&limits.variables()).await;
+    let context = context(&process, &app).await;
+    let mut workers = join_all((0..PROCESSES).map(|_| worker(&cluster, limits))).await;
+    for number in 0..total {
+        let new = message(number, 1 + number % CHATS, Lane::Normal);
+        accept(&process, &context, new).await;
+    }
+    let patience = Duration::from_secs(60 + u64::from(total));
+    let all = tokio::time::timeout(patience, control.delivered(u64::from(total))).await;
+    join_all(workers.iter_mut().map(Worker::kill)).await;
+    let counts = control.message_counts().total;
+    let create = control.counters().endpoints[CREATE].clone();
+    let used = used(&cluster, limits);
+    figure(format!(
+        "{total} messages to {CHATS} chats by an app that has five a second, and {PROCESSES} processes: {used}; {} calls refused, errors \
+         by code: {:?}; {} calls",
+        counts.refused + create.rate_limited,
+        create.errors,
+        create.requests,
+    ))
+    .await;
+    assert!(all.is_ok(), "{counts:?} of {total}");
+    assert_eq!((counts.refused, create.rate_limited), (0, 0));
+    assert_eq!(create.requests, u64::from(total));
+    assert!(used.percent >= 90.0, "{used}");
 }
 
 /// How long after its acceptance the platform had each of `jobs`, the shortest first.
 fn delays(cluster: &TestCluster, jobs: &[(u32, Timestamp)]) -> Vec<Duration> {
-    let control = cluster.simulator.control();
     let mut delays: Vec<Duration> = Vec::new();
-    let mut filter = DeliveryFilter::default();
-    loop {
-        let page = control.deliveries(&filter, 1_000);
-        let Some(last) = page.last() else {
-            break;
-        };
-        filter.after = last.number;
-        for delivery in &page {
-            let number = number_of(delivery);
-            if let Some((_, accepted)) = jobs.iter().find(|(known, _)| *known == number) {
-                let at = Timestamp::from_millis(i64::try_from(delivery.at_ms).expect("a moment"));
-                delays.push(at.since(*accepted));
-            }
+    for delivery in deliveries(cluster) {
+        let number = number_of(&delivery);
+        if let Some((_, accepted)) = jobs.iter().find(|(known, _)| *known == number) {
+            let at = Timestamp::from_millis(i64::try_from(delivery.at_ms).expect("a moment"));
+            delays.push(at.since(*accepted));
         }
     }
     delays.sort_unstable();
     delays
+}
+
+/// How many messages a second the chat got, from its first to its last.
+fn rate_of(cluster: &TestCluster, chat_id: &str) -> f64 {
+    let all = deliveries(cluster);
+    let moments = all.iter().filter(|it| it.chat_id == chat_id);
+    let moments: Vec<u64> = moments.map(|it| it.at_ms).collect();
+    let (Some(first), Some(last)) = (moments.iter().min(), moments.iter().max()) else {
+        return 0.0;
+    };
+    let took = Duration::from_millis((last - first).max(1));
+    (moments.len() - 1) as f64 / took.as_secs_f64()
 }
 
 /// How many of the first `numbers` the platform has.
@@ -258,14 +362,18 @@ async fn a_crowded_chat_and_a_batch_keep_no_others_waiting() {
     .await;
     let waiting = (crowd + batch) as usize - delivered_below(&cluster, crowd + batch);
     let delays = delays(&cluster, &jobs);
+    let refused =
+        control.message_counts().total.refused + control.counters().endpoints[CREATE].rate_limited;
     figure(format!(
         "beside {crowd} messages for one chat and a batch of {batch}: {others} other messages from acceptance to delivery, P50 {:?}, \
-         P95 {:?}, at most {:?}; {waiting} of the crowd still wait",
+         P95 {:?}, at most {:?}; the chat of the crowd got {:.2} a second; {waiting} of the crowd still wait; {refused} calls refused",
         delays[delays.len() / 2],
         delays[delays.len() * 95 / 100],
         delays[delays.len() - 1],
+        rate_of(&cluster, &chat_of(1)),
     ))
     .await;
+    assert_eq!(refused, 0);
     assert!(are_there, "{delays:?}");
     assert!(
         waiting > crowd as usize / 2,

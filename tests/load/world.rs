@@ -1,6 +1,7 @@
 //! A platform with its limits, queues, and processes that accept and deliver messages.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lark_service::apps::AppContext;
 use lark_service::delivery::{Job, Message, NewMessage};
@@ -19,6 +20,8 @@ pub(super) const ACCEPTING: usize = 16;
 /// For how long a batch is hidden: a killed worker's comes back after this.
 const HIDDEN_S: u64 = 20;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A size from the environment.
 #[expect(
     clippy::disallowed_methods,
@@ -35,8 +38,11 @@ pub(super) struct Limits {
     /// By this the simulator shortens its windows: a minute's limit in six seconds, with ten.
     scale: u32,
     per_minute: &'static str,
-    /// What an app may send in a second, on the average.
-    pub(super) per_second: f64,
+    per_second: &'static str,
+    /// What an app may send: so many calls in any such time.
+    pub(super) of_app: &'static [(usize, Duration)],
+    /// What a chat may get.
+    pub(super) of_chat: &'static [(usize, Duration)],
 }
 
 impl Limits {
@@ -44,13 +50,26 @@ impl Limits {
     pub(super) const TENFOLD: Self = Self {
         scale: 10,
         per_minute: "10000",
-        per_second: 50.0,
+        per_second: "50",
+        of_app: &[(50, SECOND)],
+        of_chat: &[(5, SECOND)],
     };
     /// What the platform allows: 1,000 in a minute and 50 in a second.
     pub(super) const REAL: Self = Self {
         scale: 1,
         per_minute: "1000",
-        per_second: 1_000.0 / 60.0,
+        per_second: "50",
+        of_app: &[(50, SECOND), (1_000, Duration::from_secs(60))],
+        of_chat: &[(5, SECOND)],
+    };
+
+    /// Five in a second, of [`Tier::Six`](lark_simulator::Tier::Six): any machine can use them up.
+    pub(super) const FIVE: Self = Self {
+        scale: 1,
+        per_minute: "10000",
+        per_second: "5",
+        of_app: &[(5, SECOND)],
+        of_chat: &[(5, SECOND)],
     };
 
     /// The real ones if `LARK_LOAD_REAL_LIMITS` is 1.
@@ -65,7 +84,7 @@ impl Limits {
     pub(super) const fn variables(self) -> [(&'static str, &'static str); 3] {
         [
             ("LARK_SERVICE_LARK_LIMIT_PER_MINUTE", self.per_minute),
-            ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", "50"),
+            ("LARK_SERVICE_LARK_LIMIT_PER_SECOND", self.per_second),
             ("LARK_SERVICE_LARK_TIMEOUT_MS", "3000"),
         ]
     }
@@ -93,11 +112,15 @@ pub(super) async fn context(process: &Process, app: &str) -> AppContext {
     AppContext::new(app.expect("an app"), None).expect("an internal app")
 }
 
+/// The id of the chat with this number. The bot is in none of the platform's chats whose numbers fifty divides.
+pub(super) fn chat_of(chat: u32) -> String {
+    chat_id(chat + (chat - 1) / 49)
+}
+
 pub(super) fn message(number: u32, chat: u32, lane: Lane) -> NewMessage {
     NewMessage {
         key_id: KEY.to_owned(),
-        // The bot is in none of the chats whose numbers fifty divides.
-        to: Address::ChatId(chat_id(chat + (chat - 1) / 49)).into(),
+        to: Address::ChatId(chat_of(chat)).into(),
         message: Message {
             msg_type: "text".to_owned(),
             content: format!(r#"{{"text":"{number}"}}"#),
@@ -122,22 +145,29 @@ pub(super) fn number_of(delivery: &Delivery) -> u32 {
     text.parse().expect("a number")
 }
 
-/// What the platform has delivered: the numbers of the messages in each chat, in their order.
-pub(super) fn delivered(cluster: &TestCluster) -> BTreeMap<String, Vec<u32>> {
+/// What the platform has delivered, in its order.
+pub(super) fn deliveries(cluster: &TestCluster) -> Vec<Delivery> {
     let control = cluster.simulator.control();
-    let mut by_chat: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut all = Vec::new();
     let mut filter = DeliveryFilter::default();
     loop {
         let page = control.deliveries(&filter, 1_000);
         let Some(last) = page.last() else {
-            return by_chat;
+            return all;
         };
         filter.after = last.number;
-        for delivery in page {
-            let number = number_of(&delivery);
-            by_chat.entry(delivery.chat_id).or_default().push(number);
-        }
+        all.extend(page);
     }
+}
+
+/// The numbers of the messages in each chat, in their order.
+pub(super) fn delivered(cluster: &TestCluster) -> BTreeMap<String, Vec<u32>> {
+    let mut by_chat: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for delivery in deliveries(cluster) {
+        let number = number_of(&delivery);
+        by_chat.entry(delivery.chat_id).or_default().push(number);
+    }
+    by_chat
 }
 
 pub(super) async fn worker(cluster: &TestCluster, limits: Limits) -> Worker {

@@ -104,12 +104,13 @@ impl Delivery {
         }
         let inner = &self.inner;
         let request = request(&job)?;
-        if self.turn(context, &job, &request, deadline).await.is_err() {
+        let Ok(turn) = self.turn(context, &job, &request, deadline).await else {
             self.require_room_for(&job, deadline).await?;
             let job = self.put_new(job, deadline).await?;
             self.enqueue(&job, deadline).await;
             return Ok(Accepted { job, is_repeated });
-        }
+        };
+        let request = request.with_turn(turn);
         // One write takes the message and says that it is about to be sent.
         let written = Stopwatch::start(&*inner.clock);
         let attempted = job.attempted(inner.clock.now());

@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, FailureKind, LarkFailure, Result};
 use crate::lark::Request;
 use crate::lark::messages::Sent;
+use crate::limiter::Turn;
 use crate::platform::{Platform, SendError};
 use crate::queue::Lane;
 use crate::store::{Expect, Record, StoreError, Table};
@@ -85,9 +86,11 @@ impl Delivery {
             return Box::pin(self.end(job, End::Cancelled { at }, deadline)).await;
         }
         let request = request(&job)?;
-        if let Err(wait) = self.turn(&context, &job, &request, deadline).await {
-            return Ok(Progress::Later(job, wait));
-        }
+        // What follows up to the call is done while the place lies ahead.
+        let request = match self.turn(&context, &job, &request, deadline).await {
+            Ok(turn) => request.with_turn(turn),
+            Err(wait) => return Ok(Progress::Later(job, wait)),
+        };
         let written = Stopwatch::start(&*self.inner.clock);
         let ahead = job.attempted(self.inner.clock.now());
         let expect = Expect::Version(job.version);
@@ -115,7 +118,7 @@ impl Delivery {
         }
     }
 
-    /// Waits for the turn of `job`, for two seconds at most.
+    /// The turn of `job`, if it comes within two seconds. Its moment may lie ahead: the client waits for it.
     ///
     /// # Errors
     /// How long it takes until a turn is to be had.
@@ -125,13 +128,10 @@ impl Delivery {
         job: &Job,
         request: &Request<Sent>,
         deadline: Deadline,
-    ) -> std::result::Result<(), Duration> {
+    ) -> std::result::Result<Turn, Duration> {
         let patience = PATIENCE.min(deadline.remaining().saturating_sub(NEEDED));
-        let turn = self.platform(job).turn(context, request, patience);
-        let refused = turn.await.err();
-        refused.map_or(Ok(()), |refused| {
-            Err(refused.retry_after.unwrap_or(PATIENCE))
-        })
+        let turn = self.platform(job).turn(context, request, patience).await;
+        turn.map_err(|refused| refused.retry_after.unwrap_or(PATIENCE))
     }
 
     fn platform(&self, job: &Job) -> &Platform {
@@ -153,7 +153,6 @@ impl Delivery {
         let (clock, written) = (Arc::clone(&self.inner.clock), call.written);
         let request = call
             .request
-            .with_turn()
             .only_if(move || written.elapsed(&*clock) < FRESH);
         let platform = self.platform(&ahead);
         let time = Deadline::after(deadline.remaining().saturating_sub(WRITE).min(CALL));

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::limiter::LATE;
 use crate::quota::Window;
 
 /// "Get custom app's tenant_access_token".
@@ -75,12 +76,16 @@ pub const IM_BATCH_MESSAGE_PROGRESS: Api = Api::standard("im_batch_message_progr
 pub const IM_BATCH_MESSAGE_DELETE: Api = Api::standard("im_batch_message_delete");
 
 /// The allowed difference in network delay between two calls. The platform counts calls as they arrive, and they may arrive
-/// closer together than they were sent. Larger differences (a new connection, a lost packet) are rare; then the platform's
-/// refusals are acceptable. Each further millisecond costs throughput: of 50 a second, these leave 47.6.
-const JITTER: Duration = Duration::from_millis(50);
-/// The same between calls a minute apart. The first of a burst open connections, which takes a few hundred milliseconds; those
-/// a minute later find them open. It costs less than one in a hundred.
+/// closer together than they were sent. Larger differences (a lost packet) are rare; then the platform's refusals are acceptable. A
+/// connection is opened before a call gets its place, and is no part of this.
+pub(super) const JITTER: Duration = Duration::from_millis(50);
+/// The same between calls a minute apart. It costs less than one in a hundred.
 const JITTER_OF_A_MINUTE: Duration = Duration::from_millis(500);
+/// So much longer than the platform's is a window here: the first call may go out late, and arrive late, and the next in time. Each
+/// further millisecond costs throughput: of 50 a second, these leave 46.2.
+const MARGIN: Duration = LATE.saturating_add(JITTER);
+/// The same of a minute.
+const MARGIN_OF_A_MINUTE: Duration = LATE.saturating_add(JITTER_OF_A_MINUTE);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -193,11 +198,11 @@ impl Tier {
 }
 
 fn second(limit: NonZeroU32) -> Window {
-    Window::new(limit, SECOND + JITTER)
+    Window::new(limit, SECOND + MARGIN)
 }
 
 fn minute(limit: NonZeroU32) -> Window {
-    Window::new(limit, MINUTE + JITTER_OF_A_MINUTE)
+    Window::new(limit, MINUTE + MARGIN_OF_A_MINUTE)
 }
 
 #[cfg(test)]
@@ -208,10 +213,10 @@ mod tests {
         NonZeroU32::new(number).unwrap()
     }
 
-    /// A window allows its limit at once. With the longest delay for the first of them, and none for the first after them,
-    /// these arrive further apart than the platform's window is long.
+    /// A window allows its limit at once. With the latest departure and the longest delay for the first of them, and none for the
+    /// first after them, these arrive further apart than the platform's window is long.
     #[test]
-    fn every_documented_level_is_kept_on_arrival_and_used_to_95_percent() {
+    fn every_documented_level_is_kept_on_arrival_and_used_to_92_percent() {
         let levels = [10, 20, 100]
             .map(|limit| (Tier::PerMinute(some(limit)), MINUTE, JITTER_OF_A_MINUTE))
             .into_iter()
@@ -223,8 +228,8 @@ mod tests {
             let [kept] = tier.windows(&StandardLimits::default())[..] else {
                 panic!("one window for {tier:?}");
             };
-            assert_eq!(kept.length() - jitter, window);
-            assert!(kept.length().mul_f64(0.95) <= window);
+            assert_eq!(kept.length() - jitter - LATE, window);
+            assert!(kept.length().mul_f64(0.92) <= window);
         }
     }
 

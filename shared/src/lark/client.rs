@@ -1,12 +1,9 @@
 //! The client of both platforms: sends a request within the deadline and retries it where that is safe.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,12 +11,14 @@ use tracing::{error, warn};
 
 use super::answer::{Answer, exchange};
 use super::apis::counts_in_quota;
+use super::departure::{Departure, HeldBack};
+use super::outbound_limiter::{Installation, OutboundLimiter, patience_until};
 use super::request::{Host, Request};
 use super::settings::LarkSettings;
+use crate::connections::telling;
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
-use crate::lark::outbound_limiter::{Installation, OutboundLimiter};
-use crate::limiter::Pacer;
+use crate::limiter::{Pacer, Turn};
 use crate::meter::Meter;
 use crate::telemetry::metrics;
 
@@ -31,8 +30,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// Calls that take longer than this are logged.
 const SLOW: Duration = Duration::from_secs(1);
-/// The most of a body that is handed to a connection at once.
-const PORTION_BYTES: usize = 64 * 1024;
+/// How often a call may miss its place on its way to the connection.
+const MAX_MISSED: u32 = 8;
 
 /// The transport to both platforms, within their limits. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -110,8 +109,9 @@ impl LarkClient {
         outcome
     }
 
-    /// Waits for the turn of `request`, for `patience` at most. Whoever takes it sends the request right afterwards, as
-    /// [`Request::with_turn`].
+    /// The turn of `request`, if it comes within `patience`. Its moment may lie ahead. Whoever takes it does what must be done before
+    /// the call, and sends the request as [`Request::with_turn`], which waits for the moment: the call goes out then, and
+    /// if that is missed, with another turn. A cache that is slow makes it wait, and never go beyond a limit.
     ///
     /// # Errors
     /// [`FailureKind::RateLimited`], with when a turn is to be had.
@@ -120,15 +120,11 @@ impl LarkClient {
         sender: Sender<'_>,
         request: &Request<T>,
         patience: Duration,
-    ) -> Result<(), LarkFailure> {
-        self.limiter
-            .acquire_within(
-                sender.installation,
-                &request.api,
-                &request.receivers,
-                patience,
-            )
-            .await
+    ) -> Result<Turn, LarkFailure> {
+        let (installation, api) = (sender.installation, &request.api);
+        let limiter = self.limiter.patient();
+        let turn = limiter.turn(installation, api, &request.receivers, patience);
+        turn.await
     }
 
     async fn repeated<T>(
@@ -142,22 +138,25 @@ impl LarkClient {
         let attempts = if request.is_repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
         let receivers = &request.receivers;
-        if !request.has_turn {
-            self.limiter
-                .acquire(installation, api, receivers, deadline)
-                .await?;
-        }
-        if deadline.has_passed() {
-            // Frozen with its place.
-            return Err(late("no time was left to send the request"));
-        }
+        let mut departure = self.departure(sender, request, deadline).await?;
+        let mut missed = 0;
         loop {
+            if deadline.has_passed() {
+                // Frozen with its place.
+                return Err(late("no time was left to send the request"));
+            }
             // A hanging attempt leaves time for the ones after it.
             let timeout = deadline.remaining() / (attempts - attempt + 1);
-            let failure = match self.attempt(sender, request, timeout, attempt).await {
+            let outcome = self.attempt(sender, request, &departure, timeout, attempt);
+            let failure = match outcome.await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            if departure.held_back() == Some(HeldBack::Missed) && missed < MAX_MISSED {
+                missed += 1;
+                departure.come(deadline).await?;
+                continue;
+            }
             let failed_at = Instant::now();
             let is_paused = self
                 .limiter
@@ -177,14 +176,11 @@ impl LarkClient {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            let admitted = self
-                .limiter
-                .acquire(installation, api, receivers, deadline)
-                .await;
-            if admitted.is_err() || deadline.has_passed() {
+            departure = match self.departure(sender, request, deadline).await {
+                Ok(departure) if !deadline.has_passed() => departure,
                 // The platform's failure says more than the lack of time for a retry.
-                return Err(failure);
-            }
+                Ok(_) | Err(_) => return Err(failure),
+            };
             let delay_ms = u64::try_from(failed_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             warn!(
                 lark.endpoint = &*api.name,
@@ -197,19 +193,47 @@ impl LarkClient {
         }
     }
 
+    /// The departure of `request`, whose moment has come.
+    async fn departure<T>(
+        &self,
+        sender: Sender<'_>,
+        request: &Request<T>,
+        deadline: Deadline,
+    ) -> Result<Arc<Departure>, LarkFailure> {
+        let turn = match request.take_turn() {
+            Some(turn) => turn,
+            None => {
+                let (installation, api) = (sender.installation, &request.api);
+                let patience = patience_until(deadline);
+                let turn = self
+                    .limiter
+                    .turn(installation, api, &request.receivers, patience);
+                turn.await?
+            }
+        };
+        let departure = Departure::new(request, turn);
+        departure.come(deadline).await?;
+        Ok(Arc::new(departure))
+    }
+
     async fn attempt<T>(
         &self,
         sender: Sender<'_>,
         request: &Request<T>,
+        departure: &Arc<Departure>,
         timeout: Duration,
         attempt: u32,
     ) -> Result<T, LarkFailure> {
         let api = &request.api;
-        if !request.may_go() {
-            return Err(late("its time was over before it was sent"));
+        let prepared = self.prepared(sender, request, departure);
+        if request.body.is_empty()
+            && let Err(held_back) = departure.leave()
+        {
+            return Err(late(&held_back.to_string()));
         }
         let started = Instant::now();
-        let exchange = async { read(request, &exchange(self.prepared(sender, request)).await?) };
+        let exchange = async { read(request, &exchange(prepared).await?) };
+        let exchange = telling(Arc::clone(departure) as _, exchange);
         let deadline = Deadline::after(timeout);
         let outcome = if request.is_repeatable {
             deadline.run(exchange).await
@@ -222,6 +246,9 @@ impl LarkClient {
                 "Lark did not answer in time",
             ))
         });
+        if let Some(held_back) = departure.held_back() {
+            return Err(late(&held_back.to_string()));
+        }
         let took = started.elapsed();
         let outcome = outcome.map_err(|failure| self.explained(sender, &api.name, failure));
         if outcome.as_ref().map_or_else(may_count, |_| true) {
@@ -268,7 +295,12 @@ impl LarkClient {
         failure
     }
 
-    fn prepared<T>(&self, sender: Sender<'_>, request: &Request<T>) -> RequestBuilder {
+    fn prepared<T>(
+        &self,
+        sender: Sender<'_>,
+        request: &Request<T>,
+        departure: &Arc<Departure>,
+    ) -> RequestBuilder {
         let domain = sender.installation.domain;
         let mut url = match request.host {
             Host::Open => self.settings.open_url(domain).clone(),
@@ -285,30 +317,14 @@ impl LarkClient {
         if let Some(token) = sender.token {
             prepared = prepared.header(AUTHORIZATION, sensitive_bearer(token));
         }
-        match &request.body[..] {
-            [] => prepared,
-            [whole] => prepared.body(whole.clone()),
-            pieces => {
-                let length: usize = pieces.iter().map(Bytes::len).sum();
-                prepared
-                    .header(CONTENT_LENGTH, length)
-                    .body(reqwest::Body::wrap_stream(in_portions(pieces)))
-            }
+        if request.body.is_empty() {
+            return prepared;
         }
+        let length: usize = request.body.iter().map(Bytes::len).sum();
+        prepared
+            .header(CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(departure.body(&request.body)))
     }
-}
-
-/// `pieces` one after the other, in portions that the connection takes without buffering a whole file.
-fn in_portions(pieces: &[Bytes]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
-    let mut left: VecDeque<Bytes> = pieces.iter().cloned().collect();
-    stream::iter(std::iter::from_fn(move || {
-        let mut first = left.pop_front()?;
-        if first.len() > PORTION_BYTES {
-            let rest = first.split_off(PORTION_BYTES);
-            left.push_front(rest);
-        }
-        Some(Ok(first))
-    }))
 }
 
 /// A request that was not sent, because it would have been too late.

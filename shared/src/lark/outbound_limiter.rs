@@ -10,7 +10,7 @@ use super::apis::{Api, PER_RECEIVER, StandardLimits};
 use crate::deadline::Deadline;
 use crate::error::{FailureKind, LarkFailure};
 use crate::ids::{AppId, TenantKey};
-use crate::limiter::{LimitKey, Pace, Pacer};
+use crate::limiter::{LimitKey, Pace, Pacer, Turn};
 use crate::quota::Reservation;
 use crate::telemetry::metrics;
 
@@ -87,6 +87,14 @@ impl OutboundLimiter {
         }
     }
 
+    /// The same limiter for calls that had rather wait than go out while it is not known how many others do.
+    pub(super) fn patient(&self) -> Self {
+        Self {
+            pacer: self.pacer.patient(),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn in_background(&self) -> Self {
         Self {
             priority: Priority::Background,
@@ -94,61 +102,73 @@ impl OutboundLimiter {
         }
     }
 
-    /// As [`OutboundLimiter::acquire`], for `patience` at most.
-    pub(super) async fn acquire_within(
+    /// Places for a call of `api` to `receivers`, of which each may wait for `patience`. The call goes out after
+    /// [`OutboundLimiter::come`].
+    ///
+    /// # Errors
+    /// [`FailureKind::RateLimited`], with [`LarkFailure::is_unsent`].
+    pub(super) async fn turn(
         &self,
         installation: Installation<'_>,
         api: &Api,
         receivers: &[Receiver],
         patience: Duration,
-    ) -> Result<(), LarkFailure> {
-        let deadline = Deadline::after(patience.saturating_add(CALL_TIME));
-        self.acquire(installation, api, receivers, deadline).await
-    }
-
-    /// Waits until a call of `api` to `receivers` may go out, unless that is too late for an answer by `deadline`.
-    ///
-    /// # Errors
-    /// [`FailureKind::RateLimited`], with [`LarkFailure::is_unsent`].
-    pub(super) async fn acquire(
-        &self,
-        installation: Installation<'_>,
-        api: &Api,
-        receivers: &[Receiver],
-        deadline: Deadline,
-    ) -> Result<(), LarkFailure> {
+    ) -> Result<Turn, LarkFailure> {
         let began = Instant::now();
         // The whole app's comes last: while a call waits for its receiver, it keeps no place of others.
         let paces = receivers.iter().map(|it| pace_of(installation, it));
         let whole = self.pace("lark", installation, api);
         let paces: Vec<Pace> = paces.chain([whole]).collect();
-        let reservation = match self.priority {
-            Priority::Interactive => self.wait(&paces, deadline).await,
+        let turn = match self.priority {
+            Priority::Interactive => self.pacer.turn(paces, patience).await,
             Priority::Background => {
                 let half = self.half(installation, api);
-                self.wait_behind(&half, &paces, deadline).await
+                self.turn_behind(half, paces, patience).await
             }
         };
-        metrics::lark_wait(api.name.clone(), began.elapsed());
-        if reservation.is_allowed {
-            Ok(())
-        } else {
-            Err(held_back(&reservation))
-        }
+        turn.map_err(|refused| {
+            metrics::lark_wait(api.name.clone(), began.elapsed());
+            held_back(&refused)
+        })
     }
 
     /// The turn of a background call: first within the half for such calls, then within the whole. The half is ours and not the
     /// platform's: its place need not be the moment at which the call goes out.
-    async fn wait_behind(&self, half: &Pace, paces: &[Pace], deadline: Deadline) -> Reservation {
-        let first = self.wait(std::slice::from_ref(half), deadline).await;
-        if !first.is_allowed {
-            return first;
+    async fn turn_behind(
+        &self,
+        half: Pace,
+        paces: Vec<Pace>,
+        patience: Duration,
+    ) -> Result<Turn, Reservation> {
+        let patience = Deadline::after(patience);
+        let mut first = self.pacer.turn(vec![half], patience.remaining()).await?;
+        first.come(patience.remaining()).await?;
+        match self.pacer.turn(paces, patience.remaining()).await {
+            Ok(second) => {
+                first.use_up();
+                Ok(second)
+            }
+            Err(refused) => {
+                first.give_up().await;
+                Err(refused)
+            }
         }
-        let second = self.wait(paces, deadline).await;
-        if !second.is_allowed {
-            self.pacer.give_back(half, &first).await;
-        }
-        second
+    }
+
+    /// Waits until the call of `api` whose turn this is may go out, unless that is too late for an answer by `deadline`. It goes out
+    /// right then: [`Turn::is_now`].
+    ///
+    /// # Errors
+    /// [`FailureKind::RateLimited`], with [`LarkFailure::is_unsent`].
+    pub(super) async fn come(
+        api: &Api,
+        turn: &mut Turn,
+        deadline: Deadline,
+    ) -> Result<(), LarkFailure> {
+        let began = Instant::now();
+        let come = turn.come(patience_until(deadline)).await;
+        metrics::lark_wait(api.name.clone(), began.elapsed());
+        come.map_err(|refused| held_back(&refused))
     }
 
     /// If `failure` says that the platform counted too many calls, no process sends any more for the requested pause: of the API,
@@ -179,11 +199,6 @@ impl OutboundLimiter {
             self.pacer.pause(key, length).await;
         }
         !keys.is_empty()
-    }
-
-    async fn wait(&self, paces: &[Pace], deadline: Deadline) -> Reservation {
-        let patience = deadline.remaining().saturating_sub(CALL_TIME);
-        self.pacer.wait_for_all(paces, patience).await
     }
 
     /// What the platform counts a call in.
@@ -230,6 +245,11 @@ fn key(scope: &'static str, installation: Installation<'_>, api: &Api) -> LimitK
     let tenant = tenant.map_or("", TenantKey::as_str);
     let api = &api.counted_as;
     LimitKey::new(scope, format_args!("{app_id}:{tenant}:{api}"))
+}
+
+/// How long a call may wait whose answer is wanted by `deadline`.
+pub(super) fn patience_until(deadline: Deadline) -> Duration {
+    deadline.remaining().saturating_sub(CALL_TIME)
 }
 
 /// Our own refusal, marked as such.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -17,6 +17,7 @@ use super::answer::Answer;
 use super::apis::Api;
 use super::outbound_limiter::Receiver;
 use crate::error::LarkFailure;
+use crate::limiter::Turn;
 use crate::page::{Page, PageRequest};
 
 /// A platform's hosts.
@@ -28,6 +29,8 @@ pub enum Host {
     Accounts,
 }
 
+/// Whether a call may still be sent.
+pub(super) type MayGo = dyn Fn() -> bool + Send + Sync;
 type Read<T> = dyn Fn(&Answer) -> Result<T, LarkFailure> + Send + Sync;
 
 /// A call to the platform whose answer is a `T`. Cheap to clone except for its path and query.
@@ -43,10 +46,10 @@ pub struct Request<T = Answer> {
     pub(super) body: Vec<Bytes>,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
-    /// Whether its turn was taken before: [`LarkClient::turn`](super::LarkClient::turn).
-    pub(super) has_turn: bool,
+    /// Its turn, if it was taken before: [`LarkClient::turn`](super::LarkClient::turn).
+    turn: Mutex<Option<Turn>>,
     /// Whether it may still be sent; asked at the last moment.
-    may_go: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
+    pub(super) may_go: Option<Arc<MayGo>>,
     /// Whom it sends a message to.
     pub(super) receivers: Vec<Receiver>,
     read: Arc<Read<T>>,
@@ -84,7 +87,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: Vec::new(),
             is_repeatable: false,
-            has_turn: false,
+            turn: Mutex::default(),
             may_go: None,
             receivers: Vec::new(),
             read: Arc::new(|answer| Ok(answer.clone())),
@@ -122,10 +125,10 @@ impl<T> Request<T> {
         self
     }
 
-    /// The same call, whose turn was taken by [`LarkClient::turn`](super::LarkClient::turn): its first attempt waits for none.
+    /// The same call, whose turn was taken by [`LarkClient::turn`](super::LarkClient::turn): its first attempt asks for none.
     #[must_use]
-    pub const fn with_turn(mut self) -> Self {
-        self.has_turn = true;
+    pub fn with_turn(mut self, turn: Turn) -> Self {
+        self.turn = Mutex::new(Some(turn));
         self
     }
 
@@ -199,7 +202,7 @@ impl<T> Request<T> {
             headers: self.headers,
             body: self.body,
             is_repeatable: self.is_repeatable,
-            has_turn: self.has_turn,
+            turn: self.turn,
             may_go: self.may_go,
             receivers: self.receivers,
             read: Arc::new(read),
@@ -247,9 +250,10 @@ impl<T> Request<T> {
         self.reading(move |answer| map(read(answer)?))
     }
 
-    /// Whether it may be sent now.
-    pub(super) fn may_go(&self) -> bool {
-        self.may_go.as_ref().is_none_or(|may_go| may_go())
+    /// Its turn, once.
+    pub(super) fn take_turn(&self) -> Option<Turn> {
+        let mut turn = self.turn.lock().expect("no panic while holding a turn");
+        turn.take()
     }
 
     /// Reads `answer` as the answer of this call.

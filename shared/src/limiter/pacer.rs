@@ -5,25 +5,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::{DEFAULT_SHARE, LimitKey};
-use crate::cache::CacheClient;
 use crate::cache::memory::MemoryCache;
+use crate::cache::{CacheClient, CacheError};
 use crate::clock::{Clock, Stopwatch};
 use crate::deadline::Deadline;
 use crate::quota::sliding_log::{MAX_PATIENCE, MAX_PAUSE};
 use crate::quota::{Place, Reservation, Window};
 use crate::telemetry::metrics;
 
-/// A place that is used this much after its time counts as missed. Windows towards the platform allow for such a difference
-/// (`lark::apis`).
-const LATE: Duration = Duration::from_millis(50);
-/// How often a caller asks for a place and misses it. One that is frozen while it waits misses one place.
-const MAX_PLACES: u32 = 8;
-/// What a caller who missed all of them is told to wait.
+mod turn;
+
+pub use turn::{LATE, Turn};
+
+/// What a caller who missed all its places is told to wait.
 const MISSED_PAUSE: Duration = Duration::from_secs(1);
+/// How long the cache must have been silent before a patient pacer decides by itself: longer than the platform's second.
+const SILENT: Duration = Duration::from_secs(2);
+/// How soon a patient pacer asks a cache again that did not answer.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How many unused places a process remembers until it can give them back.
 const MAX_UNUSED: usize = 256;
-/// Tokio's timers have this resolution: a shorter wait would take longer than asked.
-const TICK: Duration = Duration::from_millis(1);
 /// How many bytes a process keeps for pacing by itself: a thousand keys with the platform's usual limits, many more that are
 /// rarely used.
 const SHARE_BYTES: u64 = 4 * 1_024 * 1_024;
@@ -50,36 +51,13 @@ pub struct Pacer {
     /// Pauses that this process has asked for, kept even if the cache loses them.
     pauses: Arc<MemoryCache>,
     one_in: NonZeroU32,
+    /// Whether it waits for a cache that does not answer before it decides by itself.
+    is_patient: bool,
+    /// Since when the cache has not answered.
+    silent_since: Arc<Mutex<Option<Stopwatch>>>,
     clock: Arc<dyn Clock>,
     /// Places whose callers were late or gave up, to be given back before the next call.
     unused: Arc<Mutex<Vec<(Pace, Place)>>>,
-}
-
-/// A place that its caller has. Dropped, it counts as unused.
-struct Held<'h> {
-    pacer: &'h Pacer,
-    pace: &'h Pace,
-    place: Place,
-    asked: Stopwatch,
-    wait: Duration,
-}
-
-impl Held<'_> {
-    fn is_missed(&self) -> bool {
-        self.asked.elapsed(&*self.pacer.clock) > self.wait + LATE
-    }
-
-    fn was_used(mut self) {
-        self.place = Place::default();
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if self.place != Place::default() {
-            self.pacer.note_unused(self.pace, self.place);
-        }
-    }
 }
 
 impl Pacer {
@@ -92,6 +70,8 @@ impl Pacer {
             shares: Arc::new(MemoryCache::new(SHARE_BYTES, Arc::clone(&clock))),
             pauses: Arc::new(MemoryCache::new(PAUSE_BYTES, Arc::clone(&clock))),
             one_in: DEFAULT_SHARE,
+            is_patient: false,
+            silent_since: Arc::default(),
             clock,
             unused: Arc::default(),
         }
@@ -105,73 +85,34 @@ impl Pacer {
         self
     }
 
-    /// A place for a call that may wait for up to `patience`, at most [`MAX_PATIENCE`]: it goes out after
-    /// [`Reservation::wait`] without asking again. Later calls go out later, across all processes.
+    /// The same pacer that waits for a cache that fails or is slow, and decides by itself only when it has not answered for two seconds:
+    /// its own places would come on top of those that the cache has just assigned to others.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self {
+            is_patient: true,
+            ..self.clone()
+        }
+    }
+
+    /// A place for a call that may wait for up to `patience`, at most [`MAX_PATIENCE`]: its moment is after [`Reservation::wait`].
+    /// Later calls go out later, across all processes.
     pub async fn reserve(&self, pace: &Pace, patience: Duration) -> Reservation {
         self.reserved(pace, patience).await.1
     }
 
-    /// As [`Pacer::reserve`], and waits: if the call has a place, it goes out now. A pause that this process asked for meanwhile
-    /// is respected too; one from another process takes effect at the next call.
-    ///
-    /// A place is used at its time or not at all: a caller who comes late, because the process was frozen or busy, asks again.
-    /// A place that is not used, also because this future was dropped, is given back if nobody came after it.
-    pub async fn wait(&self, pace: &Pace, patience: Duration) -> Reservation {
-        self.wait_for_all(std::slice::from_ref(pace), patience)
-            .await
-    }
-
-    /// As [`Pacer::wait`], for a call that counts in all of `paces`, of which there is one at least: it goes out when it has a
-    /// place in each of them at this moment. What it took of the others is given back when one refuses, or when the time of its
-    /// place passes while it waits for another one.
+    /// Places for a call in all of `paces`, of which there is one at least; each may wait for up to `patience`. The moment of the
+    /// last one may lie ahead: [`Turn::come`] waits for it.
     ///
     /// The narrowest comes first: a place of a chat that passes while the call waits for the whole app keeps back nobody else.
-    pub async fn wait_for_all(&self, paces: &[Pace], patience: Duration) -> Reservation {
+    ///
+    /// # Errors
+    /// The refusal. What the call had of the others is given back.
+    pub async fn turn(&self, paces: Vec<Pace>, patience: Duration) -> Result<Turn, Reservation> {
+        let mut turn = Turn::of(self.clone(), paces);
         let patience = Deadline::after(patience.min(MAX_PATIENCE));
-        let mut held: Vec<Option<Held<'_>>> = paces.iter().map(|_| None).collect();
-        let mut last = None;
-        for _ in 0..MAX_PLACES {
-            for (pace, held) in paces.iter().zip(&mut held) {
-                if held.as_ref().is_some_and(|held| !held.is_missed()) {
-                    continue;
-                }
-                // The one that was missed goes back first.
-                *held = None;
-                let (asked, reservation) = self.reserved(pace, patience.remaining()).await;
-                last = Some(reservation);
-                if !reservation.is_allowed {
-                    break;
-                }
-                *held = Some(self.hold(pace, asked, &reservation).await);
-            }
-            let is_refused = last.is_some_and(|last| !last.is_allowed);
-            if is_refused {
-                break;
-            }
-            if held.iter().flatten().all(|held| !self.has_passed(held)) {
-                held.into_iter().flatten().for_each(Held::was_used);
-                break;
-            }
-            held.iter_mut().for_each(|held| {
-                held.take_if(|held| self.has_passed(held));
-            });
-            last = None;
-        }
-        let last = last.unwrap_or_else(|| self.missed(paces));
-        if !last.is_allowed {
-            for pace in paces.iter().rev() {
-                self.give_unused_back(&pace.key).await;
-            }
-        }
-        last
-    }
-
-    /// Gives back a place that a call does not use, if nobody came after it.
-    pub async fn give_back(&self, pace: &Pace, reservation: &Reservation) {
-        if reservation.is_allowed {
-            self.note_unused(pace, reservation.place);
-        }
-        self.give_unused_back(&pace.key).await;
+        turn.ask(patience).await?;
+        Ok(turn)
     }
 
     /// Gives no place for `key` for `length`, at most for [`MAX_PAUSE`], in all processes that share the cache. A longer pause
@@ -184,32 +125,6 @@ impl Pacer {
             // A failing cache is counted and logged there; this process keeps the pause anyway.
             let _ = cache.pause(&key.text, length).await;
         }
-    }
-
-    /// Waits for the place of `reservation`.
-    async fn hold<'h>(
-        &'h self,
-        pace: &'h Pace,
-        asked: Stopwatch,
-        reservation: &Reservation,
-    ) -> Held<'h> {
-        let held = Held {
-            pacer: self,
-            pace,
-            place: reservation.place,
-            asked,
-            wait: reservation.wait,
-        };
-        if held.wait >= TICK {
-            tokio::time::sleep(held.wait).await;
-        }
-        held
-    }
-
-    /// Whether the time of a place has passed, or this process asked for a pause while its caller waited.
-    fn has_passed(&self, held: &Held<'_>) -> bool {
-        let may_be_paused = held.wait >= TICK;
-        held.is_missed() || may_be_paused && !self.pauses.pause_left(&held.pace.key.text).is_zero()
     }
 
     /// The refusal of a caller who missed all places.
@@ -242,31 +157,76 @@ impl Pacer {
         patience: Duration,
     ) -> (&'static str, Stopwatch, Reservation) {
         let Pace { key, windows } = pace;
-        let mut asked = Stopwatch::start(&*self.clock);
+        let asked = Stopwatch::start(&*self.clock);
         let patience = patience.min(MAX_PATIENCE);
         let pause = self.pauses.pause_left(&key.text);
         if pause > patience {
             let refused = Reservation::refused(windows, pause - patience);
             return ("local", asked, refused);
         }
-        if let Some(cache) = &self.cache
-            && let Ok(mut reservation) = cache.reserve(&key.text, windows, patience).await
-        {
-            if reservation.is_allowed && reservation.wait < pause {
-                // The cache lost the pause or was down. Once it has the pause, calls that wait for its end are spaced again.
-                let _ = cache.pause(&key.text, pause).await;
-                asked = Stopwatch::start(&*self.clock);
-                match cache.reserve(&key.text, windows, patience).await {
-                    Ok(later) => reservation = later,
-                    Err(_) => reservation.wait = pause,
+        let until = Deadline::after(patience);
+        if let Some(cache) = &self.cache {
+            loop {
+                let asked = Stopwatch::start(&*self.clock);
+                if let Ok(decided) = self.shared(cache, pace, until.remaining(), pause).await {
+                    *self.silent_since() = None;
+                    return decided;
                 }
+                if !self.is_patient || self.is_silent_for_long() {
+                    break;
+                }
+                if until.remaining() < ASK_AGAIN {
+                    return ("local", asked, Reservation::refused(windows, MISSED_PAUSE));
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
             }
-            return ("shared", asked, reservation);
         }
         let asked = Stopwatch::start(&*self.clock);
         let shares = self.shares_of(windows);
-        let reservation = self.shares.reserve_now(&key.text, &shares, patience);
+        let reservation = self
+            .shares
+            .reserve_now(&key.text, &shares, until.remaining());
         ("local", asked, reservation)
+    }
+
+    /// What the cache decides. `pause` is how long this process must wait at least.
+    async fn shared(
+        &self,
+        cache: &CacheClient,
+        pace: &Pace,
+        patience: Duration,
+        pause: Duration,
+    ) -> Result<(&'static str, Stopwatch, Reservation), CacheError> {
+        let (key, windows) = (&pace.key.text, &pace.windows);
+        let mut asked = Stopwatch::start(&*self.clock);
+        let mut reservation = if self.is_patient {
+            cache.reserve_patiently(key, windows, patience).await?
+        } else {
+            cache.reserve(key, windows, patience).await?
+        };
+        if reservation.is_allowed && reservation.wait < pause {
+            // The cache lost the pause or was down. Once it has the pause, calls that wait for its end are spaced again.
+            let _ = cache.pause(key, pause).await;
+            asked = Stopwatch::start(&*self.clock);
+            match cache.reserve(key, windows, patience).await {
+                Ok(later) => reservation = later,
+                Err(_) => reservation.wait = pause,
+            }
+        }
+        Ok(("shared", asked, reservation))
+    }
+
+    /// Whether the cache has given no answer for so long that the places it assigned are past.
+    fn is_silent_for_long(&self) -> bool {
+        let mut since = self.silent_since();
+        let since = since.get_or_insert_with(|| Stopwatch::start(&*self.clock));
+        since.elapsed(&*self.clock) > SILENT
+    }
+
+    fn silent_since(&self) -> MutexGuard<'_, Option<Stopwatch>> {
+        self.silent_since
+            .lock()
+            .expect("no panic while holding a moment")
     }
 
     /// What this process takes of `windows` when it decides by itself.

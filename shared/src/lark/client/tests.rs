@@ -8,3 +8,5 @@ fn the_platforms_wish_sets_the_pause() {
     failure.retry_after = None;
     assert!((1..40).all(|attempt| backoff(attempt, &failure) <= MAX_BACKOFF));
 }
+
+mod departures;
