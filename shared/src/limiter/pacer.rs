@@ -165,17 +165,18 @@ impl Pacer {
             return ("local", asked, refused);
         }
         let until = Deadline::after(patience);
+        let mut left = patience;
         if let Some(cache) = &self.cache {
             loop {
-                let asked = Stopwatch::start(&*self.clock);
-                if let Ok(decided) = self.shared(cache, pace, until.remaining(), pause).await {
+                if let Ok(decided) = self.shared(cache, pace, left, pause).await {
                     *self.silent_since() = None;
                     return decided;
                 }
                 if !self.is_patient || self.is_silent_for_long() {
                     break;
                 }
-                if until.remaining() < ASK_AGAIN {
+                left = until.remaining().saturating_sub(ASK_AGAIN);
+                if left.is_zero() {
                     return ("local", asked, Reservation::refused(windows, MISSED_PAUSE));
                 }
                 tokio::time::sleep(ASK_AGAIN).await;
@@ -183,9 +184,7 @@ impl Pacer {
         }
         let asked = Stopwatch::start(&*self.clock);
         let shares = self.shares_of(windows);
-        let reservation = self
-            .shares
-            .reserve_now(&key.text, &shares, until.remaining());
+        let reservation = self.shares.reserve_now(&key.text, &shares, left);
         ("local", asked, reservation)
     }
 

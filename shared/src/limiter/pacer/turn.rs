@@ -15,6 +15,9 @@ use crate::quota::{Place, Reservation};
 pub const LATE: Duration = Duration::from_millis(30);
 /// How often a caller asks for a place and misses it. One that is frozen while it waits misses one place.
 const MAX_PLACES: u32 = 8;
+/// So much before the last of several places the others are asked for again that will have passed by then: as long as the cache takes,
+/// and less than they last.
+pub(super) const EARLY: Duration = Duration::from_millis(10);
 /// Tokio's timers have this resolution: a shorter wait would take longer than asked.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -39,6 +42,11 @@ struct Held {
     asked: Stopwatch,
     wait: Duration,
     due: Instant,
+}
+
+/// Whether `due` is worth waiting for.
+fn is_ahead(due: Instant) -> bool {
+    due.saturating_duration_since(Instant::now()) >= TICK
 }
 
 impl Turn {
@@ -80,7 +88,9 @@ impl Turn {
     /// Whether the call may go out at this very moment.
     #[must_use]
     pub fn is_now(&self) -> bool {
-        (0..self.paces.len()).all(|index| self.is_good(index))
+        let mut held = self.held.iter().flatten();
+        let is_early = held.any(|held| is_ahead(held.due));
+        !is_early && (0..self.paces.len()).all(|index| self.is_good(index))
     }
 
     /// The call goes out, or may have gone out: its places are not given back.
@@ -121,12 +131,17 @@ impl Turn {
         Ok(())
     }
 
-    /// Waits for the last moment of those that lie ahead.
+    /// Waits for the last moment of those that lie ahead; not quite, if others will have passed by then: the new ones are asked for in
+    /// time.
     async fn until_due(&self) {
-        let due = self.held.iter().flatten().map(|held| held.due).max();
-        if let Some(due) = due
-            && due.saturating_duration_since(Instant::now()) >= TICK
-        {
+        let held = || self.held.iter().flatten();
+        let Some(mut due) = held().map(|held| held.due).max() else {
+            return;
+        };
+        if held().any(|held| held.due + LATE + EARLY < due) {
+            due -= EARLY;
+        }
+        if is_ahead(due) {
             tokio::time::sleep_until(due).await;
         }
     }

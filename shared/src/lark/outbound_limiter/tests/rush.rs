@@ -36,6 +36,29 @@ fn up_to(longest: Duration, random: &mut fastrand::Rng) -> Duration {
     longest.mul_f64(random.f64())
 }
 
+/// Sends a message to a chat: whether it got its turn.
+async fn sent(
+    limiter: &OutboundLimiter,
+    to: &[Receiver],
+    delays: Delays,
+    random: &mut fastrand::Rng,
+) -> Result<(), LarkFailure> {
+    let (app_id, api) = (app("cli_a"), IM_MESSAGE_CREATE);
+    let installation = installation(&app_id, None);
+    let mut turn = limiter.turn(installation, &api, to, PATIENCE).await?;
+    tokio::time::sleep(up_to(delays.write, random)).await;
+    loop {
+        let deadline = Deadline::after(PATIENCE + CALL_TIME);
+        OutboundLimiter::come(&api, &mut turn, deadline).await?;
+        // The process is busy for a while.
+        tokio::time::sleep(up_to(delays.departure, random)).await;
+        if turn.is_now() {
+            turn.use_up();
+            return Ok(());
+        }
+    }
+}
+
 /// A worker that sends `calls` messages, each to a chat of its own choice. What gets no turn in time is hidden, by SQS's whole seconds.
 async fn worker(
     limiter: OutboundLimiter,
@@ -44,36 +67,16 @@ async fn worker(
     delays: Delays,
     seed: u64,
 ) -> Vec<Arrival> {
-    let (app_id, api, began) = (app("cli_a"), IM_MESSAGE_CREATE, Instant::now());
+    let began = Instant::now();
     let random = &mut fastrand::Rng::with_seed(seed);
     let mut arrivals = Vec::new();
     for _ in 0..calls {
         let chat = random.usize(..chats);
         let to = super::chat(&format!("oc_{chat}"));
-        let mut turn = loop {
-            let installation = installation(&app_id, None);
-            let turn = limiter.turn(installation, &api, &to, PATIENCE);
-            match turn.await {
-                Ok(turn) => break turn,
-                Err(refused) => {
-                    let wait = refused.retry_after.unwrap().as_millis().div_ceil(1_000);
-                    tokio::time::sleep(SECOND * u32::try_from(wait).unwrap()).await;
-                }
-            }
-        };
-        tokio::time::sleep(up_to(delays.write, random)).await;
-        loop {
-            let deadline = Deadline::after(MINUTE);
-            OutboundLimiter::come(&api, &mut turn, deadline)
-                .await
-                .unwrap();
-            // The process is busy for a while.
-            tokio::time::sleep(up_to(delays.departure, random)).await;
-            if turn.is_now() {
-                break;
-            }
+        while let Err(refused) = sent(&limiter, &to, delays, random).await {
+            let wait = refused.retry_after.unwrap().as_millis().div_ceil(1_000);
+            tokio::time::sleep(SECOND * u32::try_from(wait).unwrap()).await;
         }
-        turn.use_up();
         let at = began.elapsed() + up_to(delays.network, random);
         arrivals.push(Arrival { chat, at });
         tokio::time::sleep(ANSWER).await;
