@@ -93,16 +93,17 @@ impl Delivery {
         let (request, people) = call(&batch, number)?;
         let patience = PATIENCE.min(deadline.remaining().saturating_sub(NEEDED));
         let platform = self.platform_of(batch.facts.lane);
-        if let Err(refused) = platform.turn(&context, &request, patience).await {
-            return Ok(Next::Wait(refused.retry_after.unwrap_or(PATIENCE)));
-        }
+        let turn = match platform.turn(&context, &request, patience).await {
+            Ok(turn) => turn,
+            Err(refused) => return Ok(Next::Wait(refused.retry_after.unwrap_or(PATIENCE))),
+        };
         let written = Stopwatch::start(&*self.inner.clock);
         batch.facts.parts[number].state = PartState::Attempted { at: now };
         batch.facts.look_at = None;
         let ahead = self.update_batch(batch, deadline).await?;
         let clock = Arc::clone(&self.inner.clock);
         let request = request
-            .with_turn()
+            .with_turn(turn)
             .only_if(move || written.elapsed(&*clock) < FRESH);
         let outcome = self
             .call_many(&context, &ahead, &request, &people, deadline)
