@@ -22,7 +22,7 @@ VERBS = {"get": "GetItem", "batch-get": "BatchGetItem", "query": "Query", "put":
 PLACES = {
     "TokensTable": ["tenant#", "app#", "user#", "login#"],
     "AppsTable": ["record", "listed", "ticket#", "usage#", "change#"],
-    "ApiKeysTable": ["record", "listed", "used#", "change#"],
+    "ApiKeysTable": ["record", "listed", "used#", "callback#", "change#"],
     "DirectoryTable": ["record"],
     "DataKeysTable": ["keyring", "record"],
     "MessageJobsTable": ["job#", "batch#", "sent#", "once#", "dead#"],
@@ -63,7 +63,7 @@ MAY = {
     "manage-apps": [*KEY, *OPEN, *CACHE, "get batch-get put AppsTable record listed", "query AppsTable listed change#",
                     "put AppsTable change#", "delete AppsTable listed ticket#",
                     "get query put TokensTable tenant# app# user#", *ONCE],
-    "manage-api-keys": [*CACHE, *OPEN, *ONCE, "get put check ApiKeysTable record listed", "batch-get ApiKeysTable record listed used#",
+    "manage-api-keys": [*CACHE, *OPEN, *ONCE, "get put check ApiKeysTable record listed", "batch-get ApiKeysTable record listed used# callback#",
                         "query ApiKeysTable listed change#", "put ApiKeysTable change#"],
     "start-login": [*OPEN, *CACHE, *READ_APPS, "put TokensTable login#"],
     "finish-login": [*OPEN, *CACHE, *READ_APPS, *LOGINS, "get put TokensTable login#"],
@@ -81,7 +81,8 @@ MAY = {
     "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
     "manage-dead-letters": [*KEY, *OPEN, *CACHE, *JOBS, *ENQUEUE, *ONCE, "get query delete MessageJobsTable dead#"],
     "deliver-messages": [*DIRECTORY, *JOBS, *ENQUEUE, "query MessageJobsTable job#", "batch-get DirectoryTable record",
-                         "get put MessageJobsTable dead#", "get put MessageJobsTable sent#", *TAKE],
+                         "get put MessageJobsTable dead#", "get put MessageJobsTable sent#", *TAKE,
+                         "batch-get ApiKeysTable record callback#", "put ApiKeysTable callback#"],
     "enqueue-due": [*OPEN, *CACHE, *JOBS, *ENQUEUE, "get put MessageJobsTable dead#", "query MessageJobsTable/index/due"],
     "refresh-tokens": [*OPEN, *CACHE, *TOKENS, *LOGINS, "batch-get AppsTable record", "query TokensTable/index/due"],
     "warm-cache": [*DIRECTORY, "query AppsTable listed", "batch-get AppsTable record", "get put AppsTable usage#",
@@ -126,6 +127,8 @@ RARE = {
     "batch-send-messages: GetItem MessageJobsTable job#": "a repeated request finds its batch",
     "batch-send-messages: GetItem MessageJobsTable once#": "the same",
     "batch-send-messages: PutItem MessageJobsTable once#": "a request that may be repeated",
+    **{f"deliver-messages: BatchGetItem ApiKeysTable {place}": "a key has registered callbacks" for place in ("record", "callback#")},
+    "deliver-messages: PutItem ApiKeysTable callback#": "a receiver of callbacks is gone",
     **{f"deliver-messages: sqs:ChangeMessageVisibility {queue}": "a message has to wait"
        for queue in ("NormalQueue", "BulkQueue")},
     **{f"deliver-messages: sqs:{action} {queue}": "Lambda polls in the function's name, the emulator in its own"

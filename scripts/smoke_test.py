@@ -396,6 +396,26 @@ def messages(api, key, app, simulator, stack):
     check("an unknown message: 404", (status, body.get("code")), (404, "message_not_found"), body)
 
 
+def callbacks(api, admin, app, simulator):
+    """The end of a message is posted to the address of its API key: here to a name that nobody has, so it is tried again later."""
+    wanted = {"name": "callbacks", "scopes": ["messages:send"], "apps": [app["X-Lark-App-Id"]]}
+    for inside in ["http://example.com/", "https://169.254.169.254/", "https://localhost/", "https://[::ffff:10.0.0.1]/"]:
+        status, _, body = call(f"{api}/v1/api-keys", key=admin, body={**wanted, "callback_url": inside})
+        check(f"no callbacks to {inside}: 400", (status, body["errors"][0]["field"]), (400, "callback_url"), body)
+    status, _, made = call(f"{api}/v1/api-keys", key=admin, body={**wanted, "callback_url": "https://callbacks.invalid/"})
+    check("a key with callbacks: 201", (status, str(made.get("callback_secret"))[:6]), (201, "whsec_"))
+    shown = call(f"{api}/v1/api-keys/{made['key_id']}", key=admin)[2]
+    check("its secret is shown once", (shown["callback_url"], "callback_secret" in shown), ("https://callbacks.invalid/", False), shown)
+    user = simulator.user(24, app["X-Lark-App-Id"])
+    status, _, sent = call(f"{api}/v1/messages", key=made["key"], body={"to": {"open_id": user["open_id"]}, "text": "told"})
+    check("a message of it: 200", (status, sent.get("state")), (200, "delivered"), sent)
+    until = time.monotonic() + 60
+    while (job := call(f"{api}/v1/message-jobs/{sent['job_id']}", key=made["key"])[2])["callback"]["attempts"] == 0 and time.monotonic() < until:
+        time.sleep(0.5)
+    check("a worker tries to tell its end", (job["callback"]["state"], job["callback"]["attempts"] > 0), ("pending", True), job)
+    check("the key is revoked: 204", call(f"{api}/v1/api-keys/{made['key_id']}", key=admin, method="DELETE")[0], 204)
+
+
 def form(**parts):
     """The headers and the body of a form."""
     lines = [b"--b0\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n" % (name.encode(), content)
@@ -466,6 +486,7 @@ def main(arguments):
     revocation(api, key, app, user)
     apps(api, key, simulator, arguments.stack)
     messages(api, key, app, simulator, arguments.stack)
+    callbacks(api, key, app, simulator)
     uploads(api, key, app)
     login(api, key, app, simulator)
     marketplace(api, key, *arguments.marketplace_app.split(":"), simulator,

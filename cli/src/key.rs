@@ -23,6 +23,17 @@ pub(crate) enum KeyCommand {
         #[arg(long)]
         changes: bool,
     },
+    /// Set where the ends of a key's messages are posted, and print what signs them, only this once.
+    Callback {
+        /// The key's id: the part between `lsk_` and the next `_`.
+        key_id: String,
+        /// An https address of the internet. The secrets before the new one sign for a day more.
+        #[arg(long, value_name = "URL", required_unless_present = "off")]
+        to: Option<String>,
+        /// Post them nowhere.
+        #[arg(long, conflicts_with = "to")]
+        off: bool,
+    },
     /// Revoke a key permanently.
     Revoke {
         /// The key's id: the part between `lsk_` and the next `_`.
@@ -51,6 +62,9 @@ pub(crate) struct Create {
     /// When it expires: 90d, or a time such as 2027-01-31T08:00:00Z. Default: never.
     #[arg(long, value_parser = values::end)]
     expires: Option<End>,
+    /// Where the ends of its messages are posted, an https address of the internet. Default: nowhere.
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<String>,
 }
 
 pub(crate) async fn run(
@@ -62,6 +76,9 @@ pub(crate) async fn run(
         KeyCommand::Create(new) => create(new, place, output).await,
         KeyCommand::List => list(place, output).await,
         KeyCommand::Show { key_id, changes } => show(&key_id, changes, place, output).await,
+        KeyCommand::Callback { key_id, to, off: _ } => {
+            set_callback(&key_id, to.as_deref(), place, output).await
+        }
         KeyCommand::Revoke { key_id } => revoke(&key_id, place, output).await,
     }
 }
@@ -78,14 +95,38 @@ async fn create(new: Create, place: &Place, output: &Output) -> Result<(), Failu
         tenants,
         rate_limit: new.rate_limit.0,
         expires: new.expires,
+        callback_url: new.callback_url,
     };
     let made = place.open().await?.create_key(wish).await?;
-    let text = format!(
+    let mut told = format!(
         "{}\n\nkeep it now: it is not shown again\n{}",
         described(&made),
         text(&made, "key")
     );
-    output.answer(&made, &text)
+    add_secret(&mut told, &made);
+    output.answer(&made, &told)
+}
+
+async fn set_callback(
+    key_id: &str,
+    url: Option<&str>,
+    place: &Place,
+    output: &Output,
+) -> Result<(), Failure> {
+    let session = place.open().await?;
+    let changed = session.set_callback(key_id, url).await?;
+    let mut told = described(&changed);
+    add_secret(&mut told, &changed);
+    output.answer(&changed, &told)
+}
+
+/// Adds what signs callbacks, if `key` has it.
+fn add_secret(told: &mut String, key: &Value) {
+    let secret = text(key, "callback_secret");
+    if !secret.is_empty() {
+        told.push_str("\n\nthis signs its callbacks: it is not shown again\n");
+        told.push_str(&secret);
+    }
 }
 
 async fn list(place: &Place, output: &Output) -> Result<(), Failure> {
@@ -176,6 +217,8 @@ fn described(key: &Value) -> String {
         ("ends", field("expires_at")),
         ("last used", field("last_used_at")),
         ("created", field("created_at")),
+        ("callbacks", field("callback_url")),
+        ("callbacks off", text(&key["callback_disabled"], "reason")),
     ])
 }
 

@@ -30,6 +30,7 @@ use crate::store::{Expect, Key, Record, Storage, Table, Value};
 use crate::telemetry::metrics;
 
 mod authority;
+pub mod callback;
 mod caller;
 mod description;
 mod grant;

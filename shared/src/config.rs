@@ -76,6 +76,8 @@ pub struct Config {
     pub logins_per_minute: NonZeroU32,
     /// `LARK_SERVICE_NOT_FOUND_PER_MINUTE` and `LARK_SERVICE_NOT_FOUND_PER_DAY`: how many calls of each API key may find nothing.
     pub not_found_limits: NotFoundLimits,
+    /// `LARK_SERVICE_CALLBACKS_TO_LOOPBACK`: whether callbacks may go to this machine.
+    pub callbacks_to_loopback: bool,
     /// `LARK_SERVICE_REFRESH_CONCURRENCY`: how many tokens are refreshed at a time.
     pub refresh_concurrency: usize,
     /// `LARK_SERVICE_LOG`: the lowest level of log lines that are written.
@@ -192,6 +194,7 @@ impl Config {
                 "must be a number of logins above 0",
             )?,
             not_found_limits: read.not_found_limits()?,
+            callbacks_to_loopback: read.flag(variables::LARK_SERVICE_CALLBACKS_TO_LOOPBACK)?,
             refresh_concurrency: read
                 .required::<NonZeroU16>(
                     variables::LARK_SERVICE_REFRESH_CONCURRENCY,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apps::Apps;
+use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::limiter::Limiter;
 use crate::platform::Platform;
@@ -28,6 +29,7 @@ use crate::store::Storage;
 mod accept;
 mod attempt;
 mod batches;
+mod callback;
 mod change;
 mod codec;
 mod dead_letters;
@@ -52,6 +54,7 @@ pub use batches::{
     AcceptedBatch, Batch, BatchCounts, BatchPlan, BatchState, BatchView, Facts, JobOrBatchView,
     MAX_CHAT_NAMES, MAX_RECEIVERS, Mode, NewBatch, Unreached,
 };
+pub use callback::{CallbackState, JobCallback};
 pub(crate) use codec::sealed_attributes;
 pub use dead_letters::{
     About, Acted, ActedView, Dead, DeadLetter, DeadLetterView, DeadReason, page_of_dead_letters,
@@ -91,6 +94,7 @@ struct Inner {
     platform: Platform,
     /// The platform for the lane of batches: its calls leave half of each limit to others.
     background: Platform,
+    callbacks: Callbacks,
     receivers: Receivers,
     limiter: Limiter,
     clock: Arc<dyn Clock>,
@@ -111,6 +115,8 @@ pub struct Parts {
     pub apps: Apps,
     /// Sends as an app.
     pub platform: Platform,
+    /// Tells callers how their messages ended.
+    pub callbacks: Callbacks,
     /// Finds the receivers of batches.
     pub receivers: Receivers,
     /// Counts what waits for a receiver.
@@ -129,6 +135,7 @@ impl Delivery {
             queue,
             apps,
             platform,
+            callbacks,
             receivers,
             limiter,
             clock,
@@ -141,6 +148,7 @@ impl Delivery {
                 apps,
                 background: platform.in_background(),
                 platform,
+                callbacks,
                 receivers,
                 limiter,
                 clock,

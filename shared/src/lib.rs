@@ -18,6 +18,7 @@ pub mod readiness;
 // What the service promises.
 pub mod delivery;
 
+pub mod callbacks;
 pub mod directory;
 pub mod logins;
 pub mod messages;

@@ -1,11 +1,10 @@
 //! Reseals everything with the current data key, so that older keys can be removed.
 //!
-//! Every record with sealed data is found without a scan: by the list of apps, by app, and messages on their way by the index of
-//! what is due. What the current key seals is
-//! skipped, so that an interrupted run continues where it stopped. Writes compare versions; any concurrent change to a record
+//! Every record with sealed data is found without a scan: by the lists of apps and API keys, by app, and messages on their way by
+//! the index of what is due. What the current key seals is skipped, so that an interrupted run continues where it stopped. Writes compare versions; any concurrent change to a record
 //! wins.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,24 +12,26 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tracing::warn;
 
+use crate::api_keys::{self, ApiKeys};
 use crate::apps::{self, Apps};
 use crate::changes::Actor;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::delivery;
 use crate::error::{Error, Result};
-use crate::ids::AppId;
 use crate::seal::{SealError, Sealer, key_id_of};
-use crate::store::{self, Attributes, DuePosition, Expect, Record, Storage, StoreError, Table};
-use crate::tokens::{self, TokenKind};
+use crate::store::{self, Expect, Record, Storage, StoreError, Table};
+use crate::tokens;
+
+mod walk;
+
+use walk::Walk;
 
 /// How long a key stays after another replaced it: sealed data stays in the shared cache for a day at most, and no process
 /// seals with an old key for more than an hour.
 pub const RETIRED_AFTER: Duration = Duration::from_secs(25 * 3_600);
 /// How many apps or tokens are read at a time.
 const PAGE: usize = 100;
-/// Later than anything is due: the year 9999.
-const LAST_MS: i64 = 253_402_300_799_000;
 /// How many records are sealed concurrently.
 const CONCURRENCY: usize = 8;
 /// The time for one page or one record.
@@ -48,6 +49,7 @@ const MAX_NAMED: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Resealer {
     apps: Apps,
+    api_keys: ApiKeys,
     storage: Storage,
     sealer: Sealer,
     clock: Arc<dyn Clock>,
@@ -89,9 +91,11 @@ enum Ending {
 impl Resealer {
     /// A resealer over the given services.
     #[must_use]
-    pub const fn new(apps: Apps, storage: Storage, sealer: Sealer, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(apps: Apps, storage: Storage, sealer: Sealer, clock: Arc<dyn Clock>) -> Self {
         Self {
             apps,
+            // Nobody is told of a new seal: what the key may do stays.
+            api_keys: ApiKeys::new(storage.clone(), None, Arc::clone(&clock)),
             storage,
             sealer,
             clock,
@@ -265,6 +269,12 @@ impl Resealer {
             let put = self.apps.put_resealed(before, resealed, actor, deadline);
             return put.await;
         }
+        if table == Table::ApiKeys {
+            let put = self
+                .api_keys
+                .put_resealed(before, resealed, actor, deadline);
+            return put.await;
+        }
         let resealed = Record {
             version: store::next_version(before.version, self.clock.now()),
             ..resealed
@@ -302,95 +312,13 @@ impl Ending {
     }
 }
 
-/// Iterates over all records that may have sealed data.
-struct Walk<'r> {
-    resealer: &'r Resealer,
-    apps: VecDeque<AppId>,
-    /// Where the next page of apps begins; `None` after the last one.
-    next_apps: Option<Option<String>>,
-    /// The partitions of tokens that come next, each with the position to continue after.
-    tokens: VecDeque<(String, Option<String>)>,
-    /// The part of the index of messages that comes next, and the position in it.
-    messages: (u8, Option<DuePosition>),
-    /// How many apps were seen.
-    seen: u64,
-}
-
-impl<'r> Walk<'r> {
-    const fn begin(resealer: &'r Resealer) -> Self {
-        Self {
-            resealer,
-            apps: VecDeque::new(),
-            next_apps: Some(None),
-            tokens: VecDeque::new(),
-            messages: (0, None),
-            seen: 0,
-        }
-    }
-
-    /// Some records of a table; `None` when there are no more.
-    async fn next(&mut self) -> Result<Option<(Table, Vec<Record>)>> {
-        let deadline = Deadline::after(STEP);
-        let (apps, storage) = (&self.resealer.apps, &self.resealer.storage);
-        loop {
-            if let Some((partition, after)) = self.tokens.pop_front() {
-                let (of, after) = (partition.as_str(), after.as_deref());
-                let page = storage.list(Table::Tokens, of, "", after, PAGE, deadline);
-                let page = page.await?;
-                if page.next.is_some() {
-                    self.tokens.push_front((partition, page.next));
-                }
-                if !page.records.is_empty() {
-                    return Ok(Some((Table::Tokens, page.records)));
-                }
-            } else if let Some(app_id) = self.apps.pop_front() {
-                let keys = apps::sealed_records(&app_id);
-                let records = storage
-                    .get_many(Table::Apps, &keys, Attributes::All, deadline)
-                    .await?;
-                self.seen += 1;
-                let partitions = TokenKind::ALL.map(|kind| (kind.partition(&app_id), None));
-                self.tokens.extend(partitions);
-                return Ok(Some((Table::Apps, records)));
-            } else if let Some(after) = self.next_apps.take() {
-                let (ids, next) = apps.ids(after.as_deref(), PAGE, deadline).await?;
-                self.apps.extend(ids);
-                self.next_apps = next.map(Some);
-            } else {
-                return self.next_messages(deadline).await;
-            }
-        }
-    }
-}
-
-impl Walk<'_> {
-    /// Messages that have not ended: all of them are due some time. What has ended has nothing sealed.
-    async fn next_messages(&mut self, deadline: Deadline) -> Result<Option<(Table, Vec<Record>)>> {
-        let storage = &self.resealer.storage;
-        let (shard, after) = &mut self.messages;
-        while *shard < delivery::SHARDS {
-            let (table, all) = (Table::MessageJobs, Timestamp::from_millis(LAST_MS));
-            let page = storage.due(table, *shard, all, after.as_ref(), PAGE, deadline);
-            let page = page.await?;
-            *after = page.last().and_then(Record::due_position);
-            if page.len() < PAGE {
-                *shard += 1;
-                *after = None;
-            }
-            if !page.is_empty() {
-                return Ok(Some((table, page)));
-            }
-        }
-        Ok(None)
-    }
-}
-
 fn sealed_attributes(table: Table, record: &Record) -> Vec<(&'static str, String)> {
     match table {
         Table::Apps => apps::sealed_attributes(record),
         Table::Tokens => tokens::sealed_attributes(record),
         Table::MessageJobs => delivery::sealed_attributes(record),
-        Table::Directory | Table::ApiKeys | Table::DataKeys => Vec::new(),
+        Table::ApiKeys => api_keys::callback::sealed_attributes(record),
+        Table::Directory | Table::DataKeys => Vec::new(),
     }
 }
 

@@ -66,7 +66,7 @@ tables! {
     /// Registered apps: `app_id` / `app`. Beside them, in partitions of their own, what others write: `ticket#app_id`,
     /// `usage#app_id`, `change#app_id`, and the list of all, `listed`.
     Apps = 2, "apps";
-    /// API keys: `key_id` / `key`. Beside them `used#key_id`, `change#key_id` and `listed`.
+    /// API keys: `key_id` / `key`. Beside them `used#key_id`, `callback#key_id`, `change#key_id` and `listed`.
     ApiKeys = 3, "api_keys";
     /// Wrapped data keys: `keyring` / `current`.
     DataKeys = 4, "data_keys";

@@ -14,6 +14,7 @@ use crate::aws;
 use crate::cache::iam::IamAuth;
 use crate::cache::valkey::{ValkeyAuth, ValkeyCache, ValkeySettings};
 use crate::cache::{Cache, CacheClient, discovery};
+use crate::callbacks::Callbacks;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
     CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig, exposure,
@@ -110,6 +111,8 @@ pub struct Services {
     pub receivers: Receivers,
     /// Delivers messages.
     pub delivery: Delivery,
+    /// Tells callers how their messages ended.
+    pub callbacks: Callbacks,
     /// Logins of users.
     pub logins: Logins,
     /// Admission for functions that need an API key.
@@ -157,12 +160,14 @@ impl Services {
         let queue = adapters.queue.as_ref();
         let queue = queue.map(|it| ObservedQueue::new(Arc::clone(it), config.queue_timeout));
         let queue = queue.map(|it| Arc::new(it) as Arc<dyn Queue>);
+        let callbacks = services::callbacks(&config, &base, &api_keys);
         let delivery = Delivery::new(Parts {
             storage: base.storage.clone(),
             sealer: base.sealer.clone(),
             queue: queue.clone(),
             apps: base.apps.clone(),
             platform: base.platform.clone(),
+            callbacks: callbacks.clone(),
             receivers: receivers.clone(),
             limiter: base.limiter.clone(),
             clock: Arc::clone(&base.clock),
@@ -191,6 +196,7 @@ impl Services {
             chats: directory.chats,
             receivers,
             delivery,
+            callbacks,
             logins,
             admission,
             sealer: base.sealer,

@@ -3,6 +3,7 @@
 mod api_keys;
 mod apps;
 mod batch;
+mod callbacks;
 mod directory;
 mod functions;
 mod idempotency;

@@ -128,6 +128,7 @@ pub(super) fn message(number: u32, chat: u32, lane: Lane) -> NewMessage {
         lane,
         deliver_at: None,
         expires_at: None,
+        wants_callback: false,
         once: None,
     }
 }

@@ -1,10 +1,14 @@
 //! API keys, by either way.
 
 use lark_service::api_keys::{
-    AllowedApps, AllowedTenants, ApiKey, ApiKeyDescription, Authority, NewApiKey, RateLimit, Scope,
+    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, ApiKeyDescription, Authority, NewApiKey,
+    RateLimit, Scope,
 };
+use lark_service::callbacks::SigningSecret;
+use lark_service::idempotency::Seed;
 use lark_service::ids::{AppId, TenantKey};
-use reqwest::Method;
+use lark_service::wiring::Services;
+use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -21,6 +25,7 @@ pub(crate) struct KeyWish {
     pub(crate) tenants: AllowedTenants,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) expires: Option<End>,
+    pub(crate) callback_url: Option<String>,
 }
 
 impl Session {
@@ -33,6 +38,7 @@ impl Session {
             tenants,
             rate_limit,
             expires,
+            callback_url,
         } = wish;
         match self {
             Self::Http(remote) => {
@@ -53,12 +59,15 @@ impl Session {
                     "tenants": tenants,
                     "rate_limit": rate_limit,
                     "expires_at": expires.map(|end| end.moment(now).to_string()),
+                    "callback_url": callback_url,
                 });
                 let post = remote.call(Method::POST, &["api-keys"]).body(body);
                 post.send(Repeat::IfNotSent).await
             }
             Self::Store(services) => {
                 make_data_keys(services).await?;
+                let url = callback_url.map(|url| services.callbacks.address(&url));
+                let url = url.transpose()?;
                 let now = services.clock.now();
                 let new = NewApiKey {
                     key: ApiKey::generate()?,
@@ -70,10 +79,46 @@ impl Session {
                     expires_at: expires.map(|end| end.moment(now)),
                 };
                 services.api_keys.add(&new, &authority(), soon()).await?;
-                let info = services.api_keys.show(new.key.id(), soon()).await?;
-                let key = new.key.reveal();
-                let info = value(&ApiKeyDescription::of(&info))?;
-                Ok(with(info, "key", key.expose_secret()))
+                let id = new.key.id();
+                let info = Self::made(services, id, url.as_ref()).await?;
+                Ok(with(info, "key", new.key.reveal().expose_secret()))
+            }
+        }
+    }
+
+    /// A key that was just made, with callbacks to `url`.
+    async fn made(services: &Services, key_id: &str, url: Option<&Url>) -> Result<Value, Failure> {
+        if let Some(url) = url {
+            return register(services, key_id, url).await;
+        }
+        let info = services.api_keys.show(key_id, soon()).await?;
+        value(&ApiKeyDescription::of(&info))
+    }
+
+    /// Has the callbacks of a key go to `url`, or nowhere; `callback_secret` of the answer signs them.
+    pub(crate) async fn set_callback(
+        &self,
+        key_id: &str,
+        url: Option<&str>,
+    ) -> Result<Value, Failure> {
+        match (self, url) {
+            (Self::Http(remote), url) => {
+                let patch = remote.call(Method::PATCH, &["api-keys", key_id]);
+                let patch = patch.body(json!({ "callback_url": url }));
+                patch.send(Repeat::IfNotSent).await
+            }
+            (Self::Store(services), Some(url)) => {
+                let url = services.callbacks.address(url)?;
+                register(services, key_id, &url).await
+            }
+            (Self::Store(services), None) => {
+                let change = ApiKeyChange {
+                    callback: Some(None),
+                    ..ApiKeyChange::default()
+                };
+                let keys = &services.api_keys;
+                let info = keys.change(key_id, &change, &authority(), soon()).await?;
+                value(&ApiKeyDescription::of(&info))
             }
         }
     }
@@ -134,6 +179,18 @@ impl Session {
         }
         Ok(())
     }
+}
+
+async fn register(services: &Services, key_id: &str, url: &Url) -> Result<Value, Failure> {
+    let secret = SigningSecret::from_seed(&Seed::generate()?);
+    let (callbacks, authority) = (&services.callbacks, authority());
+    let registered = callbacks.register(key_id, url, &secret, &authority, soon());
+    let info = value(&ApiKeyDescription::of(&registered.await?))?;
+    Ok(with(
+        info,
+        "callback_secret",
+        secret.reveal().expose_secret(),
+    ))
 }
 
 fn authority() -> Authority {

@@ -102,3 +102,28 @@ async fn what_a_key_cannot_be_is_refused() {
         "api_key_not_found"
     );
 }
+
+#[tokio::test]
+async fn callbacks_are_set_with_a_secret_that_is_shown_once_and_taken_away() {
+    let place = Place::new().await;
+    let url = "https://portal.example.com/callbacks";
+    let scope = ["--scope", "messages:send", "--app", "*"];
+    let create = [
+        &["key", "create", "--name", "x", "--callback-url", url],
+        &scope[..],
+    ];
+    let made = place.json(&create.concat(), "").await;
+    let (id, first) = (
+        made["key_id"].as_str().unwrap(),
+        made["callback_secret"].as_str().unwrap(),
+    );
+    assert!(made["key"].is_string() && first.starts_with("whsec_"));
+    let said = place.done(&["key", "show", id], "").await;
+    assert!(said.contains(url) && !said.contains("whsec_"), "{said}");
+    let callback = ["key", "callback", id, "--to", url];
+    let said = place.done(&callback, "").await;
+    assert_eq!(said.matches("whsec_").count(), 1, "{said}");
+    assert!(said.contains("not shown again") && !said.contains(first));
+    let off = place.json(&["key", "callback", id, "--off"], "").await;
+    assert!(off["callback_url"].is_null() && off.get("callback_secret").is_none());
+}

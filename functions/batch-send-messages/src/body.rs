@@ -150,6 +150,7 @@ impl BatchBody {
             lane,
             deliver_at,
             expires_at,
+            wants_callback: false,
             once: None,
         };
         Ok((new, self.dry_run))

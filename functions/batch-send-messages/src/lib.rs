@@ -32,12 +32,13 @@ pub async fn handle(
 }
 
 async fn send(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> Result<Reply> {
-    let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
+    let caller = call.authorized(Scope::MessagesSend)?;
     call.only_query(&[])?;
     let once = call.once()?;
     let now = SystemClock.now();
-    let (mut new, is_dry_run) = call.json::<BatchBody>()?.read(key_id, now)?;
+    let (mut new, is_dry_run) = call.json::<BatchBody>()?.read(&caller.key_id, now)?;
     new.once = once;
+    new.wants_callback = caller.has_callback;
     new.check()?;
     let context = admission.app_context(call, Scope::MessagesSend).await?;
     if is_dry_run {

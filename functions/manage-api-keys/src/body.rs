@@ -6,6 +6,7 @@ use lark_service::api_keys::{
     AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, ApiKeyDescription, ApiKeyInfo,
     GivenRateLimit, NewApiKey, RateLimit, Scope,
 };
+use lark_service::callbacks::SigningSecret;
 use lark_service::clock::Timestamp;
 use lark_service::error::{Error, Result};
 use lark_service::ids::{AppId, TenantKey};
@@ -37,9 +38,17 @@ pub(crate) struct CreateBody {
     /// When the key ends, in the future; left out or null for never.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// Where the ends of its messages are posted: an https address of the internet; left out or null for nowhere.
+    #[schema(max_length = 2048)]
+    callback_url: Option<String>,
 }
 
 impl CreateBody {
+    /// The address of callbacks.
+    pub(crate) fn callback_url(&self) -> Option<&str> {
+        self.callback_url.as_deref()
+    }
+
     pub(crate) fn read(self) -> Result<NewApiKey> {
         Ok(NewApiKey {
             key: ApiKey::generate()?,
@@ -81,6 +90,11 @@ pub(crate) struct ChangeBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = StatusBody, inline)]
     status: Option<StatusBody>,
+    /// Where the ends of its messages are posted: an https address of the internet; null for nowhere. Each time it is given, the
+    /// same or another one, there is a new secret; those before it sign for a day more.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 2048)]
+    callback_url: Option<Option<String>>,
 }
 
 /// What an operator may make of a key.
@@ -92,11 +106,17 @@ enum StatusBody {
 }
 
 impl ChangeBody {
+    /// The address of callbacks; `Some(None)` for none.
+    pub(crate) fn callback_url(&self) -> Option<Option<&str>> {
+        self.callback_url.as_ref().map(Option::as_deref)
+    }
+
+    /// Without the callbacks, whose secret is to be made.
     pub(crate) fn read(self) -> Result<ApiKeyChange> {
         if self.is_empty() {
             return Err(Error::invalid(
                 "body",
-                "must have at least one of name, scopes, apps, tenants, rate_limit, expires_at and status",
+                "must have at least one of name, scopes, apps, tenants, rate_limit, expires_at, status and callback_url",
             ));
         }
         let rate_limit = self
@@ -118,6 +138,7 @@ impl ChangeBody {
             is_enabled: self
                 .status
                 .map(|status| matches!(status, StatusBody::Active)),
+            callback: None,
         })
     }
 
@@ -132,6 +153,7 @@ impl ChangeBody {
                 rate_limit: None,
                 expires_at: None,
                 status: None,
+                callback_url: None,
             }
         )
     }
@@ -210,15 +232,45 @@ pub(crate) struct NewKeyAnswer<'k> {
     /// The key itself.
     #[schema(pattern = "^lsk_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}$")]
     key: String,
+    /// What signs its callbacks, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^whsec_[A-Za-z0-9+/=]{44}$")]
+    callback_secret: Option<String>,
 }
 
 impl<'k> NewKeyAnswer<'k> {
-    pub(crate) fn of(info: &'k ApiKeyInfo, key: &ApiKey) -> Self {
+    pub(crate) fn of(info: &'k ApiKeyInfo, key: &ApiKey, secret: Option<&SigningSecret>) -> Self {
         Self {
             info: ApiKeyDescription::of(info),
             key: key.reveal().expose_secret().to_owned(),
+            callback_secret: secret.map(revealed),
         }
     }
+}
+
+/// A key after a change; if its callbacks were registered, with what signs them, the one time that it is shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangedApiKey)]
+pub(crate) struct ChangedKeyAnswer<'k> {
+    #[serde(flatten)]
+    info: ApiKeyDescription<'k>,
+    /// What signs its callbacks, if `callback_url` was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^whsec_[A-Za-z0-9+/=]{44}$")]
+    callback_secret: Option<String>,
+}
+
+impl<'k> ChangedKeyAnswer<'k> {
+    pub(crate) fn of(info: &'k ApiKeyInfo, secret: Option<&SigningSecret>) -> Self {
+        Self {
+            info: ApiKeyDescription::of(info),
+            callback_secret: secret.map(revealed),
+        }
+    }
+}
+
+fn revealed(secret: &SigningSecret) -> String {
+    secret.reveal().expose_secret().to_owned()
 }
 
 /// A page of keys.

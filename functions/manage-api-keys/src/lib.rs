@@ -7,15 +7,17 @@ use std::convert::Infallible;
 use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt, Response};
 use lark_service::api_keys::{ApiKey, ApiKeyDescription, ApiKeys, Authority, Caller, NewApiKey};
+use lark_service::callbacks::{Callbacks, SigningSecret};
 use lark_service::error::{Error, Result};
 use lark_service::http::{self, Admission, Call, Reply, Turn};
+use lark_service::idempotency::Seed;
 use lark_service::page::PageRules;
 use secrecy::ExposeSecret;
 
 mod body;
 mod openapi;
 
-use body::{ChangeBody, CreateBody, NewKeyAnswer, key_page};
+use body::{ChangeBody, ChangedKeyAnswer, CreateBody, NewKeyAnswer, key_page};
 pub use openapi::operations;
 
 /// Answers one request.
@@ -25,6 +27,7 @@ pub use openapi::operations;
 pub async fn handle(
     admission: &Admission,
     api_keys: &ApiKeys,
+    callbacks: &Callbacks,
     request: Request,
 ) -> std::result::Result<Response<Body>, Infallible> {
     Ok(http::serve("manage-api-keys", &request, async |call| {
@@ -32,14 +35,19 @@ pub async fn handle(
         let is_creation =
             call.path_parameter("key_id").is_empty() && *call.request().method() == Method::POST;
         if is_creation {
-            return create(admission, caller, api_keys, call).await;
+            return create(admission, caller, api_keys, callbacks, call).await;
         }
-        manage(&Authority::Key(caller), api_keys, call).await
+        manage(&Authority::Key(caller), api_keys, callbacks, call).await
     })
     .await)
 }
 
-async fn manage(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Result<Reply> {
+async fn manage(
+    authority: &Authority,
+    api_keys: &ApiKeys,
+    callbacks: &Callbacks,
+    call: &Call<'_>,
+) -> Result<Reply> {
     let method = call.request().method();
     let key_id = call.path_parameter("key_id");
     if key_id.is_empty() {
@@ -60,7 +68,7 @@ async fn manage(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> R
     }
     call.only_query(&[])?;
     match *method {
-        Method::PATCH => change(authority, api_keys, key_id, call).await,
+        Method::PATCH => change(authority, api_keys, callbacks, key_id, call).await,
         Method::DELETE => {
             api_keys.revoke(key_id, authority, call.deadline()).await?;
             Ok(Reply::nothing())
@@ -73,10 +81,13 @@ async fn create(
     admission: &Admission,
     caller: Caller,
     api_keys: &ApiKeys,
+    callbacks: &Callbacks,
     call: &Call<'_>,
 ) -> Result<Reply> {
     call.only_query(&[])?;
     let body: CreateBody = call.json()?;
+    let url = body.callback_url();
+    let url = url.map(|it| callbacks.address(it)).transpose()?;
     let draft = body.read()?;
     let key_id = caller.key_id.clone();
     let authority = Authority::Key(caller);
@@ -96,11 +107,20 @@ async fn create(
                     .is_some() => {}
             outcome => outcome?,
         }
+        let secret = url.as_ref().map(|_| SigningSecret::from_seed(&turn.seed));
+        if let (Some(url), Some(secret)) = (&url, &secret) {
+            let id = new.key.id();
+            let deadline = call.deadline();
+            let registered = callbacks.register(id, url, secret, &authority, deadline);
+            registered.await?;
+        }
         let key = api_keys.show(new.key.id(), call.deadline()).await?;
         let location = format!("/v1/api-keys/{}", new.key.id());
-        Ok(Reply::json(&NewKeyAnswer::of(&key, &new.key))?
-            .with_status(StatusCode::CREATED)
-            .with_header("location", &location))
+        Ok(
+            Reply::json(&NewKeyAnswer::of(&key, &new.key, secret.as_ref()))?
+                .with_status(StatusCode::CREATED)
+                .with_header("location", &location),
+        )
     };
     admission
         .once(call, &key_id, "POST /v1/api-keys", make)
@@ -119,13 +139,27 @@ async fn list(authority: &Authority, api_keys: &ApiKeys, call: &Call<'_>) -> Res
 async fn change(
     authority: &Authority,
     api_keys: &ApiKeys,
+    callbacks: &Callbacks,
     key_id: &str,
     call: &Call<'_>,
 ) -> Result<Reply> {
     let body: ChangeBody = call.json()?;
-    let change = body.read()?;
+    let url = body.callback_url();
+    let url = url.map(|url| url.map(|it| callbacks.address(it)).transpose());
+    let url = url.transpose()?;
+    let mut change = body.read()?;
+    let mut secret = None;
+    if let Some(url) = url {
+        change.callback = Some(None);
+        if let Some(url) = url {
+            let new = SigningSecret::from_seed(&Seed::generate()?);
+            let setting = callbacks.setting(key_id, &url, &new, call.deadline());
+            change.callback = Some(Some(setting.await?));
+            secret = Some(new);
+        }
+    }
     let key = api_keys
         .change(key_id, &change, authority, call.deadline())
         .await?;
-    Reply::json(&ApiKeyDescription::of(&key))
+    Reply::json(&ChangedKeyAnswer::of(&key, secret.as_ref()))
 }

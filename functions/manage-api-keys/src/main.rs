@@ -7,7 +7,12 @@ use lark_service::wiring::Services;
 async fn main() -> Result<(), Error> {
     let services = Services::start().await?;
     run(service_fn(|request| {
-        manage_api_keys::handle(&services.admission, &services.api_keys, request)
+        manage_api_keys::handle(
+            &services.admission,
+            &services.api_keys,
+            &services.callbacks,
+            request,
+        )
     }))
     .await
 }

@@ -6,7 +6,7 @@ use lark_service::api_keys::Scope;
 use lark_service::changes::Change;
 use lark_service::page::{Page, PageRules};
 
-use crate::body::{ChangeBody, CreateBody, NewKeyAnswer};
+use crate::body::{ChangeBody, ChangedKeyAnswer, CreateBody, NewKeyAnswer};
 
 const KEYS: &str = "/v1/api-keys";
 const KEY: &str = "/v1/api-keys/{key_id}";
@@ -37,7 +37,8 @@ fn create() -> Operation {
         .description(
             "The answer has the key itself, this once. Nobody gives away more than they have, and `permission_denied` names what \
              is too much: scopes (an owner, who administers every app, has all), apps, tenants, rate limit and end. A key that \
-             has a limit or an end must give one.",
+             has a limit or an end must give one. With `callback_url`, `callback_secret` signs what is posted there \
+             ([callbacks](docs/messages.md#callbacks)), and is shown this once too.",
         )
         .scope(Scope::Admin)
         .answer(
@@ -61,7 +62,11 @@ fn change() -> Operation {
     let body = Content::body::<ChangeBody>()
         .with_some_field()
         .named_example("limit", "{ rate_limit: { limit: 60, window_seconds: 60 } }")
-        .named_example("disable", "{ status: disabled }");
+        .named_example("disable", "{ status: disabled }")
+        .named_example(
+            "callbacks",
+            "{ callback_url: https://portal.example.com/callbacks }",
+        );
     Operation::patch(
         KEY,
         "changeApiKey",
@@ -70,14 +75,21 @@ fn change() -> Operation {
         body,
     )
     .description(
-        "What is left out stays; `null` takes `rate_limit` or `expires_at` away. What is taken from a key is gone at its next \
+        "What is left out stays; `null` takes `rate_limit`, `expires_at` or `callback_url` away. What is taken from a key is gone at its next \
          request; API Gateway remembers for up to five minutes what it may do, so what is added may take that long. A revoked \
          key cannot be changed, and no key changes itself. Nobody makes of a key more than they have themselves: scopes (but for \
          an owner), apps, tenants, rate limit and end. What is only taken away may be taken from any key that the caller sees.",
     )
     .scope(Scope::Admin)
     .parameter(parameters::key_id_in_path())
-    .answer(key())
+    .answer(
+        Answer::json(
+            200,
+            "The key as it is now.",
+            Content::answer::<ChangedKeyAnswer<'static>>().example(KEY_EXAMPLE),
+        )
+        .not_kept(),
+    )
     .problem(problems::API_KEY_NOT_FOUND)
 }
 
@@ -132,6 +144,8 @@ status: active
 expires_at: null
 last_used_at: "2026-01-31T09:40:00Z"
 created_at: "2026-01-31T08:00:00Z"
+callback_url: null
+callback_disabled: null
 version: 1769846400000"#;
 
 const KEY_WITH_SECRET_EXAMPLE: &str = r#"
@@ -146,6 +160,8 @@ status: active
 expires_at: null
 last_used_at: null
 created_at: "2026-01-31T08:00:00Z"
+callback_url: null
+callback_disabled: null
 version: 1769846400000
 key: lsk_7k2m9p4q8r3s_4fJ8sKd02LmQxTnVbYcZpRwEuHgIaOe6B1yN5tM3vC0"#;
 

@@ -34,7 +34,7 @@ pub async fn handle(
 }
 
 async fn reply(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> Result<Reply> {
-    let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
+    let caller = call.authorized(Scope::MessagesSend)?;
     call.only_query(&[])?;
     let id = MessageId::parse(call.path_parameter("message_id"))?;
     let once = call.once()?;
@@ -55,12 +55,13 @@ async fn reply(admission: &Admission, delivery: &Delivery, call: &Call<'_>) -> R
         expires_at,
     } = timing;
     let new = NewMessage {
-        key_id: key_id.clone(),
+        key_id: caller.key_id.clone(),
         to,
         message,
         lane,
         deliver_at,
         expires_at,
+        wants_callback: caller.has_callback,
         once,
     };
     let is_later = is_async || deliver_at.is_some();

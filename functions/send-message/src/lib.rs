@@ -38,7 +38,7 @@ async fn send(
     delivery: &Delivery,
     call: &Call<'_>,
 ) -> Result<Reply> {
-    let key_id = &call.authorized(Scope::MessagesSend)?.key_id;
+    let caller = call.authorized(Scope::MessagesSend)?;
     call.only_query(&[])?;
     let once = call.once()?;
     let is_async = sending::prefers_async(call)?;
@@ -61,12 +61,13 @@ async fn send(
     } = timing;
     let is_later = is_async || deliver_at.is_some();
     let new = NewMessage {
-        key_id: key_id.clone(),
+        key_id: caller.key_id.clone(),
         to: to.into(),
         message,
         lane,
         deliver_at,
         expires_at,
+        wants_callback: caller.has_callback,
         once,
     };
     if is_dry_run {

@@ -106,7 +106,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(get_chat::handle(s): &s.admission, &s.chats),
     http!(list_chat_members::handle(s): &s.admission, &s.chats),
     http!(manage_apps::handle(s): &s.admission, &s.apps, &s.tokens),
-    http!(manage_api_keys::handle(s): &s.admission, &s.api_keys),
+    http!(manage_api_keys::handle(s): &s.admission, &s.api_keys, &s.callbacks),
     http!(send_message::handle(s): &s.admission, &s.receivers, &s.delivery),
     http!(reply_message::handle(s): &s.admission, &s.delivery),
     http!(get_message::handle(s): &s.admission, &s.delivery),

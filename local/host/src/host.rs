@@ -82,6 +82,10 @@ impl Host {
             "LARK_SERVICE_PUBLIC_URL" => {
                 environment(name).or_else(|| Some(format!("http://{addr}")))
             }
+            // What is tried out here listens here.
+            "LARK_SERVICE_CALLBACKS_TO_LOOPBACK" => {
+                environment(name).or_else(|| Some("true".to_owned()))
+            }
             name => platform.variable(name).or_else(|| environment(name)),
         })?;
         let mut adapters = Adapters::connect(&config).await?;

@@ -187,6 +187,8 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             version: 1,
             state: KeyState::Active,
+            callback_url: None,
+            callback_disabled: None,
         }
     }
 

@@ -29,12 +29,14 @@ pub struct Caller {
     pub version: u64,
     /// When the store was asked for that record.
     pub confirmed_at: Timestamp,
+    /// Whether it wants callbacks.
+    pub has_callback: bool,
 }
 
 impl Caller {
     /// The names of the entries in the authorizer's context. A key without a limit or an end lacks that entry,
-    /// and so does one for every tenant.
-    pub const CONTEXT_KEYS: [&'static str; 8] = [
+    /// and so does one for every tenant, or without callbacks.
+    pub const CONTEXT_KEYS: [&'static str; 9] = [
         "key_id",
         "scopes",
         "apps",
@@ -43,6 +45,7 @@ impl Caller {
         "expires_at",
         "version",
         "confirmed_at",
+        "callback",
     ];
 
     /// The caller that the authorizer's context describes; `text` looks up one of [`Caller::CONTEXT_KEYS`]. `None` if an
@@ -66,6 +69,7 @@ impl Caller {
             confirmed_at: text("confirmed_at")
                 .and_then(moment)
                 .unwrap_or(Timestamp::from_millis(0)),
+            has_callback: text("callback").is_some(),
         })
     }
 
@@ -81,6 +85,7 @@ impl Caller {
             expires_at,
             version,
             confirmed_at,
+            callback,
         ] = Self::CONTEXT_KEYS;
         let millis = |at: Timestamp| at.as_millis().to_string();
         let limit = self.rate_limit.map(|limit| (rate_limit, limit.to_string()));
@@ -97,7 +102,8 @@ impl Caller {
             (version, self.version.to_string()),
             (confirmed_at, millis(self.confirmed_at)),
         ];
-        let sometimes = [tenants, limit, end];
+        let callback = self.has_callback.then(|| (callback, "1".to_owned()));
+        let sometimes = [tenants, limit, end, callback];
         always
             .into_iter()
             .chain(sometimes.into_iter().flatten())
@@ -190,6 +196,7 @@ mod tests {
             expires_at: None,
             version: 1,
             confirmed_at: Timestamp::from_millis(0),
+            has_callback: false,
         }
     }
 
@@ -263,6 +270,7 @@ mod tests {
                 expires_at: end,
                 version: u64::MAX,
                 confirmed_at: Timestamp::from_millis(1_700_000_000_123),
+                has_callback: end.is_some(),
                 ..caller("cli_a cli_b")
             };
             let context = caller.to_context();

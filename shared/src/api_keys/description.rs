@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::callback::CallbackDisabled;
 use super::{AllowedApps, AllowedTenants, ApiKeyInfo, KeyState, RateLimit, Role, Scope};
 use crate::clock::Timestamp;
 use crate::ids::{AppId, TenantKey};
@@ -40,8 +41,32 @@ pub struct ApiKeyDescription<'k> {
     pub last_used_at: Option<String>,
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// Where its callbacks go; null: nowhere.
+    #[schema(required, format = "uri")]
+    pub callback_url: Option<&'k str>,
+    /// That they go there no more, until `callback_url` is set again; null: they do.
+    #[schema(required)]
+    pub callback_disabled: Option<CallbackDisabledDescription<'k>>,
     /// Grows with each change.
     pub version: u64,
+}
+
+/// Since when and why callbacks are sent no more.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallbackDisabled)]
+pub struct CallbackDisabledDescription<'k> {
+    #[schema(format = DateTime)]
+    at: String,
+    reason: &'k str,
+}
+
+impl<'k> CallbackDisabledDescription<'k> {
+    fn of(disabled: &'k CallbackDisabled) -> Self {
+        Self {
+            at: disabled.at.to_string(),
+            reason: &disabled.reason,
+        }
+    }
 }
 
 impl<'k> ApiKeyDescription<'k> {
@@ -67,6 +92,11 @@ impl<'k> ApiKeyDescription<'k> {
             expires_at: key.expires_at.map(text),
             last_used_at: key.last_used_at.map(text),
             created_at: text(key.created_at),
+            callback_url: key.callback_url.as_deref(),
+            callback_disabled: key
+                .callback_disabled
+                .as_ref()
+                .map(CallbackDisabledDescription::of),
             version: key.version,
         }
     }

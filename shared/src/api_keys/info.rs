@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::callback::{self, CallbackDisabled, CallbackSetting};
 use super::{ApiKey, USED_PREFIX};
 use crate::api_keys::{Allowed, AllowedApps, AllowedTenants, Caller, RateLimit, Scope};
 use crate::changes::{self, Actor};
@@ -50,6 +51,8 @@ pub struct ApiKeyChange {
     pub expires_at: Option<Option<Timestamp>>,
     /// Whether it may be used.
     pub is_enabled: Option<bool>,
+    /// `Some(None)`: no callbacks.
+    pub callback: Option<Option<CallbackSetting>>,
 }
 
 /// Whether a key may be used.
@@ -95,6 +98,10 @@ pub struct ApiKeyInfo {
     pub version: u64,
     /// Whether it may be used now.
     pub state: KeyState,
+    /// Where its callbacks go.
+    pub callback_url: Option<String>,
+    /// That they go there no more.
+    pub callback_disabled: Option<CallbackDisabled>,
 }
 
 impl KeyState {
@@ -130,6 +137,8 @@ pub(super) fn info(record: &Record, now: Timestamp) -> Option<ApiKeyInfo> {
         created_at: Timestamp::from_millis(record.number("created_at")?),
         version: record.version,
         state: KeyState::of(record.text("status")?, expires_at, now),
+        callback_url: callback::url(record).map(str::to_owned),
+        callback_disabled: None,
     })
 }
 
@@ -145,10 +154,11 @@ pub(super) fn caller(record: &Record, confirmed_at: Timestamp, now: Timestamp) -
         expires_at: key.expires_at,
         version: key.version,
         confirmed_at,
+        has_callback: key.callback_url.is_some(),
     })
 }
 
-/// The keys among `records`, each with its last use.
+/// The keys among `records`, each with its last use and what else stands beside it.
 pub(super) fn infos(records: &[Record], now: Timestamp) -> Vec<ApiKeyInfo> {
     let used: HashMap<_, _> = records
         .iter()
@@ -157,15 +167,23 @@ pub(super) fn infos(records: &[Record], now: Timestamp) -> Vec<ApiKeyInfo> {
             Some((key_id, record.number("used_at")?))
         })
         .collect();
-    let keys = records.iter().filter_map(|record| info(record, now));
-    keys.map(|key| ApiKeyInfo {
-        last_used_at: used
-            .get(key.key_id.as_str())
-            .copied()
-            .map(Timestamp::from_millis),
-        ..key
-    })
-    .collect()
+    let disabled: HashMap<_, _> = records
+        .iter()
+        .filter_map(|record| {
+            let partition = &record.key.partition;
+            Some((partition.strip_prefix(callback::DISABLED_PREFIX)?, record))
+        })
+        .collect();
+    let keys = records.iter().filter_map(|record| {
+        let key = info(record, now)?;
+        let (key_id, used_at) = (key.key_id.as_str(), used.get(key.key_id.as_str()));
+        Some(ApiKeyInfo {
+            last_used_at: used_at.copied().map(Timestamp::from_millis),
+            callback_disabled: callback::disabled(record, disabled.get(key_id).copied()),
+            ..key
+        })
+    });
+    keys.collect()
 }
 
 /// `record` after `change`.
@@ -215,6 +233,10 @@ pub(super) fn changed(
     if let Some(expires_at) = change.expires_at {
         record = with_end(record, expires_at);
         fields.push("expires_at");
+    }
+    if let Some(setting) = &change.callback {
+        record = callback::with(record, setting.as_ref());
+        fields.push("callback_url");
     }
     if let Some(is_enabled) = change.is_enabled {
         let status = if is_enabled { "active" } else { "disabled" };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::authority::Powers;
+use super::callback::disabled_key;
 use super::info::{self, Asked, changed, info, infos, joined, with_end, with_limit, with_tenants};
 use super::{
     ApiKeyChange, ApiKeyInfo, ApiKeys, Authority, NewApiKey, Scope, is_key_id, store_key, used_key,
@@ -92,7 +93,7 @@ impl ApiKeys {
         if !is_key_id(key_id) {
             return Err(unknown());
         }
-        let keys = [store_key(key_id), used_key(key_id)];
+        let keys = places(key_id);
         let records = self
             .storage
             .get_many(Table::ApiKeys, &keys, Attributes::All, deadline)
@@ -127,7 +128,7 @@ impl ApiKeys {
             .records
             .iter()
             .filter_map(|record| id(&record.key.sort));
-        let keys = ids.flat_map(|id: String| [store_key(&id), used_key(&id)]);
+        let keys = ids.flat_map(|id: String| places(&id));
         let keys: Vec<_> = keys.collect();
         let records = self
             .storage
@@ -367,6 +368,11 @@ fn beginning(at: &str, last: &str) -> String {
     let beginnings = lengths.filter_map(|length| at.get(..length));
     let mut behind = beginnings.filter(|beginning| *beginning > last);
     behind.next().unwrap_or(at).to_owned()
+}
+
+/// Where everything is that is shown of a key.
+fn places(id: &str) -> [Key; 3] {
+    [store_key(id), used_key(id), disabled_key(id)]
 }
 
 fn listed_key(id: &str) -> Key {

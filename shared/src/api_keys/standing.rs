@@ -295,6 +295,7 @@ mod tests {
             expires_at: None,
             version,
             confirmed_at: NOW - age,
+            has_callback: false,
         }
     }
 

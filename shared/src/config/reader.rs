@@ -54,7 +54,7 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
             .ok_or_else(|| wrong(variable, right))
     }
 
-    fn flag(&self, variable: Variable) -> Result<bool, ConfigError> {
+    pub(super) fn flag(&self, variable: Variable) -> Result<bool, ConfigError> {
         self.required(variable, "must be true or false")
     }
 

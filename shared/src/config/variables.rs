@@ -205,6 +205,9 @@ variables! {
         LARK_SERVICE_NOT_FOUND_PER_MINUTE: "calls, 1 to 1000000", Value("60");
         /// The same in a day. A day's calls come back one by one.
         LARK_SERVICE_NOT_FOUND_PER_DAY: "calls, 1 to 1000000", Value("1000");
+        /// Whether callbacks may go to this machine, over http too: for the local host and for tests. Elsewhere they go to public
+        /// addresses over https, and to nothing else.
+        LARK_SERVICE_CALLBACKS_TO_LOOPBACK: "`true` or `false`", Value("false");
         /// How many tokens one run of the scheduled refresh works on at a time.
         LARK_SERVICE_REFRESH_CONCURRENCY: "1 to 65535", Value("64");
         /// The least severe log lines that are written.

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::attempt::{Call, Progress, request};
 use super::job::{Job, Message};
-use super::{DEFAULT_LIFE, Delivery, JobId, JobKey, State, Target};
+use super::{DEFAULT_LIFE, Delivery, JobCallback, JobId, JobKey, State, Target};
 use crate::apps::AppContext;
 use crate::clock::{Stopwatch, Timestamp};
 use crate::deadline::Deadline;
@@ -37,6 +37,8 @@ pub struct NewMessage {
     pub deliver_at: Option<Timestamp>,
     /// Not after; `None`: within a day of its time.
     pub expires_at: Option<Timestamp>,
+    /// Whether the caller's callback is told of its end.
+    pub wants_callback: bool,
     /// The caller's `Idempotency-Key`, and a hash of the request that it came with.
     pub once: Option<Once>,
 }
@@ -58,6 +60,9 @@ pub(super) struct Ticket {
     pub(super) job_id: String,
     /// The queue that it is in.
     pub(super) lane: Lane,
+    /// Whether it is about the job's callback, and not its message.
+    #[serde(default)]
+    pub(super) is_callback: bool,
 }
 
 impl Delivery {
@@ -196,6 +201,7 @@ impl Delivery {
             settling: None,
             dead: None,
             end: None,
+            callback: new.wants_callback.then(JobCallback::default),
             version: 0,
         };
         Ok((job, is_repeated))
@@ -249,10 +255,10 @@ impl Delivery {
         job
     }
 
-    /// Queues `job` for a worker, unless it is for later or has ended. If that fails, the scheduled run does it: the job is on record,
-    /// and due.
+    /// Queues `job` for a worker, unless it is for later or nothing is left to be done. If that fails, the scheduled run does it:
+    /// the job is on record, and due.
     pub(super) async fn enqueue(&self, job: &Job, deadline: Deadline) {
-        if job.end.is_some() || job.waits_for_a_time(self.inner.clock.now()) {
+        if job.is_over() || job.waits_for_a_time(self.inner.clock.now()) {
             return;
         }
         let Some(queue) = &self.inner.queue else {
@@ -262,7 +268,7 @@ impl Delivery {
         let entries = [entry(job)];
         let send = deadline
             .at_most(SENDER)
-            .run(queue.send(job.lane, &entries))
+            .run(queue.send(job.lane_now(), &entries))
             .await;
         let failed = match send {
             Ok(outcomes) => outcomes.into_iter().find_map(std::result::Result::err),
@@ -292,10 +298,11 @@ pub(super) fn entry(job: &Job) -> Entry {
     let ticket = Ticket {
         key_id: job.key.key_id.clone(),
         job_id: job.key.job_id.to_string(),
-        lane: job.lane,
+        lane: job.lane_now(),
+        is_callback: job.end.is_some(),
     };
     Entry {
-        group: job.group(),
+        group: job.group_now(),
         deduplication: format!("{}-{}", job.key.job_id, job.version),
         body: serde_json::to_string(&ticket).expect("two texts"),
     }

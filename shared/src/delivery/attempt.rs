@@ -261,6 +261,8 @@ impl Delivery {
             match self.put(&ended, expect, deadline).await {
                 Ok(written) => {
                     told(&written, &end);
+                    // Without a callback nothing is queued.
+                    self.enqueue(&written, deadline).await;
                     return Ok(Progress::Ended(written));
                 }
                 Err(Error::Store(StoreError::Conflict)) => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{JobId, JobKey, partition};
 use super::job::{Attempt, Job, Message};
 use super::settle::Settling;
-use super::{Dead, End, KEPT, Target, batches};
+use super::{Dead, End, JobCallback, KEPT, Target, batches};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::error::Result;
@@ -50,6 +50,8 @@ struct Stored {
     dead: Option<Dead>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<End>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback: Option<JobCallback>,
 }
 
 /// The record of `job` as it is to be written at `now`, with the next version, and that version.
@@ -79,7 +81,7 @@ pub(super) async fn to_record(
 }
 
 /// `record` as it is to be written at `now`, with the next version, and with all of `job` but its message: what is sealed in it stays
-/// as it is, even if it does not open. `job` was read from `record`, and has not ended.
+/// as it is, even if it does not open. `job` was read from `record`.
 pub(super) fn rewritten(record: &Record, job: &Job, now: Timestamp) -> Result<Record> {
     let mut next = record.clone().with(JOB, Value::Text(text(job)?));
     next.version = next_version(record.version, now);
@@ -109,6 +111,7 @@ fn text(job: &Job) -> Result<String> {
         settling: job.settling.clone(),
         dead: job.dead,
         end: job.end.clone(),
+        callback: job.callback,
     };
     serde_json::to_string(&stored)
         .map_err(|error| crate::error::Error::internal(format!("a job: {error}")))
@@ -167,6 +170,7 @@ pub(super) fn described(record: &Record) -> std::result::Result<Job, StoreError>
         settling: stored.settling,
         dead: stored.dead,
         end: stored.end,
+        callback: stored.callback,
         version: record.version,
     })
 }

@@ -91,6 +91,17 @@ pub struct Uncertain {
 }
 
 impl End {
+    /// When it was known.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Delivered(it) => it.at,
+            Self::Refused(it) => it.at,
+            Self::Uncertain(it) => it.at,
+            Self::Expired { at, .. } | Self::Cancelled { at } => *at,
+        }
+    }
+
     /// The state of a job with this end.
     #[must_use]
     pub const fn state(&self) -> State {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::settle::Settling;
-use super::{Dead, End, JobKey, State, Target};
+use super::{Dead, End, JobCallback, JobKey, State, Target};
 use crate::clock::Timestamp;
 use crate::error::LarkFailure;
 use crate::ids::{AppId, TenantKey};
@@ -23,6 +23,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(45);
 pub(super) const REPEATABLE: Duration = Duration::from_secs(50 * 60);
 /// After how long a job that nobody brings to an end is queued again: it waits in a queue for longer only when very many do.
 pub(super) const ABANDONED: Duration = Duration::from_secs(15 * 60);
+/// After how long the scheduled run may send the callback of a message that was taken back.
+const CALLED_SOON: Duration = Duration::from_secs(1);
 /// The pause after a failure of the platform doubles up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -124,6 +126,8 @@ pub struct Job {
     pub dead: Option<Dead>,
     /// How it ended.
     pub end: Option<End>,
+    /// How its caller is told of its end; `None` for one who wants no callbacks.
+    pub callback: Option<JobCallback>,
     /// The version of its record; zero before the first write.
     pub version: u64,
 }
@@ -289,6 +293,14 @@ impl Job {
     /// The job with this end. What was to be sent is forgotten.
     pub(super) fn ended(&self, end: End) -> Self {
         let mut next = self.clone();
+        // Whoever takes a message back cannot queue anything: the scheduled run does.
+        let later = match end {
+            End::Cancelled { .. } => CALLED_SOON,
+            End::Delivered(_) | End::Refused(_) | End::Expired { .. } | End::Uncertain(_) => {
+                Duration::ZERO
+            }
+        };
+        next.callback = self.callback.map(|it| it.begun(end.at() + later));
         next.end = Some(end);
         next.message = None;
         next.settling = None;
@@ -323,10 +335,38 @@ impl Job {
         longest.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
-    /// When somebody has to look after it if nobody does by then; `None` after its end.
+    /// Whether nothing is left to be done: it has ended, and its caller knows.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some() && !self.callback.is_some_and(JobCallback::is_pending)
+    }
+
+    /// The queue that it takes now: callbacks take that of batches, and keep no message waiting.
+    pub(super) const fn lane_now(&self) -> Lane {
+        if self.end.is_some() {
+            Lane::Bulk
+        } else {
+            self.lane
+        }
+    }
+
+    /// Its group in that queue. Callbacks of one API key come one after the other.
+    pub(super) fn group_now(&self) -> String {
+        if self.end.is_some() {
+            hashed(&format!("callback\n{}", self.key.key_id))
+        } else {
+            self.group()
+        }
+    }
+
+    /// When somebody has to look after it if nobody does by then; `None` when nothing is left to be done.
     pub(super) fn due(&self, now: Timestamp) -> Option<Due> {
         if self.end.is_some() {
-            return None;
+            let callback = self.callback.filter(|it| it.is_pending())?;
+            let at = callback.next_at.filter(|at| *at > now);
+            return Some(Due {
+                shard: self.key.shard(),
+                at: at.unwrap_or(now + ABANDONED),
+            });
         }
         if let Some(at) = self.dead_until().filter(|until| *until > now) {
             let shard = self.key.shard();

@@ -102,7 +102,7 @@ impl Delivery {
         for lane in Lane::ALL {
             let of_lane = due_batches.iter().filter(|batch| batch.lane() == lane);
             let mut entries: Vec<Entry> = of_lane.map(batches::batch_entry).collect();
-            let of_lane = jobs.iter().filter(|job| job.lane == lane);
+            let of_lane = jobs.iter().filter(|job| job.lane_now() == lane);
             entries.extend(of_lane.map(entry));
             let (Some(queue), false) = (&self.inner.queue, entries.is_empty()) else {
                 continue;
@@ -151,6 +151,6 @@ impl Delivery {
             version: taken.version,
             ..job
         };
-        Ok((!job.waits_for_a_time(now) && job.end.is_none()).then_some(job))
+        Ok((!job.waits_for_a_time(now) && !job.is_over()).then_some(job))
     }
 }

@@ -47,6 +47,7 @@ fn job() -> Job {
         settling: None,
         dead: None,
         end: None,
+        callback: None,
         version: 0,
     }
 }

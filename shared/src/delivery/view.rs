@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DeadReason, End, HistoryRead, Job, State};
+use super::{CallbackState, DeadReason, End, HistoryRead, Job, State};
 use crate::clock::Timestamp;
 use crate::lark::remedies::{Actor, Remedy, remedy};
 use crate::page::Page;
@@ -65,6 +65,25 @@ pub struct JobView {
     /// What was read of the chat's history, when an answer was lost and the history showed what came of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<HistoryView>,
+    /// How its API key is told of the end; absent if the key had no `callback_url` when the message was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<CallbackView>,
+}
+
+/// The post to the `callback_url`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MessageCallback)]
+struct CallbackView {
+    state: CallbackState,
+    /// How often it was sent.
+    attempts: u32,
+    /// The status that the receiver answered last; absent if it did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status: Option<u16>,
+    /// When it is sent next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    next_at: Option<String>,
 }
 
 /// Whom it goes to.
@@ -210,11 +229,25 @@ impl JobView {
             }),
             ended_at: None,
             history: None,
+            callback: job.callback.map(|it| CallbackView {
+                state: it.state,
+                attempts: it.attempt_count,
+                last_status: it.last_status,
+                next_at: it.next_at.as_ref().map(ToString::to_string),
+            }),
         };
         if let Some(end) = &job.end {
             view.end(end);
         }
         view
+    }
+
+    /// The same however often its callback is sent.
+    pub(super) fn without_callback(self) -> Self {
+        Self {
+            callback: None,
+            ..self
+        }
     }
 
     /// Shows how the job ended.

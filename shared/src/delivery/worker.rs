@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use tracing::{Instrument, error_span, warn};
+use tracing::{Instrument, error_span, info, warn};
 
 use super::accept::Ticket;
 use super::attempt::Progress;
@@ -57,19 +57,25 @@ struct Task {
 #[derive(Debug)]
 enum Subject {
     Job(JobKey),
+    /// The end of a job, to be told.
+    Callback(JobKey),
     Batch(BatchKey),
 }
 
 impl Subject {
     fn id(&self) -> &str {
         match self {
-            Self::Job(key) => key.job_id.as_str(),
+            Self::Job(key) | Self::Callback(key) => key.job_id.as_str(),
             Self::Batch(key) => key.batch_id.as_str(),
         }
     }
 }
 
 impl Task {
+    const fn is_callback(&self) -> bool {
+        matches!(self.subject, Subject::Callback(_))
+    }
+
     /// What `work` asks for; `work` itself if it names no job or batch.
     fn of(work: Work) -> std::result::Result<Self, Work> {
         let ticket = serde_json::from_str::<Ticket>(&work.body).ok();
@@ -89,7 +95,12 @@ impl Task {
 fn subject(ticket: &Ticket) -> Option<Subject> {
     let key_id = ticket.key_id.clone();
     if let Some(job_id) = JobId::parse(&ticket.job_id) {
-        return Some(Subject::Job(JobKey { key_id, job_id }));
+        let key = JobKey { key_id, job_id };
+        return Some(if ticket.is_callback {
+            Subject::Callback(key)
+        } else {
+            Subject::Job(key)
+        });
     }
     let batch_id = BatchId::parse(&ticket.job_id)?;
     Some(Subject::Batch(BatchKey { key_id, batch_id }))
@@ -116,8 +127,11 @@ impl Delivery {
             });
             groups[place].push(task);
         }
+        // A receiver of callbacks may take its time: what is finished does not wait for it, and later ones of its group come.
+        let calls = |group: &Vec<Task>| group.iter().any(Task::is_callback);
+        let is_early = groups.len() > 1 && groups.iter().any(calls);
         let waiting = stream::iter(groups)
-            .map(|group| self.work_on_group(group, deadline))
+            .map(|group| self.work_on_group(group, is_early, deadline))
             .buffer_unordered(GROUPS)
             .collect::<Vec<_>>()
             .await;
@@ -133,11 +147,20 @@ impl Delivery {
         Some(stray.id)
     }
 
-    /// Works on messages of one group, in their order, until one has to wait.
-    async fn work_on_group(&self, group: Vec<Task>, deadline: Deadline) -> Vec<String> {
+    /// Works on messages of one group, in their order, until one has to wait. `is_early`: what is finished is deleted at once, and
+    /// not only with the batch.
+    async fn work_on_group(
+        &self,
+        group: Vec<Task>,
+        is_early: bool,
+        deadline: Deadline,
+    ) -> Vec<String> {
         let mut left = group.into_iter();
         while let Some(task) = left.next() {
             let Some(pause) = self.work_on(&task, deadline).await else {
+                if is_early {
+                    self.delete(&task).await;
+                }
                 continue;
             };
             let rest: Vec<Task> = std::iter::once(task).chain(left).collect();
@@ -172,18 +195,21 @@ impl Delivery {
     ) -> Result<Option<Duration>> {
         match subject {
             Subject::Job(key) => self.carry_on(key, deadline).await,
+            Subject::Callback(key) => Box::pin(self.call_back(key, deadline)).await,
             Subject::Batch(key) => Box::pin(self.carry_on_batch(key, deadline)).await,
         }
     }
 
-    /// How long a message waits after `error`; `None`: it is a dead letter.
+    /// How long a message waits after `error`; `None`: it is a dead letter, or a callback that comes back by its due time.
     async fn after(&self, task: &Task, error: &Error, deadline: Deadline) -> Option<Duration> {
         let passes = error.retry_after().unwrap_or(FAILED);
         let Some(reason) = DeadReason::of(error) else {
             return Some(passes);
         };
-        let Subject::Job(key) = &task.subject else {
-            return Some(BATCH_FAILED);
+        let key = match &task.subject {
+            Subject::Job(key) => key,
+            Subject::Callback(_) => return None,
+            Subject::Batch(_) => return Some(BATCH_FAILED),
         };
         let counted = self.count_failure(key, task.lane, reason, error, deadline);
         match counted.await {
@@ -226,6 +252,16 @@ impl Delivery {
             }
         }
         Ok(Some(SHORTEST))
+    }
+
+    /// Deletes a message that is finished. If that fails, it is deleted with its batch.
+    async fn delete(&self, task: &Task) {
+        let Some(queue) = &self.inner.queue else {
+            return;
+        };
+        if let Err(error) = queue.delete(task.lane, &task.work.receipt).await {
+            info!(queue.message = task.work.id, %error, "a finished message waits for its batch");
+        }
     }
 
     /// Gives a message back to the queue for `pause`. If that fails, its time-out does.

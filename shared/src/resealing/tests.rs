@@ -4,10 +4,15 @@ use futures_util::future::{AbortHandle, abortable};
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::api_keys::{
+    AllowedApps, AllowedTenants, ApiKey, ApiKeyChange, Authority, NewApiKey, Scope,
+};
 use crate::apps::{AppKind, NewApp};
+use crate::callbacks::{Callbacks, Loopback, SigningSecret};
 use crate::clock::ManualClock;
 use crate::clock::Timestamp;
-use crate::ids::OpenId;
+use crate::idempotency::Seed;
+use crate::ids::{AppId, OpenId};
 use crate::mirror::Mirror;
 use crate::seal::{Fingerprint, KeyFile, KeySource};
 use crate::store::embedded::EmbeddedStore;
@@ -233,6 +238,46 @@ async fn only_keys_that_nothing_needs_are_retired() {
     let retired = operator.resealer.retire(|_| ()).await.unwrap();
     assert_eq!((retired.removed, retired.in_use.len()), (vec![old], 0));
     place.process().check().await;
+}
+
+#[tokio::test]
+async fn what_signs_callbacks_is_sealed_anew_and_signs_on() {
+    let place = Place::begin().await;
+    let operator = place.process();
+    let old = operator.sealer.keyring(soon()).await.unwrap();
+    let old = old.current_key_id().to_owned();
+    let clock: Arc<dyn Clock> = Arc::clone(&place.clock) as _;
+    let storage = Storage::new(Arc::clone(&place.store), Duration::from_secs(10));
+    let keys = ApiKeys::new(storage, None, Arc::clone(&clock));
+    let sealer = operator.sealer.clone();
+    let callbacks = Callbacks::new(keys.clone(), sealer, clock, Loopback::Refused);
+    let new = NewApiKey {
+        key: ApiKey::generate().unwrap(),
+        name: String::new(),
+        scopes: [Scope::MessagesSend].into(),
+        apps: AllowedApps::All,
+        tenants: AllowedTenants::All,
+        rate_limit: None,
+        expires_at: None,
+    };
+    let (key_id, authority) = (new.key.id(), Authority::Operator(actor()));
+    keys.add(&new, &authority, soon()).await.unwrap();
+    let url = callbacks.address("https://example.com/callbacks").unwrap();
+    let secret = SigningSecret::from_seed(&Seed::generate().unwrap());
+    let setting = callbacks.setting(key_id, &url, &secret, soon()).await;
+    let change = ApiKeyChange {
+        callback: Some(Some(setting.unwrap())),
+        ..ApiKeyChange::default()
+    };
+    let changed = keys.change(key_id, &change, &authority, soon());
+    changed.await.unwrap();
+    let new_key = operator.add_key().await;
+    operator.run().await;
+    assert_eq!(operator.keys_in_use().await, [(new_key, APPS * 3 + 1)]);
+    let retired = operator.resealer.retire(|_| ()).await.unwrap();
+    assert_eq!(retired.removed, [old]);
+    let receiver = callbacks.receiver(key_id, soon()).await.unwrap();
+    assert!(receiver.is_some());
 }
 
 #[tokio::test]

@@ -41,6 +41,14 @@ pub fn dead_letter(reason: &'static str) {
     counter!(DEAD_LETTERS, "reason" => reason).increment(1);
 }
 
+/// What came of callbacks, each try counted, by `state`.
+pub const CALLBACKS: &str = "lark_service_callbacks_total";
+
+/// A callback was sent, or is not sent any more.
+pub fn callback(state: &'static str) {
+    counter!(CALLBACKS, "state" => state).increment(1);
+}
+
 /// A message has ended.
 pub fn message_job(state: &'static str) {
     message_jobs(state, 1);

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Adapters;
+use crate::api_keys::ApiKeys;
 use crate::apps::Apps;
 use crate::cache::CacheClient;
+use crate::callbacks::{Callbacks, Loopback};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::chats::ChatService;
@@ -88,6 +90,20 @@ impl Base {
         let (storage, sealer) = (self.storage.clone(), self.sealer.clone());
         Claims::new(storage, sealer, Arc::clone(&self.clock))
     }
+}
+
+pub(super) fn callbacks(config: &Config, base: &Base, api_keys: &ApiKeys) -> Callbacks {
+    let loopback = if config.callbacks_to_loopback {
+        Loopback::Allowed
+    } else {
+        Loopback::Refused
+    };
+    Callbacks::new(
+        api_keys.clone(),
+        base.sealer.clone(),
+        Arc::clone(&base.clock),
+        loopback,
+    )
 }
 
 /// The services that read the directory.

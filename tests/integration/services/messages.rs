@@ -12,6 +12,7 @@ use lark_service_tests::world::{APP, Process, World, soon};
 use lark_simulator::{Delivery, DeliveryFilter, Fault, FaultAction, FaultStage};
 
 mod batches;
+mod callbacks;
 mod changes;
 mod dead_letters;
 mod deaths;
@@ -39,6 +40,7 @@ fn text(text: &str) -> NewMessage {
         lane: Lane::Normal,
         deliver_at: None,
         expires_at: None,
+        wants_callback: false,
         once: None,
     }
 }

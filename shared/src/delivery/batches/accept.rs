@@ -41,6 +41,8 @@ pub struct NewBatch {
     pub deliver_at: Option<Timestamp>,
     /// Not after; `None`: within a day of its time.
     pub expires_at: Option<Timestamp>,
+    /// Whether the caller's callback is told of the end of each job.
+    pub wants_callback: bool,
     /// The caller's `Idempotency-Key`, and a hash of the request that it came with.
     pub once: Option<Once>,
 }
@@ -90,6 +92,7 @@ impl NewBatch {
             lane: self.lane,
             mode: self.mode,
             needs_message_ids: self.needs_message_ids,
+            wants_callback: self.wants_callback,
             msg_type: self.message.msg_type.clone(),
             content_hash: self.message.hash(),
             created_at: now,
@@ -226,6 +229,7 @@ pub(in super::super) fn batch_entry(batch: &Batch) -> Entry {
         key_id: batch.key.key_id.clone(),
         job_id: batch.key.batch_id.to_string(),
         lane: batch.facts.lane,
+        is_callback: false,
     };
     Entry {
         group: hashed(&format!("batch\n{}", batch.key.batch_id)),

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::super::id::BatchKey;
 use super::super::job::{ABANDONED, LEASE};
-use super::super::{DEFAULT_LIFE, Job, Message, State};
+use super::super::{DEFAULT_LIFE, Job, JobCallback, Message, State};
 use super::counts::{BatchCounts, Unreached, count};
 use super::part::{Part, PartState};
 use crate::clock::Timestamp;
@@ -153,6 +153,9 @@ pub struct Facts {
     /// Whether the caller needs the id of each message.
     #[serde(default)]
     pub(crate) needs_message_ids: bool,
+    /// Whether the caller's callback is told of the end of each job.
+    #[serde(default)]
+    pub(crate) wants_callback: bool,
     pub(crate) msg_type: String,
     pub(crate) content_hash: String,
     pub(crate) created_at: Timestamp,
@@ -283,6 +286,7 @@ impl Batch {
             settling: None,
             dead: None,
             end: None,
+            callback: facts.wants_callback.then(JobCallback::default),
             version: 0,
         }
     }

@@ -49,6 +49,7 @@ fn to(receivers: Vec<ReceiverFields>) -> NewBatch {
         lane: Lane::Bulk,
         deliver_at: None,
         expires_at: None,
+        wants_callback: false,
         once: None,
     }
 }
