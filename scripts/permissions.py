@@ -32,6 +32,7 @@ OF_KEYS = ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "PutK
 QUEUES = ["NormalQueue", "BulkQueue", "NormalDeadLetterQueue", "BulkDeadLetterQueue"]
 OF_QUEUES = ["SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes", "PurgeQueue",
              "DeleteQueue", "SetQueueAttributes", "AddPermission", "StartMessageMoveTask"]
+OF_OBJECTS = ["GetObject", "PutObject", "DeleteObject"]
 RIGHT_CONTEXT = "service=lark-service"
 
 # Each line: verbs, a table, its partitions; or an operation as `operations` names it.
@@ -46,6 +47,7 @@ DIRECTORY = [*OPEN, *CACHE, *TOKENS, "get put DirectoryTable record"]
 JOBS = ["get put MessageJobsTable job#"]
 ONCE = ["get put MessageJobsTable once#"]
 ENQUEUE = [f"sqs:{action} {queue}" for queue in ("NormalQueue", "BulkQueue") for action in ("SendMessage", "GetQueueAttributes")]
+STAGED = [f"s3:{action} UploadsBucket/staged/probe" for action in ("GetObject", "DeleteObject")]
 TAKE = [f"sqs:{action} {queue}" for queue in ("NormalQueue", "BulkQueue")
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")]
 MAY = {
@@ -77,8 +79,9 @@ MAY = {
     "batch-send-messages": [*KEY, *DIRECTORY, *JOBS, *ENQUEUE, "batch-get DirectoryTable record", *ONCE],
     "get-message-job": [*KEY, *CACHE, "get query MessageJobsTable job#"],
     "cancel-message-job": [*KEY, *OPEN, *CACHE, *JOBS, "query MessageJobsTable job#"],
-    "upload-image": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
-    "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE],
+    "create-upload": [*KEY, *OPEN, *CACHE, *READ_APPS, *ONCE, "s3:PutObject UploadsBucket/staged/probe"],
+    "upload-image": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE, *STAGED],
+    "upload-file": [*KEY, *OPEN, *CACHE, *TOKENS, *ONCE, *STAGED],
     "manage-dead-letters": [*KEY, *OPEN, *CACHE, *JOBS, *ENQUEUE, *ONCE, "get query delete MessageJobsTable dead#"],
     "deliver-messages": [*DIRECTORY, *JOBS, *ENQUEUE, "query MessageJobsTable job#", "batch-get DirectoryTable record",
                          "get put MessageJobsTable dead#", "get put MessageJobsTable sent#", *TAKE,
@@ -104,7 +107,9 @@ RARE = {
     **{f"reply-message: sqs:{action} {queue}": "a reply for a worker"
        for action in ("SendMessage", "GetQueueAttributes") for queue in ("NormalQueue", "BulkQueue")},
     **{f"{function}: {verb} MessageJobsTable once#": "a request with an Idempotency-Key"
-       for function in ("reply-message", "upload-image", "upload-file", "manage-dead-letters") for verb in ("GetItem", "PutItem")},
+       for function in ("reply-message", "create-upload", "upload-image", "upload-file", "manage-dead-letters")
+       for verb in ("GetItem", "PutItem")},
+    **{f"upload-image: {operation}": "an image that is too large for a request" for operation in STAGED},
     "reply-message: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     "cancel-message-job: Query MessageJobsTable job#": "a batch is taken back after its receivers have jobs",
@@ -179,6 +184,10 @@ def operations(function):
     for queue in QUEUES:
         for action in OF_QUEUES:
             yield Operation(f"sqs:{action} {queue}", f"sqs:{action}", queue)
+    for action in OF_OBJECTS:
+        for path in ["staged/probe", "probe"]:
+            yield Operation(f"s3:{action} UploadsBucket/{path}", f"s3:{action}", f"UploadsBucket/{path}")
+    yield Operation("s3:ListBucket UploadsBucket", "s3:ListBucket", "UploadsBucket")
     for user in ["CacheUser", "CacheProbeUser"]:
         yield Operation(f"cache:Connect {user}", "elasticache:Connect", user)
     yield Operation("cache:ReadUrl", "secretsmanager:GetSecretValue", "the secret")
@@ -277,7 +286,10 @@ class Stack:
     def arn(self, name):
         service, kind = {"AWS::DynamoDB::Table": ("dynamodb", "table/"), "AWS::KMS::Key": ("kms", "key/"),
                          "AWS::Logs::LogGroup": ("logs", "log-group:"), "AWS::SQS::Queue": ("sqs", ""),
-                         "AWS::Serverless::Function": ("lambda", "function:")}[self.template["Resources"][name]["Type"]]
+                         "AWS::Serverless::Function": ("lambda", "function:"),
+                         "AWS::S3::Bucket": ("s3", "")}[self.template["Resources"][name]["Type"]]
+        if service == "s3":
+            return f"arn:aws:s3:::{name}"
         return f"arn:aws:{service}:us-east-1:123456789012:{kind}{name}"
 
     def policies(self, function):
@@ -369,7 +381,7 @@ def is_allowed(session, operation, ids, secret):
 
     service, _, action = operation.action.partition(":")
     client = session.client(service, config=Config(retries={"total_max_attempts": 1}, parameter_validation=False))
-    action_of = {"InvokeFunction": "Invoke", "ConditionCheckItem": "TransactWriteItems"}
+    action_of = {"InvokeFunction": "Invoke", "ListBucket": "ListObjects", "ConditionCheckItem": "TransactWriteItems"}
     method = re.sub(r"(?<!^)([A-Z])", r"_\1", action_of.get(action, action)).lower()
     try:
         getattr(client, method)(**arguments(operation, action, ids, secret))
@@ -431,6 +443,13 @@ def arguments(operation, action, ids, secret):
             return {"QueueUrl": table, "ReceiptHandle": "none", "VisibilityTimeout": 0}
         case "StartMessageMoveTask":
             return {"SourceArn": "none"}
+        case "GetObject" | "DeleteObject":
+            return {"Bucket": table, "Key": operation.resource.partition("/")[2]}
+        case "PutObject":
+            # With a checksum that nothing has.
+            return {"Bucket": table, "Key": operation.resource.partition("/")[2], "ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
+        case "ListBucket":
+            return {"Bucket": table}
         case _ if operation.resource in QUEUES:
             return {"QueueUrl": table}
     return {"TableName": table}

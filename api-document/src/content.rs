@@ -18,6 +18,8 @@ pub struct Content {
     pub or_gateway: bool,
     /// What it looks like.
     pub examples: Vec<Example>,
+    /// The same of another media type.
+    pub alternative: Option<Box<Self>>,
 }
 
 /// A schema with those that it refers to.
@@ -51,6 +53,7 @@ impl Content {
             schema: Described::of::<T>(),
             or_gateway: false,
             examples: Vec::new(),
+            alternative: None,
         }
     }
 
@@ -71,6 +74,13 @@ impl Content {
             answers::adapt(schema);
         }
         content
+    }
+
+    /// Or `other`, of another media type.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.alternative = Some(Box::new(other));
+        self
     }
 
     /// API Gateway may answer with its own body under the same status.

@@ -99,6 +99,11 @@ pub const MESSAGE_NOT_FOUND: ProblemResponse = of(
     "MessageNotFound",
     &[ErrorCode::MessageNotFound, ErrorCode::AppNotFound],
 );
+/// An unknown upload.
+pub const UPLOAD_NOT_FOUND: ProblemResponse = of(
+    "UploadNotFound",
+    &[ErrorCode::UploadNotFound, ErrorCode::AppNotFound],
+);
 /// An `Idempotency-Key` that came with another request.
 pub const IDEMPOTENCY_MISMATCH: ProblemResponse =
     of("IdempotencyMismatch", &[ErrorCode::IdempotencyMismatch]);
@@ -326,6 +331,7 @@ fn example(code: ErrorCode) -> Error {
         ErrorCode::IdempotencyInFlight => Error::IdempotencyInFlight {
             retry_after: Duration::from_secs(2),
         },
+        ErrorCode::UploadNotFound => Error::UploadNotFound,
         ErrorCode::PayloadTooLarge => Error::PayloadTooLarge(lark_service::http::MAX_BODY_BYTES),
         ErrorCode::RateLimited => Error::RateLimited {
             retry_after: Duration::from_millis(1_200),

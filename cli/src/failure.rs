@@ -192,7 +192,7 @@ impl Failure {
             Self::Start(StartError::Config(_)) => "invalid_configuration",
             Self::Start(StartError::Http(_)) => "internal",
             Self::Start(StartError::Cache(_)) => "cache_unavailable",
-            Self::Start(StartError::Store(_)) => "store_unavailable",
+            Self::Start(StartError::Store(_) | StartError::Staging(_)) => "store_unavailable",
             Self::Service(error) | Self::Explained(error, _) => error.code().as_str(),
             Self::Usage(_) => "invalid_argument",
             Self::NotFound { code, .. } => code,
@@ -214,7 +214,8 @@ impl Failure {
             | Self::NotDelivered(_)
             | Self::Unexpected(_)
             | Self::Io(_) => 1,
-            Self::Start(StartError::Cache(_) | StartError::Store(_)) | Self::Unreachable(_) => 5,
+            Self::Start(StartError::Cache(_) | StartError::Store(_) | StartError::Staging(_))
+            | Self::Unreachable(_) => 5,
             Self::Refused(problem) => problem.exit_code(),
             Self::NotFound { .. } => 3,
             Self::Unhealthy => 4,

@@ -44,6 +44,8 @@ pub struct Config {
     /// The queues of messages in SQS: `LARK_SERVICE_NORMAL_QUEUE_URL` and `LARK_SERVICE_BULK_QUEUE_URL`. None for a function that
     /// uses no queue; with the embedded store the queue is a file beside it.
     pub queue: Option<QueueUrls>,
+    /// `LARK_SERVICE_UPLOADS_BUCKET`: the bucket for what is too large for a request.
+    pub uploads_bucket: Option<String>,
     /// The addresses of Lark: `LARK_SERVICE_FEISHU_URL`, `LARK_SERVICE_LARK_URL`, `LARK_SERVICE_LARK_TIMEOUT_MS`; calls per
     /// app, tenant and API with the platform's standard limits: `LARK_SERVICE_LARK_LIMIT_PER_MINUTE` and
     /// `LARK_SERVICE_LARK_LIMIT_PER_SECOND`; for logins: `LARK_SERVICE_FEISHU_ACCOUNTS_URL`, `LARK_SERVICE_LARK_ACCOUNTS_URL`,
@@ -172,6 +174,7 @@ impl Config {
             store: read.store()?,
             cache: read.cache()?,
             queue: read.queue()?,
+            uploads_bucket: read.bucket(variables::LARK_SERVICE_UPLOADS_BUCKET)?,
             lark: read.lark()?,
             public_url: read.optional_origin(variables::LARK_SERVICE_PUBLIC_URL)?,
             default_app_id: read.app_id(variables::LARK_SERVICE_DEFAULT_APP_ID)?,

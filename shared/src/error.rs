@@ -7,6 +7,7 @@ use crate::cache::CacheError;
 use crate::deadline::Elapsed;
 use crate::ids::{AppId, OpenId};
 use crate::seal::SealError;
+use crate::staging::StagingError;
 use crate::store::StoreError;
 
 mod code;
@@ -137,6 +138,9 @@ pub enum Error {
         /// How long to wait.
         retry_after: Duration,
     },
+    /// There is no such upload of this API key and app.
+    #[error("there is no such upload")]
+    UploadNotFound,
     /// The body is too large.
     #[error("the body is larger than {0} bytes")]
     PayloadTooLarge(usize),
@@ -185,6 +189,9 @@ pub enum Error {
     /// The durable store failed and no cache could answer.
     #[error("the store is unavailable")]
     Store(#[from] StoreError),
+    /// The place for uploads failed.
+    #[error("the place for uploads is unavailable")]
+    Staging(#[from] Arc<StagingError>),
     /// Sealed data could not be opened, or nothing can be sealed.
     #[error("sealed data is unavailable")]
     Seal(#[from] SealError),
@@ -317,11 +324,14 @@ impl Error {
             Self::IdempotencyInFlight { retry_after } => {
                 (Code::IdempotencyInFlight, None, Some(*retry_after))
             }
+            Self::UploadNotFound => (Code::UploadNotFound, None, None),
             Self::PayloadTooLarge(_) | Self::FieldTooLarge(_) => {
                 (Code::PayloadTooLarge, None, None)
             }
             Self::DeadlineExceeded => (Code::DeadlineExceeded, None, None),
-            Self::Store(_) | Self::Seal(SealError::Keys(_)) => (Code::StoreUnavailable, None, None),
+            Self::Store(_) | Self::Staging(_) | Self::Seal(SealError::Keys(_)) => {
+                (Code::StoreUnavailable, None, None)
+            }
             Self::Seal(SealError::UnknownKey(_) | SealError::Broken) | Self::Internal(_) => {
                 (Code::Internal, None, None)
             }

@@ -9,6 +9,7 @@ mod answer;
 pub mod apis;
 pub mod auth;
 pub mod batch_messages;
+pub mod body;
 pub mod chats;
 mod client;
 mod codes;

@@ -56,6 +56,7 @@ pub mod store;
 
 pub mod cache;
 pub mod queue;
+pub mod staging;
 
 // The ground: no dependencies within this crate but the clock.
 pub mod aws;

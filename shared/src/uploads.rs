@@ -1,4 +1,5 @@
-//! Images and files on their way to the platform: what a caller sends is read and checked before anything is asked of it.
+//! Images and files on their way to the platform: what a caller sends is read and checked before anything is asked of it. What is
+//! too large for a request is put elsewhere first ([`crate::staging`]).
 //!
 //! What something is, is judged by its content. Names, endings and content types are what callers say, and are often wrong.
 //! Source of the limits: "Upload image" and "Upload file" in the platform's reference. For MB it does not say whether it counts
@@ -7,17 +8,23 @@
 use bytes::Bytes;
 
 use crate::error::{Error, FieldError, Result};
-use crate::lark::media::{ImageType, NewFile};
+use crate::lark::body::Content;
+use crate::lark::media::{FileType, ImageType, NewFile};
 
 mod compound_file;
 mod file_name;
 mod file_type;
 mod form;
 mod image;
+mod staged;
+mod verified;
+mod view;
 mod zip;
 
 use form::{Form, Shape};
 use image::{Format, Image};
+pub use staged::{Found, Kind, Owner, Prepared, Uploads, expected, upload_id};
+use view::View;
 
 /// The largest image.
 pub const MAX_IMAGE_BYTES: usize = 10 * 1024 * 1024;
@@ -59,19 +66,80 @@ pub struct NewImage {
 /// [`Error::InvalidArgument`] naming the part that is wrong; [`Error::FieldTooLarge`].
 pub async fn read_image(content_type: Option<&str>, body: &Bytes) -> Result<NewImage> {
     let form = Form::read(content_type, body, &IMAGE_FORM).await?;
-    let image_type = match form.field("image_type") {
-        None => ImageType::Message,
-        Some(text) => {
-            let known = ImageType::ALL.into_iter().find(|it| it.as_str() == text);
-            known.ok_or_else(|| Error::invalid("image_type", "must be `message` or `avatar`"))?
-        }
+    let image_type = image_type(form.field("image_type"))?;
+    new_image(image_type, form.file.content)
+}
+
+/// What an image is for, by the caller's word.
+///
+/// # Errors
+/// [`Error::InvalidArgument`].
+pub fn image_type(text: Option<&str>) -> Result<ImageType> {
+    let Some(text) = text else {
+        return Ok(ImageType::Message);
     };
-    let content = form.file.content;
+    let known = ImageType::ALL.into_iter().find(|it| it.as_str() == text);
+    known.ok_or_else(|| Error::invalid("image_type", "must be `message` or `avatar`"))
+}
+
+/// The image `content`, if the platform takes it.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] naming `image`.
+pub fn new_image(image_type: ImageType, content: Bytes) -> Result<NewImage> {
     check_image(&content, image_type)?;
     Ok(NewImage {
         image_type,
         content,
     })
+}
+
+/// What a caller says of a file.
+#[derive(Clone, Debug, Default)]
+pub struct FileClaims {
+    /// What it is, if said.
+    pub file_type: Option<FileType>,
+    /// Its name.
+    pub file_name: String,
+    /// How long it plays.
+    pub duration_ms: Option<u32>,
+}
+
+impl FileClaims {
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the field.
+    pub fn check(
+        file_type: Option<&str>,
+        file_name: Option<&str>,
+        duration_ms: Option<u32>,
+    ) -> Result<Self> {
+        if duration_ms.is_some_and(|ms| ms > i32::MAX as u32) {
+            return Err(Error::invalid("duration", "must be at most 2147483647"));
+        }
+        Ok(Self {
+            file_type: file_type.map(file_type::claimed).transpose()?,
+            file_name: match file_name {
+                Some(name) => file_name::check("file_name", name)?,
+                None => file_name::of_part(None)?,
+            },
+            duration_ms,
+        })
+    }
+
+    /// What the file in `view` is, if it is what is said of it.
+    fn file_type(&self, view: &View) -> Result<FileType> {
+        file_type::check(self.file_type, view)
+    }
+
+    /// The file `content`, of which `view` shows what it is.
+    fn of(self, view: &View, content: Content) -> Result<NewFile> {
+        Ok(NewFile {
+            file_type: self.file_type(view)?,
+            file_name: self.file_name,
+            duration_ms: self.duration_ms,
+            content,
+        })
+    }
 }
 
 /// The file in a request's `body`, a form with this `content_type`.
@@ -85,13 +153,13 @@ pub async fn read_file(content_type: Option<&str>, body: &Bytes) -> Result<NewFi
         Some(name) => file_name::check("file_name", name)?,
         None => file_name::of_part(form.file.file_name.as_deref())?,
     };
-    let claim = form.field("file_type");
-    Ok(NewFile {
-        file_type: file_type::check(claim, &form.file.content)?,
+    let claim = form.field("file_type").map(file_type::claimed);
+    let claims = FileClaims {
+        file_type: claim.transpose()?,
         file_name,
         duration_ms,
-        content: form.file.content,
-    })
+    };
+    claims.of(&View::whole(&form.file.content), form.file.content.into())
 }
 
 fn check_image(content: &[u8], image_type: ImageType) -> Result<()> {
@@ -132,12 +200,11 @@ fn duration(text: &str) -> Result<u32> {
 }
 
 /// The part `field` has more than `max_bytes`.
-fn too_large(field: &str, max_bytes: usize, bytes: usize) -> Error {
+fn too_large(field: &str, max_bytes: usize, bytes: Option<usize>) -> Error {
     let megabytes = max_bytes / (1024 * 1024);
+    let found = bytes.map_or_else(String::new, |bytes| format!("; it has {bytes} bytes"));
     Error::FieldTooLarge(FieldError {
         field: field.to_owned(),
-        message: format!(
-            "must have at most {megabytes} MB ({max_bytes} bytes); it has {bytes} bytes"
-        ),
+        message: format!("must have at most {megabytes} MB ({max_bytes} bytes){found}"),
     })
 }

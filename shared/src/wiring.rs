@@ -17,8 +17,7 @@ use crate::cache::{Cache, CacheClient, discovery};
 use crate::callbacks::Callbacks;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    CacheConfig, CacheEndpoint, Config, ConfigError, KeysConfig, StoreConfig, exposure,
-    is_cache_url,
+    CacheConfig, CacheEndpoint, Config, ConfigError, StoreConfig, exposure, is_cache_url,
 };
 use crate::delivery::{Delivery, Parts, Receivers};
 use crate::directory::chats::ChatService;
@@ -33,15 +32,20 @@ use crate::meter::Meter;
 use crate::platform::Platform;
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{ObservedQueue, Queue};
-use crate::seal::{KeyFile, KeySource, KmsKeys, Sealer};
+use crate::seal::{KeyFile, KeySource, Sealer};
+use crate::staging::Staging;
 use crate::store::dynamodb::DynamoDbStore;
 use crate::store::{Storage, Store};
 use crate::telemetry;
 use crate::tokens::{Refresher, TokenService};
+use crate::uploads::Uploads;
 
 mod embedded;
+mod keys;
 mod services;
+mod staging;
 
+use keys::key_source;
 use services::{Base, Directory};
 
 /// How long the start waits for the cache's connection. After that it continues without; the first request then connects.
@@ -62,6 +66,9 @@ pub enum StartError {
     /// The embedded store or queue cannot be opened.
     #[error("{0}")]
     Store(String),
+    /// The place for uploads cannot be used.
+    #[error("{0}")]
+    Staging(String),
 }
 
 /// The adapters of a process.
@@ -73,6 +80,8 @@ pub struct Adapters {
     pub cache: Option<Arc<dyn Cache>>,
     /// The queue of messages, if this process uses it.
     pub queue: Option<Arc<dyn Queue>>,
+    /// The place for what is too large for a request, if there is one.
+    pub staging: Option<Arc<dyn Staging>>,
     /// The data keys.
     pub keys: Arc<Sealer>,
     /// The clock.
@@ -113,6 +122,8 @@ pub struct Services {
     pub delivery: Delivery,
     /// Tells callers how their messages ended.
     pub callbacks: Callbacks,
+    /// Uploads that were staged before.
+    pub uploads: Uploads,
     /// Logins of users.
     pub logins: Logins,
     /// Admission for functions that need an API key.
@@ -197,6 +208,7 @@ impl Services {
             receivers,
             delivery,
             callbacks,
+            uploads: Uploads::new(adapters.staging.clone(), Arc::clone(&base.clock)),
             logins,
             admission,
             sealer: base.sealer,
@@ -256,38 +268,16 @@ impl Adapters {
                 (store, Some(queue), keys)
             }
         };
+        let staging = staging::of(config, &sdk, &http, &clock)?;
         Ok(Self {
             store,
             cache,
             queue,
+            staging,
             keys: Arc::new(Sealer::new(keys)),
             clock,
             http,
         })
-    }
-}
-
-fn key_source(
-    keys: &KeysConfig,
-    sdk: &SdkConfig,
-    store: &Arc<dyn Store>,
-    cache: Option<&Arc<dyn Cache>>,
-    config: &Config,
-) -> KeySource {
-    match keys {
-        KeysConfig::Kms(key_id) => {
-            let storage = Storage::new(Arc::clone(store), config.store_timeout);
-            let cache =
-                cache.map(|cache| CacheClient::new(Arc::clone(cache), config.cache_timeout));
-            KeySource::Kms(KmsKeys::new(
-                aws_sdk_kms::Client::new(sdk),
-                key_id.clone(),
-                storage,
-                cache,
-            ))
-        }
-        KeysConfig::File(path) => KeySource::File(KeyFile::at(path)),
-        KeysConfig::Absent => KeySource::Absent,
     }
 }
 

@@ -66,6 +66,7 @@ fn request(method: &str, path: &str, key_id: &str) -> (String, Value) {
         ("POST", "/v1/messages/{message_id}/replies") | ("PATCH", "/v1/messages/{message_id}") => {
             json!({"text": "hi"})
         }
+        ("POST", "/v1/uploads") => json!({"kind": "file", "size": 1}),
         ("POST", "/v1/images") => text(form("image", media::ico(9, 9)).end()),
         ("POST", "/v1/files") => text(form("file", "x").end()),
         ("POST", "/v1/messages/batch") => json!({"to": [{"open_id": user}], "text": "hi"}),

@@ -233,6 +233,39 @@ fn a_message_dies_after_a_thousand_receptions_and_rests_for_two_weeks() {
     }
 }
 
+#[test]
+fn what_is_uploaded_is_private_encrypted_and_soon_gone() {
+    let template = template();
+    let [(_, bucket)] = &resources(&template, "AWS::S3::Bucket")[..] else {
+        panic!("one bucket");
+    };
+    let properties = &bucket["Properties"];
+    let blocked = properties["PublicAccessBlockConfiguration"].as_mapping();
+    let blocked = blocked.expect("what is blocked");
+    assert!(blocked.len() == 4 && blocked.values().all(|it| *it == true));
+    assert!(yaml(&properties["BucketEncryption"]).contains("AES256"));
+    assert!(yaml(&properties["OwnershipControls"]).contains("BucketOwnerEnforced"));
+    let rule = &properties["LifecycleConfiguration"]["Rules"][0];
+    assert_eq!(rule["Status"], "Enabled");
+    assert_eq!(rule["ExpirationInDays"], 1);
+    let [(_, policy)] = &resources(&template, "AWS::S3::BucketPolicy")[..] else {
+        panic!("one policy");
+    };
+    let policy = yaml(&policy["Properties"]["PolicyDocument"]);
+    assert!(policy.contains("aws:SecureTransport: 'false'"), "{policy}");
+    let mut actions = Vec::new();
+    for statement in permissions(&template) {
+        let resource = yaml(&statement["Resource"]);
+        if resource.contains("UploadsBucket") {
+            assert!(resource.contains("/staged/*"), "{resource}");
+            actions.push(listed(&statement["Action"]).join(" "));
+        }
+    }
+    actions.sort();
+    // One who makes addresses, and one policy for those who read what was put there.
+    assert_eq!(actions, ["s3:GetObject s3:DeleteObject", "s3:PutObject"]);
+}
+
 /// Copies of the directory have one writer, and the index of due tokens cannot be split.
 const UNDIVIDED: [&str; 2] = ["DirectoryTable", "/index/due"];
 

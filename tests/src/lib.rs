@@ -17,6 +17,7 @@ mod runtime_api;
 pub mod servers;
 mod signals;
 pub mod site;
+mod staged;
 pub mod switchable;
 pub mod traffic;
 pub mod valkey_proxy;

@@ -16,6 +16,7 @@ use lark_service::lark::contacts::{Contact, UserId, UserIdKind};
 use lark_service::queue::embedded::EmbeddedQueue;
 use lark_service::seal::{KeyRing, KeySource, Sealer};
 use lark_service::seed::Seed;
+use lark_service::staging::folder::FolderStaging;
 use lark_service::store::Store;
 use lark_service::store::embedded::EmbeddedStore;
 use lark_service::store::intercepted::InterceptedStore;
@@ -23,6 +24,8 @@ use lark_service::tokens::{SharedToken, TokenKey, Trust};
 use lark_service::wiring::{Adapters, Services};
 use lark_service::{aws, error};
 use lark_simulator::{ClockMode, Control, Options, Simulator};
+use tempfile::TempDir;
+use url::Url;
 
 use crate::clocks::FastClock;
 pub use crate::clocks::SimulatedClock;
@@ -60,6 +63,9 @@ pub struct World {
     pub cache: Arc<SwitchableCache>,
     /// The queue of every process.
     pub queue: Arc<EmbeddedQueue>,
+    /// The place for uploads of every process.
+    pub staging: FolderStaging,
+    pub(crate) folder: TempDir,
     shared_store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
@@ -88,8 +94,12 @@ impl World {
         let cache = MemoryCache::new(64 * 1024 * 1024, Arc::clone(&clock));
         let keyring = KeyRing::generate().expect("randomness");
         let queue = EmbeddedQueue::in_memory(Arc::clone(&clock)).expect("memory");
+        let folder = tempfile::tempdir().expect("a folder");
+        let host = Url::parse("http://127.0.0.1:9000").ok();
         let world = Self {
             simulator,
+            staging: FolderStaging::new(folder.path(), host, Arc::clone(&clock)),
+            folder,
             queue: Arc::new(queue),
             shared_store: Arc::new(InterceptedStore::new(
                 Arc::new(store),
@@ -196,6 +206,7 @@ impl World {
             store,
             queue: Some(Arc::clone(&self.queue) as _),
             cache: Some(cache),
+            staging: Some(Arc::new(self.staging.clone())),
             keys: Arc::clone(&self.sealer),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).expect("a client"),

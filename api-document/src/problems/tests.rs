@@ -1,6 +1,6 @@
 use super::*;
 
-const ALL: [ProblemResponse; 28] = [
+const ALL: [ProblemResponse; 29] = [
     RECEIVER_NOT_FOUND,
     DEAD_LETTER_NOT_FOUND,
     MESSAGE_NOT_FOUND,
@@ -9,6 +9,7 @@ const ALL: [ProblemResponse; 28] = [
     IDEMPOTENCY_MISMATCH,
     IDEMPOTENCY_IN_FLIGHT,
     QUEUE_FULL,
+    UPLOAD_NOT_FOUND,
     INVALID_ARGUMENT,
     LOGIN_INVALID,
     UNAUTHENTICATED,

@@ -79,6 +79,7 @@ fn open_embedded(data_dir: &Path, clock: &Arc<dyn Clock>) -> Result<Adapters, Ch
         store: Arc::new(store),
         cache: None,
         queue: None,
+        staging: None,
         keys: Arc::new(Sealer::new(keys)),
         clock: Arc::clone(clock),
         http,

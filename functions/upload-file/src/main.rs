@@ -7,7 +7,12 @@ use lark_service::wiring::Services;
 async fn main() -> Result<(), Error> {
     let services = Services::start().await?;
     run(service_fn(|request| {
-        upload_file::handle(&services.admission, &services.platform, request)
+        upload_file::handle(
+            &services.admission,
+            &services.uploads,
+            &services.platform,
+            request,
+        )
     }))
     .await
 }

@@ -1,10 +1,10 @@
 //! What the API's document says of it.
 
-use api_document::{Answer, Content, Operation, Tag};
+use api_document::{Answer, Content, Operation, Tag, problems};
 use lark_service::api_keys::Scope;
 use utoipa::ToSchema;
 
-use crate::UploadedFile;
+use crate::{StagedFile, UploadedFile};
 
 /// A file, as a form.
 #[derive(ToSchema)]
@@ -35,16 +35,17 @@ pub fn operations() -> Vec<Operation> {
             "uploadFile",
             Tag::Messages,
             "Upload a file",
-            Content::form::<FileForm>(),
+            Content::form::<FileForm>().or(Content::body::<StagedFile>()),
         )
         .description(
             "The answer's `file_key` is what messages name: those of the type `file`, `audio` for `opus`, `media` for `mp4`. Size \
-             and type are checked before anything is asked of the platform. On AWS the form may have about 4.5 MB. Repeating a \
+             and type are checked before anything is asked of the platform. On AWS the form may have about 4.5 MB; what is larger goes through `POST /v1/uploads`. Repeating a \
              request whose answer was lost does no harm: the file then has two keys.",
         )
         .scope(Scope::MessagesSend)
         .for_a_tenant()
         .asks_the_platform()
+        .problem(problems::UPLOAD_NOT_FOUND)
         .answer(Answer::json(
             200,
             "It is with the platform.",

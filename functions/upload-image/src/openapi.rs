@@ -1,10 +1,10 @@
 //! What the API's document says of it.
 
-use api_document::{Answer, Content, Operation, Tag};
+use api_document::{Answer, Content, Operation, Tag, problems};
 use lark_service::api_keys::Scope;
 use utoipa::ToSchema;
 
-use crate::UploadedImage;
+use crate::{StagedImage, UploadedImage};
 
 /// An image, as a form.
 #[derive(ToSchema)]
@@ -29,16 +29,17 @@ pub fn operations() -> Vec<Operation> {
             "uploadImage",
             Tag::Messages,
             "Upload an image",
-            Content::form::<ImageForm>(),
+            Content::form::<ImageForm>().or(Content::body::<StagedImage>()),
         )
         .description(
             "The answer's `image_key` is what messages name. Format, size and pixels are checked before anything is asked of the \
-             platform. On AWS the form may have about 4.5 MB. Repeating a request whose answer was lost does no harm: the image \
+             platform. On AWS the form may have about 4.5 MB; what is larger goes through `POST /v1/uploads`. Repeating a request whose answer was lost does no harm: the image \
              then has two keys.",
         )
         .scope(Scope::MessagesSend)
         .for_a_tenant()
         .asks_the_platform()
+        .problem(problems::UPLOAD_NOT_FOUND)
         .answer(Answer::json(
             200,
             "It is with the platform.",

@@ -167,6 +167,7 @@ mod tests {
             store: Arc::new(EmbeddedStore::in_memory(clock.clone()).unwrap()),
             cache: None,
             queue: None,
+            staging: None,
             keys: Arc::new(Sealer::new(KeySource::Absent)),
             clock,
             http: aws::http(aws::DEFAULT_IDLE_TIMEOUT).unwrap(),

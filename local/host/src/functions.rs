@@ -115,8 +115,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     http!(batch_send_messages::handle(s): &s.admission, &s.delivery),
     http!(get_message_job::handle(s): &s.admission, &s.delivery),
     http!(cancel_message_job::handle(s): &s.admission, &s.delivery),
-    http!(upload_image::handle(s): &s.admission, &s.platform).with_body_of(uploads::MAX_BODY_BYTES),
-    http!(upload_file::handle(s): &s.admission, &s.platform).with_body_of(uploads::MAX_BODY_BYTES),
+    http!(create_upload::handle(s): &s.admission, &s.uploads),
+    http!(upload_image::handle(s): &s.admission, &s.uploads, &s.platform)
+        .with_body_of(uploads::MAX_BODY_BYTES),
+    http!(upload_file::handle(s): &s.admission, &s.uploads, &s.platform)
+        .with_body_of(uploads::MAX_BODY_BYTES),
     http!(manage_dead_letters::handle(s): &s.admission, &s.delivery),
     http!(start_login::handle(s): &s.admission, &s.logins, &s.config),
     http!(finish_login::handle(s): &s.logins, s.config.public_url.as_ref()),

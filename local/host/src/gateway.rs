@@ -13,6 +13,7 @@ use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_runtime::LambdaEvent;
 use lark_service::error::{Error, Result};
 use lark_service::http::{REQUEST_ID, serve};
+use lark_service::staging::folder::FolderStaging;
 use lark_service::wiring::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
@@ -23,6 +24,7 @@ use crate::error::HostError;
 use crate::functions::{self, Handler, InvokedHandler};
 use crate::invocation::{CallerFields, Invocations, request_context, request_id};
 use crate::routes::{Found, Routes};
+use crate::staged::{self, StagedUploads};
 use crate::targets::{self, Target};
 use crate::template::Template;
 
@@ -38,6 +40,8 @@ pub struct Gateway {
     invocations: Invocations,
     timeouts: HashMap<String, Duration>,
     bodies: Bodies,
+    /// What is put at `PUT /staged/…`, the host's own route.
+    uploads: Option<StagedUploads>,
     /// Rendered at `GET /metrics`, the host's own route.
     metrics: Option<PrometheusHandle>,
 }
@@ -81,6 +85,7 @@ impl Gateway {
                 .map(|function| (function.name.clone(), function.timeout))
                 .collect(),
             bodies: Bodies::default(),
+            uploads: None,
             metrics: None,
         })
     }
@@ -88,6 +93,13 @@ impl Gateway {
     /// The gateway that also answers `GET /metrics`.
     pub(crate) fn with_metrics(mut self, metrics: PrometheusHandle) -> Self {
         self.metrics = Some(metrics);
+        self
+    }
+
+    /// The gateway that also takes what is put into `uploads`.
+    #[must_use]
+    pub fn with_uploads(mut self, uploads: FolderStaging) -> Self {
+        self.uploads = Some(StagedUploads::new(uploads));
         self
     }
 
@@ -225,6 +237,14 @@ impl Gateway {
             && parts.uri.path() == "/metrics"
         {
             return rendered(metrics);
+        }
+        if let (Some(uploads), Some(place)) = (&self.uploads, staged::place(parts.uri.path()))
+            && parts.method == Method::PUT
+        {
+            return match uploads.put(&place, body).await {
+                Ok(answer) => answer,
+                Err(error) => self.refuse(ids, error).await,
+            };
         }
         let Some((name, handler)) = invoked_function(&parts) else {
             return self.refuse(ids, Error::RouteNotFound).await;

@@ -9,6 +9,7 @@ use lark_service::cache::memory::MemoryCache;
 use lark_service::config::Config;
 use lark_service::deadline::Deadline;
 use lark_service::seed::Seed;
+use lark_service::staging::folder::FolderStaging;
 use lark_service::telemetry::prometheus;
 use lark_service::wiring::{Adapters, Services};
 use lark_simulator::Simulator;
@@ -94,10 +95,16 @@ impl Host {
             adapters.cache = Some(Arc::new(cache));
         }
         let api_key = data.api_key()?;
+        let host = config.public_url.clone();
+        let uploads = FolderStaging::new(data.path(), host, Arc::clone(&adapters.clock));
         let services = Services::new(config, &adapters);
         seed(&services, &platform.seed(&api_key)).await?;
 
-        let gateway = Arc::new(Gateway::new(&template, services)?.with_metrics(metrics));
+        let gateway = Arc::new(
+            Gateway::new(&template, services)?
+                .with_metrics(metrics)
+                .with_uploads(uploads),
+        );
         let (stop, stopped) = Stop::new();
         let mut tasks = JoinSet::new();
         let serving = (Arc::clone(&gateway), options.head_timeout, stopped.clone());

@@ -28,6 +28,7 @@ mod queues;
 mod routes;
 mod schedules;
 mod server;
+mod staged;
 mod targets;
 mod template;
 

@@ -205,7 +205,15 @@ impl Components {
         }
         let mut described = object([("schema", schema)]);
         show(&mut described, &content.examples);
-        object([(content.media_type, described)])
+        let mut all = object([(content.media_type, described)]);
+        if let Some(other) = &content.alternative {
+            let other = self.content(other);
+            for (media_type, described) in other.as_mapping().into_iter().flatten() {
+                let known = all.as_mapping_mut().expect("an object is a mapping");
+                known.insert(media_type.clone(), described.clone());
+            }
+        }
+        all
     }
 
     fn schema(&mut self, described: &Described) -> Value {

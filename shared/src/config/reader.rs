@@ -126,6 +126,21 @@ impl<L: Fn(&'static str) -> Option<String>> Reader<L> {
         }
     }
 
+    /// The name of a bucket.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+    pub(super) fn bucket(&self, variable: Variable) -> Result<Option<String>, ConfigError> {
+        let Some(name) = self.text(variable) else {
+            return Ok(None);
+        };
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (3..=63).contains(&name.len()) && name.bytes().all(is_plain) {
+            return Ok(Some(name));
+        }
+        let right = "must be the name of an S3 bucket: 3 to 63 lower-case letters, digits or `-`";
+        Err(wrong(variable, right))
+    }
+
     fn oauth_version(&self) -> Result<OAuthVersion, ConfigError> {
         let variable = variables::LARK_SERVICE_OAUTH_VERSION;
         match self.text(variable).as_deref() {

@@ -186,6 +186,10 @@ error_codes! {
     /// `"lane": "bulk"` what can wait.
     QueueFull { code: "queue_full", status: 429, retryable: true, title: "Too many messages are waiting" }
 
+    /// There is no upload of this id for this API key and app: nothing was put at its address, it was used, its hour is over, or
+    /// another key or app asked for it. Ask for another address with `POST /v1/uploads`.
+    UploadNotFound { code: "upload_not_found", status: 404, retryable: false, title: "No such upload" }
+
     /// The body of the request is larger than 6 MiB, the most that Lambda takes; or a part of it, which `errors` then names,
     /// is larger than the platform takes: 150 KB for a text, 30 KB for a post or a card, 10 MB for an image, 30 MB for a file.
     /// Nothing was asked of the platform.
@@ -223,9 +227,9 @@ error_codes! {
     /// request, may be there by then.
     DeadlineExceeded { code: "deadline_exceeded", status: 504, retryable: true, title: "The time ran out" }
 
-    /// The durable store is out of reach or failing, and neither the process nor the shared cache could answer instead.
-    /// Ask again after a pause that grows. The operator looks at the store: [observability](observability.md) names the
-    /// metrics.
+    /// The durable store, or the place for uploads, is out of reach or failing, and neither the process nor the shared cache
+    /// could answer instead. Ask again after a pause that grows. The operator looks at the store:
+    /// [observability](observability.md) names the metrics.
     StoreUnavailable { code: "store_unavailable", status: 503, retryable: true, title: "The store is unavailable" }
 
     /// A bug, or something unforeseen such as data keys that cannot be had. The details are in the log, under the

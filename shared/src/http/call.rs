@@ -265,6 +265,16 @@ impl<'r> Call<'r> {
         }
     }
 
+    /// Whether the body is JSON, by the header `Content-Type`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it is not visible ASCII.
+    pub fn is_json(&self) -> Result<bool> {
+        let given = self.header("content-type")?.unwrap_or_default();
+        let media_type = given.split(';').next().unwrap_or_default().trim();
+        Ok(media_type.eq_ignore_ascii_case("application/json"))
+    }
+
     /// The body, read as JSON.
     ///
     /// # Errors
@@ -279,6 +289,14 @@ impl<'r> Call<'r> {
     /// As [`Call::json`].
     pub fn json_up_to<T: DeserializeOwned>(&self, max_bytes: usize) -> Result<T> {
         json::object(self.request.body(), max_bytes)
+    }
+
+    /// `body`, which was taken out of the request, read as JSON.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub fn json_of<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+        json::object(body, json::MAX_BODY_BYTES)
     }
 }
 

@@ -293,6 +293,8 @@ fn told(error: &Error) -> String {
         | Error::ReceiverRefused(_)
         | Error::MessageJobNotFound
         | Error::DeadLetterNotFound
+        | Error::UploadNotFound
+        | Error::Staging(_)
         | Error::MessageJobPast(_)
         | Error::MessageNotFound
         | Error::IdempotencyMismatch

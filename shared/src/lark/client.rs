@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +10,7 @@ use tracing::{error, warn};
 
 use super::answer::{Answer, exchange};
 use super::apis::counts_in_quota;
+use super::body::Content;
 use super::departure::{Departure, HeldBack};
 use super::outbound_limiter::{Installation, OutboundLimiter, patience_until};
 use super::request::{Host, Request};
@@ -320,7 +320,7 @@ impl LarkClient {
         if request.body.is_empty() {
             return prepared;
         }
-        let length: usize = request.body.iter().map(Bytes::len).sum();
+        let length: usize = request.body.iter().map(Content::bytes).sum();
         prepared
             .header(CONTENT_LENGTH, length)
             .body(reqwest::Body::wrap_stream(departure.body(&request.body)))

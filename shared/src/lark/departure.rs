@@ -4,7 +4,6 @@
 //! refuses then has not left the process, not even the head. A call without a body is checked before it is handed to the client. Where
 //! a connection was opened for a call, its place has probably passed, and it gets another one before it goes out.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,10 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::Mutex;
 
 use super::apis::Api;
+use super::body::{Content, ReadError, in_portions};
 use super::outbound_limiter::OutboundLimiter;
 use super::request::{MayGo, Request};
 use crate::connections::Opened;
@@ -25,8 +25,6 @@ use crate::limiter::Turn;
 
 /// How long a call waits for a place after a connection was opened for it, within the time for opening one.
 const AFTER_OPENING: Duration = Duration::from_secs(2);
-/// The most of a body that is handed to a connection at once.
-const PORTION_BYTES: usize = 64 * 1024;
 
 const WAITING: u8 = 0;
 const GONE: u8 = 1;
@@ -117,25 +115,16 @@ impl Departure {
     /// buffering a whole file.
     pub(super) fn body(
         self: &Arc<Self>,
-        pieces: &[Bytes],
-    ) -> impl Stream<Item = Result<Bytes, HeldBack>> + use<> {
+        pieces: &[Content],
+    ) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + use<> {
         let departure = Arc::clone(self);
-        let mut left: VecDeque<Bytes> = pieces.iter().cloned().collect();
         let mut is_first = true;
-        stream::iter(std::iter::from_fn(move || {
-            let mut first = left.pop_front()?;
-            if std::mem::take(&mut is_first)
-                && let Err(held_back) = departure.leave()
-            {
-                left.clear();
-                return Some(Err(held_back));
+        in_portions(pieces).map(move |portion| {
+            if std::mem::take(&mut is_first) {
+                departure.leave()?;
             }
-            if first.len() > PORTION_BYTES {
-                let rest = first.split_off(PORTION_BYTES);
-                left.push_front(rest);
-            }
-            Some(Ok(first))
-        }))
+            portion
+        })
     }
 }
 

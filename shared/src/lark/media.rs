@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::apis::{IM_FILE_CREATE, IM_IMAGE_CREATE};
+use super::body::Content;
 use super::multipart::Form;
 use super::request::Request;
 use crate::error::LarkFailure;
@@ -14,7 +15,7 @@ use crate::ids::is_identifier;
 /// The longest key that is accepted.
 const MAX_KEY_BYTES: usize = 128;
 /// Larger uploads are sent once: several attempts would share the time of the request, and each of them would get too little.
-const MAX_REPEATED_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_REPEATED_BYTES: usize = 4 * 1024 * 1024;
 
 /// What an image is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,7 +55,7 @@ pub struct NewFile {
     /// How long sound or a video plays, in milliseconds.
     pub duration_ms: Option<u32>,
     /// The file itself.
-    pub content: Bytes,
+    pub content: Content,
 }
 
 impl ImageType {
@@ -103,7 +104,7 @@ impl FileType {
 pub fn create_image(image_type: ImageType, content: &Bytes) -> Request<String> {
     let form = Form::new().field("image_type", image_type.as_str());
     Request::post(IM_IMAGE_CREATE, &["open-apis", "im", "v1", "images"])
-        .form(form.file("image", content))
+        .form(form.file("image", content.clone().into()))
         .repeatable_if(content.len() <= MAX_REPEATED_BYTES)
         .reading_data()
         .map(|key: ImageKey| checked(key.image_key, "image_key"))
@@ -119,8 +120,8 @@ pub fn create_file(file: &NewFile) -> Request<String> {
         form = form.field("duration", &duration.to_string());
     }
     Request::post(IM_FILE_CREATE, &["open-apis", "im", "v1", "files"])
-        .form(form.file("file", &file.content))
-        .repeatable_if(file.content.len() <= MAX_REPEATED_BYTES)
+        .form(form.file("file", file.content.clone()))
+        .repeatable_if(file.content.bytes() <= MAX_REPEATED_BYTES)
         .reading_data()
         .map(|key: FileKey| checked(key.file_key, "file_key"))
 }

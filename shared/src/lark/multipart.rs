@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
 use reqwest::header::HeaderValue;
 use ring::rand::{SecureRandom, SystemRandom};
+
+use super::body::Content;
 
 /// A form to send. Names are plain constants; values are on one line.
 #[derive(Debug)]
@@ -39,7 +40,11 @@ impl Form {
     }
 
     /// The content type and the body of the form whose last part is a file. The platform knows the file by the name of its part.
-    pub(super) fn file(mut self, name: &'static str, content: &Bytes) -> (HeaderValue, Vec<Bytes>) {
+    pub(super) fn file(
+        mut self,
+        name: &'static str,
+        content: Content,
+    ) -> (HeaderValue, Vec<Content>) {
         let boundary = &self.boundary;
         let _infallible = write!(
             self.head,
@@ -49,23 +54,30 @@ impl Form {
         let tail = format!("\r\n--{boundary}--\r\n");
         let content_type = format!("multipart/form-data; boundary={boundary}");
         let content_type = HeaderValue::from_str(&content_type).expect("a boundary is plain ASCII");
-        let pieces = vec![self.head.into(), content.clone(), tail.into()];
+        let pieces = vec![
+            Content::Whole(self.head.into()),
+            content,
+            Content::Whole(tail.into()),
+        ];
         (content_type, pieces)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
     fn a_form_is_what_the_standard_says_and_its_content_is_not_copied() {
         let content = Bytes::from_static(b"a\r\n--b\0\xff");
         let form = Form::new().field("file_name", "\u{62a5}\u{544a}.txt");
-        let (content_type, pieces) = form.file("file", &content);
+        let (content_type, pieces) = form.file("file", content.clone().into());
         let boundary = content_type.to_str().unwrap().rsplit('=').next().unwrap();
         assert_eq!(boundary.len(), "lark-service-".len() + 32);
-        let [head, middle, tail] = &pieces[..] else {
+        let parts: Vec<_> = pieces.iter().map(Content::in_memory).collect();
+        let [head, middle, tail] = parts[..] else {
             panic!("{pieces:?}");
         };
         assert_eq!(middle.as_ptr(), content.as_ptr());
@@ -77,7 +89,7 @@ mod tests {
         assert_eq!(std::str::from_utf8(head).unwrap(), expected);
         let end = format!("\r\n--{boundary}--\r\n");
         assert_eq!(&tail[..], end.as_bytes());
-        let (other, _) = Form::new().file("file", &content);
+        let (other, _) = Form::new().file("file", content.into());
         assert_ne!(other, content_type);
     }
 }

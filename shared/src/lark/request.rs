@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::apis::Api;
+use super::body::Content;
 use super::outbound_limiter::Receiver;
 use crate::error::LarkFailure;
 use crate::limiter::Turn;
@@ -43,7 +44,7 @@ pub struct Request<T = Answer> {
     pub(super) query: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     pub(super) headers: HeaderMap,
     /// In pieces, which are sent one after the other; none: no body.
-    pub(super) body: Vec<Bytes>,
+    pub(super) body: Vec<Content>,
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
     /// Its turn, if it was taken before: [`LarkClient::turn`](super::LarkClient::turn).
@@ -165,13 +166,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn bytes(mut self, content_type: HeaderValue, body: Bytes) -> Self {
         self.headers.insert(CONTENT_TYPE, content_type);
-        self.body = vec![body];
+        self.body = vec![body.into()];
         self
     }
 
     /// The same call with a form as its body: the content type, and the body in pieces.
     #[must_use]
-    pub(super) fn form(mut self, (content_type, pieces): (HeaderValue, Vec<Bytes>)) -> Self {
+    pub(super) fn form(mut self, (content_type, pieces): (HeaderValue, Vec<Content>)) -> Self {
         self.headers.insert(CONTENT_TYPE, content_type);
         self.body = pieces;
         self

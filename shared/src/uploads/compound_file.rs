@@ -3,6 +3,7 @@
 //! Source: "[MS-CFB]: Compound File Binary File Format". Every loop is bounded by the number of sectors that the file has.
 
 use super::image::{u16_le, u32_le};
+use super::view::View;
 use crate::lark::media::FileType;
 
 const SIGNATURE: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
@@ -15,7 +16,7 @@ const ENTRY_BYTES: usize = 128;
 const MAX_ENTRIES: usize = 10_000;
 
 /// The kind of document that `content` is, if it is one.
-pub(super) fn document(content: &[u8]) -> Option<FileType> {
+pub(super) fn document(content: &View) -> Option<FileType> {
     let file = CompoundFile::of(content)?;
     let directory = file.directory();
     let root = directory.first()?;
@@ -56,7 +57,7 @@ fn named(entry: &[u8]) -> Option<FileType> {
 }
 
 struct CompoundFile<'c> {
-    content: &'c [u8],
+    content: &'c View,
     /// The logarithm of the size of a sector.
     shift: u32,
     /// The sectors of the allocation table, in order.
@@ -64,9 +65,12 @@ struct CompoundFile<'c> {
 }
 
 impl<'c> CompoundFile<'c> {
-    fn of(content: &'c [u8]) -> Option<Self> {
-        let shift = u16_le(content, 30)?;
-        if !content.starts_with(SIGNATURE) || !matches!(shift, 9 | 12) {
+    fn of(content: &'c View) -> Option<Self> {
+        if !content.head().starts_with(SIGNATURE) {
+            return None;
+        }
+        let shift = content.u16_le(30)?;
+        if !matches!(shift, 9 | 12) {
             return None;
         }
         let mut file = Self {
@@ -74,11 +78,11 @@ impl<'c> CompoundFile<'c> {
             shift,
             table: Vec::new(),
         };
-        let in_header = (0..IN_HEADER).map_while(|index| u32_le(content, 76 + 4 * index));
+        let in_header = (0..IN_HEADER).map_while(|index| content.u32_le(76 + 4 * index));
         file.table
             .extend(in_header.take_while(|sector| *sector < NO_SECTOR));
         // The others are in sectors of their own, whose last number leads to the next one.
-        let mut next = u32_le(content, 68)?;
+        let mut next = content.u32_le(68)?;
         while file.table.len() <= file.sectors() {
             let Some(sector) = file.sector(next) else {
                 break;
@@ -101,7 +105,7 @@ impl<'c> CompoundFile<'c> {
 
     /// How many sectors the file has.
     fn sectors(&self) -> usize {
-        self.content.len() >> self.shift
+        self.content.bytes() >> self.shift
     }
 
     fn sector(&self, number: u32) -> Option<&'c [u8]> {
@@ -110,8 +114,8 @@ impl<'c> CompoundFile<'c> {
         }
         let at = (usize::try_from(number).ok()? + 1) << self.shift;
         // The last one may be cut short.
-        let rest = self.content.get(at..)?;
-        Some(&rest[..rest.len().min(1 << self.shift)])
+        self.content
+            .get(at..self.content.bytes().min(at + (1 << self.shift)))
     }
 
     /// The sector that follows `number` in its chain.
@@ -125,7 +129,7 @@ impl<'c> CompoundFile<'c> {
     /// The entries of the directory, the root first.
     fn directory(&self) -> Vec<&'c [u8]> {
         let mut entries = Vec::new();
-        let mut next = u32_le(self.content, 48);
+        let mut next = self.content.u32_le(48);
         for _ in 0..self.sectors() {
             let Some((number, sector)) = next.and_then(|it| Some((it, self.sector(it)?))) else {
                 break;

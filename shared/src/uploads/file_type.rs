@@ -3,6 +3,7 @@
 use memchr::memmem;
 
 use super::image::{brands, bytes};
+use super::view::View;
 use super::{compound_file, zip};
 use crate::error::{Error, Result};
 use crate::lark::media::FileType;
@@ -20,24 +21,31 @@ const MP4_BRANDS: [&[u8]; 11] = [
     b"MSNV",
 ];
 
+/// What a file is, by the caller's word.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] naming `file_type`.
+pub(super) fn claimed(text: &str) -> Result<FileType> {
+    let known = FileType::ALL.into_iter().find(|it| it.as_str() == text);
+    known.ok_or_else(|| {
+        let names = FileType::ALL.map(|it| format!("`{}`", it.as_str()));
+        let message = format!("must be one of {}, or left out", names.join(", "));
+        Error::invalid("file_type", message)
+    })
+}
+
 /// What the file `content` is, if the caller's `claim` does not contradict it. A file of any type may be sent as `stream`.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] naming `file_type`.
-pub(super) fn check(claim: Option<&str>, content: &[u8]) -> Result<FileType> {
+pub(super) fn check(claim: Option<FileType>, content: &View) -> Result<FileType> {
+    if claim == Some(FileType::Stream) {
+        return Ok(FileType::Stream);
+    }
     let found = of(content);
-    let Some(claim) = claim else {
+    let Some(claimed) = claim.filter(|claimed| *claimed != found) else {
         return Ok(found);
     };
-    let known = FileType::ALL.into_iter().find(|it| it.as_str() == claim);
-    let Some(claimed) = known else {
-        let names = FileType::ALL.map(|it| format!("`{}`", it.as_str()));
-        let message = format!("must be one of {}, or left out", names.join(", "));
-        return Err(Error::invalid("file_type", message));
-    };
-    if claimed == found || claimed == FileType::Stream {
-        return Ok(claimed);
-    }
     let found = match found {
         FileType::Stream => "`stream`".to_owned(),
         FileType::Opus
@@ -54,14 +62,15 @@ pub(super) fn check(claim: Option<&str>, content: &[u8]) -> Result<FileType> {
     Err(Error::invalid("file_type", message))
 }
 
-fn of(content: &[u8]) -> FileType {
-    if is_opus(content) {
+fn of(content: &View) -> FileType {
+    let head = content.head();
+    if is_opus(head) {
         return FileType::Opus;
     }
-    if is_mp4(content) {
+    if is_mp4(head) {
         return FileType::Mp4;
     }
-    let beginning = &content[..content.len().min(PDF_WITHIN)];
+    let beginning = &head[..head.len().min(PDF_WITHIN)];
     let office = compound_file::document(content).or_else(|| zip::document(content));
     match office {
         Some(document) => document,
@@ -87,9 +96,24 @@ fn is_mp4(content: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What `content` is by all of it. In windows it is found to be the same.
+    fn whole(content: &[u8]) -> FileType {
+        let content = Bytes::copy_from_slice(content);
+        let found = of(&View::whole(&content));
+        let mut view = View::new(content.len(), content.slice(..content.len().min(1_024)));
+        let mut in_windows = of(&view);
+        while let Some(range) = view.take_missing() {
+            view.add(range.start, content.slice(range));
+            in_windows = of(&view);
+        }
+        assert_eq!(in_windows, found);
+        found
+    }
 
     #[test]
     fn sound_in_mpeg_4_and_other_ogg_are_streams() {
@@ -112,7 +136,7 @@ mod tests {
             (b"PDF-1.7", FileType::Stream),
             (b"", FileType::Stream),
         ] {
-            assert_eq!(of(content), expected, "{content:?}");
+            assert_eq!(whole(content), expected, "{content:?}");
         }
     }
 
@@ -127,8 +151,8 @@ mod tests {
             ]),
             rest in prop::collection::vec(any::<u8>(), 0..2_000),
         ) {
-            let _any = of(&[beginning, &rest].concat());
-            let _any = of(&[beginning, &rest, b"PK\x05\x06", &rest[..rest.len().min(18)]].concat());
+            let _any = whole(&[beginning, &rest].concat());
+            let _any = whole(&[beginning, &rest, b"PK\x05\x06", &rest[..rest.len().min(18)]].concat());
         }
     }
 }

@@ -109,7 +109,7 @@ impl Form {
             return Err(Error::invalid(shape.file, "must not be empty"));
         }
         if bytes > shape.max_bytes {
-            return Err(too_large(shape.file, shape.max_bytes, bytes));
+            return Err(too_large(shape.file, shape.max_bytes, Some(bytes)));
         }
         Ok(Self { fields, file })
     }

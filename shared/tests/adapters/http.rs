@@ -59,7 +59,7 @@ impl Misbehaving {
         DynamoDbStore::new(client, TableNames::prefixed("test-"), Arc::new(SystemClock))
     }
 
-    fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }

@@ -185,6 +185,7 @@ fn services(store: DynamoDbStore) -> Services {
         store: Arc::new(store),
         cache: None,
         queue: None,
+        staging: None,
         keys: Arc::new(Sealer::new(KeySource::Given(KeyRing::generate().unwrap()))),
         clock: Arc::new(SystemClock),
         http: http_client(),

@@ -10,6 +10,7 @@ mod dynamodb_inspection;
 mod http;
 mod lossy;
 mod lost_answers;
+mod s3;
 mod server;
 mod sqs;
 mod valkey;

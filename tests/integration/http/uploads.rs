@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 
 mod accepted;
 mod refused;
+mod staged;
 
 const IMAGES: &str = "/v1/images";
 const FILES: &str = "/v1/files";
