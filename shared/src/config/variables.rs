@@ -126,7 +126,7 @@ variables! {
         LARK_SERVICE_STORE_TIMEOUT_MS: "milliseconds, above 0", Value("10000");
         /// The bucket for images and files that are too large for a request. With `LARK_SERVICE_STORE=embedded` they are in the folder
         /// `uploads` beside the store, and this has no effect.
-        LARK_SERVICE_UPLOADS_BUCKET: "name of an S3 bucket", Otherwise("none: what is uploaded must fit into a request"), sample "";
+        LARK_SERVICE_UPLOADS_BUCKET: "name of an S3 bucket", Otherwise("none: what is uploaded must fit into a request"), sample "lark-uploads";
     }
     Cache {
         /// Address of Valkey or Redis; `rediss` is TLS. May hold a user and a password; on AWS, keep one with a password in a
