@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -95,16 +96,10 @@ impl Host {
             adapters.cache = Some(Arc::new(cache));
         }
         let api_key = data.api_key()?;
-        let host = config.public_url.clone();
-        let uploads = FolderStaging::new(data.path(), host, Arc::clone(&adapters.clock));
         let services = Services::new(config, &adapters);
         seed(&services, &platform.seed(&api_key)).await?;
 
-        let gateway = Arc::new(
-            Gateway::new(&template, services)?
-                .with_metrics(metrics)
-                .with_uploads(uploads),
-        );
+        let gateway = gateway(&template, services, metrics, data.path())?;
         let (stop, stopped) = Stop::new();
         let mut tasks = JoinSet::new();
         let serving = (Arc::clone(&gateway), options.head_timeout, stopped.clone());
@@ -209,6 +204,19 @@ impl fmt::Debug for Host {
 async fn listen(addr: SocketAddr) -> Result<TcpListener, HostError> {
     let bound = TcpListener::bind(addr).await;
     bound.map_err(|source| HostError::Listen { addr, source })
+}
+
+/// The gateway that also answers with metrics, and takes uploads into the folder of data.
+fn gateway(
+    template: &Template,
+    services: Services,
+    metrics: PrometheusHandle,
+    data_dir: &Path,
+) -> Result<Arc<Gateway>, HostError> {
+    let host = services.config.public_url.clone();
+    let uploads = FolderStaging::new(data_dir, host, Arc::clone(&services.clock));
+    let gateway = Gateway::new(template, services)?.with_metrics(metrics);
+    Ok(Arc::new(gateway.with_uploads(uploads)))
 }
 
 async fn seed(services: &Services, document: &str) -> Result<(), HostError> {

@@ -88,7 +88,7 @@ mod tests {
         );
         assert_eq!(std::str::from_utf8(head).unwrap(), expected);
         let end = format!("\r\n--{boundary}--\r\n");
-        assert_eq!(&tail[..], end.as_bytes());
+        assert_eq!(tail, end.as_bytes());
         let (other, _) = Form::new().file("file", content.into());
         assert_ne!(other, content_type);
     }

@@ -204,8 +204,11 @@ fn open(file: &Path) -> Result<Option<(File, String, usize)>, StagingError> {
     Ok(Some((file, version, bytes)))
 }
 
+/// A file at its next piece, and how many bytes are left to read.
+type Rest = (File, usize);
+
 /// What comes next in `file`, and the rest.
-fn next_piece(mut file: File, left: usize) -> Result<Option<(Bytes, (File, usize))>, StagingError> {
+fn next_piece(mut file: File, left: usize) -> Result<Option<(Bytes, Rest)>, StagingError> {
     let mut piece = vec![0; left.min(PIECE_BYTES)];
     file.read_exact(&mut piece).map_err(failed)?;
     let left = left - piece.len();
