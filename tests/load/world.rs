@@ -174,7 +174,7 @@ pub(super) fn delivered(cluster: &TestCluster) -> BTreeMap<String, Vec<u32>> {
 pub(super) async fn worker(cluster: &TestCluster, limits: Limits) -> Worker {
     let mut worker = cluster.worker_as(&limits.variables()).await;
     let command = Command::Deliver {
-        batches: 6,
+        batches: size("LARK_LOAD_BATCHES", 3),
         hidden_s: HIDDEN_S,
     };
     worker.send(command).await;

@@ -195,20 +195,6 @@ impl CacheClient {
         self.observe("reserve", READ_PATIENCE, reserved).await
     }
 
-    /// As [`CacheClient::reserve`], for a caller who has no use for a limit of its own: it may take as long as a write.
-    ///
-    /// # Errors
-    /// Any [`CacheError`]. Whether a place was assigned is then unknown.
-    pub async fn reserve_patiently(
-        &self,
-        key: &str,
-        windows: &[Window],
-        patience: Duration,
-    ) -> Result<Reservation, CacheError> {
-        let reserved = self.cache.reserve(key, windows, patience);
-        self.observe("reserve", WRITE_PATIENCE, reserved).await
-    }
-
     /// See [`Cache::give_back`].
     ///
     /// # Errors

@@ -130,7 +130,7 @@ impl Delivery {
         deadline: Deadline,
     ) -> std::result::Result<Turn, Duration> {
         let patience = PATIENCE.min(deadline.remaining().saturating_sub(NEEDED));
-        let turn = self.platform(job).turn(context, request, patience).await;
+        let turn = Box::pin(self.platform(job).turn(context, request, patience)).await;
         turn.map_err(|refused| refused.retry_after.unwrap_or(PATIENCE))
     }
 

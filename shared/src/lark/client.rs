@@ -138,7 +138,7 @@ impl LarkClient {
         let attempts = if request.is_repeatable { ATTEMPTS } else { 1 };
         let mut attempt = 1;
         let receivers = &request.receivers;
-        let mut departure = self.departure(sender, request, deadline).await?;
+        let mut departure = Box::pin(self.departure(sender, request, deadline)).await?;
         let mut missed = 0;
         loop {
             if deadline.has_passed() {
@@ -176,7 +176,7 @@ impl LarkClient {
                 return Err(failure);
             }
             tokio::time::sleep(wait).await;
-            departure = match self.departure(sender, request, deadline).await {
+            departure = match Box::pin(self.departure(sender, request, deadline)).await {
                 Ok(departure) if !deadline.has_passed() => departure,
                 // The platform's failure says more than the lack of time for a retry.
                 Ok(_) | Err(_) => return Err(failure),
@@ -233,7 +233,8 @@ impl LarkClient {
         }
         let started = Instant::now();
         let exchange = async { read(request, &exchange(prepared).await?) };
-        let exchange = telling(Arc::clone(departure) as _, exchange);
+        // Boxed: every future above it would be as large.
+        let exchange = Box::pin(telling(Arc::clone(departure) as _, exchange));
         let deadline = Deadline::after(timeout);
         let outcome = if request.is_repeatable {
             deadline.run(exchange).await

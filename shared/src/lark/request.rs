@@ -48,7 +48,7 @@ pub struct Request<T = Answer> {
     /// Whether sending it twice does no harm.
     pub(super) is_repeatable: bool,
     /// Its turn, if it was taken before: [`LarkClient::turn`](super::LarkClient::turn).
-    turn: Mutex<Option<Turn>>,
+    turn: Mutex<Option<Box<Turn>>>,
     /// Whether it may still be sent; asked at the last moment.
     pub(super) may_go: Option<Arc<MayGo>>,
     /// Whom it sends a message to.
@@ -129,7 +129,7 @@ impl<T> Request<T> {
     /// The same call, whose turn was taken by [`LarkClient::turn`](super::LarkClient::turn): its first attempt asks for none.
     #[must_use]
     pub fn with_turn(mut self, turn: Turn) -> Self {
-        self.turn = Mutex::new(Some(turn));
+        self.turn = Mutex::new(Some(Box::new(turn)));
         self
     }
 
@@ -254,7 +254,7 @@ impl<T> Request<T> {
     /// Its turn, once.
     pub(super) fn take_turn(&self) -> Option<Turn> {
         let mut turn = self.turn.lock().expect("no panic while holding a turn");
-        turn.take()
+        turn.take().map(|turn| *turn)
     }
 
     /// Reads `answer` as the answer of this call.

@@ -1,12 +1,13 @@
-//! Writes that must arrive.
+//! Writes that must arrive, and places that are waited for.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{CacheClient, result_label};
+use super::{CacheClient, WRITE_PATIENCE, result_label};
 use crate::cache::{CacheError, Put};
 use crate::deadline::Deadline;
+use crate::quota::{Reservation, Window};
 use crate::telemetry::metrics;
 
 /// How often a write is attempted that must arrive, how long one attempt takes, and the pause before the next.
@@ -15,6 +16,20 @@ const SURE_PATIENCE: Duration = Duration::from_millis(500);
 const SURE_PAUSE: Duration = Duration::from_millis(100);
 
 impl CacheClient {
+    /// As [`CacheClient::reserve`], for a caller who has no use for a limit of its own: it may take as long as a write.
+    ///
+    /// # Errors
+    /// Any [`CacheError`]. Whether a place was assigned is then unknown.
+    pub async fn reserve_patiently(
+        &self,
+        key: &str,
+        windows: &[Window],
+        patience: Duration,
+    ) -> Result<Reservation, CacheError> {
+        let reserved = self.cache.reserve(key, windows, patience);
+        self.observe("reserve", WRITE_PATIENCE, reserved).await
+    }
+
     /// [`Cache::put_newer`](crate::cache::Cache::put_newer) of a value that must arrive, because the stored one is void: not held back by the breaker, and up to
     /// three attempts of half a second each, before `deadline`. Returns whether it was put.
     ///
