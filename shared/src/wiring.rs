@@ -157,14 +157,7 @@ impl Services {
     pub fn new(config: Config, adapters: &Adapters) -> Self {
         let base = Base::new(&config, adapters);
         let directory = Directory::new(&config, &base);
-        let logins = Logins::new(
-            base.lark.clone(),
-            base.apps.clone(),
-            base.tokens.clone(),
-            base.storage.clone(),
-            base.sealer.clone(),
-            Arc::clone(&base.clock),
-        );
+        let logins = services::logins(&base);
         let (storage, cache) = (base.storage.clone(), base.cache.clone());
         let api_keys = ApiKeys::new(storage, cache, Arc::clone(&base.clock));
         let receivers = Receivers::new(directory.users.clone(), directory.chats.clone());

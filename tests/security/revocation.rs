@@ -134,7 +134,7 @@ async fn check(trouble: Trouble, bound: u64) {
     for (class, route, scope) in CLASSES {
         for stop in STOPS {
             let bound = if class == "administration" { 0 } else { bound };
-            let seconds = seconds_until_refused(stop, trouble, route, scope).await;
+            let seconds = Box::pin(seconds_until_refused(stop, trouble, route, scope)).await;
             assert!(
                 seconds <= bound,
                 "{trouble:?}, {class}, {stop:?}: {seconds} s"

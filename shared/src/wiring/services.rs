@@ -19,6 +19,7 @@ use crate::directory::warm_up::Warmer;
 use crate::idempotency::Claims;
 use crate::lark::LarkClient;
 use crate::limiter::{Limiter, Pacer};
+use crate::logins::Logins;
 use crate::meter::Meter;
 use crate::mirror::Mirror;
 use crate::platform::Platform;
@@ -103,6 +104,17 @@ pub(super) fn callbacks(config: &Config, base: &Base, api_keys: &ApiKeys) -> Cal
         base.sealer.clone(),
         Arc::clone(&base.clock),
         loopback,
+    )
+}
+
+pub(super) fn logins(base: &Base) -> Logins {
+    Logins::new(
+        base.lark.clone(),
+        base.apps.clone(),
+        base.tokens.clone(),
+        base.storage.clone(),
+        base.sealer.clone(),
+        Arc::clone(&base.clock),
     )
 }
 
