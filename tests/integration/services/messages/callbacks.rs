@@ -242,3 +242,32 @@ async fn what_is_registered_and_sent_over_http_is_told() {
     let secret = made["callback_secret"].as_str().unwrap();
     assert_eq!(one.headers["webhook-signature"], one.signed_by(secret));
 }
+
+#[tokio::test]
+async fn each_message_of_a_batch_is_told() {
+    let world = World::begin().await;
+    let process = world.process_with(&HERE);
+    let receiver = Receiver::begin(&[]).await;
+    let new = json!({"scopes": ["messages:send"], "apps": [APP], "callback_url": receiver.url});
+    let made = TestRequest::new("POST", "/v1/api-keys").body(&new);
+    let made = made.send(&process).await.body;
+    let to: Vec<_> = (1..=3)
+        .map(|number| json!({"open_id": lark_simulator::open_id(APP, number)}))
+        .collect();
+    let batch = json!({"to": to, "text": "to all", "mode": "each"});
+    let sent = TestRequest::new("POST", "/v1/messages/batch").body(&batch);
+    let gateway = process.gateway();
+    let sent = sent.through(&gateway, made["key"].as_str().unwrap()).await;
+    assert_eq!(sent.status, 202, "{:?}", sent.body);
+    for _ in 0..4 {
+        run(&world, &process).await;
+        world.advance(MINUTE);
+    }
+    let mut told = BTreeSet::new();
+    for received in receiver.received().await {
+        let body: Value = serde_json::from_str(&received.body).unwrap();
+        assert_eq!(body["data"]["state"], "delivered");
+        told.insert(received.headers["webhook-id"].clone());
+    }
+    assert_eq!(told.len(), 3);
+}
