@@ -112,6 +112,9 @@ RARE = {
     **{f"upload-image: {operation}": "an image that is too large for a request" for operation in STAGED},
     "reply-message: GetItem MessageJobsTable job#": "one policy for all who keep messages",
     "enqueue-due: GetItem MessageJobsTable job#": "one policy for all who keep messages",
+    "create-upload: s3:PutObject UploadsBucket/staged/probe": "its addresses are used by callers, and the emulator decides nothing about them",
+    **{f"upload-file: s3:{action} UploadsBucket/staged/probe": "a file that was put into the bucket; the smoke test sends an image so"
+       for action in ("GetObject", "DeleteObject")},
     "cancel-message-job: Query MessageJobsTable job#": "a batch is taken back after its receivers have jobs",
     "deliver-messages: Query MessageJobsTable job#": "a batch is looked at half a minute after it was queued",
     **{f"{function}: {verb} MessageJobsTable dead#": "the service fails at a message again and again"
